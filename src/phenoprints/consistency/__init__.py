@@ -1,0 +1,1 @@
+"""Which conditions look the same every time."""

@@ -1,0 +1,31 @@
+"""The consistency table: one test per experiment and condition (or gene, or pseudo-condition)."""
+
+from __future__ import annotations
+
+import pyarrow as pa
+
+from phenoprints.foundations.tables import Contract
+
+LEVELS = ("condition", "gene", "layout")
+
+CONSISTENCY = Contract(
+    name="consistency",
+    schema=pa.schema(
+        [
+            ("level", pa.string()),
+            ("experiment", pa.string()),
+            ("condition_id", pa.int32()),
+            ("name", pa.string()),
+            ("num_wells", pa.int32()),
+            ("statistic", pa.float64()),
+            ("p_value", pa.float64()),
+            ("single_position", pa.bool_()),
+            ("reason", pa.string()),
+        ]
+    ),
+    sorted_by=("level", "experiment", "condition_id", "name"),
+    words={"level": LEVELS},
+)
+"""`condition` rows carry a condition_id; `gene` rows have condition_id -1 and the gene as name;
+`layout` rows are pseudo-conditions of negative controls (condition_id -1, the position as name).
+`experiment` is "" where the test runs across experiments; `reason` is "" beside a p-value."""

@@ -1,0 +1,1 @@
+"""What every stage stands on: errors, publishing, fingerprints, provenance, randomness."""

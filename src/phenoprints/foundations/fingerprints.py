@@ -1,0 +1,49 @@
+"""Content keys: the same content gives the same key on every machine."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from pathlib import Path
+from typing import Any
+
+BLOCK_BYTES = 1 << 20
+
+
+def canonical_json(value: Any) -> bytes:
+    """UTF-8 JSON with sorted keys and no spaces: equal values give equal bytes.
+
+    NaN and infinities are refused (ValueError), since JSON has no form for them.
+    """
+    text = json.dumps(
+        value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False
+    )
+    return text.encode("utf-8")
+
+
+def fingerprint(value: Any) -> str:
+    """The sha256 of the canonical JSON of `value`, as 64 hexadecimal digits."""
+    return hashlib.sha256(canonical_json(value)).hexdigest()
+
+
+def file_sha256(path: str | Path) -> str:
+    """The sha256 of a file's bytes."""
+    digest = hashlib.sha256()
+    with open(path, "rb") as stream:
+        while block := stream.read(BLOCK_BYTES):
+            digest.update(block)
+    return digest.hexdigest()
+
+
+def tree_sha256(path: str | Path) -> str:
+    """The sha256 of a folder: of the sorted relative names and digests of all files below it."""
+    root = Path(path)
+    files = sorted(
+        entry.relative_to(root).as_posix() for entry in root.rglob("*") if entry.is_file()
+    )
+    return fingerprint([[name, file_sha256(root / name)] for name in files])
+
+
+def content_sha256(path: str | Path) -> str:
+    """The sha256 of a file or of a whole folder."""
+    return tree_sha256(path) if Path(path).is_dir() else file_sha256(path)

@@ -1,0 +1,127 @@
+"""Every artefact says where it came from, in a JSON file beside it."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+from collections.abc import Mapping, Sequence
+from functools import cache
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+from phenoprints import __version__
+from phenoprints.foundations.errors import CorruptionError, MissingInputError
+from phenoprints.foundations.fingerprints import content_sha256, fingerprint
+from phenoprints.foundations.publishing import publish_json
+from phenoprints.foundations.versions import STAGE_VERSIONS
+
+FORMAT = 1
+LIBRARIES = (
+    "anndata", "numpy", "pandas", "pyarrow", "scikit-learn", "scipy", "tensorstore", "torch", "zarr"
+)  # fmt: skip
+
+
+def provenance_path(artefact: str | Path) -> Path:
+    """Where the provenance of a file or folder lies: beside it, with `.provenance.json` added."""
+    path = Path(artefact)
+    return path.with_name(path.name + ".provenance.json")
+
+
+def artefact_path(provenance: str | Path) -> Path:
+    """The file or folder whose provenance lies at `provenance`: the inverse of provenance_path."""
+    path = Path(provenance)
+    return path.with_name(path.name.removesuffix(".provenance.json"))
+
+
+def write_provenance(
+    artefact: str | Path,
+    stage: str,
+    *,
+    settings: Mapping[str, Any],
+    inputs: Sequence[str | Path] = (),
+    rows: Mapping[str, int] | None = None,
+    seeds: Mapping[str, int] | None = None,
+    notes: Mapping[str, Any] | None = None,
+) -> None:
+    """Publish the provenance of `artefact`, which must already be in its place.
+
+    No time and no host name is written, so that two runs of the same inputs give the same bytes.
+    """
+    publish_json(
+        provenance_path(artefact),
+        {
+            "format": FORMAT,
+            "artefact": Path(artefact).name,
+            "stage": stage,
+            "stage_version": STAGE_VERSIONS[stage],
+            "code": {"version": __version__, "commit": code_commit()},
+            "settings": dict(settings),
+            "settings_sha256": fingerprint(dict(settings)),
+            "seeds": dict(seeds or {}),
+            "threads": num_threads(),
+            "inputs": {str(path): artefact_sha256(path) for path in sorted(map(str, inputs))},
+            "libraries": library_versions(),
+            "rows": dict(rows or {}),
+            "notes": dict(notes or {}),
+            "sha256": content_sha256(artefact),
+        },
+    )
+
+
+def read_provenance(artefact: str | Path) -> dict[str, Any]:
+    """The provenance of an artefact, or an error that names it."""
+    path = provenance_path(artefact)
+    if not path.exists():
+        raise MissingInputError(f"{artefact}: it has no provenance ({path.name} is not there).")
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise CorruptionError(f"{path}: not JSON ({error}). Delete it and run again.") from error
+    if not isinstance(content, dict) or "sha256" not in content:
+        raise CorruptionError(f"{path}: not a provenance file. Delete it and run again.")
+    return content
+
+
+def artefact_sha256(path: str | Path) -> str:
+    """The sha256 of an input: as its provenance states it, else of its bytes."""
+    if provenance_path(path).exists():
+        return str(read_provenance(path)["sha256"])
+    return content_sha256(path)
+
+
+def num_threads() -> int:
+    """Threads that numerical libraries may use in this process, as the workflow set them."""
+    return int(os.environ.get("OMP_NUM_THREADS", "0") or 0)
+
+
+@cache
+def library_versions() -> dict[str, str]:
+    """Versions of the numerical libraries that are installed."""
+    versions = {}
+    for name in LIBRARIES:
+        try:
+            versions[name] = metadata.version(name)
+        except metadata.PackageNotFoundError:
+            continue
+    return versions
+
+
+@cache
+def code_commit() -> str:
+    """The git commit of the code, `+changes` added when the tree differs; "" outside a checkout."""
+    here = Path(__file__).resolve().parent
+    try:
+        commit = _git(here, "rev-parse", "HEAD")
+        changed = _git(here, "status", "--porcelain", "--untracked-files=no")
+    except (OSError, subprocess.CalledProcessError):
+        return ""
+    return commit + ("+changes" if changed else "")
+
+
+def _git(folder: Path, *arguments: str) -> str:
+    done = subprocess.run(
+        ["git", "-C", str(folder), *arguments], check=True, capture_output=True, text=True
+    )
+    return done.stdout.strip()

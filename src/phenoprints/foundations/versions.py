@@ -1,0 +1,15 @@
+"""The integer version of each stage: raised when its results change, and with it they rerun."""
+
+STAGE_VERSIONS = {
+    "screens": 1,
+    "quality": 1,
+    "embeddings": 1,
+    "alignment": 1,
+    "consistency": 1,
+    "curation": 1,
+    "training": 1,
+    "probes": 1,
+    "maps": 1,
+    "benchmarks": 1,
+    "reports": 1,
+}

@@ -1,0 +1,1 @@
+"""Which images can be trusted."""

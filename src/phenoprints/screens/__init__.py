@@ -1,0 +1,1 @@
+"""Which wells are there, what was done to them, where their pixels are."""
