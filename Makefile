@@ -1,0 +1,43 @@
+# The verbs of the project. `make demo` and `make test` set everything up by themselves.
+PYTHON ?= python3
+VENV ?= .venv
+BIN := $(VENV)/bin
+CORES ?= all
+export PATH := $(CURDIR)/$(BIN):$(PATH)
+
+.DEFAULT_GOAL := help
+.PHONY: help setup setup-train check test demo lock
+
+help:  ## show the verbs
+	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
+
+setup: $(VENV)/.core  ## install the library and its tools, without torch, into .venv
+
+setup-train: $(VENV)/.train  ## the same with torch, for encoders and the demo
+
+$(VENV)/bin/python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
+	  || { echo "Phenoprints needs Python 3.11 or newer; got $$($(PYTHON) --version). Try: make PYTHON=python3.12"; exit 2; }
+	$(PYTHON) -m venv $(VENV)
+
+$(VENV)/.core: pyproject.toml envs/lock.txt | $(VENV)/bin/python
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint envs/lock.txt --editable '.[test,check]'
+	@touch $@
+
+$(VENV)/.train: $(VENV)/.core
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint envs/lock.txt --editable '.[train]'
+	@touch $@
+
+check: $(VENV)/.core  ## style, types, workflow lint and the one direction of imports
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check --quiet .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	$(BIN)/snakefmt --check --compact-diff Snakefile workflow
+	$(BIN)/snakemake --lint > /dev/null
+
+test: $(VENV)/.train check  ## check, then the default tests
+	$(BIN)/pytest --numprocesses=2 --dist=loadgroup -m "not slow and not slurm"
+
+lock: setup-train  ## write the exact versions that are installed to envs/lock.txt
+	$(BIN)/python -m pip freeze --exclude-editable | grep -v ' @ ' > envs/lock.txt

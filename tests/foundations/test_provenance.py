@@ -1,0 +1,71 @@
+"""Every artefact says where it came from, in the same bytes each time."""
+
+from __future__ import annotations
+
+import pytest
+
+from phenoprints.foundations.errors import CorruptionError, MissingInputError
+from phenoprints.foundations.fingerprints import content_sha256, file_sha256
+from phenoprints.foundations.provenance import (
+    artefact_path,
+    provenance_path,
+    read_provenance,
+    write_provenance,
+)
+from phenoprints.foundations.publishing import publish_text
+
+
+def describe(artefact):
+    write_provenance(
+        artefact,
+        "curation",
+        settings={"p_value": 0.01},
+        inputs=[artefact.with_name("in.txt")],
+        rows={"in": 3, "out": 2},
+        seeds={"seed": 0},
+    )
+
+
+@pytest.fixture
+def artefact(tmp_path):
+    publish_text(tmp_path / "in.txt", "in")
+    publish_text(tmp_path / "out.txt", "out")
+    describe(tmp_path / "out.txt")
+    return tmp_path / "out.txt"
+
+
+def test_it_names_inputs_settings_and_output(artefact):
+    got = read_provenance(artefact)
+    source = artefact.with_name("in.txt")
+    assert got["sha256"] == file_sha256(artefact)
+    assert got["inputs"] == {str(source): file_sha256(source)}
+    assert got["settings"] == {"p_value": 0.01}
+    assert got["rows"] == {"in": 3, "out": 2}
+    assert got["stage_version"] >= 1
+
+
+def test_it_holds_no_time_and_no_host(artefact):
+    first = provenance_path(artefact).read_bytes()
+    describe(artefact)
+    assert provenance_path(artefact).read_bytes() == first
+
+
+def test_folders_have_a_digest_that_any_change_moves(tmp_path):
+    publish_text(tmp_path / "f/a/x", "1")
+    publish_text(tmp_path / "f/y", "2")
+    before = content_sha256(tmp_path / "f")
+    publish_text(tmp_path / "f/a/x", "3")
+    assert content_sha256(tmp_path / "f") != before
+
+
+def test_paths_lead_back_and_forth(tmp_path):
+    assert artefact_path(provenance_path(tmp_path / "a.parquet")) == tmp_path / "a.parquet"
+
+
+def test_absent_and_broken_provenance_are_named(artefact):
+    provenance_path(artefact).write_text("{")
+    with pytest.raises(CorruptionError, match="not JSON"):
+        read_provenance(artefact)
+    provenance_path(artefact).unlink()
+    with pytest.raises(MissingInputError, match="has no provenance"):
+        read_provenance(artefact)
