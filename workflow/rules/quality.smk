@@ -1,0 +1,31 @@
+rule quality:
+    """Assess the images of every screen: metrics, verdicts and the reasons for them."""
+    input:
+        expand(workflow.pathvars.apply("<quality>"), screen=PLAN.screens),
+    localrule: True
+
+
+rule assess_quality:
+    """Measure the images of one screen and say which sites and wells can be trusted."""
+    input:
+        wells="<screen_wells>",
+        sites="<screen_sites>",
+    output:
+        table="<quality>",
+    params:
+        version=STAGE_VERSIONS["quality"],
+        settings=lookup(dpath="quality", within=config),
+    log:
+        "<logs>/assess_quality/{screen}.log",
+    benchmark:
+        "<benchmarks>/assess_quality/{screen}.tsv"
+    threads: 1
+    resources:
+        mem_mb=2000,
+        runtime=60,
+    message:
+        "quality: measuring the images of {wildcards.screen}"
+    conda:
+        "../../envs/core.yaml"
+    script:
+        "../scripts/quality.py"
