@@ -1,0 +1,306 @@
+"""Embeddings on disk: a Zarr v3 group, one array per experiment, written in whole units."""
+
+# n wells of an experiment · D features · B blocks
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+import re
+import shutil
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+from urllib.parse import quote
+
+import numpy as np
+from numpy.typing import NDArray
+
+from phenoprints.foundations.errors import (
+    CorruptionError,
+    DataError,
+    MissingInputError,
+    Problem,
+    UnsafeInputError,
+)
+from phenoprints.foundations.provenance import provenance_path
+from phenoprints.foundations.publishing import publish_bytes
+
+if TYPE_CHECKING:
+    import tensorstore
+
+FORMAT = 1
+UNIT_WELLS = 1024
+"""Wells of a unit, and so of a chunk, at most."""
+MAX_NAME_BYTES = 200
+"""Longest array name: file systems stop at 255 bytes, and writers add a suffix."""
+AXES = {1: ("feature",), 2: ("block", "feature")}
+
+
+@dataclass(frozen=True, order=True)
+class Unit:
+    """Wells `start` to `stop` of one experiment: one chunk of its array, one piece of work."""
+
+    experiment: str
+    start: int
+    stop: int
+
+    @property
+    def rows(self) -> slice:
+        """The unit's rows in the experiment's array."""
+        return slice(self.start, self.stop)
+
+
+def array_name(experiment: str) -> str:
+    """The name of an experiment's array: its own, with all but `A-Z a-z 0-9 . _ -` %-encoded.
+
+    Different experiments have different names, and no name leaves its folder: a leading dot and
+    a leading `__`, which Zarr reserves, are encoded too. An empty name, or one that is longer
+    than 200 bytes when encoded, is an UnsafeInputError.
+    """
+    name = quote(experiment, safe="").replace("~", "%7E")
+    if name.startswith((".", "__")):
+        name = f"%{ord(name[0]):02X}{name[1:]}"
+    if not 0 < len(name) <= MAX_NAME_BYTES:
+        what = f'experiment "{experiment[:40]}": its name has {len(name)} bytes as a file name'
+        fix = "give the experiment a shorter name in the screen's table"
+        raise UnsafeInputError(str(Problem("wells", what, f"1 to {MAX_NAME_BYTES}", fix)))
+    return name
+
+
+def rows_per_unit(num_wells: int, unit_wells: int = UNIT_WELLS) -> int:
+    """Rows of each unit when `num_wells` are cut into as few, equal units as `unit_wells` lets."""
+    num_units = max(1, math.ceil(num_wells / unit_wells))
+    return max(1, math.ceil(num_wells / num_units))
+
+
+def plan_units(num_wells: Mapping[str, int], unit_wells: int = UNIT_WELLS) -> list[Unit]:
+    """The units of a store, in order of experiments and rows: they cover every well once."""
+    units = []
+    for experiment, count in num_wells.items():
+        rows = rows_per_unit(count, unit_wells)
+        units += [Unit(experiment, at, min(at + rows, count)) for at in range(0, count, rows)]
+    return units
+
+
+def create_store(
+    path: str | Path,
+    well_ids: Mapping[str, NDArray[np.uint64]],
+    row_shape: tuple[int, ...],
+    *,
+    attributes: Mapping[str, Any],
+    unit_wells: int = UNIT_WELLS,
+    dtype: str = "float32",
+) -> None:
+    """Make the group and an empty array per experiment; keep arrays that are already so.
+
+    Parameters
+    ----------
+    path
+        Folder of the Zarr group. Arrays of another shape or of unknown experiments are removed.
+    well_ids
+        For each experiment the ids of its wells, in the order of the wells table.
+    row_shape
+        Shape of a well's row: (D,), or (B, D) for the features of every block.
+    attributes
+        What describes the rows: encoder fingerprint, block, pooling, geometry, precision, screen.
+    unit_wells
+        Rows of a chunk at most; each experiment is cut into equal units.
+    dtype
+        `float32` or `float16`. Reading always gives float32.
+    """
+    root = Path(path)
+    names = {experiment: array_name(experiment) for experiment in well_ids}
+    # A store without provenance is unfinished, and this one is about to change.
+    provenance_path(root).unlink(missing_ok=True)
+    for folder in ("wells", "well_ids"):
+        _write_group(root / folder, {})
+        _remove_strangers(root / folder, set(names.values()))
+    for experiment, ids in well_ids.items():
+        shape = (len(ids), *row_shape)
+        chunk = (rows_per_unit(len(ids), unit_wells), *row_shape)
+        _create_array(root / "wells" / names[experiment], shape, chunk, dtype)
+        array = _create_array(root / "well_ids" / names[experiment], shape[:1], shape[:1], "uint64")
+        array.write(np.asarray(ids, np.uint64)).result()
+    listed = {
+        experiment: {
+            "array": f"wells/{names[experiment]}",
+            "num_wells": len(ids),
+            "well_ids_sha256": _digest(ids),
+        }
+        for experiment, ids in well_ids.items()
+    }
+    _write_group(root, {"format": FORMAT, **attributes, "experiments": listed})
+
+
+def write_unit(path: str | Path, unit: Unit, values: NDArray[Any]) -> None:
+    """Write the rows of one whole unit, also those that are all NaN; values are cast to its type.
+
+    A unit that is not one chunk of the array, or values of another shape, are a DataError: part
+    of a chunk could not be written without reading the rest.
+    """
+    array = _open(Path(path) / "wells" / array_name(unit.experiment))
+    layout: Any = array.chunk_layout.read_chunk
+    length, chunk = array.shape[0], int(layout.shape[0])
+    whole = unit.start % chunk == 0 and unit.stop == min(unit.start + chunk, length)
+    expected = (unit.stop - unit.start, *array.shape[1:])
+    if not whole or values.shape != expected:
+        what = f"rows {unit.start} to {unit.stop} of shape {values.shape} are not one unit"
+        raise DataError(f"{path}: {what}; expected whole chunks of {chunk} rows, shape {expected}")
+    array[unit.rows].write(values.astype(array.dtype.numpy_dtype)).result()
+
+
+def chunk_path(path: str | Path, unit: Unit, rows: int, num_axes: int) -> Path:
+    """The file that holds a unit, given the rows per unit and the axes of the array."""
+    indices = [str(unit.start // rows), *["0"] * (num_axes - 1)]
+    return Path(path) / "wells" / array_name(unit.experiment) / "c" / Path(*indices)
+
+
+class EmbeddingReader:
+    """Reads a store strictly: what is missing or damaged is a CorruptionError, never a NaN."""
+
+    def __init__(self, path: str | Path) -> None:
+        self.path = Path(path)
+        self.attributes: dict[str, Any] = _read_group(self.path)
+
+    @cached_property
+    def experiments(self) -> list[str]:
+        """The experiments, in the order of the wells table."""
+        return list(self.attributes["experiments"])
+
+    @property
+    def row_shape(self) -> tuple[int, ...]:
+        """Shape of a well's row: (D,), or (B, D) where the store holds every block."""
+        return tuple(self._array("wells", self.experiments[0]).shape[1:])
+
+    def read(self, experiment: str, rows: slice = slice(None)) -> NDArray[np.float32]:
+        """The rows of an experiment's wells (n, D), or (n, B, D), as float32; failed rows NaN."""
+        values = self._read("wells", experiment, rows)
+        return values.astype(np.float32, copy=False)
+
+    def well_ids(self, experiment: str) -> NDArray[np.uint64]:
+        """The ids of the experiment's wells, one for each row."""
+        ids = self._read("well_ids", experiment, slice(None))
+        if _digest(ids) != self.attributes["experiments"][experiment]["well_ids_sha256"]:
+            where = self.path / "well_ids" / array_name(experiment)
+            raise CorruptionError(f"{where}: not the wells that were written. {_cure(self.path)}")
+        return ids
+
+    def _read(self, kind: str, experiment: str, rows: slice) -> NDArray[Any]:
+        array = self._array(kind, experiment)
+        try:
+            values: NDArray[Any] = array[rows].read().result()
+        except ValueError as error:
+            raise _corruption(self.path, experiment, error) from error
+        return values
+
+    def _array(self, kind: str, experiment: str) -> tensorstore.TensorStore:
+        if experiment not in self.attributes["experiments"]:
+            known = ", ".join(self.experiments[:5])
+            what = f'{self.path}: there is no experiment "{experiment}"'
+            raise MissingInputError(f"{what} among {len(self.experiments)} ({known}, …).")
+        try:
+            return _open(self.path / kind / array_name(experiment))
+        except ValueError as error:
+            raise _corruption(self.path, experiment, error) from error
+
+
+def open_embeddings(path: str | Path) -> EmbeddingReader:
+    """A strict reader of the embeddings at `path`: `.experiments`, `.read(e)`, `.attributes`."""
+    return EmbeddingReader(path)
+
+
+def damage(path: str | Path) -> Iterator[CorruptionError]:
+    """Every experiment of a store that cannot be read whole, each as the error reading gives."""
+    reader = open_embeddings(path)
+    for experiment in reader.experiments:
+        try:
+            reader.well_ids(experiment)
+            reader.read(experiment)
+        except CorruptionError as error:
+            yield error
+
+
+def _digest(ids: NDArray[np.uint64]) -> str:
+    return hashlib.sha256(np.ascontiguousarray(ids, "<u8").tobytes()).hexdigest()
+
+
+def _write_group(root: Path, attributes: Mapping[str, Any]) -> None:
+    content = {"zarr_format": 3, "node_type": "group", "attributes": dict(attributes)}
+    # Not sorted: the order of the experiments is that of the wells table.
+    publish_bytes(root / "zarr.json", json.dumps(content, ensure_ascii=False, indent=1).encode())
+
+
+def _read_group(root: Path) -> dict[str, Any]:
+    path = root / "zarr.json"
+    if not path.exists():
+        raise MissingInputError(f"{root}: there are no embeddings (no {path.name} in this folder).")
+    try:
+        attributes: dict[str, Any] = json.loads(path.read_bytes())["attributes"]
+        found = int(attributes["format"])
+    except (ValueError, KeyError, TypeError) as error:
+        what = f"{path}: not the description of a store of embeddings ({error!r})"
+        raise CorruptionError(f"{what}. {_cure(root)}") from error
+    if found > FORMAT:
+        raise DataError(f"{path}: format {found}; this version reads up to {FORMAT}. Update it.")
+    return attributes
+
+
+def _remove_strangers(folder: Path, known: set[str]) -> None:
+    for entry in folder.iterdir():
+        if entry.is_dir() and entry.name not in known:
+            shutil.rmtree(entry)
+
+
+def _create_array(
+    path: Path, shape: tuple[int, ...], chunk: tuple[int, ...], dtype: str
+) -> tensorstore.TensorStore:
+    metadata = {
+        "shape": shape,
+        "data_type": dtype,
+        "chunk_grid": {"name": "regular", "configuration": {"chunk_shape": chunk}},
+        "chunk_key_encoding": {"name": "default"},
+        "fill_value": 0 if dtype == "uint64" else "NaN",
+        # Compression gains 8 % on embeddings and costs more than it gains.
+        "codecs": [
+            {"name": "bytes", "configuration": {"endian": "little"}},
+            {"name": "crc32c"},
+        ],
+        "dimension_names": ["well", *AXES.get(len(shape) - 1, ())],
+        "attributes": {},
+    }
+    try:
+        return _open(path, metadata=metadata, create=True)
+    except ValueError:
+        # Another shape, or a damaged description: nothing below it can be used.
+        shutil.rmtree(path)
+        return _open(path, metadata=metadata, create=True)
+
+
+def _open(path: Path, *, create: bool = False, **spec: Any) -> tensorstore.TensorStore:
+    import tensorstore
+
+    driver = {
+        "driver": "zarr3",
+        "kvstore": {"driver": "file", "path": f"{path}/"},
+        "store_data_equal_to_fill_value": True,
+        "fill_missing_data_reads": False,
+    }
+    return tensorstore.open({**driver, **spec}, open=True, create=create).result()
+
+
+def _cure(root: Path) -> str:
+    return (
+        f"To fix: delete {provenance_path(root)} and run the same command again; "
+        "units that are whole are kept."
+    )
+
+
+def _corruption(root: Path, experiment: str, error: ValueError) -> CorruptionError:
+    reason = str(error).split(" [", maxsplit=1)[0]
+    named = re.search(r'local file "([^"]+)"', reason)
+    where = named.group(1) if named else str(root)
+    return CorruptionError(f'{where}: experiment "{experiment}": {reason}. {_cure(root)}')
