@@ -1,0 +1,54 @@
+"""The Snakefile parses quickly and without heavy libraries."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+SNAKEFILES = [ROOT / "Snakefile", ROOT / "workflow/Snakefile", *ROOT.glob("workflow/rules/*.smk")]
+
+
+def snakemake(*arguments: str, folder: Path = ROOT) -> subprocess.CompletedProcess:
+    command = [sys.executable, "-m", "snakemake", *arguments]
+    return subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
+
+
+def test_no_snakefile_imports_pandas_or_torch():
+    for path in SNAKEFILES:
+        assert not re.search(r"\b(import|from)\s+(pandas|torch|numpy)\b", path.read_text()), path
+
+
+def test_parsing_loads_no_heavy_library():
+    code = (
+        "import sys; from phenoprints import configuration\n"
+        "from phenoprints.foundations import errors, publishing, versions\n"
+        "heavy = {'numpy', 'pandas', 'torch', 'pyarrow', 'zarr'} & set(sys.modules)\n"
+        "sys.exit(f'loaded: {heavy}' if heavy else 0)"
+    )
+    environment = {**os.environ, "PYTHONPATH": str(ROOT / "src")}
+    done = subprocess.run(
+        [sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+
+
+TARGETS = ["screens", "quality", "embed", "align", "consistency", "curate", "map", "benchmark", "report", "all"]
+
+
+def test_every_target_is_listed_with_its_sentence():
+    done = snakemake("--list-target-rules")
+    assert done.returncode == 0, done.stderr
+    listed = dict(re.findall(r"^(\w+)\n\s+(\S.*)$", done.stdout, flags=re.MULTILINE))
+    missing = [target for target in TARGETS if target not in listed]
+    assert not missing, f"no sentence for {missing} in:\n{done.stdout}"
+
+
+@pytest.mark.parametrize("path", sorted(ROOT.glob("workflow/scripts/*.py")), ids=lambda p: p.name)
+def test_scripts_are_thin(path):
+    assert len(path.read_text().splitlines()) <= 60

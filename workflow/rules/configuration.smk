@@ -1,0 +1,52 @@
+# The configuration is read and checked once, by the main process. Jobs read the frozen copy of the
+# run, so that an edit in mid-run changes nothing.
+import os
+import sys
+from pathlib import Path
+
+SOURCE = Path(workflow.current_basedir.get_path_or_uri(secret_free=True)).parents[1] / "src"
+if SOURCE.is_dir() and str(SOURCE) not in sys.path:
+    sys.path.insert(0, str(SOURCE))
+    os.environ["PYTHONPATH"] = os.pathsep.join(
+        filter(None, [str(SOURCE), os.environ.get("PYTHONPATH")])
+    )
+
+from phenoprints import configuration
+from phenoprints.foundations.errors import ConfigurationError
+from phenoprints.foundations.publishing import publish_text
+from phenoprints.foundations.versions import STAGE_VERSIONS
+from snakemake.exceptions import WorkflowError
+
+if "screens" not in config:
+
+    configfile: "config/config.yaml"
+
+
+FROZEN = Path("results") / str(config.get("run", "")) / "config.json"
+
+try:
+    if workflow.is_main_process:
+        resolved = configuration.load(config, files=workflow.configfiles)
+    else:
+        resolved = configuration.thaw(FROZEN)
+except ConfigurationError as error:
+    raise WorkflowError(str(error)) from None
+config.clear()
+config.update(resolved)
+PLAN = configuration.plan(config)
+
+
+onstart:
+    publish_text(FROZEN, configuration.freeze(config))
+
+
+def one_of(names):
+    """A wildcard constraint that admits these names and no other."""
+    return "|".join(name.replace(".", r"\.") for name in sorted(names)) or "(?!)"
+
+
+wildcard_constraints:
+    screen=one_of(PLAN.screens),
+    encoder=one_of(PLAN.encoders),
+    manifest=one_of(PLAN.manifests),
+    task=one_of(PLAN.tasks),
