@@ -38,7 +38,18 @@ def test_parsing_loads_no_heavy_library():
     assert done.returncode == 0, done.stderr
 
 
-TARGETS = ["screens", "quality", "embed", "align", "consistency", "curate", "map", "benchmark", "report", "all"]
+TARGETS = [
+    "screens",
+    "quality",
+    "embed",
+    "align",
+    "consistency",
+    "curate",
+    "map",
+    "benchmark",
+    "report",
+    "all",
+]
 
 
 def test_every_target_is_listed_with_its_sentence():

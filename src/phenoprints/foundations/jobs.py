@@ -1,0 +1,57 @@
+"""What surrounds the body of a workflow script: its log, and errors that fit on one screen."""
+
+from __future__ import annotations
+
+import sys
+import traceback
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TextIO
+
+from phenoprints.foundations.errors import PhenoprintsError
+
+
+class _Tee:
+    """A text stream that writes to several others."""
+
+    def __init__(self, *streams: TextIO) -> None:
+        self._streams = streams
+
+    def write(self, text: str) -> int:
+        for stream in self._streams:
+            stream.write(text)
+            stream.flush()
+        return len(text)
+
+    def flush(self) -> None:
+        for stream in self._streams:
+            stream.flush()
+
+    def isatty(self) -> bool:
+        return False
+
+
+@contextmanager
+def logged(logs: Sequence[str]) -> Iterator[None]:
+    """Copy standard error to the job's log; end the job with one message on an expected error.
+
+    An error of Phenoprints is told without its traceback, which goes to the log; every other
+    exception is a defect and keeps its traceback in both places.
+    """
+    path = Path(logs[0])
+    path.parent.mkdir(parents=True, exist_ok=True)
+    terminal = sys.stderr
+    with path.open("w", encoding="utf-8") as log:
+        sys.stderr = _Tee(terminal, log)
+        try:
+            yield
+        except PhenoprintsError as error:
+            traceback.print_exc(file=log)
+            terminal.write(f"\n{error}\n  The whole story: {path}\n")
+            raise SystemExit(1) from None
+        except BaseException:
+            traceback.print_exc(file=log)
+            raise
+        finally:
+            sys.stderr = terminal

@@ -1,0 +1,41 @@
+"""A job's errors fit on one screen, and its log holds everything."""
+
+from __future__ import annotations
+
+import sys
+
+import pytest
+
+from phenoprints.foundations.errors import TableError
+from phenoprints.foundations.jobs import logged
+
+
+def fail(log, error):
+    with logged([str(log)]):
+        print("reading 3 tables", file=sys.stderr)
+        raise error
+
+
+def test_an_expected_error_is_told_without_traceback(tmp_path, capsys):
+    with pytest.raises(SystemExit) as stop:
+        fail(tmp_path / "a.log", TableError("wells.csv: no rows"))
+    shown = capsys.readouterr().err
+    assert stop.value.code == 1
+    assert "wells.csv: no rows" in shown
+    assert "Traceback" not in shown
+    log = (tmp_path / "a.log").read_text()
+    assert "reading 3 tables" in log
+    assert "Traceback" in log
+
+
+def test_a_defect_keeps_its_traceback(tmp_path):
+    with pytest.raises(ZeroDivisionError):
+        fail(tmp_path / "logs/a.log", ZeroDivisionError("oh"))
+    assert "ZeroDivisionError: oh" in (tmp_path / "logs/a.log").read_text()
+
+
+def test_standard_error_is_given_back(tmp_path):
+    before = sys.stderr
+    with logged([str(tmp_path / "a.log")]):
+        assert sys.stderr is not before
+    assert sys.stderr is before
