@@ -1,0 +1,33 @@
+"""Encoders: networks and losses, built by name, kept as folders with safetensors weights."""
+
+from phenoprints.models.classifier import Classifier, cut_mix
+from phenoprints.models.decoders import DecoderShape
+from phenoprints.models.encoder import Encoder, EncoderConfig
+from phenoprints.models.folders import load, save
+from phenoprints.models.losses import LossSettings, fourier_loss, l2_loss, reconstruction_loss
+from phenoprints.models.mae import MaskedAutoencoder, Reconstruction
+from phenoprints.models.registry import build, from_config, names
+from phenoprints.models.standardization import self_standardize
+from phenoprints.models.vit import ViTEncoder, ViTShape
+
+__all__ = [
+    "Classifier",
+    "DecoderShape",
+    "Encoder",
+    "EncoderConfig",
+    "LossSettings",
+    "MaskedAutoencoder",
+    "Reconstruction",
+    "ViTEncoder",
+    "ViTShape",
+    "build",
+    "cut_mix",
+    "fourier_loss",
+    "from_config",
+    "l2_loss",
+    "load",
+    "names",
+    "reconstruction_loss",
+    "save",
+    "self_standardize",
+]

@@ -1,0 +1,104 @@
+"""Convolutional encoders: a small one for small crops, and DenseNet-161."""
+
+# B crops · C channels · H W pixels · D features
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Iterator
+
+import torch
+from torch import Tensor, nn
+from typing_extensions import override
+
+from phenoprints.models.encoder import Encoder, EncoderConfig
+
+
+class ConvolutionalEncoder(Encoder):
+    """A network whose last feature map, averaged over its pixels, is the only block.
+
+    The map's positions stand where a transformer has patch tokens, their mean where it has the
+    class token, so the pools `mean` and `class` give the same.
+    """
+
+    @abstractmethod
+    def feature_map(self, pixels_BCHW: Tensor) -> Tensor:
+        """The last feature map (B, D, h, w)."""
+
+    @override
+    def block_outputs(self, pixels_BCHW: Tensor) -> Iterator[Tensor]:
+        tokens_BND = self.feature_map(pixels_BCHW).flatten(2).transpose(1, 2)
+        yield torch.cat([tokens_BND.mean(dim=1, keepdim=True), tokens_BND], dim=1)
+
+
+class SmallCNN(ConvolutionalEncoder):
+    """Stages of two 3×3 convolutions with batch norm; the side is halved between stages."""
+
+    def __init__(self, config: EncoderConfig) -> None:
+        super().__init__(config)
+        widths = [int(w) for w in config.architecture["widths"]]
+        layers: list[nn.Module] = []
+        before = len(config.channels)
+        for i, width in enumerate(widths):
+            layers += [*_convolution(before, width), *_convolution(width, width)]
+            if i < len(widths) - 1:
+                layers.append(nn.MaxPool2d(2))
+            before = width
+        self.layers = nn.Sequential(*layers)
+        self._width = widths[-1]
+
+    @property
+    @override
+    def width(self) -> int:
+        return self._width
+
+    @override
+    def feature_map(self, pixels_BCHW: Tensor) -> Tensor:
+        out: Tensor = self.layers(pixels_BCHW)
+        return out
+
+
+def _convolution(before: int, after: int) -> list[nn.Module]:
+    return [
+        nn.Conv2d(before, after, kernel_size=3, padding=1, bias=False),
+        nn.BatchNorm2d(after),
+        nn.ReLU(inplace=True),
+    ]
+
+
+class DenseNet161(ConvolutionalEncoder):
+    """torchvision's DenseNet-161 with a first convolution for the screen's channels."""
+
+    def __init__(self, config: EncoderConfig) -> None:
+        from torchvision.models import densenet161
+
+        super().__init__(config)
+        self.layers = densenet161(weights=None).features
+        first = self.layers.conv0
+        self.layers.conv0 = nn.Conv2d(
+            len(config.channels), first.out_channels, kernel_size=7, stride=2, padding=3, bias=False
+        )
+        nn.init.kaiming_normal_(self.layers.conv0.weight)
+
+    @property
+    @override
+    def width(self) -> int:
+        return int(self.layers.norm5.num_features)
+
+    @override
+    def feature_map(self, pixels_BCHW: Tensor) -> Tensor:
+        out: Tensor = self.layers(pixels_BCHW)
+        return torch.relu(out)
+
+
+def adapt_batch_norm(encoder: nn.Module) -> nn.Module:
+    """The network with batch norms that use each batch's own statistics (AdaBN).
+
+    Feed it crops of one experiment at a time: its statistics then replace the training set's.
+    Source: Li et al. 2016, doi:10.48550/arXiv.1603.04779; Sypetkowski et al. 2023 for RxRx1.
+    """
+    for module in encoder.modules():
+        if isinstance(module, nn.BatchNorm2d):
+            module.track_running_stats = False
+            module.running_mean = module.running_var = None
+    return encoder

@@ -1,0 +1,162 @@
+"""Every encoder by name: its numbers, and how to build it."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Sequence
+
+import torch
+
+from phenoprints.foundations.errors import ConfigurationError
+from phenoprints.models.cnn import DenseNet161, SmallCNN
+from phenoprints.models.encoder import Encoder, EncoderConfig, channel_names
+from phenoprints.models.random_vectors import RandomVectors
+from phenoprints.models.vit import ViTEncoder, ViTShape, vit_config
+
+DEFAULT_CROP_PX = 256
+"""Crops of every microscopy encoder of the paper."""
+
+
+def _vit(
+    width: int, num_blocks: int, num_heads: int, patch_px: int, mlp_width: int = 0
+) -> ViTShape:
+    return ViTShape(width, num_blocks, num_heads, patch_px, mlp_width or 4 * width)
+
+
+_SIZES = {
+    "t": (192, 12, 3, 768),
+    "s": (384, 12, 6, 1536),
+    "b": (768, 12, 12, 3072),
+    "l": (1024, 24, 16, 4096),
+    "h": (1280, 32, 16, 5120),
+    "g": (1664, 48, 16, 8192),  # Zhai et al. 2022
+}
+"""Width, blocks, heads and MLP width of the transformers, by letter."""
+
+VITS: dict[str, tuple[ViTShape, int]] = {
+    # 4 blocks of width 96 for the simulated screen's crops of 32 px
+    "vit-tiny": (_vit(96, 4, 3, 8), 32),
+    **{
+        f"vit-{letter}{patch_px}": (_vit(*sizes[:3], patch_px, sizes[3]), DEFAULT_CROP_PX)
+        for letter, sizes in _SIZES.items()
+        for patch_px in (8, 16)
+    },
+}
+"""Shape and crop of each vision transformer."""
+
+OPENPHENOM_CHANNELS = 11
+"""Channels for which OpenPhenom's weights hold positions."""
+
+_CNNS: dict[str, tuple[dict[str, object], int]] = {
+    "cnn-tiny": ({"widths": [32, 64, 96]}, 32),
+    "cnn-small": ({"widths": [32, 64, 128, 256]}, 64),
+}
+
+FAMILIES: dict[str, type[Encoder]] = {
+    "vit": ViTEncoder,
+    "cnn": SmallCNN,
+    "densenet161": DenseNet161,
+    "random": RandomVectors,
+}
+"""The class that builds each family."""
+
+
+def names() -> list[str]:
+    """Every registered name, sorted."""
+    agnostic = [f"ca-{name}" for name in VITS]
+    return sorted([*VITS, *agnostic, *_CNNS, "densenet161", "random"])
+
+
+def build(
+    name: str,
+    *,
+    channels: int | Sequence[str] = 6,
+    crop_px: int | None = None,
+    seed: int = 0,
+    patch_px: int | None = None,
+    layer_scale: float | None = None,
+    drop_path: float = 0.0,
+) -> Encoder:
+    """A fresh encoder with seeded weights, in evaluation mode.
+
+    Parameters
+    ----------
+    name
+        One of `names()`: `vit-s16`, `vit-l8`, `vit-g8`, `vit-tiny`, `ca-vit-s16`, `densenet161` …
+    channels
+        Names of the channels in their order, or their number. Channel-agnostic encoders take any;
+        they hold positions for this many, at least OpenPhenom's 11.
+    crop_px
+        Side of the crops; None takes the architecture's own (256, or 32 for the tiny ones).
+    seed
+        Of the weights: the same seed gives the same weights on every machine.
+    patch_px, layer_scale, drop_path
+        Change a vision transformer's patch, layer scale (1e-4) and stochastic depth (0).
+
+    Raises
+    ------
+    ConfigurationError
+        Nothing is registered under this name, or an option does not fit the family.
+    """
+    given = channel_names(tuple(channels) if not isinstance(channels, int) else channels)
+    changes = {"patch_px": patch_px, "layer_scale": layer_scale, "drop_path": drop_path or None}
+    config = configure(name, given, crop_px=crop_px, seed=seed, changes=changes)
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        return from_config(config)
+
+
+def configure(
+    name: str,
+    channels: tuple[str, ...],
+    *,
+    crop_px: int | None,
+    seed: int,
+    changes: dict[str, int | float | None],
+) -> EncoderConfig:
+    """The configuration of a registered encoder, with the changes that are not None."""
+    changed = {key: value for key, value in changes.items() if value is not None}
+    if name.removeprefix("ca-") in VITS:
+        return _vit_config(name, channels, crop_px, changed)
+    if changed:
+        raise ConfigurationError(f"{name}: {', '.join(changed)} are options of vit encoders only.")
+    architecture: dict[str, object]
+    if name in _CNNS:
+        family, (architecture, default_px) = "cnn", _CNNS[name]
+    elif name in ("densenet161", "random"):
+        family, default_px = name, DEFAULT_CROP_PX
+        architecture = {"width": 384, "seed": seed} if name == "random" else {}
+    else:
+        raise ConfigurationError(_unknown(name))
+    return EncoderConfig(
+        name, family, architecture, channels, crop_px or default_px, pool="mean", num_blocks=1
+    )
+
+
+def _vit_config(
+    name: str,
+    channels: tuple[str, ...],
+    crop_px: int | None,
+    changed: dict[str, int | float],
+) -> EncoderConfig:
+    shape, default_px = VITS[name.removeprefix("ca-")]
+    numbers = {**vars(shape), **changed}
+    if name.startswith("ca-"):
+        numbers["max_channels"] = max(len(channels), OPENPHENOM_CHANNELS)
+    return vit_config(name, ViTShape(**numbers), channels=channels, crop_px=crop_px or default_px)
+
+
+def _unknown(name: str) -> str:
+    near = difflib.get_close_matches(name, names(), n=3)
+    hint = f" Did you mean {', '.join(near)}?" if near else ""
+    return f"No encoder is registered as {name!r}.{hint} There are: {', '.join(names())}."
+
+
+def from_config(config: EncoderConfig) -> Encoder:
+    """The encoder that a configuration describes, with weights from torch's random state."""
+    if config.family not in FAMILIES:
+        raise ConfigurationError(
+            f"No family of encoders is called {config.family!r}; there are {sorted(FAMILIES)}."
+        )
+    encoder = FAMILIES[config.family](config)
+    return encoder.eval()

@@ -1,0 +1,174 @@
+"""The paper's vision transformers: parallel blocks, normed queries and keys, fixed positions."""
+
+# B crops · C channels · H W pixels · N tokens · K kept tokens · D features
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.utils.checkpoint import checkpoint
+from typing_extensions import override
+
+from phenoprints.foundations.errors import DataError
+from phenoprints.models.encoder import Encoder, EncoderConfig
+from phenoprints.models.masking import take_tokens
+from phenoprints.models.positions import sincos_positions
+
+
+@dataclass(frozen=True)
+class ViTShape:
+    """The numbers that make a vision transformer.
+
+    `layer_scale` is the initial factor of each block's output, `drop_path` the rate of the last
+    block (it grows linearly from 0). `max_channels` is 0 for fixed channels, else the channels for
+    which a channel-agnostic encoder holds positions.
+    """
+
+    width: int
+    num_blocks: int
+    num_heads: int
+    patch_px: int
+    mlp_width: int
+    layer_scale: float = 1e-4
+    drop_path: float = 0.0
+    max_channels: int = 0
+
+
+class ViTEncoder(Encoder):
+    """timm's VisionTransformer with ParallelScalingBlock, and positions that are not learned.
+
+    A channel-agnostic encoder embeds every channel with one shared patch embedding and repeats
+    the positions, so that tokens are those of channel 1, then those of channel 2, and so on.
+    Names inside `backbone` are timm's and those of the published weights.
+    """
+
+    def __init__(self, config: EncoderConfig) -> None:
+        from timm.models.vision_transformer import ParallelScalingBlock, VisionTransformer
+
+        super().__init__(config)
+        shape = self.shape = ViTShape(**config.architecture)
+        if config.crop_px % shape.patch_px:
+            raise DataError(
+                f"{config.name}: crops of {config.crop_px} px do not divide into patches of "
+                f"{shape.patch_px} px."
+            )
+        self.grid = config.crop_px // shape.patch_px
+        self.checkpoints_activations = False
+        self.backbone = VisionTransformer(
+            img_size=config.crop_px,
+            patch_size=shape.patch_px,
+            in_chans=1 if shape.max_channels else len(config.channels),
+            num_classes=0,
+            embed_dim=shape.width,
+            depth=shape.num_blocks,
+            num_heads=shape.num_heads,
+            mlp_ratio=shape.mlp_width / shape.width,
+            init_values=shape.layer_scale,
+            drop_path_rate=shape.drop_path,
+            qkv_bias=False,
+            qk_norm=True,
+            block_fn=ParallelScalingBlock,
+        )
+        positions = sincos_positions(shape.width, self.grid, num_repeats=max(shape.max_channels, 1))
+        self.backbone.pos_embed = nn.Parameter(positions, requires_grad=False)
+        self._drop_blocks(config.num_blocks)
+
+    def _drop_blocks(self, num_blocks: int) -> None:
+        if num_blocks < len(self.backbone.blocks):
+            # The final norm belongs to the last block, and features are never normed.
+            self.backbone.blocks = self.backbone.blocks[:num_blocks]
+            self.backbone.norm = nn.Identity()
+
+    @property
+    @override
+    def width(self) -> int:
+        return self.shape.width
+
+    @property
+    @override
+    def is_channel_agnostic(self) -> bool:
+        return self.shape.max_channels > 0
+
+    @property
+    def num_patches(self) -> int:
+        """Patches of one channel."""
+        return self.grid**2
+
+    def num_tokens(self, num_channels: int) -> int:
+        """Tokens of a crop without the class token."""
+        return self.num_patches * (num_channels if self.is_channel_agnostic else 1)
+
+    def patch_tokens(self, pixels_BCHW: Tensor) -> Tensor:
+        """Embedded patches with their positions, without the class token: (B, N, D)."""
+        B, C, H, W = pixels_BCHW.shape
+        if not self.is_channel_agnostic:
+            tokens = self.backbone.patch_embed(pixels_BCHW)
+        else:
+            self._check_max_channels(C)
+            tokens = self.backbone.patch_embed(pixels_BCHW.reshape(B * C, 1, H, W))
+            tokens = tokens.reshape(B, C * self.num_patches, self.width)
+        positioned: Tensor = tokens + self.backbone.pos_embed[:, 1 : 1 + tokens.shape[1]]
+        return positioned
+
+    def _check_max_channels(self, num_channels: int) -> None:
+        if num_channels > self.shape.max_channels:
+            raise DataError(
+                f"{self.config.name}: got {num_channels} channels, it has positions for at most "
+                f"{self.shape.max_channels}."
+            )
+
+    def _with_class_token(self, tokens_BND: Tensor) -> Tensor:
+        token = self.backbone.cls_token + self.backbone.pos_embed[:, :1]
+        return torch.cat([token.expand(len(tokens_BND), -1, -1), tokens_BND], dim=1)
+
+    def _run(self, block: nn.Module, tokens: Tensor) -> Tensor:
+        out: Tensor
+        if self.checkpoints_activations and torch.is_grad_enabled():
+            out = checkpoint(block, tokens, use_reentrant=False)
+        else:
+            out = block(tokens)
+        return out
+
+    @override
+    def block_outputs(self, pixels_BCHW: Tensor) -> Iterator[Tensor]:
+        tokens = self._with_class_token(self.patch_tokens(pixels_BCHW))
+        for block in self.backbone.blocks:
+            tokens = self._run(block, tokens)
+            yield tokens
+
+    def encode_kept(self, pixels_BCHW: Tensor, kept_BK: Tensor) -> Tensor:
+        """Class token and visible tokens after all blocks and the final norm: (B, 1 + K, D)."""
+        tokens = take_tokens(self.patch_tokens(pixels_BCHW), kept_BK)
+        tokens = self._with_class_token(tokens)
+        for block in self.backbone.blocks:
+            tokens = self._run(block, tokens)
+        normed: Tensor = self.backbone.norm(tokens)
+        return normed
+
+    def _cut(self, config: EncoderConfig) -> Encoder:
+        with torch.device("meta"):
+            shorter = ViTEncoder(config)
+        kept = {name: v for name, v in self.state_dict().items() if name in shorter.state_dict()}
+        shorter.load_state_dict(kept, assign=True)
+        shorter.backbone.pos_embed.requires_grad_(False)
+        return shorter.train(self.training)
+
+
+def vit_config(
+    name: str, shape: ViTShape, *, channels: tuple[str, ...], crop_px: int
+) -> EncoderConfig:
+    """The configuration of a vision transformer that pools the mean of its patch tokens."""
+    architecture: dict[str, Any] = asdict(shape)
+    return EncoderConfig(
+        name=name,
+        family="vit",
+        architecture=architecture,
+        channels=() if shape.max_channels else channels,
+        crop_px=crop_px,
+        pool="mean",
+        num_blocks=shape.num_blocks,
+    )

@@ -1,0 +1,182 @@
+"""Encoders: exact sizes, features in one pass, trimming, bad crops."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+torch = pytest.importorskip("torch")
+pytestmark = pytest.mark.torch
+
+from phenoprints import models  # noqa: E402
+from phenoprints.foundations.errors import ConfigurationError, DataError  # noqa: E402
+
+
+def crops(num: int = 3, channels: int = 6, side: int = 32) -> torch.Tensor:
+    values = np.random.default_rng(7).integers(0, 256, (num, channels, side, side), dtype=np.uint8)
+    return torch.from_numpy(values)
+
+
+@pytest.mark.parametrize(
+    ("name", "num_parameters"),
+    [
+        ("vit-s16", 21_968_256),
+        ("ca-vit-s16", 22_459_776),
+        ("vit-l8", 303_664_128),
+        ("vit-g8", 1_843_414_656),
+    ],
+)
+def test_parameters_are_exactly_the_papers_architecture(name: str, num_parameters: int) -> None:
+    with torch.device("meta"):
+        encoder = models.build(name)
+    assert sum(p.numel() for p in encoder.parameters()) == num_parameters
+
+
+def test_all_blocks_in_one_pass_equal_trimmed_encoders() -> None:
+    encoder = models.build("vit-tiny", seed=3)
+    all_blocks = encoder.features(crops(), "all")
+    assert all_blocks.shape == (3, 4, encoder.num_features)
+    torch.testing.assert_close(encoder.features(crops()), all_blocks[:, -1])
+    for block in (1, 2, 3):
+        trimmed = encoder.trimmed(block)
+        assert trimmed.num_blocks == block
+        torch.testing.assert_close(trimmed.features(crops()), all_blocks[:, block - 1])
+        assert sum(p.numel() for p in trimmed.parameters()) < sum(
+            p.numel() for p in encoder.parameters()
+        )
+
+
+def test_trimming_outside_of_the_blocks_is_refused() -> None:
+    with pytest.raises(DataError, match="blocks 1 to 4"):
+        models.build("vit-tiny").trimmed(5)
+    with pytest.raises(DataError, match="blocks 1 to 1"):
+        models.build("cnn-tiny").trimmed(2)
+
+
+@pytest.mark.parametrize("name", ["vit-tiny", "ca-vit-tiny", "cnn-tiny"])
+def test_features_do_not_depend_on_gain_or_batch(name: str) -> None:
+    encoder = models.build(name)
+    images = crops() // 2
+    one_by_one = torch.cat([encoder.features(image[None]) for image in images])
+    torch.testing.assert_close(encoder.features(images), one_by_one, rtol=1e-4, atol=1e-5)
+    torch.testing.assert_close(
+        encoder.features(images), encoder.features(images * 2), rtol=1e-3, atol=1e-4
+    )
+    torch.testing.assert_close(encoder.features(images), encoder.features(images.float()))
+
+
+def test_standardised_channels_have_mean_0_and_variance_1() -> None:
+    images = crops()
+    images[0, 0] = 17
+    expected = torch.nn.InstanceNorm2d(6, affine=False)(images.float() / 255)
+    got = models.self_standardize(images)
+    torch.testing.assert_close(got, expected, rtol=1e-4, atol=1e-4)
+    assert torch.equal(got[0, 0], torch.zeros(32, 32))
+
+
+def test_pools() -> None:
+    encoder = models.build("vit-tiny", seed=1)
+    *_, tokens = encoder.block_outputs(encoder.prepared(crops()))
+    torch.testing.assert_close(encoder.features(crops(), pool="class"), tokens[:, 0])
+    torch.testing.assert_close(encoder.features(crops(), pool="mean"), tokens[:, 1:].mean(1))
+    with pytest.raises(DataError, match="channel-agnostic"):
+        encoder.features(crops(), pool="channel")
+
+
+def test_channel_agnostic_takes_any_number_and_order_of_channels() -> None:
+    encoder = models.build("ca-vit-tiny")
+    images = crops(channels=5)
+    order = [3, 1, 4, 0, 2]
+    mean = encoder.features(images)
+    torch.testing.assert_close(encoder.features(images[:, order]), mean, rtol=1e-4, atol=1e-5)
+    per_channel = encoder.features(images, pool="channel").reshape(3, 5, -1)
+    shuffled = encoder.features(images[:, order], pool="channel").reshape(3, 5, -1)
+    torch.testing.assert_close(shuffled, per_channel[:, order], rtol=1e-4, atol=1e-5)
+    torch.testing.assert_close(per_channel.mean(1), mean, rtol=1e-4, atol=1e-5)
+    assert encoder.features(crops(channels=11)).shape == (3, 96)
+    with pytest.raises(DataError, match="at most 11"):
+        encoder.features(crops(channels=12))
+
+
+@pytest.mark.parametrize(
+    ("images", "message"),
+    [
+        (crops(channels=5), r"expected 6 channels \(channel-1, .*got 5"),
+        (crops(side=40), "expected crops of 32×32 px, got 40×40"),
+        (crops()[0], r"expected crops \(B, C, H, W\)"),
+    ],
+)
+def test_crops_of_another_shape_are_refused(images: torch.Tensor, message: str) -> None:
+    with pytest.raises(DataError, match=message):
+        models.build("vit-tiny").features(images)
+
+
+def test_seed_decides_the_weights_and_nothing_else_does() -> None:
+    torch.manual_seed(1)
+    first = models.build("vit-tiny", seed=5)
+    torch.manual_seed(2)
+    state = torch.random.get_rng_state()
+    second = models.build("vit-tiny", seed=5)
+    assert torch.equal(state, torch.random.get_rng_state())
+    assert first.fingerprint() == second.fingerprint()
+    assert first.fingerprint() != models.build("vit-tiny", seed=6).fingerprint()
+
+
+def test_unknown_names_get_a_hint() -> None:
+    with pytest.raises(ConfigurationError, match=r"Did you mean.*vit-l8"):
+        models.build("vit-l9")
+    with pytest.raises(ConfigurationError, match="patch_px"):
+        models.build("densenet161", patch_px=4)
+
+
+def test_random_vectors_follow_the_pixels_alone() -> None:
+    encoder = models.build("random", crop_px=32, seed=4)
+    images = crops(4)
+    features = encoder.features(images)
+    assert torch.equal(encoder.features(images.flip(0)).flip(0), features)
+    assert abs(float(features.mean())) < 0.1
+    assert abs(float(features.std()) - 1) < 0.1
+    assert float(torch.corrcoef(features)[0, 1].abs()) < 0.2
+    other = models.build("random", crop_px=32, seed=5)
+    assert not torch.equal(other.features(images), features)
+
+
+def test_fixed_positions_are_not_learned() -> None:
+    encoder = models.build("vit-tiny")
+    names = [n for n, p in encoder.named_parameters() if not p.requires_grad]
+    assert names == ["backbone.pos_embed"]
+    assert not encoder.trimmed(2).backbone.pos_embed.requires_grad
+
+
+def test_activation_checkpoints_change_no_gradient() -> None:
+    gradients = []
+    for checkpoints in (False, True):
+        encoder = models.build("vit-tiny")
+        encoder.checkpoints_activations = checkpoints
+        encoder(crops()).square().sum().backward()
+        gradients.append(encoder.backbone.blocks[0].in_proj.weight.grad)
+    torch.testing.assert_close(*gradients)
+
+
+def test_densenet161_is_built_for_the_screens_channels() -> None:
+    with torch.device("meta"):
+        encoder = models.build("densenet161", channels=["dna", "er"])
+    assert encoder.num_features == 2208
+    assert encoder.channels == ("dna", "er")
+    # Without its classifier of 2,209,000 and with a first convolution of 2 instead of 3 channels.
+    num_parameters = sum(p.numel() for p in encoder.parameters())
+    assert num_parameters == 28_681_000 - 2_209_000 - 96 * 49
+
+
+def test_adapted_batch_norm_uses_the_batchs_own_statistics() -> None:
+    from phenoprints.models.cnn import adapt_batch_norm
+
+    encoder = models.build("cnn-tiny")
+    images = crops(8)
+    before = encoder.features(images)
+    adapt_batch_norm(encoder)
+    assert not torch.allclose(encoder.features(images), before, atol=1e-3)
+    encoder.train()
+    trained = encoder(images).detach()
+    encoder.eval()
+    torch.testing.assert_close(encoder.features(images), trained, rtol=1e-4, atol=1e-5)
