@@ -1,0 +1,39 @@
+"""What remains when batch effects are removed."""
+
+from phenoprints.alignment.affine import Affine
+from phenoprints.alignment.chromosome_arms import (
+    ChromosomeArmCorrection,
+    arms_of_loci,
+    arms_of_positions,
+    unexpressed_genes,
+)
+from phenoprints.alignment.controls import choose_controls
+from phenoprints.alignment.corrections import AlignedEmbeddings, Alignment, EmbeddingsReader
+from phenoprints.alignment.fitting import fit_alignment
+from phenoprints.alignment.methods import (
+    CenterScale,
+    PCACenterScale,
+    TypicalVariationNormalization,
+)
+from phenoprints.alignment.settings import AlignmentSettings
+from phenoprints.alignment.store import load_alignment, open_aligned, save_alignment
+
+__all__ = [
+    "Affine",
+    "AlignedEmbeddings",
+    "Alignment",
+    "AlignmentSettings",
+    "CenterScale",
+    "ChromosomeArmCorrection",
+    "EmbeddingsReader",
+    "PCACenterScale",
+    "TypicalVariationNormalization",
+    "arms_of_loci",
+    "arms_of_positions",
+    "choose_controls",
+    "fit_alignment",
+    "load_alignment",
+    "open_aligned",
+    "save_alignment",
+    "unexpressed_genes",
+]

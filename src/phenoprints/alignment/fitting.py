@@ -1,0 +1,218 @@
+"""Fit an alignment to a screen, one experiment in memory at a time."""
+
+# N wells · D features · K components
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from phenoprints.alignment.affine import Affine
+from phenoprints.alignment.chromosome_arms import ChromosomeArmCorrection
+from phenoprints.alignment.controls import choose_controls
+from phenoprints.alignment.corrections import (
+    Alignment,
+    ArmCorrection,
+    Correction,
+    EmbeddingsReader,
+    PositionCorrection,
+)
+from phenoprints.alignment.positions import Positions, fit_positions
+from phenoprints.alignment.settings import AlignmentSettings
+from phenoprints.alignment.statistics import ControlStatistics
+from phenoprints.foundations.errors import DataError, Problem, raise_problems
+
+
+def fit_alignment(
+    wells: pd.DataFrame,
+    reader: EmbeddingsReader,
+    settings: AlignmentSettings | None = None,
+    *,
+    is_usable: NDArray[np.bool_] | None = None,
+    is_precomputed: bool = False,
+    arms: ChromosomeArmCorrection | None = None,
+    genes: NDArray[np.object_] | None = None,
+) -> Alignment:
+    """The alignment of a screen; every experiment is a batch.
+
+    Parameters
+    ----------
+    wells
+        The wells table, sorted by experiment, plate, well.
+    reader
+        Embeddings whose rows are the wells of each experiment in that order.
+    is_usable
+        One entry per well: False where quality says `fail`. Such wells are aligned, never fitted.
+    is_precomputed
+        Whether the embeddings are profiles of many units, for `standardize_first: auto`.
+    arms, genes
+        An unfitted arm correction, and the gene that was cut in each well ("" for none).
+
+    Raises
+    ------
+    DataError
+        Embeddings that do not match the wells, no controls, or too few of them in a batch.
+    """
+    settings = settings or AlignmentSettings()
+    rows = _rows_by_experiment(wells, reader)
+    is_control, role = choose_controls(wells, settings.controls, is_usable)
+    statistics = _ReaderStatistics(reader, rows, is_control)
+    estimator = settings.estimator(is_precomputed=is_precomputed)
+    attributes: dict[str, Any] = {"settings": asdict(settings), "controls": role}
+    if estimator is None:
+        corrections, about = _unchanged(statistics)
+    else:
+        estimator.fit_statistics(statistics, np.float32)
+        corrections = {
+            name: Correction(estimator.affines_.get(name), estimator.skipped_.get(name, ""))
+            for name in rows
+        }
+        about = {
+            "num_features": estimator.num_features_,
+            "num_components": estimator.num_components_,
+            "num_controls": estimator.num_controls_,
+            "skipped": estimator.skipped_,
+            "notes": estimator.notes_,
+        }
+    alignment = Alignment(corrections, {**attributes, **about})
+    if settings.remove_position != "none":
+        alignment = _remove_positions(alignment, wells, reader, rows, is_control)
+    if arms is not None and genes is not None and settings.chromosome_arms:
+        alignment = _remove_arms(alignment, reader, rows, arms, genes, is_usable)
+    return alignment
+
+
+class _ReaderStatistics(Mapping[str, ControlStatistics]):
+    """Statistics of each experiment's controls, computed anew whenever they are asked for."""
+
+    def __init__(
+        self,
+        reader: EmbeddingsReader,
+        rows: Mapping[str, NDArray[np.intp]],
+        is_control: NDArray[np.bool_],
+    ) -> None:
+        self.reader = reader
+        self.rows = rows
+        self.is_control = is_control
+
+    def __getitem__(self, experiment: str) -> ControlStatistics:
+        x = read_checked(self.reader, experiment, len(self.rows[experiment]))
+        return ControlStatistics.of_rows(x[self.is_control[self.rows[experiment]]])
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.rows)
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+
+def read_checked(reader: EmbeddingsReader, experiment: str, num_wells: int) -> NDArray[np.float32]:
+    """The vectors of one experiment, or an error that says how they fail to match the wells."""
+    x = reader.read(experiment)
+    if len(x) != num_wells:
+        raise DataError(
+            f'embeddings of experiment "{experiment}": {len(x)} rows for {num_wells} wells.\n'
+            "  Expected one row per well, in the order of the wells table.\n"
+            "  To fix: delete the embeddings and compute them again."
+        )
+    return x
+
+
+def _rows_by_experiment(
+    wells: pd.DataFrame, reader: EmbeddingsReader
+) -> dict[str, NDArray[np.intp]]:
+    rows = {
+        str(name): np.sort(index)
+        for name, index in wells.groupby("experiment", sort=True).indices.items()
+    }
+    here, there = set(rows), set(reader.experiments)
+    fix = "delete the embeddings and compute them again"
+    raise_problems(
+        [
+            *(
+                Problem("embeddings", f'experiment "{name}" is missing', "as in the wells", fix)
+                for name in sorted(here - there)
+            ),
+            *(
+                Problem("embeddings", f'experiment "{name}" has no wells', "as in the wells", fix)
+                for name in sorted(there - here)
+            ),
+        ],
+        DataError,
+    )
+    return rows
+
+
+def _unchanged(
+    statistics: _ReaderStatistics,
+) -> tuple[dict[str, Correction], dict[str, Any]]:
+    num_features = statistics.reader.read(next(iter(statistics))).shape[1]
+    nothing = np.zeros(num_features, np.float32)
+    affine = Affine(nothing, None, None, nothing)
+    about = {
+        "num_features": num_features,
+        "num_components": num_features,
+        "num_controls": {},
+        "skipped": {},
+        "notes": [],
+    }
+    return {name: Correction(affine) for name in statistics}, about
+
+
+def _remove_positions(
+    alignment: Alignment,
+    wells: pd.DataFrame,
+    reader: EmbeddingsReader,
+    rows: Mapping[str, NDArray[np.intp]],
+    is_control: NDArray[np.bool_],
+) -> Alignment:
+    corrections, notes = {}, list(alignment.attributes["notes"])
+    plates = wells["plate"].to_numpy(dtype=str)
+    row, column = wells["row"].to_numpy(np.int16), wells["column"].to_numpy(np.int16)
+    for name, index in rows.items():
+        correction = alignment.corrections[name]
+        if correction.affine is not None:
+            at = Positions(plates[index], row[index], column[index])
+            y = alignment.align(name, reader.read(name))
+            effects = fit_positions(y, is_control[index], at)
+            notes += [
+                f'plate "{plate}" of experiment "{name}": no control, no position removed'
+                for plate in effects.untouched
+            ]
+            correction = Correction(correction.affine, "", PositionCorrection(at, effects))
+        corrections[name] = correction
+    return Alignment(corrections, {**alignment.attributes, "notes": notes})
+
+
+def _remove_arms(
+    alignment: Alignment,
+    reader: EmbeddingsReader,
+    rows: Mapping[str, NDArray[np.intp]],
+    arms: ChromosomeArmCorrection,
+    genes: NDArray[np.object_],
+    is_usable: NDArray[np.bool_] | None,
+) -> Alignment:
+    names, codes = np.unique(genes.astype(str), return_inverse=True)
+    sums = np.zeros((len(names), alignment.num_components))
+    counts = np.zeros(len(names))
+    for name, index in rows.items():
+        y = alignment.align(name, reader.read(name))
+        good = np.isfinite(y).all(axis=1) & (True if is_usable is None else is_usable[index])
+        np.add.at(sums, codes[index][good], y[good])
+        counts += np.bincount(codes[index][good], minlength=len(names))
+    seen = (counts > 0) & (names != "")
+    means = (sums[seen] / counts[seen, None]).astype(np.float32)
+    arms.fit(means, [str(name) for name in names[seen]])
+    arm_of_well = arms.codes([str(name) for name in names])[codes]
+    return alignment.with_arms(
+        {name: ArmCorrection(arm_of_well[index], arms.offsets_) for name, index in rows.items()},
+        {
+            "arm_basis": arms.basis_,
+            "arms": dict(zip(arms.arms_, arms.num_genes_.tolist(), strict=True)),
+        },
+    )

@@ -1,0 +1,324 @@
+"""Batch correction on controls: TVN, PCA with centre-scaling, and centre-scaling alone."""
+
+# N wells · D features · K components
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Self
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from phenoprints.alignment.affine import Affine, Floats
+from phenoprints.alignment.statistics import ControlStatistics, merge
+from phenoprints.foundations.errors import DataError, Problem, raise_problems
+
+MIN_CONTROLS = 4
+"""Fewer control wells than this say nothing about a batch: an error, or the batch is skipped."""
+
+FEW_CONTROLS = 16
+"""Fewer control wells than this are noted."""
+
+MIN_EIGENVALUE_RATIO = 1e-6
+"""Principal components below this share of the largest eigenvalue are rounding, not variation."""
+
+RIDGE = 0.5
+"""Added to the diagonal of every covariance before its inverse root (EFAAR_benchmarking)."""
+
+
+@dataclass(frozen=True)
+class Components:
+    """What all batches share: (x - centre) @ matrix is standardised, whitened or left as it is."""
+
+    centre: NDArray[np.float64]
+    matrix: NDArray[np.float64] | None
+
+    def project(self, statistics: ControlStatistics) -> ControlStatistics:
+        """A batch's statistics in the shared components."""
+        if self.matrix is None:
+            return ControlStatistics(
+                statistics.num_wells, statistics.mean - self.centre, statistics.scatter
+            )
+        return statistics.projected(self.centre, self.matrix)
+
+
+class ControlAlignment(ABC):
+    """Fit on controls, one affine map per batch; scikit-learn's fit, transform, fit_transform.
+
+    After fitting: `affines_` (batch to Affine), `skipped_` (batch to reason), `notes_` (warnings),
+    `num_features_`, `num_components_`.
+    """
+
+    small_batches: str
+
+    def fit(self, x: Floats, is_control: ArrayLike, batch: ArrayLike) -> Self:
+        """Learn from the control rows of x (N, D).
+
+        Rows with a value that is not finite are left out. A batch with fewer than 4 control wells
+        is an error that names it, or is skipped where `small_batches="skip"`.
+        """
+        batches = np.asarray(batch).astype(str)
+        controls = np.asarray(is_control, dtype=bool)
+        _check_lengths(x, controls, batches)
+        return self.fit_statistics(
+            {
+                name: ControlStatistics.of_rows(x[controls & (batches == name)])
+                for name in np.unique(batches)
+            }
+        )
+
+    def fit_statistics(
+        self,
+        statistics: Mapping[str, ControlStatistics],
+        dtype: type[np.floating[Any]] = np.float64,
+    ) -> Self:
+        """Learn from the statistics of each batch, which are asked for exactly twice, in order.
+
+        `dtype` is that of the maps; all decompositions run in float64.
+        """
+        total, counts = _count(statistics)
+        self.num_features_ = len(total.mean)
+        self.num_controls_ = counts
+        self.skipped_, self.notes_ = _judge_counts(counts, self.small_batches)
+        kept = [name for name in counts if name not in self.skipped_]
+        if not kept:
+            raise DataError(
+                f"alignment: no batch has {MIN_CONTROLS} control wells, so nothing can be fitted.\n"
+                "  To fix: choose other controls (alignment.controls)."
+            )
+        shared = self._share(total)
+        projected = ((name, shared.project(statistics[name])) for name in kept)
+        self.affines_ = dict(self._maps(shared, projected, dtype))
+        self.num_components_ = next(iter(self.affines_.values())).num_components
+        return self
+
+    def transform(self, x: Floats, batch: ArrayLike) -> Floats:
+        """The aligned rows (N, K), float32 for float32; rows of skipped batches are NaN."""
+        batches = np.asarray(batch).astype(str)
+        names, codes = np.unique(batches, return_inverse=True)
+        self._check_known(names)
+        dtype = np.float32 if x.dtype == np.float32 else np.float64
+        y = np.full((len(x), self.num_components_), np.nan, dtype)
+        for code, name in enumerate(names):
+            if name in self.affines_:
+                rows = np.flatnonzero(codes == code)
+                y[rows] = self.affines_[name](x[rows])
+        return y
+
+    def fit_transform(self, x: Floats, is_control: ArrayLike, batch: ArrayLike) -> Floats:
+        """Fit, then transform the same rows."""
+        return self.fit(x, is_control, batch).transform(x, batch)
+
+    @abstractmethod
+    def _share(self, total: ControlStatistics) -> Components:
+        """What all batches share, from the controls of all batches together."""
+
+    def _maps(
+        self,
+        shared: Components,
+        projected: Iterator[tuple[str, ControlStatistics]],
+        dtype: type[np.floating[Any]],
+    ) -> Iterator[tuple[str, Affine]]:
+        """Centre and scale each batch on its own controls: the form that most methods end with."""
+        centre, matrix = shared.centre.astype(dtype), None
+        if shared.matrix is not None:
+            matrix = shared.matrix.astype(dtype)
+        for name, batch in projected:
+            scale = 1 / batch.scale()
+            offset = -batch.mean * scale
+            yield name, Affine(centre, matrix, scale.astype(dtype), offset.astype(dtype))
+
+    def _check_known(self, names: NDArray[np.str_]) -> None:
+        known = self.affines_.keys() | self.skipped_.keys()
+        raise_problems(
+            [
+                Problem("alignment", f'batch "{name}" was not fitted', "a batch seen by fit")
+                for name in names
+                if name not in known
+            ],
+            DataError,
+        )
+
+
+@dataclass
+class CenterScale(ControlAlignment):
+    """Standardise every feature per batch on that batch's controls (ddof 0)."""
+
+    small_batches: str = "error"
+
+    def _share(self, total: ControlStatistics) -> Components:
+        return Components(total.mean, None)
+
+
+@dataclass
+class PCACenterScale(ControlAlignment):
+    """PCA fitted on all controls, then standardise per batch on that batch's controls.
+
+    Components with an eigenvalue above 1e-6 of the largest are kept. `standardize_first` divides
+    the features by their spread over all controls beforehand, as profiles of many units need.
+    Source: EFAAR_benchmarking, `pca_centerscale_on_controls` (RxRx3-core).
+    """
+
+    standardize_first: bool = False
+    small_batches: str = "error"
+
+    def _share(self, total: ControlStatistics) -> Components:
+        return _principal_components(total, standardize=self.standardize_first)
+
+
+@dataclass
+class TypicalVariationNormalization(ControlAlignment):
+    """TVN: standardise, PCA, standardise per batch, and CORAL per batch with re-colouring.
+
+    With C = covariance of the controls + 0.5 I, over all batches and C_b in one, the last step is
+    X_b C_b^(-1/2) C^(1/2), so that each batch's controls have mean 0 and the covariance
+    C^(1/2) (I - C_b^(-1)/2) C^(1/2). `form="efaar-1.0"` standardises globally in step 3 and leaves
+    the re-colouring out, so that offsets between batches survive: it stands here for comparison.
+    Sources: Ando et al. 2017, doi:10.1101/161422; EFAAR_benchmarking, `tvn_on_controls`.
+    """
+
+    form: str = "current"
+    small_batches: str = "error"
+    ridge: float = field(default=RIDGE, repr=False)
+
+    def _share(self, total: ControlStatistics) -> Components:
+        return _principal_components(total, standardize=True)
+
+    def _maps(
+        self,
+        shared: Components,
+        projected: Iterator[tuple[str, ControlStatistics]],
+        dtype: type[np.floating[Any]],
+    ) -> Iterator[tuple[str, Affine]]:
+        assert shared.matrix is not None
+        if self.form == "efaar-1.0":
+            return self._whitened(shared, projected, dtype)
+        return self._recoloured(shared, projected, dtype)
+
+    def _whitened(
+        self,
+        shared: Components,
+        projected: Iterator[tuple[str, ControlStatistics]],
+        dtype: type[np.floating[Any]],
+    ) -> Iterator[tuple[str, Affine]]:
+        assert shared.matrix is not None
+        centre = shared.centre.astype(dtype)
+        batches = list(projected)
+        spread = merge(batch for _, batch in batches).scale()
+        for name, batch in batches:
+            root = self._inverse_root(batch.covariance() / np.outer(spread, spread))
+            matrix = (shared.matrix / spread) @ root
+            yield name, Affine(centre, matrix.astype(dtype), None, np.zeros(len(spread), dtype))
+
+    def _recoloured(
+        self,
+        shared: Components,
+        projected: Iterator[tuple[str, ControlStatistics]],
+        dtype: type[np.floating[Any]],
+    ) -> Iterator[tuple[str, Affine]]:
+        assert shared.matrix is not None
+        centre = shared.centre.astype(dtype)
+        num_components = shared.matrix.shape[1]
+        pooled, count = np.zeros((num_components, num_components)), 0
+        whitening = {}
+        for name, batch in projected:
+            spread = batch.scale()
+            scatter = batch.scatter / np.outer(spread, spread)
+            root = self._inverse_root(scatter / max(batch.num_wells - 1, 1))
+            root /= spread[:, None]
+            pooled += scatter
+            count += batch.num_wells
+            whitening[name] = (
+                (shared.matrix @ root).astype(dtype),
+                (-batch.mean @ root).astype(dtype),
+            )
+        colour = self._root(pooled / max(count - 1, 1)).astype(dtype)
+        for name in list(whitening):
+            matrix, offset = whitening.pop(name)
+            yield name, Affine(centre, matrix @ colour, None, offset @ colour)
+
+    def _inverse_root(self, covariance: NDArray[np.float64]) -> NDArray[np.float64]:
+        values, vectors = np.linalg.eigh(covariance)
+        root: NDArray[np.float64] = (vectors / self._roots(values)) @ vectors.T
+        return root
+
+    def _root(self, covariance: NDArray[np.float64]) -> NDArray[np.float64]:
+        values, vectors = np.linalg.eigh(covariance)
+        root: NDArray[np.float64] = (vectors * self._roots(values)) @ vectors.T
+        return root
+
+    def _roots(self, values: NDArray[np.float64]) -> NDArray[np.float64]:
+        roots: NDArray[np.float64] = np.sqrt(np.maximum(values, 0) + self.ridge)
+        return roots
+
+
+def _principal_components(total: ControlStatistics, *, standardize: bool) -> Components:
+    """Principal components of the controls, largest first, each with its largest loading positive.
+
+    The sign is that of scikit-learn's PCA.
+    """
+    scale = total.scale() if standardize else np.ones(len(total.mean))
+    values, vectors = np.linalg.eigh(total.covariance() / np.outer(scale, scale))
+    values, vectors = values[::-1], vectors[:, ::-1]
+    if not values[0] > 0:
+        raise DataError(
+            "alignment: the controls do not vary in any feature, so nothing can be fitted.\n"
+            "  To fix: check the embeddings, or choose other controls (alignment.controls)."
+        )
+    vectors = vectors[:, values > MIN_EIGENVALUE_RATIO * values[0]]
+    largest = np.argmax(np.abs(vectors), axis=0)
+    signs = np.where(vectors[largest, np.arange(vectors.shape[1])] < 0, -1.0, 1.0)
+    return Components(total.mean, vectors * signs / scale[:, None])
+
+
+def _count(
+    statistics: Mapping[str, ControlStatistics],
+) -> tuple[ControlStatistics, dict[str, int]]:
+    """The statistics of all batches that are large enough, and the controls of each batch."""
+    counts: dict[str, int] = {}
+
+    def parts() -> Iterator[ControlStatistics]:
+        for name in statistics:
+            batch = statistics[name]
+            counts[name] = batch.num_wells
+            if batch.num_wells >= MIN_CONTROLS:
+                yield batch
+
+    return merge(parts()), counts
+
+
+def _judge_counts(
+    counts: Mapping[str, int], small_batches: str
+) -> tuple[dict[str, str], list[str]]:
+    small = {name: count for name, count in counts.items() if count < MIN_CONTROLS}
+    if small_batches == "error":
+        raise_problems(
+            [
+                Problem(
+                    f'alignment, batch "{name}"',
+                    f"{count} usable control wells",
+                    f"at least {MIN_CONTROLS}",
+                    "choose other controls (alignment.controls), or leave such batches out with "
+                    "alignment.small_batches: skip",
+                )
+                for name, count in small.items()
+            ],
+            DataError,
+        )
+    notes = [
+        f'batch "{name}": {count} control wells; fewer than {FEW_CONTROLS} make its map uncertain'
+        for name, count in counts.items()
+        if MIN_CONTROLS <= count < FEW_CONTROLS
+    ]
+    return {name: f"too_few_controls ({count})" for name, count in small.items()}, notes
+
+
+def _check_lengths(x: Floats, is_control: NDArray[np.bool_], batch: NDArray[np.str_]) -> None:
+    if x.ndim != 2 or not len(x) == len(is_control) == len(batch):
+        raise DataError(
+            f"alignment: x has shape {x.shape}, is_control {len(is_control)} and batch "
+            f"{len(batch)} entries. Expected (wells, features) and one entry per well."
+        )
