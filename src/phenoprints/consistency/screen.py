@@ -1,0 +1,277 @@
+"""Consistency of every condition and gene of a screen, and of its layout."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, Protocol
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from phenoprints.consistency.cauchy import combine_cauchy
+from phenoprints.consistency.contracts import CONSISTENCY
+from phenoprints.consistency.experiment import experiment_consistency
+from phenoprints.consistency.layout import edge_distance, has_single_position, pseudo_conditions
+from phenoprints.consistency.settings import ConsistencySettings
+from phenoprints.foundations.errors import DataError, Problem, raise_problems
+
+TESTED_ROLES = ("treatment", "positive_control")
+"""The perturbed wells: they are tested, and null sets are drawn from them."""
+
+
+class EmbeddingsReader(Protocol):
+    """Embeddings by experiment, rows as in the wells table, failed rows NaN."""
+
+    @property
+    def experiments(self) -> Sequence[str]:
+        """Names of the experiments."""
+
+    def read(self, experiment: str) -> NDArray[np.float32]:
+        """Embeddings of one experiment, (wells, D)."""
+
+
+def screen_consistency(
+    wells: pd.DataFrame,
+    conditions: pd.DataFrame,
+    reader: EmbeddingsReader,
+    *,
+    settings: ConsistencySettings | None = None,
+    failing: Iterable[int] = (),
+    seed: int = 0,
+    workers: int = 1,
+) -> pd.DataFrame:
+    """One test per condition, gene and pseudo-condition of every experiment of a screen.
+
+    Parameters
+    ----------
+    wells, conditions : DataFrame
+        As in phenoprints.screens.contracts, wells in the order of the reader's rows.
+    reader : EmbeddingsReader
+        Aligned embeddings.
+    settings : ConsistencySettings, optional
+        The null, its size, the scope and the form of p-values.
+    failing : well_ids
+        Wells whose quality failed: neither tested nor drawn.
+    seed : int
+        Key of the random streams, together with the experiment's name.
+    workers : int
+        Experiments tested at a time, in threads. The result does not depend on it.
+
+    Returns
+    -------
+    DataFrame
+        As in phenoprints.consistency.contracts.CONSISTENCY. Only wells with a single perturbation
+        and the role treatment or positive_control are tested, as conditions and as genes. Wells
+        without an embedding (NaN) are left out; a condition that keeps fewer than two others has
+        the reason ``not_finite``. The level ``layout`` holds pseudo-conditions of negative-control
+        wells (of unperturbed wells, where a screen has no controls) that share nothing but their
+        position, as many wells each as the median condition: the share of their p-values below a
+        threshold is the measured rate of false phenoprints.
+
+    Raises
+    ------
+    DataError
+        When the embeddings are not those of these wells.
+    """
+    settings = settings or ConsistencySettings()
+    facts = well_facts(wells, conditions, failing)
+    check_experiments(facts, reader)
+    tests = _Tests(settings, seed, layout_size(facts, settings))
+    parts = {str(name): part for name, part in facts.groupby("experiment", sort=True)}
+    if settings.scope == "across-experiments":
+        x = np.concatenate([read_checked(reader, e, len(part)) for e, part in parts.items()])
+        tables = [tests.run(pd.concat(parts.values()), x, "")]
+    else:
+        tables = _in_threads(
+            lambda e: tests.run(parts[e], read_checked(reader, e, len(parts[e])), e),
+            list(parts),
+            workers,
+        )
+    table = pd.concat(tables, ignore_index=True)
+    result: pd.DataFrame = CONSISTENCY.conform(table).to_pandas()
+    return result
+
+
+def _in_threads(
+    work: Callable[[str], pd.DataFrame], items: list[str], workers: int
+) -> list[pd.DataFrame]:
+    with ThreadPoolExecutor(max_workers=workers) as pool:
+        return list(pool.map(work, items))
+
+
+def well_facts(
+    wells: pd.DataFrame, conditions: pd.DataFrame, failing: Iterable[int] = ()
+) -> pd.DataFrame:
+    """The wells with what the tests need: condition_id, gene, is_tested, is_control, edge.
+
+    condition_id is -1 unless a well has exactly one perturbation; gene is None without one.
+    """
+    facts = wells[["well_id", "experiment", "plate", "well", "row", "column", "role"]].copy()
+    single = single_condition(wells["conditions"])
+    is_good = ~wells["well_id"].isin(np.fromiter(failing, dtype=np.uint64)).to_numpy()
+    role = wells["role"]
+    control = "negative_control" if (role == "negative_control").any() else "unperturbed"
+    facts["condition_id"] = single
+    facts["is_tested"] = role.isin(TESTED_ROLES).to_numpy() & (single >= 0) & is_good
+    facts["is_control"] = (role == control).to_numpy() & is_good
+    gene = conditions.set_index("condition_id")["gene"].replace("", None)
+    facts["gene"] = gene.reindex(single).to_numpy(dtype=object)
+    facts["edge"] = edge_distance(wells["row"], wells["column"])
+    return facts
+
+
+def single_condition(conditions: pd.Series) -> NDArray[np.int32]:
+    """The condition of each well that has exactly one, else -1."""
+    lists = pa.array(conditions, type=pa.list_(pa.int32()))
+    offsets = lists.offsets.to_numpy()
+    result = np.full(len(lists), -1, dtype=np.int32)
+    has_one = np.diff(offsets) == 1
+    result[has_one] = lists.values.to_numpy()[offsets[:-1][has_one]]
+    return result
+
+
+def check_experiments(facts: pd.DataFrame, reader: EmbeddingsReader) -> None:
+    """Refuse embeddings that lack an experiment of the wells, or have one more."""
+    expected, got = set(facts["experiment"]), set(reader.experiments)
+    problems = [
+        Problem("embeddings", f'experiment "{e}" is missing', "every experiment of the wells table")
+        for e in sorted(expected - got)
+    ] + [
+        Problem("embeddings", f'experiment "{e}" is not in the wells table', "no other experiment")
+        for e in sorted(got - expected)
+    ]
+    raise_problems(problems, DataError)
+
+
+def read_checked(reader: EmbeddingsReader, experiment: str, num_wells: int) -> NDArray[Any]:
+    """The embeddings of an experiment, refused unless there is a row per well."""
+    x = reader.read(experiment)
+    if x.ndim != 2 or len(x) != num_wells:
+        raise DataError(
+            f'embeddings of experiment "{experiment}": shape {x.shape} for {num_wells} wells.\n'
+            "  Expected a row per well, in the order of the wells table.\n"
+            "  To fix: embed the screen again, or check that both come from the same screen."
+        )
+    return x
+
+
+def layout_size(facts: pd.DataFrame, settings: ConsistencySettings) -> int:
+    """Wells of a pseudo-condition: the (lower) median of the testable conditions; at least 2."""
+    keys = (
+        ["condition_id"]
+        if settings.scope == "across-experiments"
+        else ["experiment", "condition_id"]
+    )
+    sizes = facts[facts["is_tested"]].groupby(keys).size()
+    sizes = sizes[sizes > 1]
+    return int(sizes.quantile(0.5, interpolation="lower")) if len(sizes) else 2
+
+
+class _Tests:
+    """The three levels of tests, for one experiment or for all at once."""
+
+    def __init__(self, settings: ConsistencySettings, seed: int, layout_size: int) -> None:
+        self.settings, self.seed, self.layout_size = settings, seed, layout_size
+
+    def run(self, facts: pd.DataFrame, x: NDArray[Any], experiment: str) -> pd.DataFrame:
+        """Rows of CONSISTENCY for these wells."""
+        facts = facts.reset_index(drop=True)
+        conditions = self._conditions(facts, x, experiment)
+        if self.settings.gene_level == "guides":
+            genes = self._genes_by_guides(facts, conditions)
+        else:
+            genes = self._genes(facts, x, experiment)
+        table = pd.concat([conditions, genes, self._layout(facts, x, experiment)])
+        table["experiment"] = experiment
+        return table
+
+    def _conditions(self, facts: pd.DataFrame, x: NDArray[Any], experiment: str) -> pd.DataFrame:
+        label = facts["condition_id"].astype(object).where(facts["is_tested"], None)
+        table = self._test(facts, x, experiment, label=label, group=label)
+        return table.assign(level="condition", condition_id=table["label"], name="")
+
+    def _genes(self, facts: pd.DataFrame, x: NDArray[Any], experiment: str) -> pd.DataFrame:
+        label = facts["gene"].where(facts["is_tested"], None)
+        table = self._test(facts, x, experiment, label=label, group=label)
+        return table.assign(level="gene", condition_id=-1, name=table["label"])
+
+    def _layout(self, facts: pd.DataFrame, x: NDArray[Any], experiment: str) -> pd.DataFrame:
+        controls = facts[facts["is_control"]]
+        label = pseudo_conditions(controls, self.layout_size).reindex(facts.index)
+        group = facts["well"].where(facts["is_control"], None)
+        table = self._test(facts, x, experiment, label=label, group=group)
+        return table.assign(level="layout", condition_id=-1, name=table["label"])
+
+    def _genes_by_guides(self, facts: pd.DataFrame, conditions: pd.DataFrame) -> pd.DataFrame:
+        """Cauchy's combination of the p-values of each gene's guides."""
+        genes = facts[facts["is_tested"]].groupby("condition_id")["gene"].first()
+        guides = conditions.assign(gene=conditions["condition_id"].map(genes)).dropna(subset="gene")
+        bounds = floor_clip(self.settings.num_null)
+        rows = [
+            {
+                "level": "gene", "condition_id": -1, "name": gene, "statistic": np.nan,
+                "num_wells": part["num_wells"].sum(),
+                "p_value": float(combine_cauchy(part["p_value"], clip=bounds)),
+                "single_position": bool(part["single_position"].all()),
+                "reason": "" if part["p_value"].notna().any() else part["reason"].iloc[0],
+            }
+            for gene, part in guides.groupby("gene", sort=True)
+        ]  # fmt: skip
+        return pd.DataFrame(rows, columns=conditions.columns.drop("label"))
+
+    def _test(
+        self,
+        facts: pd.DataFrame,
+        x: NDArray[Any],
+        experiment: str,
+        *,
+        label: pd.Series,
+        group: pd.Series,
+    ) -> pd.DataFrame:
+        """label, num_wells, statistic, p_value, single_position, reason; a row per label."""
+        is_control = facts["is_control"] if self.settings.null == "negative-controls" else None
+        used = label.notna() | group.notna() | (False if is_control is None else is_control)
+        used &= ~_may_leave(x, label)
+        facts, x, label, group = facts[used], x[used.to_numpy()], label[used], group[used]
+        table = experiment_consistency(
+            x,
+            label.to_numpy(dtype=object),
+            num_null=self.settings.num_null,
+            seed=self.seed,
+            experiment=experiment,
+            null=self.settings.null,
+            p_form=self.settings.p_form,
+            well_id=facts["well_id"],
+            group=group.to_numpy(dtype=object),
+            stratum=self._stratum(facts),
+            is_control=None if is_control is None else is_control[used],
+        ).rename(columns={"condition": "label"})
+        single = has_single_position(facts["well"], label)
+        return table.assign(single_position=single.reindex(table["label"]).to_numpy(dtype=bool))
+
+    def _stratum(self, facts: pd.DataFrame) -> pd.Series | None:
+        """What null sets copy of a condition: its experiments, its plates and rings, or nothing."""
+        is_across = self.settings.scope == "across-experiments"
+        if self.settings.null == "layout-matched":
+            keys = ["experiment", "plate", "edge"]
+        elif is_across:
+            keys = ["experiment"]
+        else:
+            return None
+        codes: pd.Series = facts.groupby(keys, sort=True).ngroup()
+        return codes
+
+
+def _may_leave(x: NDArray[Any], label: pd.Series) -> pd.Series:
+    """Wells without an embedding whose condition keeps at least two wells that have one."""
+    is_failed = pd.Series(~np.isfinite(x).all(axis=1), index=label.index)
+    left = (~is_failed).groupby(label).transform("sum")
+    return is_failed & ~(left < 2)
+
+
+def floor_clip(num_null: int) -> tuple[float, float]:
+    """The range of p-values that `num_null` null sets resolve: a 1 would force any result to 1."""
+    return 1.0 / num_null, 1.0 - 1.0 / num_null

@@ -1,0 +1,152 @@
+"""experiment_consistency: reasons, ties, errors, and what must not change a result."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from phenoprints.consistency import experiment_consistency
+from phenoprints.foundations.errors import ConfigurationError, DataError
+
+
+def experiment(num_conditions=12, num_wells=4, num_features=8, seed=0):
+    rng = np.random.default_rng(seed)
+    x = rng.standard_normal((num_conditions * num_wells, num_features))
+    condition = np.repeat([f"c{i:02}" for i in range(num_conditions)], num_wells)
+    x[condition == "c03"] += 6.0
+    return x, condition
+
+
+def test_a_planted_condition_is_found_and_the_table_is_sorted():
+    x, condition = experiment()
+    table = experiment_consistency(x, condition, num_null=2000)
+    assert table.columns.tolist() == ["condition", "num_wells", "statistic", "p_value", "reason"]
+    assert table["condition"].is_monotonic_increasing
+    assert table.set_index("condition")["p_value"].idxmin() == "c03"
+    assert table["p_value"].min() <= 2 / 2000
+    assert (table["num_wells"] == 4).all()
+
+
+def test_every_reason():
+    x, condition = experiment(6, 3)
+    x[condition == "c00"] = 0.0
+    x[np.flatnonzero(condition == "c01")[0], 2] = np.inf
+    condition[np.flatnonzero(condition == "c02")[:2]] = "c04"
+    condition[condition == "c05"] = "c04"
+    table = experiment_consistency(x, condition).set_index("condition")
+    assert table["reason"].to_dict() == {
+        "c00": "zero_vector",
+        "c01": "not_finite",
+        "c02": "too_few_wells",
+        "c03": "",
+        "c04": "too_few_conditions",  # eight wells; a null set has at most one of each condition
+    }
+    assert (table["p_value"].isna() == (table["reason"] != "")).all()
+    assert table["statistic"].isna().to_dict()["c00"]
+
+
+def test_too_few_conditions_when_there_is_one():
+    table = experiment_consistency(np.eye(3), ["a", "a", "a"])
+    assert table["reason"].tolist() == ["too_few_conditions"]
+    assert table["statistic"].tolist() == pytest.approx([1 / 3])
+
+
+def test_equal_wells_tie_with_every_null_set():
+    x = np.tile(np.random.default_rng(0).standard_normal(7), (60, 1)) * np.arange(1, 61)[:, None]
+    table = experiment_consistency(x, np.repeat(np.arange(20), 3), num_null=500)
+    assert table["p_value"].tolist() == [1.0] * 20
+
+
+def test_forms_of_the_p_value():
+    x, condition = experiment(40, 3)
+    x[condition == "c00"] = [50.0] * 8
+    least = experiment_consistency(x, condition, num_null=100)["p_value"].min()
+    plus = experiment_consistency(x, condition, num_null=100, p_form="plus-1")["p_value"].min()
+    assert (least, plus) == (1 / 100, 1 / 101)
+
+
+def test_wells_without_a_condition_are_drawn_from_but_not_tested():
+    x, condition = experiment(30, 2)
+    labels = np.where(np.arange(60) < 20, condition, None)
+    table = experiment_consistency(x, labels, group=condition, num_null=200)
+    assert table["condition"].tolist() == sorted(set(condition[:20]))
+    assert not table["p_value"].isna().any()
+
+
+def test_rows_in_any_order_give_the_same_table():
+    x, condition = experiment(30, 3)
+    well_id = np.random.default_rng(5).permutation(90).astype(np.uint64)
+    shuffled = np.random.default_rng(6).permutation(90)
+    for options in ({}, {"null": "any-wells"}, {"null": "layout-matched", "stratum": well_id % 3}):
+        moved = {k: v[shuffled] if k == "stratum" else v for k, v in options.items()}
+        one = experiment_consistency(x, condition, well_id=well_id, num_null=300, **options)
+        two = experiment_consistency(
+            x[shuffled], condition[shuffled], well_id=well_id[shuffled], num_null=300, **moved
+        )
+        pd.testing.assert_frame_equal(one, two)
+
+
+def test_the_stream_is_keyed_by_seed_and_experiment():
+    x, condition = experiment(30, 3)
+    values = {
+        key: tuple(
+            experiment_consistency(x, condition, seed=key[0], experiment=key[1], num_null=300)[
+                "p_value"
+            ]
+        )
+        for key in [(0, "a"), (0, "b"), (1, "a")]
+    }
+    assert len(set(values.values())) == 3
+
+
+def test_length_of_vectors_does_not_matter():
+    x, condition = experiment(30, 3)
+    scale = 2.0 ** np.random.default_rng(0).integers(-20, 20, 90)[:, None]
+    one = experiment_consistency(x.astype("f4"), condition, num_null=300)
+    two = experiment_consistency((x * scale).astype("f4"), condition, num_null=300)
+    pd.testing.assert_frame_equal(one, two)
+
+
+def test_layout_matched_sets_copy_the_strata():
+    """Two plates with opposite offsets: only a null that knows the plates sees no effect."""
+    rng = np.random.default_rng(0)
+    plate = np.repeat([0, 1], 60)
+    x = rng.standard_normal((120, 6)) + np.where(plate == 0, 4.0, -4.0)[:, None]
+    condition = np.tile(np.repeat(np.arange(20), 3), 2) + 20 * plate
+    free = experiment_consistency(x, condition, num_null=500)["p_value"]
+    matched = experiment_consistency(
+        x, condition, num_null=500, null="layout-matched", stratum=plate
+    )["p_value"]
+    assert free.max() < 0.35
+    assert 0.3 < matched.mean() < 0.7
+
+
+def test_a_stratum_with_too_few_conditions():
+    table = experiment_consistency(
+        np.random.default_rng(0).standard_normal((6, 4)),
+        ["a", "a", "b", "b", "c", "c"],
+        null="layout-matched",
+        stratum=[0, 0, 0, 1, 1, 1],
+    )
+    assert table["reason"].tolist() == ["", "", ""]
+    alone = experiment_consistency(
+        np.eye(4), ["a", "a", "b", "b"], null="layout-matched", stratum=[0, 0, 1, 1]
+    )
+    assert alone["reason"].tolist() == ["too_few_conditions"] * 2
+
+
+def test_errors_name_every_problem_at_once():
+    with pytest.raises(DataError) as error:
+        experiment_consistency(np.eye(3), ["a", "b"], well_id=[1], null="layout-matched")
+    assert "condition: 2 values for 3 wells" in str(error.value)
+    assert "well_id: 1 values for 3 wells" in str(error.value)
+    assert "stratum: not given" in str(error.value)
+    with pytest.raises(DataError, match="1 dimensions"):
+        experiment_consistency([1.0, 2.0], ["a", "b"])
+    with pytest.raises(DataError, match="is_control: not given"):
+        experiment_consistency(np.eye(2), ["a", "b"], null="negative-controls")
+    with pytest.raises(ConfigurationError, match="one of distinct-conditions"):
+        experiment_consistency(np.eye(2), ["a", "b"], null="distinct")
+    with pytest.raises(ConfigurationError, match="at least 1"):
+        experiment_consistency(np.eye(2), ["a", "b"], num_null=0)

@@ -1,0 +1,141 @@
+"""experiment_consistency against a straightforward form of equations 2 and 3, and enumeration."""
+
+from __future__ import annotations
+
+from itertools import combinations, product
+
+import numpy as np
+import pytest
+from scipy.stats import binom, kstest
+
+from phenoprints.consistency import experiment_consistency
+
+NULLS = ["distinct-conditions", "any-wells", "negative-controls", "layout-matched"]
+
+
+def mean_cosine(x):
+    """Equation 2 as it is printed: the mean over all pairs of replicates."""
+    n = len(x)
+    cosines = [
+        x[i] @ x[j] / (np.linalg.norm(x[i]) * np.linalg.norm(x[j]))
+        for i in range(n)
+        for j in range(n)
+    ]
+    return sum(cosines) / n**2
+
+
+def sampled_p(x, condition, label, num_null, rng):
+    """Equation 3 as it is printed, with its own draws."""
+    own = x[condition == label]
+    names = np.unique(condition)
+    null = []
+    for _ in range(num_null):
+        chosen = rng.choice(names, len(own), replace=False)
+        rows = [rng.choice(np.flatnonzero(condition == name)) for name in chosen]
+        null.append(mean_cosine(x[rows]))
+    return max(np.sum(np.array(null) >= mean_cosine(own)), 1) / num_null
+
+
+def test_statistics_equal_equation_2():
+    rng = np.random.default_rng(0)
+    x = rng.standard_normal((70, 33)).astype(np.float32)
+    condition = rng.integers(0, 12, 70)
+    table = experiment_consistency(x, condition, num_null=10)
+    expected = [mean_cosine(x[condition == c].astype(float)) for c in table["condition"]]
+    np.testing.assert_allclose(table["statistic"], expected, rtol=0, atol=1e-6)
+
+
+def test_p_values_agree_with_equation_3():
+    rng = np.random.default_rng(1)
+    condition = np.repeat(np.arange(15), 4)
+    x = rng.standard_normal((60, 10)) + 0.5 * rng.standard_normal((15, 10))[condition]
+    table = experiment_consistency(x, condition, num_null=20_000)
+    for label in (0, 4, 9):
+        expected = sampled_p(x, condition, label, 1500, rng)
+        spread = np.sqrt(expected * (1 - expected) / 1500) + 1 / 1500
+        assert table["p_value"][label] == pytest.approx(expected, abs=4 * spread)
+
+
+def possible_sets(null, condition, stratum, is_control, n, composition):
+    """Every set that a null may draw, by trying all combinations of rows."""
+    rows = np.flatnonzero(is_control if null == "negative-controls" else ~is_control)
+    for chosen in combinations(rows, n):
+        chosen = np.array(chosen)
+        is_distinct = len(set(condition[chosen])) == n
+        is_matched = sorted(stratum[chosen]) == composition
+        if null in ("any-wells", "negative-controls") or (
+            is_distinct and (null == "distinct-conditions" or is_matched)
+        ):
+            yield chosen
+
+
+@pytest.mark.parametrize("null", NULLS)
+def test_small_experiments_equal_full_enumeration(null):
+    rng = np.random.default_rng(3)
+    condition = np.array(["a", "a", "a", "b", "b", "c", "c", "c", "d", "e", "e", *["dmso"] * 6])
+    is_control = condition == "dmso"
+    stratum = np.arange(17) % 3
+    x = rng.standard_normal((17, 5)) + (condition == "b")[:, None]
+    labels = np.where(is_control, None, condition)
+    table = experiment_consistency(
+        x, labels, group=condition, null=null, is_control=is_control,
+        stratum=stratum if null == "layout-matched" else None,
+    ).set_index("condition")  # fmt: skip
+    for label in "abce":
+        own = condition == label
+        sets = possible_sets(null, condition, stratum, is_control, own.sum(), sorted(stratum[own]))
+        values = np.array([mean_cosine(x[chosen]) for chosen in sets])
+        b = np.sum(values >= mean_cosine(x[own]) - 1e-12)
+        expected = b / len(values) if null == "any-wells" else (b + 1) / (len(values) + 1)
+        assert table["p_value"][label] == pytest.approx(expected, rel=1e-12), label
+
+
+def test_three_conditions_of_three_wells_have_27_null_sets():
+    x = np.vstack([np.eye(3), -np.eye(3), np.ones((3, 3))])
+    table = experiment_consistency(x, np.repeat(["a", "b", "c"], 3))
+    groups = np.split(x, 3)
+    null = [mean_cosine(np.array(chosen)) for chosen in product(*groups)]
+    expected = (np.sum(np.array(null) >= 1.0 - 1e-12) + 1) / 28
+    assert table["p_value"][2] == pytest.approx(expected)
+
+
+def shuffled_p_values(num_seeds, null, num_conditions, num_wells):
+    """One p-value per seed: labels shuffled over wells that differ in nothing but chance."""
+    p_values = []
+    for seed in range(num_seeds):
+        rng = np.random.default_rng(seed)
+        x = rng.standard_normal((num_conditions * num_wells + 30, 6))
+        condition = rng.permutation(np.repeat(np.arange(num_conditions), num_wells))
+        labels = np.array([*condition, *[None] * 30], dtype=object)
+        is_control = np.arange(len(x)) >= len(condition)
+        table = experiment_consistency(
+            x, labels, group=np.append(condition, [-1] * 30), null=null, num_null=1000, seed=seed,
+            is_control=is_control,
+            stratum=rng.integers(0, 2, len(x)) if null == "layout-matched" else None,
+        )  # fmt: skip
+        p_values.append(table["p_value"][0])
+    return np.array(p_values)
+
+
+@pytest.mark.parametrize("null", NULLS)
+def test_p_values_are_uniform_without_effect(null):
+    p_values = shuffled_p_values(500, null, num_conditions=20, num_wells=3)
+    assert not np.isnan(p_values).any()
+    assert kstest(p_values, "uniform").pvalue > 1e-3
+
+
+@pytest.mark.parametrize("num_conditions", [3, 4, 5, 8])
+def test_small_experiments_call_no_more_than_they_promise(num_conditions):
+    p_values = shuffled_p_values(500, "distinct-conditions", num_conditions, num_wells=3)
+    assert np.sum(p_values < 0.01) <= binom.ppf(0.999, len(p_values), 0.01)
+
+
+def test_unequal_numbers_of_wells_stay_calibrated():
+    p_values = []
+    for seed in range(500):
+        rng = np.random.default_rng(seed)
+        condition = rng.permutation(np.repeat(np.arange(15), rng.integers(2, 7, 15)))
+        x = rng.standard_normal((len(condition), 6))
+        table = experiment_consistency(x, condition, num_null=1000, seed=seed)
+        p_values.append(table["p_value"][seed % 15])
+    assert kstest(p_values, "uniform").pvalue > 1e-3
