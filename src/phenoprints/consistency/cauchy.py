@@ -47,7 +47,7 @@ def combine_cauchy(
     p = np.moveaxis(np.asarray(p, dtype=np.float64), axis, -1)
     _check_p(p)
     is_present = ~np.isnan(p)
-    share = _shares(weights, p, axis, is_present)
+    share = _shares(weights, axis, is_present)
     if clip is not None:
         p = np.clip(p, *clip)
     is_one = ((p == 1.0) & (share > 0)).any(axis=-1)
@@ -67,7 +67,7 @@ def _check_p(p: NDArray[np.float64]) -> None:
 
 
 def _shares(
-    weights: ArrayLike | None, p: NDArray[np.float64], axis: int, is_present: NDArray[np.bool_]
+    weights: ArrayLike | None, axis: int, is_present: NDArray[np.bool_]
 ) -> NDArray[np.float64]:
     """Weights that sum to 1 over the values present; 0 elsewhere."""
     given = np.ones(()) if weights is None else np.asarray(weights, dtype=np.float64)
