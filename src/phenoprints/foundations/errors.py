@@ -10,7 +10,12 @@ MAX_SHOWN = 20
 
 
 class PhenoprintsError(Exception):
-    """Base of every error that Phenoprints raises on purpose."""
+    """Base of every error that Phenoprints raises on purpose.
+
+    `problems` holds every problem of the input, also those that the message only counts.
+    """
+
+    problems: tuple[Problem, ...] = ()
 
 
 class ConfigurationError(PhenoprintsError, ValueError):
@@ -78,4 +83,6 @@ def raise_problems(problems: Iterable[Problem], error: type[PhenoprintsError] = 
     """Raise `error` with every problem in one message; return quietly when there is none."""
     found = list(problems)
     if found:
-        raise error(describe(found))
+        raised = error(describe(found))
+        raised.problems = tuple(found)
+        raise raised

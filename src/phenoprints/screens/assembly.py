@@ -1,0 +1,328 @@
+"""From a source's raw listing to a screen whose tables conform to their contracts."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from functools import partial
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from phenoprints.foundations.errors import Problem, TableError, raise_problems
+from phenoprints.foundations.randomness import well_ids
+from phenoprints.screens.conditions import condition_lists, condition_table, contradictions
+from phenoprints.screens.contracts import CONDITIONS, KINDS, MODALITIES, ROLES, SITES, WELLS
+from phenoprints.screens.listing import Listing, Notes, Screen
+from phenoprints.screens.plates import (
+    PLATE_FORMATS,
+    WellPositions,
+    infer_formats,
+    is_outside,
+    last_well,
+    parse_wells,
+)
+from phenoprints.screens.problems import line_of, value_problems
+
+TEXTS = ("cell_type", "background", "replicate_group")
+"""Well columns in which a missing value means "none"."""
+
+
+def assemble(
+    name: str,
+    listing: Listing,
+    *,
+    plate_format: int | None = None,
+    modality: str = "cell-painting",
+    include_experiments: Sequence[str] = (),
+    max_perturbations: int = 20,
+) -> Screen:
+    """The screen of a listing: checked, sorted, with well and condition ids.
+
+    Parameters
+    ----------
+    name
+        The screen's name; part of every `well_id`.
+    listing
+        What the source read.
+    plate_format
+        Wells of a plate; a name outside of it is an error. None takes, for each plate, the
+        smallest format that holds all but 5 % of its wells.
+    modality
+        `cell-painting` or `brightfield`, for wells whose source does not say.
+    include_experiments
+        Only these experiments are kept; all when empty.
+    max_perturbations
+        A well with more of them has an unknown condition, and is counted.
+
+    Raises
+    ------
+    TableError
+        With every problem of the listing: no wells, impossible or duplicated wells, unknown
+        roles, kinds or modalities, missing experiments or plates, contradicting perturbations.
+    """
+    listing = _included(listing, include_experiments)
+    if listing.wells.empty:
+        raise_problems([_empty(listing)])
+    positions = parse_wells(listing.wells["well"], max(PLATE_FORMATS))
+    formats = _formats(listing.wells, positions, plate_format)
+    is_impossible = is_outside(positions, formats)
+    wells = _filled(name, listing.wells, positions, modality)
+    perturbations = _with_key(listing.perturbations, wells)
+    _forget_crowded(perturbations, max_perturbations, listing.notes)
+    ids, conditions = condition_table(perturbations)
+    raise_problems(
+        [
+            *_impossible_wells(listing, formats, is_impossible),
+            *_missing_values(listing),
+            *_duplicated_wells(listing, wells, is_impossible),
+            *_strangers(listing, wells["role"], "role", ROLES),
+            *_strangers(listing, wells["modality"], "modality", MODALITIES),
+            *_strange_kinds(listing),
+            *contradictions(perturbations, ids, listing.origin),
+        ]
+    )
+    is_unperturbed = (wells["role"] == "unperturbed").to_numpy()
+    well_row = perturbations["well_row"].to_numpy(dtype=np.int64)
+    wells["conditions"] = condition_lists(well_row, ids, is_unperturbed)
+    return _screen(name, listing, wells, conditions)
+
+
+def _screen(name: str, listing: Listing, wells: pd.DataFrame, conditions: pd.DataFrame) -> Screen:
+    order = wells.sort_values(["experiment", "plate", "well"], kind="stable").index.to_numpy()
+    raw_ids = well_ids(name, wells["experiment"], wells["plate"], wells["well"])
+    wells["well_id"] = raw_ids
+    if len(np.unique(raw_ids)) < len(raw_ids):
+        raise TableError(
+            f"{listing.origin}: two wells share a well_id. Rename the screen {name!r}: the id is "
+            "a hash of screen, experiment, plate and well."
+        )
+    sorted_wells = wells.loc[order, WELLS.schema.names].reset_index(drop=True)
+    sites = _sites(listing.sites, raw_ids, order)
+    extras = dict(listing.extras)
+    if len(listing.left_out):
+        extras["left_out"] = listing.left_out.reset_index(drop=True)
+    notes = _notes(listing, sorted_wells, sites, conditions)
+    return Screen(name, sorted_wells, sites, conditions, notes, extras, tuple(listing.inputs))
+
+
+def _filled(name: str, raw: pd.DataFrame, positions: WellPositions, modality: str) -> pd.DataFrame:
+    wells = pd.DataFrame(
+        {
+            "screen": name,
+            "experiment": raw["experiment"],
+            "plate": raw["plate"],
+            "well": positions.name,
+            "row": positions.row,
+            "column": positions.column,
+            "role": raw["role"],
+        }
+    ).reset_index(drop=True)
+    for column in TEXTS:
+        wells[column] = raw[column].fillna("").to_numpy() if column in raw else ""
+    wells["modality"] = modality
+    if "modality" in raw:
+        wells["modality"] = raw["modality"].fillna(modality).to_numpy()
+    return wells
+
+
+def _with_key(perturbations: pd.DataFrame, wells: pd.DataFrame) -> pd.DataFrame:
+    """The perturbations of perturbed wells, with their wells' cell type and background."""
+    row = perturbations["well_row"].to_numpy(dtype=np.int64)
+    keep = (wells["role"] != "unperturbed").to_numpy()[row]
+    kept: pd.DataFrame = perturbations[keep].copy()
+    for column in ("cell_type", "background"):
+        kept[column] = wells[column].to_numpy()[row[keep]]
+    return kept
+
+
+def _included(listing: Listing, experiments: Sequence[str]) -> Listing:
+    """The listing with only these experiments, its rows counted anew."""
+    if not experiments:
+        return listing
+    there = set(listing.wells["experiment"].dropna())
+    raise_problems(
+        Problem(
+            "include_experiments",
+            f'"{name}" is not an experiment of {listing.origin}',
+            f"one of {', '.join(sorted(there)[:40])}",
+        )
+        for name in experiments
+        if name not in there
+    )
+    keep = listing.wells["experiment"].isin(experiments).to_numpy()
+    moved = np.cumsum(keep) - 1
+
+    def kept(table: pd.DataFrame) -> pd.DataFrame:
+        row = table["well_row"].to_numpy(dtype=np.int64)
+        moved_rows = moved[row[keep[row]]]
+        rows: pd.DataFrame = table[keep[row]].assign(well_row=moved_rows).reset_index(drop=True)
+        return rows
+
+    return replace(
+        listing,
+        wells=listing.wells[keep].reset_index(drop=True),
+        perturbations=kept(listing.perturbations),
+        sites=kept(listing.sites),
+    )
+
+
+def _forget_crowded(perturbations: pd.DataFrame, limit: int, notes: Notes) -> None:
+    """Make the perturbations of wells with more than `limit` of them unknown, in place."""
+    num_rows = perturbations.groupby("well_row")["well_row"].transform("size")
+    is_crowded = (num_rows > limit).to_numpy()
+    perturbations.loc[is_crowded, "perturbation"] = None
+    if is_crowded.any():
+        crowded = perturbations.loc[is_crowded, "well_row"].nunique()
+        notes.count("wells_with_too_many_perturbations", crowded)
+        notes.warn(f"{crowded} wells have more than {limit} perturbations and count as unknown.")
+
+
+def _sites(
+    raw: pd.DataFrame, raw_ids: NDArray[np.uint64], order: NDArray[np.int64]
+) -> pd.DataFrame:
+    """The sites with their well's id, in the order of the wells table and then by site."""
+    rank = np.empty(len(order), dtype=np.int64)
+    rank[order] = np.arange(len(order))
+    row = raw["well_row"].to_numpy(dtype=np.int64)
+    sites = raw.assign(well_id=raw_ids[row], rank=rank[row])
+    sites = sites.sort_values(["rank", "site"], kind="stable")
+    sites = sites[SITES.schema.names].reset_index(drop=True)
+    typed: pd.DataFrame = sites.astype({"site": "int32", "height": "int32", "width": "int32"})
+    return typed
+
+
+def _notes(
+    listing: Listing, wells: pd.DataFrame, sites: pd.DataFrame, conditions: pd.DataFrame
+) -> dict[str, Any]:
+    unknown = int(wells["conditions"].isna().sum())
+    roles = wells["role"].value_counts()
+    counts = {
+        "wells": len(wells),
+        "experiments": wells["experiment"].nunique(),
+        "plates": len(wells[["experiment", "plate"]].drop_duplicates()),
+        "sites": len(sites),
+        "conditions": len(conditions),
+        "wells_of_unknown_perturbation": unknown,
+        "wells_left_out": len(listing.left_out),
+        **{role: int(roles.get(role, 0)) for role in ROLES},
+        **listing.notes.counts,
+    }
+    notes = Notes(counts, list(listing.notes.warnings))
+    if unknown:
+        notes.warn(f"{unknown} wells have no known perturbation and leave at step 2 of the funnel.")
+    if not counts["negative_control"] and not counts["unperturbed"]:
+        notes.warn("The screen has no negative controls and no unperturbed wells to align on.")
+    return {"counts": notes.counts, "warnings": notes.warnings}
+
+
+def _empty(listing: Listing) -> Problem:
+    left_out = f" ({len(listing.left_out)} were left out)" if len(listing.left_out) else ""
+    return Problem(
+        listing.origin,
+        f"the screen has no wells{left_out}",
+        "at least one row",
+        "check the path, the filters and the joins of the screen's configuration",
+    )
+
+
+def _formats(
+    wells: pd.DataFrame, positions: WellPositions, plate_format: int | None
+) -> NDArray[np.int16]:
+    if plate_format is not None:
+        return np.full(len(wells), plate_format, dtype=np.int16)
+    plates = wells.groupby(["experiment", "plate"], sort=False, dropna=False).ngroup()
+    return infer_formats(positions, np.asarray(plates, dtype=np.int64))
+
+
+def _impossible_wells(
+    listing: Listing, formats: NDArray[np.int16], is_impossible: NDArray[np.bool_]
+) -> list[Problem]:
+    problems = []
+    raw = listing.wells["well"].reset_index(drop=True)
+    for plate_format in np.unique(formats[is_impossible]):
+        problems += value_problems(
+            raw, is_impossible & (formats == plate_format), listing.wells, listing.origin,
+            say=partial(_say_impossible, int(plate_format)),
+        )  # fmt: skip
+    return problems
+
+
+def _say_impossible(plate_format: int, value: object) -> tuple[str, str, str]:
+    larger = [str(size) for size in PLATE_FORMATS if size > plate_format]
+    fix = "correct the sheet"
+    if larger:
+        fix += f", or set plate_format: {larger[0] if len(larger) == 1 else ' or '.join(larger)}"
+    what = f'column "well": "{value}" is not a well of a {plate_format}-well plate'
+    if value is None or value != value:
+        what = 'column "well": the value is missing'
+    return what, f"A01 to {last_well(plate_format)}", fix
+
+
+def _missing_values(listing: Listing) -> list[Problem]:
+    problems = []
+    for column in ("experiment", "plate"):
+        raw = listing.wells[column].reset_index(drop=True)
+        is_missing = (raw.isna() | (raw.astype(str) == "")).to_numpy()
+        problems += value_problems(
+            raw, is_missing, listing.wells, listing.origin,
+            say=partial(_say_missing, column),
+        )  # fmt: skip
+    return problems
+
+
+def _say_missing(column: str, _: object) -> tuple[str, str, str]:
+    return f'column "{column}": the value is missing', "a name", "fill in the sheet"
+
+
+def _duplicated_wells(
+    listing: Listing, wells: pd.DataFrame, is_impossible: NDArray[np.bool_]
+) -> list[Problem]:
+    keys = ["experiment", "plate", "well"]
+    twice = wells[~is_impossible & wells.duplicated(keys, keep=False).to_numpy()]
+    problems = []
+    for (_, plate, well), group in twice.groupby(keys, sort=False, dropna=False):
+        lines = ", ".join(line_of(listing.wells, int(i)) for i in group.index[:5])
+        what = f"plate {plate}, well {well} stands in {len(group)} rows ({lines})"
+        fix = "delete the surplus rows, or map the column that tells them apart"
+        problems.append(Problem(listing.origin, what, "one row for each well", fix))
+    return problems
+
+
+WHERE_MAPPED = {"role": "roles", "kind": "columns.kind.map", "modality": "modality"}
+"""The setting that gives foreign words their meaning."""
+
+
+def _strangers(
+    listing: Listing, values: pd.Series[Any], column: str, allowed: tuple[str, ...]
+) -> list[Problem]:
+    def say(value: object) -> tuple[str, str, str]:
+        what = f'column "{column}": "{value}" is not a {column}'
+        fix = f"give its meaning under {WHERE_MAPPED[column]}"
+        return what, f"one of {', '.join(allowed)}", fix
+
+    is_strange = ~values.isin(allowed).to_numpy()
+    return value_problems(values, is_strange, listing.wells, listing.origin, say=say)
+
+
+def _strange_kinds(listing: Listing) -> list[Problem]:
+    kinds = listing.perturbations.loc[listing.perturbations["perturbation"].notna(), "kind"]
+    counts = kinds[~kinds.isin(KINDS)].value_counts(dropna=False, sort=False)
+    return [
+        Problem(
+            listing.origin,
+            f'column "kind": "{kind}" in {count} rows is not a kind of perturbation',
+            f"one of {', '.join(KINDS)}",
+            f"give its meaning under {WHERE_MAPPED['kind']}",
+        )
+        for kind, count in counts.items()
+    ]
+
+
+def conforms(screen: Screen) -> None:
+    """Return quietly when all three tables of a screen conform to their contracts."""
+    for contract, table in ((WELLS, screen.wells), (SITES, screen.sites)):
+        contract.conform(table, where=f"{screen.name}: {contract.name}")
+    CONDITIONS.conform(screen.conditions, where=f"{screen.name}: {CONDITIONS.name}")
