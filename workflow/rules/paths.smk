@@ -10,6 +10,7 @@ pathvars:
     screen_notes="<run_dir>/screens/{screen}/notes.json",
     quality="<run_dir>/quality/{screen}.parquet",
     embeddings="<run_dir>/embeddings/{screen}/{encoder}.provenance.json",
+    embedding_failures="<run_dir>/embeddings/{screen}/{encoder}.failures.parquet",
     blocks="<run_dir>/blocks/{screen}/{encoder}.provenance.json",
     alignment="<run_dir>/alignment/{screen}/{encoder}.provenance.json",
     consistency="<run_dir>/consistency/{screen}/{encoder}.parquet",

@@ -1,0 +1,196 @@
+"""Vectors that others computed, put under the wells of a screen; nothing is dropped unsaid."""
+
+# m rows of the tables · n wells of the screen · D features
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from phenoprints.embeddings.failures import FAILURES, well_failures
+from phenoprints.embeddings.vector_tables import VectorTable
+from phenoprints.foundations.errors import DataError
+from phenoprints.foundations.fingerprints import file_sha256, fingerprint
+from phenoprints.screens.plates import parse_wells
+
+LARGEST_PLATE = 1536
+SHOWN = 5
+
+
+@dataclass(frozen=True)
+class MatchedVectors:
+    """One vector per well of the screen, in its order, with what did not match.
+
+    `failures` lists the wells without a vector (their rows are NaN); `counts` and `warnings` say
+    what happened to the rows of the tables.
+    """
+
+    vectors: NDArray[np.float32]
+    failures: pd.DataFrame
+    counts: dict[str, int] = field(default_factory=dict)
+    warnings: list[str] = field(default_factory=list)
+
+
+def match_vectors(wells: pd.DataFrame, table: VectorTable) -> MatchedVectors:
+    """The vector of each well: the mean of the rows that name it, as float32 (n, D).
+
+    Rows and wells are matched by plate and well, and by experiment where the table names one.
+    Well names are compared as positions (a1 is A01), plates and experiments as they are written.
+    A well without a row has a NaN vector and the reason `no_vector`; one with a feature that is
+    not finite has a NaN vector and the reason `not_finite`. Rows without a well are counted and
+    named. Equal vectors under different wells are kept, counted and named.
+
+    Raises
+    ------
+    DataError
+        No row matches any well, or a row without an experiment could belong to several wells.
+    """
+    targets = _targets(wells, table.keys)
+    matched = targets >= 0
+    if not matched.any():
+        raise DataError(_nothing_matches(wells, table.keys))
+    sums, counts = _means(table.vectors[matched], targets[matched], len(wells))
+    failures = [
+        well_failures(wells[counts == 0], _files(table.keys), "no_vector"),
+        _not_finite(wells, table, targets, sums, counts),
+    ]
+    lost = pd.concat(failures, ignore_index=True)
+    sums[np.isin(wells["well_id"].to_numpy(np.uint64), lost["well_id"].to_numpy(np.uint64))] = (
+        np.nan
+    )
+    matches = MatchedVectors(sums.astype(np.float32), FAILURES.conform(lost).to_pandas())
+    _describe(matches, wells, table, matched, counts)
+    return matches
+
+
+def attributes_of(table: VectorTable, paths: Sequence[str | Path]) -> dict[str, Any]:
+    """What the store says about vectors of these files: their fingerprint and features."""
+    files = [[Path(path).name, file_sha256(path)] for path in paths]
+    return {"encoder_fingerprint": fingerprint(files), "features": table.features}
+
+
+def _positions(names: Any) -> NDArray[np.object_]:
+    return parse_wells(names, LARGEST_PLATE).name
+
+
+def _targets(wells: pd.DataFrame, keys: pd.DataFrame) -> NDArray[np.int64]:
+    """The well (row of `wells`) that each row of the tables belongs to, -1 for none."""
+    left = keys.assign(well=_positions(keys["well"]), row=np.arange(len(keys)))
+    right = wells[["experiment", "plate", "well"]].assign(target=np.arange(len(wells)))
+    has_experiment = left["experiment"].notna()
+    targets = np.full(len(keys), -1, dtype=np.int64)
+    for part, on in (
+        (left[has_experiment], ["experiment", "plate", "well"]),
+        (left[~has_experiment], ["plate", "well"]),
+    ):
+        found = part[[*on, "row"]].merge(right, on=on)
+        twice = found["row"].duplicated()
+        if twice.any():
+            example = found.loc[twice].iloc[0]
+            raise DataError(
+                f"profiles: {twice.sum()} rows could belong to several wells, such as plate "
+                f"{example['plate']}, well {example['well']}, which more than one experiment has.\n"
+                "  To fix: map the experiment under the encoder's `columns.experiment`."
+            )
+        targets[found["row"].to_numpy(np.int64)] = found["target"].to_numpy(np.int64)
+    return targets
+
+
+def _means(
+    vectors: NDArray[np.float32], targets: NDArray[np.int64], num_wells: int
+) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
+    """Means over the rows of each well (n, D) and the number of rows; NaN where there is none."""
+    sums = np.zeros((num_wells, vectors.shape[1]))
+    np.add.at(sums, targets, vectors)
+    counts = np.bincount(targets, minlength=num_wells)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        return sums / counts[:, None], counts
+
+
+def _not_finite(
+    wells: pd.DataFrame,
+    table: VectorTable,
+    targets: NDArray[np.int64],
+    means: NDArray[np.float64],
+    counts: NDArray[np.int64],
+) -> pd.DataFrame:
+    bad = ~np.isfinite(means) & (counts > 0)[:, None]
+    rows: list[int] = np.flatnonzero(bad.any(axis=1)).tolist()
+    file_of = dict(zip(targets.tolist(), table.keys["file"], strict=True))
+    parts = []
+    for row in rows:
+        names = [table.features[i] for i in np.flatnonzero(bad[row])]
+        more = f" and {len(names) - SHOWN} more" if len(names) > SHOWN else ""
+        reason = f"not_finite: {', '.join(names[:SHOWN])}{more}"
+        parts.append(well_failures(wells.iloc[[row]], file_of[row], reason))
+    return pd.concat(parts) if parts else well_failures(wells.iloc[:0], "", "")
+
+
+def _describe(
+    matches: MatchedVectors,
+    wells: pd.DataFrame,
+    table: VectorTable,
+    matched: NDArray[np.bool_],
+    counts: NDArray[np.int64],
+) -> None:
+    groups = _duplicates(matches.vectors)
+    matches.counts.update(
+        rows=len(matched),
+        rows_without_well=int((~matched).sum()),
+        wells=len(wells),
+        wells_without_vector=len(matches.failures),
+        wells_of_several_rows=int((counts > 1).sum()),
+        wells_with_a_vector_of_another_well=sum(map(len, groups)),
+    )
+    strays = table.keys[~matched]
+    if len(strays):
+        matches.warnings.append(
+            f"{len(strays)} rows of the profiles belong to no well of the screen: {_named(strays)}"
+        )
+    if len(matches.failures):
+        by = matches.failures.groupby("experiment", sort=True).size()
+        places = ", ".join(f"{name}: {count}" for name, count in by.items())
+        text = f"{len(matches.failures)} wells have no vector ({places})"
+        matches.warnings.append(f"{text}: {_named(matches.failures)}")
+    if groups:
+        first = _named(wells.iloc[groups[0]])
+        matches.warnings.append(
+            f"{sum(map(len, groups))} wells share a vector with another well, in {len(groups)} "
+            f"groups; the first: {first}"
+        )
+
+
+def _duplicates(vectors: NDArray[np.float32]) -> list[NDArray[np.int64]]:
+    """Groups of wells with byte-equal vectors, NaN rows left out."""
+    finite = np.flatnonzero(np.isfinite(vectors).all(axis=1))
+    rows = np.ascontiguousarray(vectors[finite])
+    keys = pd.Series([row.tobytes() for row in rows], index=finite)
+    shared = keys[keys.duplicated(keep=False)]
+    return [np.asarray(group.index) for _, group in shared.groupby(shared, sort=False)]
+
+
+def _named(rows: pd.DataFrame) -> str:
+    names = [
+        "/".join(str(part) for part in row if part is not None)
+        for row in rows[["experiment", "plate", "well"]].head(SHOWN).itertuples(index=False)
+    ]
+    return ", ".join(names) + (", …" if len(rows) > SHOWN else "")
+
+
+def _files(keys: pd.DataFrame) -> str:
+    files = list(dict.fromkeys(keys["file"]))
+    return ", ".join(files[:3]) + (", …" if len(files) > 3 else "")
+
+
+def _nothing_matches(wells: pd.DataFrame, keys: pd.DataFrame) -> str:
+    return (
+        f"profiles: none of {len(keys)} rows belongs to one of the screen's {len(wells)} wells.\n"
+        f"  Expected wells such as {_named(wells.head(2))}; got {_named(keys.head(2))}.\n"
+        "  To fix: correct the encoder's `columns`, `id_column` or `id_pattern`."
+    )

@@ -1,0 +1,220 @@
+"""Tables of vectors that others computed: which rows belong to which well, which columns count."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from phenoprints.foundations.errors import (
+    DataError,
+    MissingInputError,
+    Problem,
+    TableError,
+    raise_problems,
+)
+from phenoprints.screens.columns import ColumnRule, apply_rule, recognised_rules
+
+KEYS = ("experiment", "plate", "well")
+NOT_FEATURES = ("Metadata_*", "Image_*")
+"""Columns that say what a row is; pycytominer and CellProfiler name them so."""
+
+
+@dataclass(frozen=True)
+class KeyColumns:
+    """How a row says which well it belongs to: mapped columns, or one id that a pattern reads."""
+
+    columns: Mapping[str, Any]
+    id_column: str | None = None
+    id_pattern: str = ""
+
+
+@dataclass(frozen=True)
+class VectorTable:
+    """Vectors and the wells they claim: `keys` has experiment (or None), plate, well, file."""
+
+    keys: pd.DataFrame
+    vectors: NDArray[np.float32]
+    features: list[str]
+
+
+def read_vectors(
+    paths: Sequence[str | Path], key_columns: KeyColumns, *, features: Sequence[str] = ()
+) -> VectorTable:
+    """The rows of all tables together, in the order of `paths`.
+
+    Parameters
+    ----------
+    paths
+        csv, csv.gz or parquet files.
+    key_columns
+        Which columns name the well. A mapped `experiment` that a table lacks is left unknown.
+    features
+        Names or globs of the columns of a vector, in this order; a column may hold lists of
+        numbers. Without any, all numeric columns that are no key and no Metadata_ or Image_.
+
+    Raises
+    ------
+    TableError
+        A file that cannot be read, without its key columns or features, or with other features
+        than the first: every problem at once.
+    """
+    if not paths:
+        raise MissingInputError("profiles: no file matches. Correct `profiles` of the encoder.")
+    tables = [_read_one(Path(path), key_columns, features) for path in paths]
+    first = tables[0]
+    raise_problems(_different_features(tables, [str(path) for path in paths]))
+    ordered = [table.vectors[:, _order(first.features, table.features)] for table in tables]
+    keys = pd.concat([table.keys for table in tables], ignore_index=True)
+    return VectorTable(keys, np.concatenate(ordered), first.features)
+
+
+def _read_one(path: Path, key_columns: KeyColumns, features: Sequence[str]) -> VectorTable:
+    if not path.is_file():
+        raise MissingInputError(f"{path}: the profiles are not there.")
+    try:
+        table = _read_frame(path)
+    except (ValueError, OSError, EOFError) as error:
+        raise TableError(f"{path}: not a readable csv or parquet table. {error}") from error
+    keys, used = _keys(table, key_columns, str(path))
+    chosen = _feature_columns(table, used, features, str(path))
+    vectors, names = _matrix(table, chosen, str(path))
+    return VectorTable(keys.assign(file=path.name), vectors, names)
+
+
+def _read_frame(path: Path) -> pd.DataFrame:
+    if path.suffix == ".parquet":
+        return pd.read_parquet(path)
+    head = pd.read_csv(path, nrows=0).columns
+    # Names that look like numbers keep their zeros: only Metadata_ and Image_ columns are names.
+    texts = {c: str for c in head if _matches(c, NOT_FEATURES)}
+    return pd.read_csv(path, dtype=texts, low_memory=False)
+
+
+def _keys(table: pd.DataFrame, how: KeyColumns, where: str) -> tuple[pd.DataFrame, set[str]]:
+    if how.id_column is not None:
+        return _keys_of_ids(table, how.id_column, how.id_pattern, where), {how.id_column}
+    rules = recognised_rules(list(table.columns))
+    rules |= {name: ColumnRule.of(rule) for name, rule in how.columns.items() if name in KEYS}
+    present = {
+        name: rule
+        for name, rule in rules.items()
+        if name in KEYS and (rule.column is None or rule.column in table.columns)
+    }
+    raise_problems(
+        Problem(where, f"no column names the {name} of a row", _wanted(rules.get(name)),
+                f"name it under the encoder's `columns.{name}`, or set `id_column`")
+        for name in ("plate", "well") if name not in present
+    )  # fmt: skip
+    keys: dict[str, NDArray[np.object_]] = {}
+    problems: list[Problem] = []
+    for name in KEYS:
+        if name not in present:
+            keys[name] = np.full(len(table), None, dtype=object)
+            continue
+        values, wrong = apply_rule(name, present[name], _as_text(table, present[name]), where)
+        text = values.to_numpy(dtype=object)
+        text[values.isna().to_numpy()] = None
+        keys[name] = text
+        problems += wrong
+    raise_problems(problems)
+    return pd.DataFrame(keys, dtype=object), {
+        rule.column for rule in present.values() if rule.column
+    }
+
+
+def _wanted(rule: ColumnRule | None) -> str:
+    return f'the column "{rule.column}"' if rule and rule.column else "a column for it"
+
+
+def _as_text(table: pd.DataFrame, rule: ColumnRule) -> pd.DataFrame:
+    if rule.column is None:
+        return table
+    values = table[rule.column]
+    return pd.DataFrame({rule.column: values.astype(str).where(values.notna(), None)})
+
+
+def _keys_of_ids(table: pd.DataFrame, column: str, pattern: str, where: str) -> pd.DataFrame:
+    if column not in table.columns:
+        what = f'the id column "{column}" is missing'
+        raise_problems([Problem(where, what, fix="correct the encoder's `id_column`")])
+    ids = table[column].astype(str)
+    parts = ids.str.extract(re.compile(pattern))
+    bad = parts["well"].isna()
+    if bad.any():
+        what = f'{bad.sum()} values of "{column}" do not match, such as "{ids[bad].iloc[0]}"'
+        raise_problems([Problem(where, what, pattern, "correct the encoder's `id_pattern`")])
+    parts = parts.reindex(columns=list(KEYS)).astype(object)
+    return parts.where(parts.notna(), None)
+
+
+def _matches(name: str, patterns: Sequence[str]) -> bool:
+    return any(fnmatchcase(name, pattern) for pattern in patterns)
+
+
+def _feature_columns(
+    table: pd.DataFrame, used: set[str], patterns: Sequence[str], where: str
+) -> list[str]:
+    if not patterns:
+        numeric = table.select_dtypes("number").columns
+        chosen = [c for c in numeric if c not in used and not _matches(c, NOT_FEATURES)]
+        patterns = ["any numeric column"]
+    else:
+        by_pattern = {p: [c for c in table.columns if fnmatchcase(c, p)] for p in patterns}
+        raise_problems(
+            Problem(where, f'no column is called "{pattern}"', fix="correct `features`")
+            for pattern, found in by_pattern.items() if not found
+        )  # fmt: skip
+        chosen = list(dict.fromkeys(c for found in by_pattern.values() for c in found))
+    if not chosen:
+        raise_problems([Problem(where, "no column holds a feature", ", ".join(patterns))])
+    return chosen
+
+
+def _matrix(
+    table: pd.DataFrame, chosen: Sequence[str], where: str
+) -> tuple[NDArray[np.float32], list[str]]:
+    blocks, names, problems = [], [], []
+    for column in chosen:
+        values = table[column]
+        try:
+            block = _block(values)
+        except (ValueError, TypeError) as error:
+            problems.append(Problem(where, f'feature "{column}" is not numeric ({error})'))
+            continue
+        blocks.append(block)
+        width = block.shape[1]
+        names += [column] if width == 1 else [f"{column}_{i}" for i in range(width)]
+    raise_problems(problems, DataError)
+    return np.concatenate(blocks, axis=1), names
+
+
+def _block(values: pd.Series[Any]) -> NDArray[np.float32]:
+    if values.dtype == object:
+        return np.stack([np.atleast_1d(np.asarray(v, np.float32)) for v in values])
+    # Beyond float32 becomes infinite, which fails the well by name.
+    with np.errstate(over="ignore"):
+        return values.to_numpy(np.float32)[:, None]
+
+
+def _different_features(tables: Sequence[VectorTable], where: Sequence[str]) -> list[Problem]:
+    first = tables[0].features
+    problems = []
+    for table, path in zip(tables[1:], where[1:], strict=True):
+        odd = sorted(set(first) ^ set(table.features))
+        if odd:
+            what = f"{len(odd)} features are in only one of it and {where[0]}: {', '.join(odd[:5])}"
+            fix = "name the shared columns under the encoder's `features`"
+            problems.append(Problem(path, what, "the same features in every table", fix))
+    return problems
+
+
+def _order(wanted: Sequence[str], there: Sequence[str]) -> NDArray[np.int64]:
+    return pd.Index(there).get_indexer(pd.Index(wanted)).astype(np.int64)

@@ -1,0 +1,34 @@
+"""Put vectors that others computed under the wells of one screen."""
+
+from phenoprints.embeddings.failures import FAILURES, refuse_too_many
+from phenoprints.embeddings.precomputed import attributes_of, match_vectors
+from phenoprints.embeddings.vector_tables import KeyColumns, read_vectors
+from phenoprints.embeddings.writing import write_rows
+from phenoprints.foundations.jobs import logged
+from phenoprints.foundations.provenance import artefact_path, write_provenance
+from phenoprints.screens.contracts import WELLS
+
+with logged(snakemake.log):
+    settings, paths = snakemake.params.settings, snakemake.input
+    wells = WELLS.read(paths.wells, ["well_id", "experiment", "plate", "well"])
+    columns = {**snakemake.params.columns, **settings["columns"]}
+    keys = KeyColumns(columns, settings["id_column"], settings["id_pattern"])
+    table = read_vectors(paths.profiles, keys, features=settings["features"])
+    matched = match_vectors(wells, table)
+    FAILURES.write(snakemake.output.failures, matched.failures)
+    refuse_too_many(
+        matched.failures, len(wells), where=snakemake.wildcards.encoder,
+        max_failed_fraction=snakemake.params.max_failed_fraction,
+    )  # fmt: skip
+    store = artefact_path(snakemake.output.provenance)
+    attributes = {**snakemake.wildcards, **attributes_of(table, paths.profiles)}
+    dtype = snakemake.params.stored_as
+    write_rows(store, wells, matched.vectors, attributes=attributes, dtype=dtype)
+    write_provenance(
+        store,
+        "embeddings",
+        settings={"encoder": settings, "columns": snakemake.params.columns, "stored_as": dtype},
+        inputs=[paths.wells, *paths.profiles],
+        rows=matched.counts,
+        notes={"warnings": matched.warnings},
+    )
