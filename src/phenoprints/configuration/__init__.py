@@ -1,0 +1,26 @@
+"""What a run consists of: a checked configuration, and the plan that follows from it.
+
+>>> from phenoprints.configuration import load, plan
+>>> screens = {"a": {"source": "simulated"}}
+>>> config = load({"run": "demo", "screens": screens, "manifests": {"all": {"screens": ["a"]}}})
+>>> plan(config).manifests
+('all',)
+"""
+
+from phenoprints.configuration.freezing import freeze, thaw
+from phenoprints.configuration.planning import Plan, plan, screens_seen
+from phenoprints.configuration.presets import preset
+from phenoprints.configuration.references import base_encoder, has_images
+from phenoprints.configuration.resolution import load
+
+__all__ = [
+    "Plan",
+    "base_encoder",
+    "freeze",
+    "has_images",
+    "load",
+    "plan",
+    "preset",
+    "screens_seen",
+    "thaw",
+]

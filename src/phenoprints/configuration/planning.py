@@ -1,0 +1,184 @@
+"""Which artefacts a configuration asks for: pairs of screen and encoder, tasks, manifests.
+
+Everything here is sorted tuples of names, so that input functions of the workflow can use it
+without any table being read.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from phenoprints.configuration.references import (
+    NETWORK_KINDS,
+    TRAINED_KINDS,
+    TRIMMED,
+    base_encoder,
+    dependencies,
+    has_images,
+)
+
+Pair = tuple[str, str]
+Pairs = tuple[Pair, ...]
+Names = tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What exists for one configuration.
+
+    Attributes
+    ----------
+    screens, screens_without_images, planned_screens
+        Names of screens, sorted.
+    encoders
+        Every name that an encoder can have in a path: all configured ones, each after what it
+        learns from, and then the trimmed ones.
+    trained_encoders, plain_encoders, trimmed_encoders
+        Networks that are trained here, that are not, and `<encoder>.trimmed` where used.
+    probed_encoders
+        Networks whose blocks are probed.
+    manifests
+        Each after what its judges learn from.
+    tasks, task_screens
+        Probe tasks, and pairs (task, screen).
+    pairs
+        All pairs (screen, encoder) with embeddings and alignment. Each stands in exactly one of
+        `computed` (a network looks at images), `precomputed` (read from tables) and `random`.
+    judged
+        Pairs (screen, encoder) with consistency tests.
+    evaluated
+        Pairs (screen, encoder) with maps and benchmarks.
+    blocks
+        Pairs (screen, encoder) with features of every block, for probes.
+    """
+
+    screens: Names
+    screens_without_images: Names
+    planned_screens: Names
+    encoders: Names
+    trained_encoders: Names
+    plain_encoders: Names
+    trimmed_encoders: Names
+    probed_encoders: Names
+    manifests: Names
+    tasks: Names
+    task_screens: Pairs
+    pairs: Pairs
+    computed: Pairs
+    precomputed: Pairs
+    random: Pairs
+    judged: Pairs
+    evaluated: Pairs
+    blocks: Pairs
+
+    @property
+    def networks(self) -> Names:
+        """Every encoder with weights, the trimmed ones included, sorted."""
+        names = (*self.trained_encoders, *self.plain_encoders, *self.trimmed_encoders)
+        return tuple(sorted(names))
+
+
+def plan(config: Mapping[str, Any]) -> Plan:
+    """The plan of a resolved configuration."""
+    screens, order = config["screens"], learning_order(config)
+    tasks = config["probes"]["tasks"]
+    judged, evaluated = _judge_pairs(config), _evaluation_pairs(config)
+    pairs = judged | evaluated
+    probed = _probed(config)
+    task_screens = {(name, screen) for name, task in tasks.items() for screen in task["screens"]}
+    trimmed = _sorted(encoder for _, encoder in pairs if encoder.endswith(TRIMMED))
+    return Plan(
+        screens=tuple(sorted(screens)),
+        screens_without_images=_sorted(n for n, s in screens.items() if not has_images(s)),
+        planned_screens=_sorted(n for n, s in screens.items() if s["source"] == "planned"),
+        encoders=(*(name for section, name in order if section == "encoders"), *trimmed),
+        trained_encoders=_of_kinds(config, TRAINED_KINDS),
+        plain_encoders=_of_kinds(config, set(NETWORK_KINDS) - set(TRAINED_KINDS)),
+        trimmed_encoders=trimmed,
+        probed_encoders=probed,
+        manifests=tuple(name for section, name in order if section == "manifests"),
+        tasks=tuple(sorted(tasks)),
+        task_screens=_sorted(task_screens),
+        pairs=_sorted(pairs),
+        computed=_sorted(p for p in pairs if _kind(config, p[1]) in NETWORK_KINDS),
+        precomputed=_sorted(p for p in pairs if _kind(config, p[1]) == "precomputed"),
+        random=_sorted(p for p in pairs if _kind(config, p[1]) == "random"),
+        judged=_sorted(judged),
+        evaluated=_sorted(evaluated),
+        blocks=_sorted((s, e) for e in probed for _, s in task_screens if _sees(config, e, s)),
+    )
+
+
+def learning_order(config: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """Manifests and encoders, as (section, name), each after all that it needs."""
+    graph = dependencies(config)
+    order: list[tuple[str, str]] = []
+
+    def visit(node: tuple[str, str]) -> None:
+        if node not in order:
+            for need in graph[node]:
+                visit(need)
+            order.append(node)
+
+    for node in graph:
+        visit(node)
+    return order
+
+
+def screens_seen(config: Mapping[str, Any], encoder: str) -> tuple[str, ...]:
+    """The screens whose images an encoder has learned from, through its starting point too."""
+    seen: set[str] = set()
+    name: str | None = base_encoder(encoder)
+    while name:
+        item = config["encoders"][name]
+        seen.update([item["screen"]] if item.get("screen") else [])
+        seen.update(config["manifests"].get(item.get("manifest"), {}).get("screens", []))
+        name = item.get("start_from")
+    return tuple(sorted(seen))
+
+
+def _sorted(items: Any) -> tuple[Any, ...]:
+    return tuple(sorted(set(items)))
+
+
+def _kind(config: Mapping[str, Any], encoder: str) -> str:
+    return str(config["encoders"][base_encoder(encoder)]["kind"])
+
+
+def _of_kinds(config: Mapping[str, Any], kinds: Any) -> Names:
+    return _sorted(name for name, item in config["encoders"].items() if item["kind"] in kinds)
+
+
+def _sees(config: Mapping[str, Any], encoder: str, screen: str) -> bool:
+    """Whether there is anything of a screen for an encoder: vectors, images, or chance."""
+    item = config["encoders"][base_encoder(encoder)]
+    if item["kind"] == "precomputed":
+        return screen in item["screens"]
+    return item["kind"] == "random" or has_images(config["screens"][screen])
+
+
+def _judge_pairs(config: Mapping[str, Any]) -> set[Pair]:
+    manifests = config["manifests"].values()
+    return {(s, judge) for m in manifests for judge in m["judges"] for s in m["screens"]}
+
+
+def _evaluation_pairs(config: Mapping[str, Any]) -> set[Pair]:
+    evaluation = config["evaluation"]
+    return {
+        (screen, encoder)
+        for screen in evaluation["screens"]
+        for encoder in evaluation["encoders"]
+        if _sees(config, encoder, screen)
+    }
+
+
+def _probed(config: Mapping[str, Any]) -> Names:
+    """Networks whose blocks are probed: those evaluated, and those used trimmed."""
+    if not config["evaluation"]["probes"]:
+        return ()
+    judges = [judge for m in config["manifests"].values() for judge in m["judges"]]
+    trimmed = [judge for judge in judges if judge.endswith(TRIMMED)]
+    names = {base_encoder(name) for name in [*config["evaluation"]["encoders"], *trimmed]}
+    return _sorted(name for name in names if _kind(config, name) in NETWORK_KINDS)

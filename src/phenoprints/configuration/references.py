@@ -1,0 +1,207 @@
+"""Names that point at one another: every reference is checked, and cycles are printed."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any
+
+from phenoprints.configuration.reading import KeyPath, Source, dotted
+from phenoprints.configuration.tasks import BUILT_IN_TASKS
+from phenoprints.configuration.validation import nearest
+from phenoprints.foundations.errors import Problem
+
+TRIMMED = ".trimmed"
+TRAINED_KINDS = ("mae", "weakly-supervised", "dino")
+NETWORK_KINDS = (*TRAINED_KINDS, "untrained", "openphenom", "timm")
+
+Config = Mapping[str, Any]
+_Fault = tuple[KeyPath, str]
+
+
+def base_encoder(name: str) -> str:
+    """The encoder behind a derived one: `a` for `a.trimmed`, else the name itself."""
+    return name.removesuffix(TRIMMED)
+
+
+def has_images(screen: Config) -> bool:
+    """Whether a screen, as configured, has pixels to look at."""
+    if screen["source"] == "profiles-table":
+        return False
+    if screen["source"] == "jump-cp":
+        return bool(screen.get("load_data"))
+    return screen.get("images", True) is not None
+
+
+def wrong_references(config: Config, source: Source) -> list[Problem]:
+    """Every reference that leads nowhere, and every one that cannot be followed."""
+    checks = (_encoders, _manifests, _evaluation, _probes)
+    found = (fault for check in checks for fault in check(config))
+    return [
+        Problem(f"{source.where(path, missing=True)}: {dotted(path)}", what) for path, what in found
+    ]
+
+
+def cycles(config: Config, source: Source) -> list[Problem]:
+    """The first cycle of encoders, manifests and judges, printed as a → b → a."""
+    graph = dependencies(config)
+    loop = _first_cycle(graph)
+    if not loop:
+        return []
+    section, name = loop[0]
+    path = (section, name)
+    chain = " → ".join(name for _, name in loop)
+    what = f"{chain} is a cycle: each needs the one after it; expected a chain that begins"
+    return [Problem(f"{source.where(path)}: {dotted(path)}", what)]
+
+
+Node = tuple[str, str]
+
+
+def dependencies(config: Config) -> dict[Node, list[Node]]:
+    """What each manifest and encoder needs first: manifests their judges, encoders their manifest.
+
+    Nodes are ("manifests" | "encoders", name), sorted; a trimmed encoder counts as its base.
+    """
+    graph: dict[Node, list[Node]] = {}
+    for name, manifest in sorted(config["manifests"].items()):
+        judges = sorted({base_encoder(judge) for judge in manifest.get("judges", [])})
+        graph["manifests", name] = [("encoders", judge) for judge in judges]
+    for name, encoder in sorted(config["encoders"].items()):
+        needs = [("manifests", encoder.get("manifest")), ("encoders", encoder.get("start_from"))]
+        graph["encoders", name] = [(section, need) for section, need in needs if need]
+    return graph
+
+
+def _first_cycle(graph: Mapping[Node, list[Node]]) -> list[Node]:
+    done: set[Node] = set()
+
+    def visit(node: Node, trail: list[Node]) -> list[Node]:
+        if node in trail:
+            return [*trail[trail.index(node) :], node]
+        if node in done:
+            return []
+        for need in graph.get(node, []):
+            if loop := visit(need, [*trail, node]):
+                return loop
+        done.add(node)
+        return []
+
+    return next((loop for node in graph if (loop := visit(node, []))), [])
+
+
+def _missing(path: KeyPath, names: Iterable[str], known: Iterable[str], what: str) -> list[_Fault]:
+    known = sorted(known)
+    faults = []
+    for index, name in enumerate(names):
+        if name not in known:
+            expected = f"expected one of {', '.join(known)}" if known else f"there is no {what}"
+            hint = nearest(name, known) or f"; {expected}"
+            faults.append(((*path, index), f'"{name}" is no {what} of this configuration{hint}'))
+    return faults
+
+
+def _one_missing(path: KeyPath, name: str | None, known: Iterable[str], what: str) -> list[_Fault]:
+    if name is None:
+        return []
+    return [(path, text) for _, text in _missing(path, [name], known, what)]
+
+
+def _encoders(config: Config) -> Iterator[_Fault]:
+    for name, encoder in config["encoders"].items():
+        path: KeyPath = ("encoders", name)
+        screens, manifests = config["screens"], config["manifests"]
+        homes = {"manifest": manifests, "screen": screens, "start_from": config["encoders"]}
+        for key, known in homes.items():
+            what = "encoder" if key == "start_from" else key
+            yield from _one_missing((*path, key), encoder.get(key), known, what)
+        if encoder["kind"] == "weakly-supervised":
+            yield from _manifest_or_screen(path, encoder)
+        if encoder["kind"] == "precomputed":
+            yield from _precomputed(path, encoder, config)
+        yield from _learns_from_images(path, encoder, config)
+
+
+def _manifest_or_screen(path: KeyPath, encoder: Config) -> Iterator[_Fault]:
+    given = [key for key in ("manifest", "screen") if encoder.get(key)]
+    if len(given) != 1:
+        yield path, f"{len(given)} of the keys manifest and screen are given; expected one of them"
+
+
+def _precomputed(path: KeyPath, encoder: Config, config: Config) -> Iterator[_Fault]:
+    yield from _missing((*path, "screens"), encoder["screens"], config["screens"], "screen")
+    profiles = encoder.get("profiles")
+    tables = profiles if isinstance(profiles, Mapping) else {}
+    for screen in tables:
+        yield from _one_missing((*path, "profiles", screen), screen, encoder["screens"], "screen")
+    for index, screen in enumerate(encoder["screens"]):
+        source = config["screens"].get(screen, {}).get("source", "profiles-table")
+        if source != "profiles-table" and (tables.get(screen) or profiles) in (None, [], {}):
+            what = f'the profiles of "{screen}" are not named; expected them under "profiles"'
+            yield (*path, "screens", index), what
+
+
+def _learns_from_images(path: KeyPath, encoder: Config, config: Config) -> Iterator[_Fault]:
+    manifest = config["manifests"].get(encoder.get("manifest"), {})
+    names = [encoder["screen"]] if encoder.get("screen") else manifest.get("screens", [])
+    for name in names:
+        screen = config["screens"].get(name)
+        if screen and encoder["kind"] in TRAINED_KINDS and not has_images(screen):
+            yield path, f'it would learn from the screen "{name}", which has no images'
+
+
+def _manifests(config: Config) -> Iterator[_Fault]:
+    for name, manifest in config["manifests"].items():
+        path: KeyPath = ("manifests", name)
+        yield from _missing((*path, "screens"), manifest["screens"], config["screens"], "screen")
+        judges = manifest.get("judges", [])
+        yield from _missing_encoders((*path, "judges"), judges, config)
+        for index, judge in enumerate(judges):
+            for screen in manifest["screens"]:
+                where = (*path, "judges", index)
+                yield from _cannot_see(where, judge, screen, config)
+
+
+def _cannot_see(path: KeyPath, judge: str, screen: str, config: Config) -> Iterator[_Fault]:
+    encoder = config["encoders"].get(base_encoder(judge))
+    if encoder is None or screen not in config["screens"]:
+        return
+    if encoder["kind"] == "precomputed" and screen not in encoder["screens"]:
+        yield path, f'"{judge}" has no vectors of the screen "{screen}"; expected it in its screens'
+    elif encoder["kind"] in NETWORK_KINDS and not has_images(config["screens"][screen]):
+        yield path, f'"{judge}" needs images, and the screen "{screen}" has none'
+
+
+def _missing_encoders(path: KeyPath, names: list[str], config: Config) -> Iterator[_Fault]:
+    encoders = config["encoders"]
+    for index, name in enumerate(names):
+        base = base_encoder(name)
+        yield from _one_missing((*path, index), base, encoders, "encoder")
+        if base == name or base not in encoders:
+            continue
+        if encoders[base]["kind"] not in NETWORK_KINDS:
+            what = f'"{name}" cannot be made: "{base}" has no blocks; expected a network'
+            yield (*path, index), what
+        if not config["evaluation"].get("probes"):
+            what = f'"{name}" ends after the block that probes choose; expected evaluation.probes'
+            yield (*path, index), what
+
+
+def _evaluation(config: Config) -> Iterator[_Fault]:
+    evaluation = config["evaluation"]
+    screens, encoders = evaluation.get("screens", []), evaluation.get("encoders", [])
+    yield from _missing(("evaluation", "screens"), screens, config["screens"], "screen")
+    yield from _missing_encoders(("evaluation", "encoders"), encoders, config)
+
+
+def _probes(config: Config) -> Iterator[_Fault]:
+    own, chosen = config["probes"].get("tasks", {}), config["evaluation"].get("probes", [])
+    known, screens = {**BUILT_IN_TASKS, **own}, config["screens"]
+    yield from _missing(("evaluation", "probes"), chosen, known, "probe task")
+    trim_by = config["probes"].get("trim_by", [])
+    yield from _missing(("probes", "trim_by"), trim_by, chosen, "task in evaluation.probes")
+    for name, task in own.items():
+        path: KeyPath = ("probes", "tasks", name)
+        yield from _missing((*path, "screens"), task.get("screens", []), screens, "screen")
+        needs = {"annotation": "annotation", "groups": "groups"}.get(task["labels"])
+        if needs and not task.get(needs):
+            yield path, f'the labels are {task["labels"]}, so the key "{needs}" is expected'

@@ -1,0 +1,141 @@
+"""Which pairs of screen and encoder follow from a configuration."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import pytest
+
+from phenoprints.configuration import load, plan, screens_seen
+from phenoprints.configuration.references import NETWORK_KINDS
+
+CONFIG = {
+    "run": "rounds",
+    "screens": {
+        "images": {"source": "simulated"},
+        "more": {"source": "rxrx3-core", "root": "core"},
+        "table": {"source": "profiles-table", "wells": "a.csv"},
+    },
+    "encoders": {
+        "second": {"kind": "mae", "architecture": "vit-tiny", "manifest": "round-1"},
+        "first": {"kind": "mae", "architecture": "vit-tiny", "manifest": "everything"},
+        "wsl": {"kind": "weakly-supervised", "architecture": "densenet161", "screen": "more"},
+        "tuned": {
+            "kind": "mae", "architecture": "vit-tiny", "manifest": "round-1", "start_from": "wsl"
+        },
+        "untrained": {"kind": "untrained", "architecture": "vit-tiny"},
+        "chance": {"kind": "random"},
+        "profiles": {"kind": "precomputed", "screens": ["table"]},
+    },
+    "manifests": {
+        "round-2": {"screens": ["images"], "judges": ["second.trimmed"]},
+        "round-1": {"screens": ["images", "more"], "judges": ["first", "wsl"]},
+        "everything": {"screens": ["images"]},
+        "tables": {"screens": ["table"], "judges": ["profiles"]},
+    },
+    "evaluation": {
+        "screens": ["images", "table"],
+        "encoders": ["untrained", "chance", "profiles"],
+        "probes": ["pathway"],
+    },
+}  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def config():
+    return load(CONFIG)
+
+
+@pytest.fixture(scope="module")
+def planned(config):
+    return plan(config)
+
+
+def test_judges_are_paired_with_the_screens_of_their_manifest(planned):
+    assert planned.judged == (
+        ("images", "first"),
+        ("images", "second.trimmed"),
+        ("images", "wsl"),
+        ("more", "first"),
+        ("more", "wsl"),
+        ("table", "profiles"),
+    )
+
+
+def test_encoders_are_evaluated_on_the_screens_that_they_can_see(planned):
+    assert planned.evaluated == (
+        ("images", "chance"),
+        ("images", "untrained"),
+        ("table", "chance"),
+        ("table", "profiles"),
+    )
+
+
+def test_pairs_are_split_by_where_vectors_come_from(planned):
+    parts = [planned.computed, planned.precomputed, planned.random]
+    assert sorted(pair for part in parts for pair in part) == list(planned.pairs)
+    assert planned.precomputed == (("table", "profiles"),)
+    assert planned.random == (("images", "chance"), ("table", "chance"))
+
+
+def test_blocks_are_needed_of_evaluated_and_trimmed_networks(planned):
+    assert planned.probed_encoders == ("second", "untrained")
+    assert planned.task_screens == (("pathway", "images"),)
+    assert planned.blocks == (("images", "second"), ("images", "untrained"))
+    assert planned.trimmed_encoders == ("second.trimmed",)
+
+
+def test_manifests_and_encoders_stand_after_what_they_learn_from(planned):
+    assert planned.manifests == ("everything", "round-1", "round-2", "tables")
+    order = planned.encoders
+    assert order.index("first") < order.index("second") < order.index("second.trimmed")
+    assert order.index("wsl") < order.index("tuned")
+
+
+def test_networks_are_trained_or_plain(planned):
+    assert planned.trained_encoders == ("first", "second", "tuned", "wsl")
+    assert planned.plain_encoders == ("untrained",)
+    assert set(planned.networks) == {
+        "first",
+        "second",
+        "second.trimmed",
+        "tuned",
+        "untrained",
+        "wsl",
+    }
+
+
+def test_screens_without_images_are_named(planned):
+    assert planned.screens_without_images == ("table",)
+
+
+def test_what_an_encoder_has_seen_includes_its_starting_point(config):
+    assert screens_seen(config, "tuned") == ("images", "more")
+    assert screens_seen(config, "second.trimmed") == ("images", "more")
+    assert screens_seen(config, "untrained") == ()
+
+
+def test_a_plan_does_not_depend_on_the_order_of_keys(planned):
+    reversed_config = {
+        key: dict(reversed(value.items())) if key in ("screens", "encoders", "manifests") else value
+        for key, value in CONFIG.items()
+    }
+    assert plan(load(reversed_config)) == planned
+
+
+def test_a_plan_holds_only_names(planned):
+    for field in dataclasses.fields(planned):
+        for item in getattr(planned, field.name):
+            assert isinstance(item, str) or all(isinstance(part, str) for part in item)
+
+
+def test_jump_without_load_data_has_no_images():
+    screens = {"jump": {"source": "jump-cp", "root": "."}}
+    assert plan(load({"run": "a", "screens": screens})).screens_without_images == ("jump",)
+
+
+def test_kinds_of_networks_are_kinds_of_the_schema():
+    from phenoprints.configuration.validation import schema
+
+    kinds = schema()["$defs"]["encoder"]["properties"]["kind"]["enum"]
+    assert set(NETWORK_KINDS) | {"precomputed", "random"} == set(kinds)
