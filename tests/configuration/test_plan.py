@@ -52,7 +52,7 @@ def planned(config):
 
 
 def test_judges_are_paired_with_the_screens_of_their_manifest(planned):
-    assert planned.judged == (
+    assert planned.judged_pairs == (
         ("images", "first"),
         ("images", "second.trimmed"),
         ("images", "wsl"),
@@ -63,7 +63,7 @@ def test_judges_are_paired_with_the_screens_of_their_manifest(planned):
 
 
 def test_encoders_are_evaluated_on_the_screens_that_they_can_see(planned):
-    assert planned.evaluated == (
+    assert planned.evaluated_pairs == (
         ("images", "chance"),
         ("images", "untrained"),
         ("table", "chance"),
@@ -72,16 +72,16 @@ def test_encoders_are_evaluated_on_the_screens_that_they_can_see(planned):
 
 
 def test_pairs_are_split_by_where_vectors_come_from(planned):
-    parts = [planned.computed, planned.precomputed, planned.random]
+    parts = [planned.computed_pairs, planned.precomputed_pairs, planned.random_pairs]
     assert sorted(pair for part in parts for pair in part) == list(planned.pairs)
-    assert planned.precomputed == (("table", "profiles"),)
-    assert planned.random == (("images", "chance"), ("table", "chance"))
+    assert planned.precomputed_pairs == (("table", "profiles"),)
+    assert planned.random_pairs == (("images", "chance"), ("table", "chance"))
 
 
 def test_blocks_are_needed_of_evaluated_and_trimmed_networks(planned):
     assert planned.probed_encoders == ("second", "untrained")
     assert planned.task_screens == (("pathway", "images"),)
-    assert planned.blocks == (("images", "second"), ("images", "untrained"))
+    assert planned.block_pairs == (("images", "second"), ("images", "untrained"))
     assert planned.trimmed_encoders == ("second.trimmed",)
 
 

@@ -19,7 +19,7 @@ BBBC021 = {
     "join": [
         {
             "table": "BBBC021_v1_image.csv.gz",
-            "on": {
+            "keys": {
                 "Image_Metadata_Plate": "Image_Metadata_Plate_DAPI",
                 "Image_Metadata_Well": "Image_Metadata_Well_DAPI",
             },
@@ -28,7 +28,7 @@ BBBC021 = {
         },
         {
             "table": "BBBC021_v1_moa.csv",
-            "on": {
+            "keys": {
                 "Image_Metadata_Compound": "compound",
                 "Image_Metadata_Concentration": "concentration",
             },
@@ -236,7 +236,7 @@ def test_joins_compare_numbers_by_value_and_names_as_text(tmp_path):
     text = text.replace("negative_control", "negative_control,007")
     write(tmp_path, "notes.csv", "dose,effect,other\n3.000000,strong,1\n7,weak,1\n3.0,strong,2\n")
     columns = {**config(tmp_path, GOOD)["columns"], "annotations": {"effect": "effect"}}
-    join = [{"table": "notes.csv", "on": ["dose"], "columns": ["effect"]}]
+    join = [{"table": "notes.csv", "keys": ["dose"], "columns": ["effect"]}]
     screen = read(config(tmp_path, text, columns=columns, join=join))
     assert screen.conditions.set_index("perturbation")["effect"].tolist()[1] == "strong"
     assert screen.conditions["effect"].isna().tolist() == [True, False]
@@ -251,7 +251,7 @@ def test_joins_compare_numbers_by_value_and_names_as_text(tmp_path):
 def test_joins_on_wells_accept_any_spelling(tmp_path):
     write(tmp_path, "map.csv", "well,mechanism\nA1,m1\na02,m2\n")
     columns = {**config(tmp_path, GOOD)["columns"], "annotations": {"mechanism": "mechanism"}}
-    join = [{"table": "map.csv", "on": ["well"]}]
+    join = [{"table": "map.csv", "keys": ["well"]}]
     screen = read(config(tmp_path, GOOD, columns=columns, join=join))
     assert set(screen.conditions["mechanism"]) == {"m1", "m2"}
 

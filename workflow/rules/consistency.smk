@@ -14,8 +14,8 @@ rule consistency_tests:
         provenance="<consistency>.provenance.json",
     params:
         version=STAGE_VERSIONS["consistency"],
-        settings=lookup(dpath="consistency", within=config),
-        preset=lookup(dpath="screens/{screen}/preset", within=config),
+        settings=lookup(dpath="screens/{screen}/consistency", within=config),
+        limits=lookup(dpath="screens/{screen}/limits", within=config),
         seed=config["seed"],
     log:
         "<logs>/consistency/{screen}.{encoder}.log",
@@ -38,6 +38,6 @@ rule consistency:
     input:
         [
             f"results/{config['run']}/consistency/{screen}/{encoder}.parquet"
-            for screen, encoder in PLAN.judged
+            for screen, encoder in PLAN.judged_pairs
         ],
     localrule: True

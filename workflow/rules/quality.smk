@@ -14,7 +14,7 @@ rule assess_quality:
         table="<quality>",
     params:
         version=STAGE_VERSIONS["quality"],
-        settings=lookup(dpath="quality", within=config),
+        settings=lookup(dpath="screens/{screen}/quality", within=config),
     log:
         "<logs>/assess_quality/{screen}.log",
     benchmark:

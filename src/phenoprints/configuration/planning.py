@@ -45,12 +45,13 @@ class Plan:
         Probe tasks, and pairs (task, screen).
     pairs
         All pairs (screen, encoder) with embeddings and alignment. Each stands in exactly one of
-        `computed` (a network looks at images), `precomputed` (read from tables) and `random`.
-    judged
+        `computed_pairs` (a network looks at images), `precomputed_pairs` (read from tables) and
+        `random_pairs`.
+    judged_pairs
         Pairs (screen, encoder) with consistency tests.
-    evaluated
+    evaluated_pairs
         Pairs (screen, encoder) with maps and benchmarks.
-    blocks
+    block_pairs
         Pairs (screen, encoder) with features of every block, for probes.
     """
 
@@ -66,12 +67,12 @@ class Plan:
     tasks: Names
     task_screens: Pairs
     pairs: Pairs
-    computed: Pairs
-    precomputed: Pairs
-    random: Pairs
-    judged: Pairs
-    evaluated: Pairs
-    blocks: Pairs
+    computed_pairs: Pairs
+    precomputed_pairs: Pairs
+    random_pairs: Pairs
+    judged_pairs: Pairs
+    evaluated_pairs: Pairs
+    block_pairs: Pairs
 
     @property
     def networks(self) -> Names:
@@ -102,12 +103,12 @@ def plan(config: Mapping[str, Any]) -> Plan:
         tasks=tuple(sorted(tasks)),
         task_screens=_sorted(task_screens),
         pairs=_sorted(pairs),
-        computed=_sorted(p for p in pairs if _kind(config, p[1]) in NETWORK_KINDS),
-        precomputed=_sorted(p for p in pairs if _kind(config, p[1]) == "precomputed"),
-        random=_sorted(p for p in pairs if _kind(config, p[1]) == "random"),
-        judged=_sorted(judged),
-        evaluated=_sorted(evaluated),
-        blocks=_sorted((s, e) for e in probed for _, s in task_screens if _sees(config, e, s)),
+        computed_pairs=_sorted(p for p in pairs if _kind(config, p[1]) in NETWORK_KINDS),
+        precomputed_pairs=_sorted(p for p in pairs if _kind(config, p[1]) == "precomputed"),
+        random_pairs=_sorted(p for p in pairs if _kind(config, p[1]) == "random"),
+        judged_pairs=_sorted(judged),
+        evaluated_pairs=_sorted(evaluated),
+        block_pairs=_sorted((s, e) for e in probed for _, s in task_screens if _sees(config, e, s)),
     )
 
 

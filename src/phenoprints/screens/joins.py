@@ -114,7 +114,7 @@ def _ambiguous(
     for key, group in twice.groupby(keys, sort=False):
         lines = ", ".join(f"line {right[LINE].iloc[int(i)]}" for i in group.index[:5])
         what = f"the key {'/'.join(map(str, key))} has {len(group)} different rows ({lines})"
-        fix = "delete the surplus rows, or add the column that tells them apart to join.on"
+        fix = "delete the surplus rows, or add the column that tells them apart to join.keys"
         problems.append(Problem(where, what, "one row for each key", fix))
     return problems
 

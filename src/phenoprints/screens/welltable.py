@@ -108,7 +108,9 @@ def read_well_table(source: WellTable) -> Listing:
     table = read_files(files, source.missing_values)
     joined_files = []
     for entry in source.join:
-        join = Join(key_names(entry["on"]), entry.get("columns", ()), entry.get("missing", "keep"))
+        join = Join(
+            key_names(entry["keys"]), entry.get("columns", ()), entry.get("missing", "keep")
+        )
         paths = find_files(source.root, entry["table"])
         right = read_files(paths, source.missing_values)
         well_column = source.rules(list(table.columns)).get("well", ColumnRule(value="")).column

@@ -28,7 +28,7 @@ def read_listing(
     root
         Folder that the other paths start from.
     join
-        Further tables: `table`, `on`, `columns`, `missing`.
+        Further tables: `table`, `keys`, `columns`, `missing`.
     columns
         For each property the column's name, or a mapping (`column` or `value`, `extract`, `map`,
         `default`, `scale`, `separator`); `annotations` are further columns of the conditions.
