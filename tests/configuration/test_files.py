@@ -129,3 +129,22 @@ def test_importing_the_configuration_is_light():
     done = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)
     heavy = {"numpy", "pandas", "pyarrow", "torch", "zarr", "snakemake"}
     assert not heavy & set(done.stdout.split())
+
+
+def test_the_example_of_the_paper_has_its_settings():
+    config = load(CONFIG / "examples/paper.yaml")
+    recipe = config["encoders"]["phenoprints-mae-g8"]["training"]
+    assert (recipe["batch_size"], recipe["num_epochs"], recipe["learning_rate"]) == (
+        8192,
+        500,
+        3e-5,
+    )
+    assert recipe["fourier_loss"] == "as-published"
+    assert config["manifests"]["phenoprints"]["p_value"] == 0.01
+    assert config["screens"]["rxrx3"]["alignment"]["method"] == "tvn"
+    assert config["screens"]["core"]["alignment"]["method"] == "pca-center-scale"
+    paper = plan(config)
+    assert paper.planned_screens == ("core", "jump", "rxrx1", "rxrx3")
+    assert paper.manifests == ("everything", "phenoprints")
+    assert paper.task_screens == (("anax", "core"), ("anax", "rxrx3"), ("rxrx1", "rxrx1"))
+    assert ("rxrx3", "rxrx1-wsl") in paper.judged_pairs

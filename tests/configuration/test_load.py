@@ -278,6 +278,12 @@ def test_numbers_that_yaml_takes_for_text_are_numbers(write):
     assert isinstance(config["probes"]["max_iter"], int)
 
 
+def test_networks_take_their_number_of_jobs_from_inference(write):
+    text = replaced("recipe: demo", "recipe: demo, num_jobs: 8") + "inference: {num_jobs: 3}\n"
+    assert load(write(text))["encoders"]["mae"]["num_jobs"] == 8
+    assert load(write(text.replace(", num_jobs: 8", "")))["encoders"]["mae"]["num_jobs"] == 3
+
+
 def test_limits_come_from_the_preset_by_kind(write):
     text = replaced("  table:\n", "  table:\n    preset: {compound: rxrx3}\n")
     config = load(write(text))

@@ -6,7 +6,8 @@ import dataclasses
 
 import pytest
 
-from phenoprints.configuration import load, plan, screens_seen
+from phenoprints.configuration import load, plan, screen_settings, screens_seen
+from phenoprints.configuration.planning import LATER_SETTINGS
 from phenoprints.configuration.references import NETWORK_KINDS
 
 CONFIG = {
@@ -139,3 +140,10 @@ def test_kinds_of_networks_are_kinds_of_the_schema():
 
     kinds = schema()["$defs"]["encoder"]["properties"]["kind"]["enum"]
     assert set(NETWORK_KINDS) | {"precomputed", "random"} == set(kinds)
+
+
+def test_settings_of_later_stages_do_not_read_a_screen_again(config):
+    changed = load({**CONFIG, "alignment": {"method": "none"}, "consistency": {"num_null": 500}})
+    assert screen_settings(changed, "table") == screen_settings(config, "table")
+    assert screen_settings(config, "table")["wells"] == "a.csv"
+    assert set(LATER_SETTINGS) <= set(config["screens"]["table"])

@@ -14,7 +14,7 @@ rule read_screen:
         notes="<screen_notes>",
     params:
         version=STAGE_VERSIONS["screens"],
-        settings=lookup(dpath="screens/{screen}", within=config),
+        settings=lambda wildcards: configuration.screen_settings(config, wildcards.screen),
     log:
         "<logs>/read_screen/{screen}.log",
     benchmark:

@@ -8,7 +8,7 @@
 """
 
 from phenoprints.configuration.freezing import freeze, thaw
-from phenoprints.configuration.planning import Plan, plan, screens_seen
+from phenoprints.configuration.planning import Plan, plan, screen_settings, screens_seen
 from phenoprints.configuration.presets import preset
 from phenoprints.configuration.references import base_encoder, has_images
 from phenoprints.configuration.resolution import load
@@ -21,6 +21,7 @@ __all__ = [
     "load",
     "plan",
     "preset",
+    "screen_settings",
     "screens_seen",
     "thaw",
 ]

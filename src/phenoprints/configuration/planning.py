@@ -112,6 +112,23 @@ def plan(config: Mapping[str, Any]) -> Plan:
     )
 
 
+LATER_SETTINGS = (
+    "preset", "limits", "crop_px", "drop_ring", "pack", "pack_compression", "pack_chunk_px",
+    "max_failed_fraction", "quality", "alignment", "consistency", "maps", "benchmarks",
+)  # fmt: skip
+"""Settings of a screen that do not change its tables."""
+
+
+def screen_settings(config: Mapping[str, Any], screen: str) -> dict[str, Any]:
+    """The settings that a screen's tables depend on; those of later stages are left out.
+
+    A rule that reads a screen takes these as its params, so that a changed threshold of alignment
+    does not read the screen again.
+    """
+    settings = config["screens"][screen]
+    return {key: settings[key] for key in sorted(settings) if key not in LATER_SETTINGS}
+
+
 def learning_order(config: Mapping[str, Any]) -> list[tuple[str, str]]:
     """Manifests and encoders, as (section, name), each after all that it needs."""
     graph = dependencies(config)

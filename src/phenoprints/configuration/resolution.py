@@ -9,7 +9,12 @@ from typing import Any
 from phenoprints.configuration.presets import KINDS, Limits, preset, preset_of_screen
 from phenoprints.configuration.reading import Source, merge, plain, read
 from phenoprints.configuration.recipes import RECIPES
-from phenoprints.configuration.references import TRAINED_KINDS, cycles, wrong_references
+from phenoprints.configuration.references import (
+    NETWORK_KINDS,
+    TRAINED_KINDS,
+    cycles,
+    wrong_references,
+)
 from phenoprints.configuration.tasks import BUILT_IN_TASKS
 from phenoprints.configuration.validation import faults, with_defaults
 from phenoprints.foundations.errors import ConfigurationError, raise_problems
@@ -38,9 +43,9 @@ def load(
         Plain data with sorted keys. Beside what the schema says: every screen holds its whole
         sections `quality`, `alignment`, `consistency`, `maps` and `benchmarks` and its `limits` by
         kind of perturbation; every manifest its `limits`; every trained encoder its whole
-        `training`; every precomputed encoder its `profiles` as a mapping from screen to paths
-        (below the screen's `root`); `probes.tasks` the tasks of `evaluation.probes` with their
-        screens.
+        `training`, every network its `num_jobs`; every precomputed encoder its `profiles` as a
+        mapping from screen to paths (below the screen's `root`); `probes.tasks` the tasks of
+        `evaluation.probes` with their screens.
 
     Raises
     ------
@@ -104,6 +109,8 @@ def _resolved(config: dict[str, Any]) -> dict[str, Any]:
     for encoder in config["encoders"].values():
         if encoder["kind"] == "precomputed":
             encoder["profiles"] = _profiles(encoder, config["screens"])
+        if encoder["kind"] in NETWORK_KINDS:
+            encoder["num_jobs"] = encoder["num_jobs"] or config["inference"]["num_jobs"]
     config["probes"]["tasks"] = _tasks(config)
     return config
 
