@@ -1,0 +1,1 @@
+"""What tests of Phenoprints, and of sources written by others, can import."""

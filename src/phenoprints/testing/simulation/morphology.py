@@ -1,0 +1,64 @@
+"""The traits that a cell's drawing follows, and the directions in which perturbations move them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+from numpy.typing import NDArray
+
+from phenoprints.foundations.randomness import generator
+
+CHANNELS = ("DNA", "Nucleoli", "ER", "AGP", "Mito", "RNA")
+"""Channel order of every simulated image."""
+
+TRAITS = (
+    "nucleus_size", "chromatin_contrast", "chromatin_grain",
+    "nucleolus_number", "nucleolus_size", "nucleus_elongation",
+    "er_grain", "er_spread", "golgi_spread",
+    "filament_pitch", "filament_wave", "cortex",
+    "mito_length", "mito_spread", "mito_alignment",
+    "granule_number", "granule_size", "cell_elongation",
+)  # fmt: skip
+"""Traits of a cell, each with mean 0 and unit of one strong change; none is an intensity."""
+
+PATHWAY_TRAITS: Mapping[str, tuple[str, str, str]] = {
+    "chromatin": ("nucleus_size", "chromatin_contrast", "chromatin_grain"),
+    "nucleolus": ("nucleolus_number", "nucleolus_size", "nucleus_elongation"),
+    "secretion": ("er_grain", "er_spread", "golgi_spread"),
+    "cytoskeleton": ("filament_pitch", "filament_wave", "cortex"),
+    "mitochondria": ("mito_length", "mito_spread", "mito_alignment"),
+    "translation": ("granule_number", "granule_size", "cell_elongation"),
+}
+"""The three traits that each pathway moves most."""
+
+PATHWAYS = tuple(PATHWAY_TRAITS)
+OWN_SHARE = 0.45
+"""How much of a gene's direction is its own, beside its pathway's (which weighs 1)."""
+
+
+def unit(vector: NDArray[np.float64]) -> NDArray[np.float64]:
+    """The vector at length 1."""
+    length: NDArray[np.float64] = vector / np.sqrt(np.sum(vector * vector))
+    return length
+
+
+def pathway_direction(seed: int, pathway: str) -> NDArray[np.float64]:
+    """The unit direction (traits,) of a pathway: its own traits, and a little of all others."""
+    random = generator(seed, "simulation", "pathway", pathway)
+    direction = 0.08 * random.standard_normal(len(TRAITS))
+    for trait in PATHWAY_TRAITS[pathway]:
+        sign = 1.0 if random.random() < 0.5 else -1.0
+        direction[TRAITS.index(trait)] += sign * random.uniform(0.7, 1.0)
+    return unit(direction)
+
+
+def gene_direction(seed: int, gene: str, pathway: str) -> NDArray[np.float64]:
+    """The unit direction (traits,) of a gene: its pathway's, bent by what is its own.
+
+    Without a pathway ("") it is the gene's own alone.
+    """
+    own = unit(generator(seed, "simulation", "gene", gene).standard_normal(len(TRAITS)))
+    if not pathway:
+        return own
+    return unit(pathway_direction(seed, pathway) + OWN_SHARE * own)
