@@ -12,20 +12,20 @@ include: "workflow/rules/paths.smk"
 include: "workflow/rules/screens.smk"
 include: "workflow/rules/quality.smk"
 include: "workflow/rules/embeddings.smk"
-include: "workflow/rules/alignment.smk"
-include: "workflow/rules/consistency.smk"
-include: "workflow/rules/curation.smk"
-include: "workflow/rules/maps.smk"
-include: "workflow/rules/benchmarks.smk"
-include: "workflow/rules/reports.smk"
+
+
+# After the rules: pathvars that hold wildcards are filled in only when a rule is complete, and
+# constraints that are given earlier pass them by.
+wildcard_constraints:
+    screen=one_of(PLAN.screens),
+    encoder=one_of(PLAN.encoders),
+    manifest=one_of(PLAN.manifests),
+    task=one_of(PLAN.tasks),
 
 
 rule all:
     """Everything: screens, curation, encoders, maps, benchmarks and reports."""
     default_target: True
     input:
-        rules.curate.input,
-        rules.map.input,
-        rules.benchmark.input,
-        rules.report.input,
+        rules.embed.input,
     localrule: True

@@ -41,12 +41,5 @@ onstart:
 
 
 def one_of(names):
-    """A wildcard constraint that admits these names and no other."""
-    return "|".join(name.replace(".", r"\.") for name in sorted(names)) or "(?!)"
-
-
-wildcard_constraints:
-    screen=one_of(PLAN.screens),
-    encoder=one_of(PLAN.encoders),
-    manifest=one_of(PLAN.manifests),
-    task=one_of(PLAN.tasks),
+    """A wildcard constraint that admits these names and no other; names have no capitals."""
+    return "|".join(name.replace(".", r"\.") for name in sorted(names)) or "NONE"

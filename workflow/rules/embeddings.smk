@@ -2,17 +2,6 @@
 from glob import glob
 
 
-def of_pairs(path, pairs):
-    """The paths of one kind of artefact for pairs of screen and encoder."""
-    pattern = workflow.pathvars.apply(path)
-    return [pattern.format(screen=screen, encoder=encoder) for screen, encoder in pairs]
-
-
-def encoders_of(pairs):
-    """A wildcard constraint that admits the encoders of these pairs."""
-    return one_of({encoder for _, encoder in pairs})
-
-
 def profiles_of(wildcards):
     """The tables of a precomputed encoder: its own below the screen's root, else the screen's."""
     screen = config["screens"][wildcards.screen]
@@ -51,7 +40,7 @@ rule precomputed_embeddings:
     benchmark:
         "<benchmarks>/precomputed_embeddings/{screen}.{encoder}.tsv"
     wildcard_constraints:
-        encoder=encoders_of(PLAN.precomputed_pairs),
+        encoder=encoders_of(PLAN.precomputed),
     threads: 1
     resources:
         mem_mb=8000,
@@ -81,7 +70,7 @@ rule random_embeddings:
     benchmark:
         "<benchmarks>/random_embeddings/{screen}.{encoder}.tsv"
     wildcard_constraints:
-        encoder=encoders_of(PLAN.random_pairs),
+        encoder=encoders_of(PLAN.random),
     threads: 1
     resources:
         mem_mb=8000,
