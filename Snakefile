@@ -9,6 +9,7 @@ container: "docker://condaforge/miniforge3:25.3.0-3"
 
 include: "workflow/rules/configuration.smk"
 include: "workflow/rules/paths.smk"
+include: "workflow/rules/inputs.smk"
 include: "workflow/rules/screens.smk"
 include: "workflow/rules/quality.smk"
 include: "workflow/rules/embeddings.smk"

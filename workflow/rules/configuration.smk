@@ -1,14 +1,16 @@
 # The configuration is read and checked once, by the main process. Jobs read the frozen copy of the
 # run, so that an edit in mid-run changes nothing.
-import os
 import sys
+from os import environ, pathsep
 from pathlib import Path
 
-SOURCE = Path(workflow.current_basedir.get_path_or_uri(secret_free=True)).parents[1] / "src"
+SOURCE = (
+    Path(workflow.current_basedir.get_path_or_uri(secret_free=True)).parents[1] / "src"
+)
 if SOURCE.is_dir() and str(SOURCE) not in sys.path:
     sys.path.insert(0, str(SOURCE))
-    os.environ["PYTHONPATH"] = os.pathsep.join(
-        filter(None, [str(SOURCE), os.environ.get("PYTHONPATH")])
+    environ["PYTHONPATH"] = pathsep.join(
+        filter(None, [str(SOURCE), environ.get("PYTHONPATH")])
     )
 
 from phenoprints import configuration
@@ -38,8 +40,3 @@ PLAN = configuration.plan(config)
 
 onstart:
     publish_text(FROZEN, configuration.freeze(config))
-
-
-def one_of(names):
-    """A wildcard constraint that admits these names and no other; names have no capitals."""
-    return "|".join(name.replace(".", r"\.") for name in sorted(names)) or "NONE"

@@ -12,23 +12,23 @@ rule consistency_tests:
     output:
         table="<consistency>",
         provenance="<consistency>.provenance.json",
+    log:
+        "<logs>/consistency/{screen}.{encoder}.log",
+    benchmark:
+        "<benchmarks>/consistency/{screen}.{encoder}.tsv"
+    conda:
+        "../../envs/core.yaml"
+    threads: 1
+    resources:
+        mem_mb=4000,
+        runtime=60,
     params:
         version=STAGE_VERSIONS["consistency"],
         settings=lookup(dpath="screens/{screen}/consistency", within=config),
         limits=lookup(dpath="screens/{screen}/limits", within=config),
         seed=config["seed"],
-    log:
-        "<logs>/consistency/{screen}.{encoder}.log",
-    benchmark:
-        "<benchmarks>/consistency/{screen}.{encoder}.tsv"
-    threads: 1
-    resources:
-        mem_mb=4000,
-        runtime=60,
     message:
         "consistency: {wildcards.screen} as {wildcards.encoder} sees it"
-    conda:
-        "../../envs/core.yaml"
     script:
         "../scripts/consistency.py"
 
@@ -36,8 +36,5 @@ rule consistency_tests:
 rule consistency:
     """Test which conditions look the same every time."""
     input:
-        [
-            f"results/{config['run']}/consistency/{screen}/{encoder}.parquet"
-            for screen, encoder in PLAN.judged_pairs
-        ],
+        of_pairs("<consistency>", PLAN.judged_pairs),
     localrule: True

@@ -26,20 +26,3 @@ pathvars:
     map="<run_dir>/maps/{screen}/{encoder}.provenance.json",
     benchmark_table="<run_dir>/benchmarks/{screen}/{encoder}.parquet",
     report_index="<run_dir>/reports/index.html",
-
-
-def of_pairs(path, pairs):
-    """The paths of one kind of artefact, such as "<embeddings>", for pairs of screen and encoder."""
-    pattern = workflow.pathvars.apply(path)
-    return [pattern.format(screen=screen, encoder=encoder) for screen, encoder in pairs]
-
-
-def of_names(path, wildcard, names):
-    """The paths of one kind of artefact for the values of one wildcard."""
-    pattern = workflow.pathvars.apply(path)
-    return [pattern.replace("{" + wildcard + "}", name) for name in names]
-
-
-def encoders_of(pairs):
-    """A wildcard constraint that admits the encoders of these pairs."""
-    return one_of({encoder for _, encoder in pairs})

@@ -1,7 +1,7 @@
 rule quality:
     """Assess the images of every screen: metrics, verdicts and the reasons for them."""
     input:
-        expand(workflow.pathvars.apply("<quality>"), screen=PLAN.screens),
+        of_names("<quality>", "screen", PLAN.screens),
     localrule: True
 
 
@@ -12,20 +12,20 @@ rule assess_quality:
         sites="<screen_sites>",
     output:
         table="<quality>",
-    params:
-        version=STAGE_VERSIONS["quality"],
-        settings=lookup(dpath="screens/{screen}/quality", within=config),
     log:
         "<logs>/assess_quality/{screen}.log",
     benchmark:
         "<benchmarks>/assess_quality/{screen}.tsv"
+    conda:
+        "../../envs/core.yaml"
     threads: 1
     resources:
         mem_mb=2000,
         runtime=60,
+    params:
+        version=STAGE_VERSIONS["quality"],
+        settings=lookup(dpath="screens/{screen}/quality", within=config),
     message:
         "quality: measuring the images of {wildcards.screen}"
-    conda:
-        "../../envs/core.yaml"
     script:
         "../scripts/quality.py"

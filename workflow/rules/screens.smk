@@ -1,7 +1,7 @@
 rule screens:
     """Read the wells, sites and conditions of every screen and check them."""
     input:
-        expand(workflow.pathvars.apply("<screen_notes>"), screen=PLAN.screens),
+        of_names("<screen_notes>", "screen", PLAN.screens),
     localrule: True
 
 
@@ -12,20 +12,22 @@ rule read_screen:
         sites="<screen_sites>",
         conditions="<screen_conditions>",
         notes="<screen_notes>",
-    params:
-        version=STAGE_VERSIONS["screens"],
-        settings=lambda wildcards: configuration.screen_settings(config, wildcards.screen),
     log:
         "<logs>/read_screen/{screen}.log",
     benchmark:
         "<benchmarks>/read_screen/{screen}.tsv"
+    conda:
+        "../../envs/core.yaml"
     threads: 1
     resources:
         mem_mb=4000,
         runtime=60,
+    params:
+        version=STAGE_VERSIONS["screens"],
+        settings=lambda wildcards: configuration.screen_settings(
+            config, wildcards.screen
+        ),
     message:
         "screens: reading {wildcards.screen}"
-    conda:
-        "../../envs/core.yaml"
     script:
         "../scripts/screens.py"
