@@ -19,8 +19,9 @@ EMPTY = -1
 
 
 def well_name(row: int, column: int) -> str:
-    """The name of a well whose row and column count from 1: A01 … H12."""
-    return f"{chr(64 + row)}{column:02d}"
+    """The name of a well whose row and column count from 1: A01 … AF48."""
+    letters = chr(64 + row) if row <= 26 else "A" + chr(38 + row)
+    return f"{letters}{column:02d}"
 
 
 def build_wells(
