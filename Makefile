@@ -33,8 +33,8 @@ check: $(VENV)/.core  ## style, types, workflow lint and the one direction of im
 	$(BIN)/ruff format --check --quiet .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
-	$(BIN)/snakefmt --check --compact-diff Snakefile workflow
-	$(BIN)/snakemake --lint > /dev/null
+	$(BIN)/snakefmt --check Snakefile workflow
+	$(BIN)/snakemake --lint
 
 test: $(VENV)/.train check  ## check, then the default tests
 	$(BIN)/pytest --numprocesses=2 --dist=loadgroup -m "not slow and not slurm"
