@@ -1,0 +1,280 @@
+"""Read one site as it was stored, uint8 or uint16, wherever its pixels lie."""
+
+# C channel · H W pixels
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from phenoprints.foundations.errors import ImageError, MissingInputError, UnsafeInputError
+from phenoprints.foundations.names import inside
+from phenoprints.screens.images.decoding import decode_plane
+from phenoprints.screens.images.headers import MAX_PLANE_BYTES, MAX_SIDE_PX, Header, read_header
+from phenoprints.screens.images.locators import (
+    FilesLocator,
+    Locator,
+    OmeZarrLocator,
+    ParquetLocator,
+    ZarrLocator,
+    parse_locator,
+)
+from phenoprints.screens.images.stores import opened, read_regions
+
+MAX_CHANNELS = 64
+ROW_GROUPS = 2
+"""Row groups of Parquet shards that stay in memory; sites are read in the order of the shards."""
+
+
+def read_site(
+    root: str | Path,
+    locator: str,
+    channels: Sequence[str],
+    *,
+    shape: tuple[int, int] | None = None,
+) -> NDArray[Any]:
+    """The pixels (C, H, W) of a site as stored, uint8 or uint16.
+
+    Parameters
+    ----------
+    root
+        The folder that the locator's paths lie below.
+    locator
+        As in the sites table.
+    channels
+        The site's channels; another number of stored channels is refused before decoding.
+    shape
+        The site's declared height and width; another size is refused before decoding.
+
+    Raises
+    ------
+    UnsafeInputError
+        A path leaves the root, or a header goes beyond the limits.
+    MissingInputError
+        A file is not there.
+    ImageError, CorruptionError
+        The image is broken, or not what the screen declares.
+    """
+    place = parse_locator(locator)
+    if not 0 < len(channels) <= MAX_CHANNELS:
+        raise ImageError(
+            f"{locator[:200]}: {len(channels)} channels, expected 1 to {MAX_CHANNELS}."
+        )
+    pixels: NDArray[Any] = _READERS[type(place)](Path(root), place, len(channels), shape)
+    return pixels
+
+
+def site_header(root: str | Path, locator: str) -> tuple[int, int]:
+    """The height and width of a site by its headers alone."""
+    place = parse_locator(locator)
+    if isinstance(place, ZarrLocator):
+        shape = opened(inside(root, place.path)).shape
+        return int(shape[2]), int(shape[3])
+    if isinstance(place, OmeZarrLocator):
+        shape = _ome_array(str(inside(root, place.path))).shape
+        return int(shape[-2]), int(shape[-1])
+    if isinstance(place, ParquetLocator):
+        path, row = place.rows[0]
+        header = read_header(_parquet_bytes(inside(root, path), row), f"{path}, row {row}")
+    else:
+        header = _file_header(Path(root), place.paths[0])
+    return header.height, header.width
+
+
+def read_bytes(root: Path, path: str) -> bytes:
+    """The content of a file below the root; absent and huge files are refused."""
+    place = inside(root, path)
+    try:
+        if place.stat().st_size > 2 * MAX_PLANE_BYTES:
+            raise UnsafeInputError(f"{place}: the file is larger than any image plane.")
+        return place.read_bytes()
+    except (FileNotFoundError, NotADirectoryError, IsADirectoryError) as error:
+        raise MissingInputError(f"{place}: the image is not there.") from error
+    except OSError as error:
+        raise ImageError(f"{place}: the image cannot be read. {error}") from error
+
+
+def _file_header(root: Path, path: str) -> Header:
+    return read_header(read_bytes(root, path), path)
+
+
+def _require_channels(name: str, found: int, expected: int) -> None:
+    if found != expected:
+        raise ImageError(f"{name}: it has {found} channels, the screen declares {expected}.")
+
+
+def _stack(planes: Sequence[NDArray[Any]], name: str) -> NDArray[Any]:
+    kinds = {(plane.shape, plane.dtype.str) for plane in planes}
+    if len(kinds) > 1:
+        sizes = ", ".join(sorted(f"{s[0]} × {s[1]} {d}" for s, d in kinds))
+        raise ImageError(f"{name}: its channels differ in size or depth ({sizes}).")
+    return np.stack(planes)
+
+
+def _zarr_site(
+    root: Path, place: ZarrLocator, num_channels: int, shape: tuple[int, int] | None
+) -> NDArray[Any]:
+    path = inside(root, place.path)
+    array = opened(path)
+    _require_channels(str(path), array.shape[1], num_channels)
+    height, width = array.shape[2:]
+    if shape is not None and (height, width) != tuple(shape):
+        raise ImageError(f"{path}: {height} × {width} pixels, the screen declares {shape}.")
+    return read_regions([(path, place.index, 0, 0, height, width)])[0]
+
+
+def _file_site(
+    root: Path, place: FilesLocator, num_channels: int, shape: tuple[int, int] | None
+) -> NDArray[Any]:
+    _require_channels(place.paths[0], len(place.paths), num_channels)
+    planes = [decode_plane(read_bytes(root, path), path, shape=shape) for path in place.paths]
+    pixels = _stack(planes, place.paths[0])
+    for channel, path in enumerate(place.illumination):
+        pixels[channel] = _corrected(pixels[channel], _illumination(inside(root, path)), path)
+    return pixels
+
+
+@lru_cache(maxsize=16)
+def _illumination(path: Path) -> NDArray[np.float32]:
+    try:
+        function = np.load(path, mmap_mode="r", allow_pickle=False)
+    except FileNotFoundError as error:
+        raise MissingInputError(f"{path}: the illumination function is not there.") from error
+    except (ValueError, OSError, EOFError) as error:
+        raise ImageError(f"{path}: not a readable illumination function. {error}") from error
+    if function.ndim != 2 or function.nbytes > 4 * MAX_PLANE_BYTES or function.dtype.kind != "f":
+        raise ImageError(f"{path}: an illumination function is a matrix of floats.")
+    values: NDArray[np.float32] = np.array(function, dtype=np.float32)
+    if not (np.isfinite(values).all() and (values > 0).all()):
+        raise ImageError(f"{path}: an illumination function is positive everywhere.")
+    return values
+
+
+def _corrected(
+    plane: NDArray[Any], function: NDArray[np.float32], name: str
+) -> NDArray[np.uint8] | NDArray[np.uint16]:
+    """The plane divided by its illumination function, rounded and clipped to its own type."""
+    if plane.shape != function.shape:
+        raise ImageError(f"{name}: {function.shape} pixels, its image has {plane.shape}.")
+    top = np.iinfo(plane.dtype).max
+    corrected: NDArray[Any] = np.clip(np.rint(plane / function), 0, top).astype(plane.dtype)
+    return corrected
+
+
+def _parquet_site(
+    root: Path, place: ParquetLocator, num_channels: int, shape: tuple[int, int] | None
+) -> NDArray[Any]:
+    name = f"{place.rows[0][0]}, row {place.rows[0][1]}"
+    _require_channels(name, len(place.rows), num_channels)
+    planes = [
+        decode_plane(_parquet_bytes(inside(root, path), row), f"{path}, row {row}", shape=shape)
+        for path, row in place.rows
+    ]
+    return _stack(planes, name)
+
+
+def _parquet_bytes(path: Path, row: int) -> bytes:
+    first, group = _find_row_group(path, row)
+    content: bytes | None = _row_group(path, group)[row - first].as_py()
+    if content is None:
+        raise ImageError(f"{path}, row {row}: there is no image.")
+    return content
+
+
+@lru_cache(maxsize=64)
+def _parquet_file(path: Path) -> Any:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    try:
+        return pq.ParquetFile(path)
+    except FileNotFoundError as error:
+        raise MissingInputError(f"{path}: the image shard is not there.") from error
+    except (pa.ArrowException, OSError) as error:
+        raise ImageError(f"{path}: not a readable Parquet file. {error}") from error
+
+
+def _find_row_group(path: Path, row: int) -> tuple[int, int]:
+    first = 0
+    metadata = _parquet_file(path).metadata
+    for group in range(metadata.num_row_groups):
+        num_rows = metadata.row_group(group).num_rows
+        if row < first + num_rows:
+            return first, group
+        first += num_rows
+    raise ImageError(f"{path}: there is no row {row}, the file has {first}.")
+
+
+@lru_cache(maxsize=ROW_GROUPS)
+def _row_group(path: Path, group: int) -> Any:
+    """The encoded images of a row group, an Arrow array of bytes."""
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    file = _parquet_file(path)
+    if file.metadata.row_group(group).total_byte_size > 8 * MAX_PLANE_BYTES:
+        raise UnsafeInputError(f"{path}: row group {group} is larger than any batch of images.")
+    try:
+        column = file.read_row_group(group, columns=["jp2"]).column(0).combine_chunks()
+        is_struct = pa.types.is_struct(column.type)
+        return pc.struct_field(column, "bytes") if is_struct else column.cast(pa.binary())
+    except (pa.ArrowException, OSError, IndexError, KeyError) as error:
+        raise ImageError(f"{path}: row group {group} cannot be read. {error}") from error
+
+
+@lru_cache(maxsize=256)
+def _ome_array(path: str) -> Any:
+    """The array of an OME-Zarr field, Zarr v2 or v3; absent chunks are its fill value."""
+    import tensorstore as ts
+
+    driver = "zarr3" if (Path(path) / "zarr.json").is_file() else "zarr"
+    spec = {"driver": driver, "kvstore": {"driver": "file", "path": path}}
+    try:
+        array = ts.open(spec, open=True, read=True).result()
+    except ValueError as error:
+        raise ImageError(f"{path}: not a readable Zarr array. {str(error)[:300]}") from error
+    if array.ndim < 2 or max(array.shape[-2:]) > MAX_SIDE_PX:
+        raise UnsafeInputError(f"{path}: an array of shape {tuple(array.shape)} is no field.")
+    if array.dtype.numpy_dtype not in (np.uint8, np.uint16):
+        raise ImageError(f"{path}: pixels of {array.dtype.name}, expected uint8 or uint16.")
+    return array
+
+
+def _ome_site(
+    root: Path, place: OmeZarrLocator, num_channels: int, shape: tuple[int, int] | None
+) -> NDArray[Any]:
+    path = inside(root, place.path)
+    array = _ome_array(str(path))
+    size = tuple(map(int, array.shape[-2:]))
+    if len(place.index) != array.ndim or (shape is not None and size != tuple(shape)):
+        raise ImageError(f"{path}: {tuple(array.shape)} is not the field that the screen declares.")
+    listed = [i for i in place.index if isinstance(i, tuple)]
+    _require_channels(str(path), len(listed[0]) if listed else 1, num_channels)
+    planes = [_ome_plane(array, place.index, c, path) for c in (listed[0] if listed else (0,))]
+    return _stack(planes, str(path))
+
+
+def _ome_plane(array: Any, index: Sequence[Any], channel: int, path: Path) -> NDArray[Any]:
+    where = tuple(
+        slice(None) if i is None else channel if isinstance(i, tuple) else i for i in index
+    )
+    try:
+        plane: NDArray[Any] = array[where].read().result()
+    except (ValueError, IndexError, OSError) as error:
+        raise ImageError(f"{path}: channel {channel} cannot be read. {str(error)[:300]}") from error
+    if plane.ndim != 2:
+        raise ImageError(f"{path}: {plane.ndim} axes are left of channel {channel}, expected y, x.")
+    return plane
+
+
+_READERS: dict[type[Locator], Callable[..., NDArray[Any]]] = {
+    ZarrLocator: _zarr_site,
+    FilesLocator: _file_site,
+    ParquetLocator: _parquet_site,
+    OmeZarrLocator: _ome_site,
+}

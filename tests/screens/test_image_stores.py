@@ -1,0 +1,207 @@
+"""The image store: tensorstore and zarr-python read the same, damage is named, work resumes."""
+
+from __future__ import annotations
+
+import json
+import pickle
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from phenoprints.foundations.errors import CorruptionError, ImageError, MissingInputError
+from phenoprints.screens.images import ScreenImages, open_images, pack, with_packed_locators
+from phenoprints.screens.images.opening import images_content
+from phenoprints.screens.images.stores import forget_opened, plate_store, shard_path
+from phenoprints.screens.listing import Screen
+
+CHANNELS = ["DNA", "ER", "Mito"]
+
+
+@pytest.fixture(autouse=True)
+def _fresh_handles():
+    forget_opened()
+    yield
+    forget_opened()
+
+
+def image_of(row) -> np.ndarray:
+    """Pixels that depend on the site alone; one quarter is zeros, like an empty field."""
+    pixels = np.random.default_rng(int(row.well_id)).integers(0, 256, (3, 70, 90), dtype=np.uint8)
+    pixels[:, :32, :32] = 0
+    return pixels
+
+
+def screen(num_plates: int = 2, num_wells: int = 5) -> Screen:
+    num = num_plates * num_wells
+    wells = pd.DataFrame(
+        {
+            "well_id": np.arange(1, num + 1, dtype=np.uint64),
+            "experiment": "e/1",
+            "plate": np.repeat([f"..{i}" for i in range(num_plates)], num_wells),
+        }
+    )
+    sites = pd.DataFrame(
+        {
+            "well_id": wells["well_id"],
+            "site": np.int32(1),
+            "locator": [f"simulated:{i}" for i in range(num)],
+            "height": np.int32(70),
+            "width": np.int32(90),
+            "channels": [CHANNELS] * num,
+        }
+    )
+    return Screen("s", wells, sites, pd.DataFrame(), {}, {})
+
+
+def packed(folder, *, read=image_of, **settings):
+    moved = with_packed_locators(screen())
+    return moved, pack(moved.extras["origins"], folder, read, chunk_px=32, **settings)
+
+
+@pytest.mark.parametrize("compression", ["zstd", "none"])
+@pytest.mark.parametrize("threads", [1, 3])
+def test_what_is_packed_is_read_back_by_both_readers(tmp_path, compression, threads):
+    import zarr
+
+    moved, failures = packed(tmp_path, compression=compression, threads=threads)
+    assert failures.empty
+    images = ScreenImages(str(tmp_path))
+    for row in moved.sites.itertuples():
+        pixels = images.read(row.locator, CHANNELS, shape=(70, 90))
+        assert (pixels == image_of(row)).all()
+        path, _, index = row.locator.removeprefix("zarr:").rpartition("#")
+        portable = zarr.open_array(tmp_path / path, mode="r")
+        assert (portable[int(index)] == pixels).all()
+    assert portable.metadata.dimension_names == ("site", "channel", "y", "x")
+
+
+def test_plate_names_cannot_leave_the_store(tmp_path):
+    packed(tmp_path)
+    assert plate_store("e/1", "..0") == "e%2F1/%2E.0.zarr"
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["images"]
+    assert sorted(p.name for p in (tmp_path / "images").iterdir()) == ["e%2F1"]
+
+
+def test_random_crops_are_cut_where_they_should(tmp_path):
+    moved, _ = packed(tmp_path)
+    images = pickle.loads(pickle.dumps(ScreenImages(str(tmp_path))))
+    rng = np.random.default_rng(0)
+    rows = moved.sites.iloc[rng.integers(0, len(moved.sites), 20)]
+    corners = [(int(y), int(x)) for y, x in rng.integers(0, (70 - 24 + 1, 90 - 24 + 1), (20, 2))]
+    crops = images.crops(list(rows["locator"]), corners, 24, channels=CHANNELS)
+    for row, (y, x), crop in zip(rows.itertuples(), corners, crops, strict=True):
+        assert (crop == image_of(row)[:, y : y + 24, x : x + 24]).all()
+    with pytest.raises(CorruptionError, match="do not exist"):
+        images.crops([rows["locator"].iloc[0]], [(60, 0)], 24, channels=CHANNELS)
+    with pytest.raises(ImageError, match="it has 3 channels, expected 1"):
+        images.crops([rows["locator"].iloc[0]], [(0, 0)], 24, channels=["DNA"])
+
+
+def test_another_size_or_number_of_channels_is_refused(tmp_path):
+    moved, _ = packed(tmp_path)
+    images, locator = ScreenImages(str(tmp_path)), moved.sites["locator"].iloc[0]
+    with pytest.raises(ImageError, match="3 channels, the screen declares 2"):
+        images.read(locator, ["DNA", "ER"])
+    with pytest.raises(ImageError, match="70 × 90 pixels"):
+        images.read(locator, CHANNELS, shape=(64, 64))
+
+
+@pytest.mark.parametrize("damage", ["missing", "truncated", "flipped"])
+def test_damage_is_named_and_never_zeros(tmp_path, damage):
+    moved, _ = packed(tmp_path)
+    locator = moved.sites["locator"].iloc[3]
+    shard = shard_path(tmp_path / "images" / plate_store("e/1", "..0"), 3)
+    content = bytearray(shard.read_bytes())
+    if damage == "missing":
+        shard.unlink()
+    elif damage == "truncated":
+        shard.write_bytes(content[: len(content) // 2])
+    else:
+        content[len(content) // 3] ^= 0x10
+        shard.write_bytes(content)
+    with pytest.raises(CorruptionError, match="site 3 is missing or damaged") as caught:
+        ScreenImages(str(tmp_path)).read(locator, CHANNELS)
+    assert str(shard) in str(caught.value)
+
+
+def test_a_second_run_reads_nothing_and_a_lost_shard_is_made_again(tmp_path):
+    seen = []
+
+    def counting(row):
+        seen.append(int(row.well_id))
+        return image_of(row)
+
+    packed(tmp_path, read=counting)
+    packed(tmp_path, read=counting)
+    assert len(seen) == 10
+    shard_path(tmp_path / "images" / plate_store("e/1", "..1"), 0).unlink()
+    packed(tmp_path, read=counting)
+    assert seen[10:] == [6, 7, 8, 9, 10]
+    packed(tmp_path, read=counting, settings={"windows": "other"})
+    assert len(seen) == 25
+
+
+def test_killed_packing_ends_with_the_same_bytes(tmp_path):
+    def tree(folder):
+        return {p.relative_to(folder): p.read_bytes() for p in folder.rglob("*") if p.is_file()}
+
+    def dying(row):
+        if int(row.well_id) == 8:
+            raise KeyboardInterrupt
+        return image_of(row)
+
+    packed(tmp_path / "whole")
+    with pytest.raises(KeyboardInterrupt):
+        packed(tmp_path / "broken", read=dying)
+    assert len(list((tmp_path / "broken").rglob("*.json"))) < 4
+    packed(tmp_path / "broken")
+    assert tree(tmp_path / "broken") == tree(tmp_path / "whole")
+
+
+def test_unreadable_sites_are_recorded_and_too_many_of_them_fail(tmp_path):
+    def failing(row):
+        if int(row.well_id) in (2, 9):
+            raise ImageError(f"well {row.well_id}: broken.\n  Details.")
+        return image_of(row)
+
+    moved, failures = packed(tmp_path, read=failing, max_failed_fraction=0.2)
+    assert failures["well_id"].tolist() == [2, 9]
+    assert failures["reason"].str.contains("broken").all()
+    with pytest.raises(CorruptionError, match="site 1 is missing"):
+        ScreenImages(str(tmp_path)).read(moved.sites["locator"].iloc[1], CHANNELS)
+    with pytest.raises(ImageError, match=r"2 of 10 sites cannot be read, .*share of 0.1") as caught:
+        packed(tmp_path, read=failing, max_failed_fraction=0.1)
+    assert "simulated:8: well 9: broken." in str(caught.value)
+
+
+def test_a_site_of_another_size_is_a_failure_with_its_reason(tmp_path):
+    def odd(row):
+        return image_of(row)[:, :60] if int(row.well_id) == 4 else image_of(row)
+
+    _, failures = packed(tmp_path, read=odd, max_failed_fraction=0.2)
+    assert failures["reason"].tolist() == [
+        "the site is (3, 60, 90) uint8, its plate's array (3, 70, 90) uint8"
+    ]
+
+
+def test_a_store_of_another_form_is_not_mixed(tmp_path):
+    packed(tmp_path)
+    with pytest.raises(CorruptionError, match="an image store of another form lies there"):
+        packed(tmp_path, compression="none")
+
+
+def test_opening_images(tmp_path):
+    place = tmp_path / "images.json"
+    with pytest.raises(MissingInputError, match="Run the target `screens`"):
+        open_images(place)
+    place.write_text(json.dumps(images_content(None, {"e": {"DNA": (1, 2)}})))
+    images = open_images(place)
+    assert images.root == str(tmp_path)
+    assert images.windows == {"e": {"DNA": (1, 2)}}
+    for broken in ("{", "[]", '{"format": 2}', '{"format": 1, "root": null, "windows": {"e": 3}}'):
+        place.write_text(broken)
+        with pytest.raises(CorruptionError, match="not the file of a screen's images"):
+            open_images(place)
+    with pytest.raises(MissingInputError, match="no image store lies there"):
+        images.read("zarr:images/x.zarr#0", CHANNELS)
