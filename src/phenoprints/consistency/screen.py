@@ -2,24 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Protocol
 
 import numpy as np
 import pandas as pd
-import pyarrow as pa
 from numpy.typing import NDArray
 
 from phenoprints.consistency.cauchy import combine_cauchy
 from phenoprints.consistency.contracts import CONSISTENCY
 from phenoprints.consistency.experiment import experiment_consistency
-from phenoprints.consistency.layout import edge_distance, has_single_position, pseudo_conditions
-from phenoprints.consistency.settings import ConsistencySettings
+from phenoprints.consistency.facts import in_scope, layout_size, well_facts
+from phenoprints.consistency.layout import has_single_position, pseudo_conditions
+from phenoprints.consistency.settings import ACROSS, WITHIN, ConsistencySettings
 from phenoprints.foundations.errors import DataError, Problem, raise_problems
-
-TESTED_ROLES = ("treatment", "positive_control")
-"""The perturbed wells: they are tested, and null sets are drawn from them."""
 
 
 class EmbeddingsReader(Protocol):
@@ -79,58 +76,49 @@ def screen_consistency(
     settings = settings or ConsistencySettings()
     facts = well_facts(wells, conditions, failing)
     check_experiments(facts, reader)
-    tests = _Tests(settings, seed, layout_size(facts, settings))
-    parts = {str(name): part for name, part in facts.groupby("experiment", sort=True)}
-    if settings.scope == "across-experiments":
-        x = np.concatenate([read_checked(reader, e, len(part)) for e, part in parts.items()])
-        tables = [tests.run(pd.concat(parts.values()), x, "")]
-    else:
-        tables = _in_threads(
-            lambda e: tests.run(parts[e], read_checked(reader, e, len(parts[e])), e),
-            list(parts),
-            workers,
-        )
-    table = pd.concat(tables, ignore_index=True)
-    result: pd.DataFrame = CONSISTENCY.conform(table).to_pandas()
+    tables = []
+    for scope in (WITHIN, ACROSS):
+        part = in_scope(facts, settings, scope)
+        tests = _Tests(settings, seed, scope, layout_size(part, scope))
+        run = _run_across if scope == ACROSS else _run_within
+        tables += run(part, reader, tests, workers)
+    result: pd.DataFrame = CONSISTENCY.conform(_joined(tables)).to_pandas()
     return result
 
 
-def _in_threads(
-    work: Callable[[str], pd.DataFrame], items: list[str], workers: int
+def _run_within(
+    facts: pd.DataFrame, reader: EmbeddingsReader, tests: _Tests, workers: int
 ) -> list[pd.DataFrame]:
+    def run(item: tuple[str, pd.DataFrame]) -> pd.DataFrame:
+        experiment, part = item
+        return tests.run(part, read_checked(reader, experiment, len(part)), experiment)
+
     with ThreadPoolExecutor(max_workers=workers) as pool:
-        return list(pool.map(work, items))
+        return list(pool.map(run, facts.groupby("experiment", sort=True)))
 
 
-def well_facts(
-    wells: pd.DataFrame, conditions: pd.DataFrame, failing: Iterable[int] = ()
-) -> pd.DataFrame:
-    """The wells with what the tests need: condition_id, gene, is_tested, is_control, edge.
-
-    condition_id is -1 unless a well has exactly one perturbation; gene is None without one.
-    """
-    facts = wells[["well_id", "experiment", "plate", "well", "row", "column", "role"]].copy()
-    single = single_condition(wells["conditions"])
-    is_good = ~wells["well_id"].isin(np.fromiter(failing, dtype=np.uint64)).to_numpy()
-    role = wells["role"]
-    control = "negative_control" if (role == "negative_control").any() else "unperturbed"
-    facts["condition_id"] = single
-    facts["is_tested"] = role.isin(TESTED_ROLES).to_numpy() & (single >= 0) & is_good
-    facts["is_control"] = (role == control).to_numpy() & is_good
-    gene = conditions.set_index("condition_id")["gene"].replace("", None)
-    facts["gene"] = gene.reindex(single).to_numpy(dtype=object)
-    facts["edge"] = edge_distance(wells["row"], wells["column"])
-    return facts
+def _run_across(
+    facts: pd.DataFrame, reader: EmbeddingsReader, tests: _Tests, _workers: int
+) -> list[pd.DataFrame]:
+    """One test over all experiments, so only the wells that it uses are held in memory."""
+    is_used = facts["is_tested"] | facts["is_control"]
+    parts = [
+        read_checked(reader, str(experiment), len(used))[used.to_numpy()]
+        for experiment, used in is_used.groupby(facts["experiment"], sort=True)
+    ]
+    if not parts:
+        return []
+    used_facts = facts[is_used].sort_values("experiment", kind="stable")
+    return [tests.run(used_facts, np.concatenate(parts), "")]
 
 
-def single_condition(conditions: pd.Series) -> NDArray[np.int32]:
-    """The condition of each well that has exactly one, else -1."""
-    lists = pa.array(conditions, type=pa.list_(pa.int32()))
-    offsets = lists.offsets.to_numpy()
-    result = np.full(len(lists), -1, dtype=np.int32)
-    has_one = np.diff(offsets) == 1
-    result[has_one] = lists.values.to_numpy()[offsets[:-1][has_one]]
-    return result
+def _joined(tables: list[pd.DataFrame]) -> pd.DataFrame:
+    """One table of all rows; empty parts would only blur the types of the others."""
+    filled = [table for table in tables if len(table)]
+    if not filled:
+        empty: pd.DataFrame = CONSISTENCY.schema.empty_table().to_pandas()
+        return empty
+    return pd.concat(filled, ignore_index=True)
 
 
 def check_experiments(facts: pd.DataFrame, reader: EmbeddingsReader) -> None:
@@ -158,23 +146,13 @@ def read_checked(reader: EmbeddingsReader, experiment: str, num_wells: int) -> N
     return x
 
 
-def layout_size(facts: pd.DataFrame, settings: ConsistencySettings) -> int:
-    """Wells of a pseudo-condition: the (lower) median of the testable conditions; at least 2."""
-    keys = (
-        ["condition_id"]
-        if settings.scope == "across-experiments"
-        else ["experiment", "condition_id"]
-    )
-    sizes = facts[facts["is_tested"]].groupby(keys).size()
-    sizes = sizes[sizes > 1]
-    return int(sizes.quantile(0.5, interpolation="lower")) if len(sizes) else 2
-
-
 class _Tests:
     """The three levels of tests, for one experiment or for all at once."""
 
-    def __init__(self, settings: ConsistencySettings, seed: int, layout_size: int) -> None:
-        self.settings, self.seed, self.layout_size = settings, seed, layout_size
+    def __init__(
+        self, settings: ConsistencySettings, seed: int, scope: str, layout_size: int
+    ) -> None:
+        self.settings, self.seed, self.scope, self.layout_size = settings, seed, scope, layout_size
 
     def run(self, facts: pd.DataFrame, x: NDArray[Any], experiment: str) -> pd.DataFrame:
         """Rows of CONSISTENCY for these wells."""
@@ -184,9 +162,10 @@ class _Tests:
             genes = self._genes_by_guides(facts, conditions)
         else:
             genes = self._genes(facts, x, experiment)
-        table = pd.concat([conditions, genes, self._layout(facts, x, experiment)])
-        table["experiment"] = experiment
-        return table
+        tables = [conditions, genes]
+        if self.settings.layout_guard:
+            tables.append(self._layout(facts, x, experiment))
+        return _joined(tables).assign(experiment=experiment)
 
     def _conditions(self, facts: pd.DataFrame, x: NDArray[Any], experiment: str) -> pd.DataFrame:
         label = facts["condition_id"].astype(object).where(facts["is_tested"], None)
@@ -234,7 +213,7 @@ class _Tests:
         """label, num_wells, statistic, p_value, single_position, reason; a row per label."""
         is_control = facts["is_control"] if self.settings.null == "negative-controls" else None
         used = label.notna() | group.notna() | (False if is_control is None else is_control)
-        used &= ~_may_leave(x, label)
+        used &= ~may_leave(x, label)
         facts, x, label, group = facts[used], x[used.to_numpy()], label[used], group[used]
         table = experiment_consistency(
             x,
@@ -254,10 +233,9 @@ class _Tests:
 
     def _stratum(self, facts: pd.DataFrame) -> pd.Series | None:
         """What null sets copy of a condition: its experiments, its plates and rings, or nothing."""
-        is_across = self.settings.scope == "across-experiments"
         if self.settings.null == "layout-matched":
             keys = ["experiment", "plate", "edge"]
-        elif is_across:
+        elif self.scope == ACROSS:
             keys = ["experiment"]
         else:
             return None
@@ -265,7 +243,7 @@ class _Tests:
         return codes
 
 
-def _may_leave(x: NDArray[Any], label: pd.Series) -> pd.Series:
+def may_leave(x: NDArray[Any], label: pd.Series) -> pd.Series:
     """Wells without an embedding whose condition keeps at least two wells that have one."""
     is_failed = pd.Series(~np.isfinite(x).all(axis=1), index=label.index)
     left = (~is_failed).groupby(label).transform("sum")

@@ -1,0 +1,142 @@
+"""The funnel's decisions: a reason per well, from one part and dense arrays over conditions."""
+
+# W wells of a part · C conditions
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from phenoprints.curation import kernels
+from phenoprints.curation.encoding import TREATMENT, Encoded
+from phenoprints.curation.rules import Rules
+from phenoprints.curation.steps import Reason
+from phenoprints.foundations.randomness import is_kept
+from phenoprints.screens.contracts import ROLES
+
+
+@dataclass(frozen=True)
+class ConditionFacts:
+    """What the funnel knows of every condition, (C,) each.
+
+    The last two are None for a manifest without judges, whose funnel ends after step 4.
+    """
+
+    min_experiments: NDArray[np.int32]
+    min_wells: NDArray[np.int32]
+    perturbation: NDArray[np.int64]
+    has_phenoprint: NDArray[np.bool_] | None
+    is_testable: NDArray[np.bool_] | None
+
+    @classmethod
+    def of(cls, table: pd.DataFrame, rules: Rules) -> ConditionFacts:
+        """The facts of a phenoprints table (or of plain conditions, without judges)."""
+        kinds = table["kind"].to_numpy(dtype=object)
+        limits = {kind: (rules.least("min_experiments", kind), rules.least("min_wells", kind))
+                  for kind in set(kinds)}  # fmt: skip
+        both = np.array([limits[kind] for kind in kinds], dtype=np.int32).reshape(-1, 2)
+        pairs = pd.MultiIndex.from_frame(table[["perturbation", "kind"]])
+        is_judged = "has_phenoprint" in table and bool(table["has_phenoprint"].notna().any())
+        return cls(
+            min_experiments=both[:, 0],
+            min_wells=both[:, 1],
+            perturbation=pairs.factorize()[0],
+            has_phenoprint=table["has_phenoprint"].to_numpy(np.bool_) if is_judged else None,
+            is_testable=table["is_testable"].to_numpy(np.bool_) if is_judged else None,
+        )
+
+    def __len__(self) -> int:
+        return len(self.min_wells)
+
+
+@dataclass(frozen=True)
+class Rare:
+    """Which conditions step 3 drops, and whether for want of experiments or only of wells."""
+
+    experiments: NDArray[np.bool_]
+    wells: NDArray[np.bool_]
+
+    @classmethod
+    def of(
+        cls, facts: ConditionFacts, num_wells: NDArray[np.int64], num_experiments: NDArray[np.int64]
+    ) -> Rare:
+        """From the distinct wells and experiments of every condition after step 2."""
+        return cls(num_experiments < facts.min_experiments, num_wells < facts.min_wells)
+
+
+def own_reasons(part: Encoded, rules: Rules) -> NDArray[np.int8]:
+    """The reason of wells that leave for what they are (steps up to 2), else KEPT."""
+    held_out = np.array([rules.is_held_out(*each) for each in part.experiments], dtype=np.bool_)
+    tests = [
+        (held_out[part.experiment], Reason.HELD_OUT_EXPERIMENT),
+        (part.flags.get("is_failing"), Reason.FAILED_QUALITY),
+        (part.is_unknown, Reason.UNKNOWN_PERTURBATION),
+        (part.num_conditions > rules.max_perturbations, Reason.TOO_MANY_PERTURBATIONS),
+        (part.flags.get("is_unusual"), Reason.UNUSUAL_IMAGES),
+        (part.flags.get("has_no_images"), Reason.NO_IMAGES),
+    ]
+    reason = np.full(len(part.well_id), Reason.KEPT, dtype=np.int8)
+    for is_out, name in reversed(tests):
+        if is_out is not None:
+            reason[is_out] = name
+    return reason
+
+
+def count(part: Encoded, rules: Rules, num_conditions: int) -> NDArray[np.int32]:
+    """Distinct wells and experiments per condition after step 2, (2, C)."""
+    stays = own_reasons(part, rules) == Reason.KEPT
+    return np.stack(
+        kernels.count_conditions(part.offsets, part.values, part.experiment, stays, num_conditions)
+    )
+
+
+def reasons(
+    part: Encoded, rules: Rules, facts: ConditionFacts, rare: Rare, seed: int
+) -> NDArray[np.int8]:
+    """The reason of every well: the first step that drops it, or KEPT."""
+    reason = own_reasons(part, rules)
+    later = (_step_3(part, rules, rare), _step_4(part, rules, seed), _step_5(part, rules, facts))
+    for step in later:
+        reason = np.where(reason == Reason.KEPT, step, reason)
+    return reason
+
+
+def _step_3(part: Encoded, rules: Rules, rare: Rare) -> NDArray[np.int8]:
+    """Wells of which any condition (option: every condition) is rare."""
+    is_any = rules.rare == "any"
+    result = np.full(len(part.well_id), Reason.KEPT, dtype=np.int8)
+    has_conditions = part.num_conditions > 0
+    any_rare, all_rare = kernels.any_and_all(
+        part.offsets, part.values, rare.experiments | rare.wells
+    )
+    leaves = (any_rare if is_any else all_rare) & has_conditions
+    few_experiments, _ = kernels.any_and_all(part.offsets, part.values, rare.experiments)
+    result[leaves] = Reason.TOO_FEW_WELLS
+    result[leaves & few_experiments] = Reason.TOO_FEW_EXPERIMENTS
+    return result
+
+
+def _step_4(part: Encoded, rules: Rules, seed: int) -> NDArray[np.int8]:
+    """A seeded sample of controls and unperturbed wells, decided by each well's own id."""
+    result = np.full(len(part.well_id), Reason.KEPT, dtype=np.int8)
+    for role, share in sorted(rules.keep.items()):
+        chosen = np.flatnonzero(part.role == ROLES.index(role))
+        result[chosen[~is_kept(seed, part.well_id[chosen], share)]] = Reason.NOT_SAMPLED
+    return result
+
+
+def _step_5(part: Encoded, rules: Rules, facts: ConditionFacts) -> NDArray[np.int8]:
+    """Treatments none of whose conditions has a phenoprint; controls are exempt."""
+    result = np.full(len(part.well_id), Reason.KEPT, dtype=np.int8)
+    is_treated = part.role == TREATMENT
+    if facts.has_phenoprint is not None and facts.is_testable is not None:
+        has_one, _ = kernels.any_and_all(part.offsets, part.values, facts.has_phenoprint)
+        testable, _ = kernels.any_and_all(part.offsets, part.values, facts.is_testable)
+        result[is_treated & ~has_one] = Reason.NO_PHENOPRINT
+        result[is_treated & ~testable & ~has_one] = Reason.UNTESTABLE
+    if not rules.keep_controls:
+        result[~is_treated] = Reason.CONTROL
+    return result

@@ -1,0 +1,134 @@
+"""How many phenoprints a rule would call without any effect, and how many it calls by position."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from itertools import combinations
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from phenoprints.consistency import ConsistencySettings
+from phenoprints.curation.rules import Rules
+from phenoprints.foundations.errors import Problem
+
+WARN_ABOVE = 2.0
+"""A layout rate above this multiple of the nominal rate is a warning."""
+
+
+def expected_false(table: pd.DataFrame, rules: Rules) -> dict[str, Any]:
+    """The phenoprints that `rules` would call if no condition had an effect, as rate and count.
+
+    Each condition (perturbation, when these are judged) has a number of independent chances to
+    fall below the threshold by luck: a judge gives one, or one per experiment where any experiment
+    suffices. With c chances the rate is 1 - (1 - p_value)^c; the mean is over all that are tested.
+    """
+    judges = judges_of(table)
+    if not judges:
+        return {"rate": 0.0, "units": 0, "count": 0.0}
+    experiments = table[[f"num_experiments_{judge}" for judge in judges]].to_numpy()
+    chances = experiments if rules.combine == "any-experiment" else (experiments > 0)
+    per_unit = pd.Series(chances.sum(axis=1), index=table.index)
+    if rules.judge_by == "perturbation":
+        per_unit = per_unit.groupby([table["perturbation"], table["kind"]]).sum()
+    tested = per_unit[per_unit > 0].to_numpy()
+    rates = false_rate(tested, rules.p_value)
+    return {
+        "rate": float(rates.mean()) if len(rates) else 0.0,
+        "units": len(rates),
+        "count": float(rates.sum()),
+    }
+
+
+def false_rate(chances: Any, p_value: float) -> Any:
+    """The probability that at least one of `chances` independent tests falls below `p_value`."""
+    return 1.0 - (1.0 - p_value) ** np.asarray(chances)
+
+
+def measured_false(
+    consistency: Mapping[str, Mapping[str, pd.DataFrame]], rules: Rules
+) -> dict[str, dict[str, Any]]:
+    """By judge, and for any judge: how many pseudo-conditions fall below the threshold.
+
+    A pseudo-condition is made of control wells that share their position and nothing else.
+    """
+    parts = []
+    for judge, tables in consistency.items():
+        for screen, table in tables.items():
+            rows = table[(table["level"] == "layout") & table["p_value"].notna()]
+            parts.append(rows.assign(judge=judge, screen=screen))
+    columns = ["judge", "screen", "experiment", "name", "p_value"]
+    rows = pd.concat(parts)[columns] if parts else pd.DataFrame(columns=columns)
+    best = rows.groupby(["screen", "experiment", "name"])["p_value"].min()
+    rates = {str(judge): part["p_value"] for judge, part in rows.groupby("judge")}
+    return {name: _rate(p, rules.p_value) for name, p in {**rates, "any": best}.items()}
+
+
+def _rate(p: pd.Series, p_value: float) -> dict[str, Any]:
+    below = int((p < p_value).sum())
+    return {"tests": len(p), "below": below, "rate": below / len(p) if len(p) else None}
+
+
+def judges_of(table: pd.DataFrame) -> list[str]:
+    """The judges of a phenoprints or genes table."""
+    prefix = "smallest_p_value_"
+    names = [str(column) for column in table.columns]
+    return [name.removeprefix(prefix) for name in names if name.startswith(prefix)]
+
+
+def overlap_of_judges(table: pd.DataFrame, rules: Rules) -> list[dict[str, Any]]:
+    """For every set of judges: the units that exactly these judges give a phenoprint.
+
+    Judged one by one, before the verdict spreads over a perturbation.
+    """
+    judges = judges_of(table)
+    column = "p_value" if rules.combine == "cauchy" else "smallest_p_value"
+    calls = {judge: (table[f"{column}_{judge}"] < rules.p_value) for judge in judges}
+    result = []
+    for size in range(len(judges) + 1):
+        for chosen in combinations(judges, size):
+            exact = np.logical_and.reduce(
+                [call if judge in chosen else ~call for judge, call in calls.items()]
+            )
+            result.append({"judges": list(chosen), "units": int(np.sum(exact))})
+    return result
+
+
+def warnings_of(
+    table: pd.DataFrame,
+    measured: Mapping[str, Mapping[str, Any]],
+    rules: Rules,
+    settings: Mapping[str, ConsistencySettings],
+) -> list[Problem]:
+    """What a reader must know before trusting the phenoprints."""
+    problems = []
+    most = max((int(table[f"num_experiments_{j}"].max()) for j in judges_of(table)), default=0)
+    for screen, each in sorted(settings.items()):
+        if most and each.num_null < most / rules.p_value and rules.combine == "cauchy":
+            problems.append(unresolved(f'consistency of "{screen}"', each.num_null, most, rules))
+    for judge, rate in measured.items():
+        if judge != "any" and (rate["rate"] or 0.0) > WARN_ABOVE * rules.p_value:
+            problems.append(_layout_problem(judge, rate, rules))
+    return problems
+
+
+def unresolved(where: str, num_null: int, num_experiments: int, rules: Rules) -> Problem:
+    """One experiment at the floor 1/K and the rest at 0.5 combine to about m/K: too coarse."""
+    return Problem(
+        where,
+        f"num_null {num_null} cannot resolve a combined p-value of {rules.p_value:g} over"
+        f" {num_experiments} experiments",
+        f"at least {int(np.ceil(num_experiments / rules.p_value))}",
+        "raise consistency.num_null",
+    )
+
+
+def _layout_problem(judge: str, rate: Mapping[str, Any], rules: Rules) -> Problem:
+    return Problem(
+        f'layout guard of judge "{judge}"',
+        f"{rate['below']} of {rate['tests']} groups of control wells that share only their"
+        f" position ({rate['rate']:.1%}) have p < {rules.p_value:g}",
+        f"at most {WARN_ABOVE * rules.p_value:.1%}",
+        "set alignment.remove_position: plate-rows-columns, or the null layout-matched",
+    )

@@ -1,0 +1,183 @@
+"""The curation funnel: from all wells to those worth learning from, with a reason for the rest."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from typing import Any, TypeVar
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from phenoprints.curation.deciding import ConditionFacts, Rare, count, reasons
+from phenoprints.curation.encoding import encode
+from phenoprints.curation.parts import Parts, TableParts, screen_parts
+from phenoprints.curation.rules import Rules
+from phenoprints.curation.steps import REASON_WORDS, STEP_WORDS, Reason
+from phenoprints.curation.tally import Tally
+from phenoprints.curation.writing import MemorySink, Sink
+from phenoprints.foundations.errors import DataError
+
+Item = TypeVar("Item")
+Result = TypeVar("Result")
+
+
+@dataclass(frozen=True)
+class Funnel:
+    """What the funnel did.
+
+    Attributes
+    ----------
+    steps
+        Per step: its name, what leaves there, counts of wells, conditions, perturbations,
+        experiments and roles before and after, and wells by reason.
+    reasons
+        well_id, step and reason of every well that left; None where they were written to files.
+    is_kept
+        Per well, in the order of the input, whether it stays; None where written to files.
+    """
+
+    steps: list[dict[str, Any]]
+    reasons: pd.DataFrame | None = field(default=None, repr=False)
+    is_kept: NDArray[np.bool_] | None = field(default=None, repr=False)
+
+    @property
+    def before(self) -> dict[str, Any]:
+        """Counts of what went in."""
+        before: dict[str, Any] = self.steps[0]["before"]
+        return before
+
+    @property
+    def after(self) -> dict[str, Any]:
+        """Counts of what is left."""
+        after: dict[str, Any] = self.steps[-1]["after"]
+        return after
+
+
+def curate(
+    wells: pd.DataFrame,
+    phenoprints: pd.DataFrame,
+    rules: Rules,
+    *,
+    quality: pd.DataFrame | None = None,
+    sites: pd.DataFrame | None = None,
+    seed: int = 0,
+) -> Funnel:
+    """Which wells are worth learning from, and why the others are not.
+
+    Parameters
+    ----------
+    wells
+        As in phenoprints.screens.contracts.WELLS; condition ids are those of `phenoprints`.
+    phenoprints
+        As from phenoprints_table; a plain conditions table where the rules name no judge.
+    rules
+        The rules of the manifest.
+    quality, sites
+        Tables of their contracts; without them no well fails quality or has unusual images.
+    seed
+        Of the sample of controls; together with the well_id it decides about each well alone.
+
+    Returns
+    -------
+    Funnel
+        With `reasons` and `is_kept` in the order of `wells`.
+    """
+    order = np.lexsort((wells["experiment"], wells["screen"]))
+    num_ids = int(phenoprints["condition_id"].max()) + 1 if len(phenoprints) else 0
+    new_ids = np.full(num_ids, -1, dtype=np.int32)
+    new_ids[phenoprints["condition_id"]] = np.arange(len(phenoprints), dtype=np.int32)
+    parts = screen_parts(wells.iloc[order], new_ids, quality=quality, sites=sites)
+    sink = MemorySink()
+    steps = curate_parts(TableParts(parts), phenoprints, rules, sink, seed=seed).steps
+    reason = np.full(len(wells), Reason.KEPT, dtype=np.int8)
+    if sink.reasons:
+        reason[order] = np.concatenate([sink.reasons[i] for i in range(len(parts))])
+    is_kept = reason == Reason.KEPT
+    left = reason[~is_kept]
+    table = pd.DataFrame(
+        {
+            "well_id": wells["well_id"].to_numpy()[~is_kept],
+            "step": np.array(STEP_WORDS, dtype=object)[left],
+            "reason": np.array(REASON_WORDS, dtype=object)[left],
+        }
+    )
+    return Funnel(steps, table, is_kept)
+
+
+def curate_parts(
+    parts: Parts,
+    phenoprints: pd.DataFrame,
+    rules: Rules,
+    sink: Sink,
+    *,
+    seed: int = 0,
+    workers: int = 1,
+) -> Funnel:
+    """The funnel over parts of any size: two passes, of which the second writes.
+
+    Condition ids in the parts are the row numbers of `phenoprints`. What is written does not
+    depend on `workers` nor on the order of the parts: they are numbered by their first experiment.
+    Held in memory are `workers` parts and a few numbers per condition.
+
+    Raises
+    ------
+    DataError
+        When an experiment stands in two parts, or a part breaks its contract.
+    """
+    facts = ConditionFacts.of(phenoprints, rules)
+    counts = np.zeros((2, len(facts)), dtype=np.int64)
+    experiments: dict[int, list[tuple[str, str]]] = {}
+
+    def first_pass(number: int) -> tuple[int, list[tuple[str, str]], NDArray[np.int32]]:
+        part = encode(parts.read(number, deciding_only=True), len(facts))
+        return number, list(part.experiments), count(part, rules, len(facts))
+
+    for number, names, part_counts in _each(first_pass, range(len(parts)), workers):
+        counts += part_counts
+        experiments[number] = names
+    rare = Rare.of(facts, counts[0], counts[1])
+    order = _order(experiments)
+    tally = Tally.empty(len(facts))
+
+    def second_pass(position: int) -> Tally:
+        table = parts.read(order[position], deciding_only=False)
+        part = encode(table, len(facts))
+        reason = reasons(part, rules, facts, rare, seed)
+        sink.write(position, table, reason)
+        return Tally.of(part, reason, len(facts))
+
+    for part_tally in _each(second_pass, range(len(order)), workers):
+        tally.add(part_tally)
+    return Funnel(tally.steps(facts.perturbation))
+
+
+def _each(work: Callable[[Item], Result], items: Sequence[Item], workers: int) -> Iterator[Result]:
+    """The results one by one, never more than `workers` of them waiting."""
+    if workers == 1:
+        yield from map(work, items)
+        return
+    with ThreadPoolExecutor(max_workers=workers) as pool:
+        waiting = [pool.submit(work, item) for item in items[:workers]]
+        for item in items[workers:]:
+            yield waiting.pop(0).result()
+            waiting.append(pool.submit(work, item))
+        for future in waiting:
+            yield future.result()
+
+
+def _order(experiments: dict[int, list[tuple[str, str]]]) -> list[int]:
+    """The parts by their first experiment; those without wells last."""
+    seen: set[tuple[str, str]] = set()
+    for names in experiments.values():
+        twice = seen.intersection(names)
+        if twice:
+            screen, experiment = min(twice)
+            raise DataError(
+                f'experiment "{experiment}" of screen "{screen}" stands in more than one part.'
+                "\n  Expected whole experiments in every part."
+            )
+        seen.update(names)
+    return sorted(experiments, key=lambda number: experiments[number][:1] or [("\uffff", "")])

@@ -1,0 +1,92 @@
+"""Counts before and after every step, summed over parts in any order."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from phenoprints.curation import kernels
+from phenoprints.curation.encoding import Encoded
+from phenoprints.curation.steps import REASONS, STEP_OF_REASON, STEPS, Reason, last_reason
+from phenoprints.screens.contracts import ROLES
+
+
+@dataclass
+class Tally:
+    """Wells by role and reason, and how far each condition and experiment came.
+
+    `farthest` holds per condition the highest reason among its wells (-1: no well), `experiments`
+    the number of experiments by that.
+    """
+
+    wells: NDArray[np.int64]
+    farthest: NDArray[np.int8]
+    experiments: NDArray[np.int64]
+
+    @classmethod
+    def empty(cls, num_conditions: int) -> Tally:
+        """A tally of no wells."""
+        return cls(
+            wells=np.zeros((len(ROLES), len(Reason)), dtype=np.int64),
+            farthest=np.full(num_conditions, -1, dtype=np.int8),
+            experiments=np.zeros(len(Reason), dtype=np.int64),
+        )
+
+    @classmethod
+    def of(cls, part: Encoded, reason: NDArray[np.int8], num_conditions: int) -> Tally:
+        """The tally of one part, which holds whole experiments."""
+        pairs = part.role.astype(np.int64) * len(Reason) + reason
+        by_experiment = np.full(len(part.experiments), -1, dtype=np.int8)
+        np.maximum.at(by_experiment, part.experiment, reason)
+        return cls(
+            wells=np.bincount(pairs, minlength=len(ROLES) * len(Reason)).reshape(len(ROLES), -1),
+            farthest=kernels.farthest(part.offsets, part.values, reason, num_conditions),
+            experiments=np.bincount(by_experiment, minlength=len(Reason)),
+        )
+
+    def add(self, other: Tally) -> None:
+        """Add another part's tally; the order of additions does not matter."""
+        self.wells += other.wells
+        self.experiments += other.experiments
+        np.maximum(self.farthest, other.farthest, out=self.farthest)
+
+    def steps(self, perturbation: NDArray[np.int64]) -> list[dict[str, Any]]:
+        """Per step: wells, conditions, perturbations, experiments and roles before and after.
+
+        `perturbation` is the code of each condition's perturbation.
+        """
+        farthest = np.full(int(perturbation.max(initial=-1)) + 1, -1, dtype=np.int8)
+        np.maximum.at(farthest, perturbation, self.farthest)
+        entrance, result = 0, []
+        for step, meaning in STEPS.items():
+            door = last_reason(step) + 1
+            before, after = (self._counts(limit, farthest) for limit in (entrance, door))
+            result.append(
+                {
+                    "step": step,
+                    "leaves": meaning,
+                    "before": before,
+                    "after": after,
+                    "reasons": {
+                        reason.word: int(self.wells[:, reason].sum())
+                        for reason in REASONS
+                        if STEP_OF_REASON[reason] == step
+                    },
+                }
+            )
+            entrance = door
+        return result
+
+    def _counts(self, limit: int, perturbations: NDArray[np.int8]) -> dict[str, Any]:
+        """What is left of everything with a reason of at least `limit`."""
+        by_role = self.wells[:, limit:].sum(axis=1)
+        return {
+            "wells": int(by_role.sum()),
+            "conditions": int((self.farthest >= limit).sum()),
+            "perturbations": int((perturbations >= limit).sum()),
+            "experiments": int(self.experiments[limit:].sum()),
+            "roles": {role: int(n) for role, n in zip(ROLES, by_role, strict=True)},
+        }
