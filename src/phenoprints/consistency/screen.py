@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Protocol
@@ -75,7 +76,7 @@ def screen_consistency(
     """
     settings = settings or ConsistencySettings()
     facts = well_facts(wells, conditions, failing)
-    check_experiments(facts, reader)
+    check_reader(facts, reader)
     tables = []
     for scope in (WITHIN, ACROSS):
         part = in_scope(facts, settings, scope)
@@ -121,8 +122,11 @@ def _joined(tables: list[pd.DataFrame]) -> pd.DataFrame:
     return pd.concat(filled, ignore_index=True)
 
 
-def check_experiments(facts: pd.DataFrame, reader: EmbeddingsReader) -> None:
-    """Refuse embeddings that lack an experiment of the wells, or have one more."""
+def check_reader(facts: pd.DataFrame, reader: EmbeddingsReader) -> None:
+    """Refuse embeddings of other experiments than the wells', or of other wells in them.
+
+    Ids are compared where the reader's attributes hold their digest, as stores do.
+    """
     expected, got = set(facts["experiment"]), set(reader.experiments)
     problems = [
         Problem("embeddings", f'experiment "{e}" is missing', "every experiment of the wells table")
@@ -131,6 +135,13 @@ def check_experiments(facts: pd.DataFrame, reader: EmbeddingsReader) -> None:
         Problem("embeddings", f'experiment "{e}" is not in the wells table', "no other experiment")
         for e in sorted(got - expected)
     ]
+    stored: Any = getattr(reader, "attributes", {}).get("experiments", {})
+    for experiment, ids in facts.groupby("experiment")["well_id"]:
+        digest = stored.get(experiment, {}).get("well_ids_sha256")
+        own = hashlib.sha256(ids.to_numpy("<u8").tobytes()).hexdigest()
+        if digest is not None and digest != own:
+            what = f'experiment "{experiment}" was embedded for other wells, or in another order'
+            problems.append(Problem("embeddings", what, "the wells table's", "embed it again"))
     raise_problems(problems, DataError)
 
 

@@ -1,0 +1,90 @@
+"""The artefacts of one manifest: folders of parts, and the figures of its funnel."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from phenoprints.consistency import ConsistencySettings
+from phenoprints.curation.expectation import (
+    expected_false,
+    judges_of,
+    measured_false,
+    overlap_of_judges,
+    warnings_of,
+)
+from phenoprints.curation.funnel import Funnel, curate_parts
+from phenoprints.curation.parts import Parts
+from phenoprints.curation.rules import Rules
+from phenoprints.curation.writing import FolderSink
+from phenoprints.foundations.publishing import published_folder
+
+ScreenTables = Mapping[str, pd.DataFrame]
+
+
+def write_manifest(
+    parts: Parts,
+    phenoprints: pd.DataFrame,
+    rules: Rules,
+    manifest: str | Path,
+    reasons: str | Path,
+    *,
+    seed: int = 0,
+    workers: int = 1,
+) -> Funnel:
+    """Run the funnel and publish two folders of Parquet parts, whole or not at all.
+
+    `manifest` holds the wells to learn from, with the columns of the wells table, condition ids in
+    the numbering of `phenoprints`, and `locators`; `reasons` holds well_id, step and reason of
+    all others. Their bytes depend neither on `workers` nor on the order of the parts.
+    """
+    with published_folder(manifest) as stays, published_folder(reasons) as leaves:
+        sink = FolderSink(stays, leaves)
+        return curate_parts(parts, phenoprints, rules, sink, seed=seed, workers=workers)
+
+
+def figures(
+    funnel: Funnel,
+    phenoprints: pd.DataFrame,
+    genes: pd.DataFrame,
+    consistency: Mapping[str, ScreenTables],
+    rules: Rules,
+    settings: Mapping[str, ConsistencySettings],
+) -> dict[str, Any]:
+    """Everything that is counted about a manifest, as plain data for funnel.json."""
+    measured = measured_false(consistency, rules)
+    return {
+        "steps": funnel.steps,
+        "judges": {judge: _judge(phenoprints, judge, rules) for judge in judges_of(phenoprints)},
+        "conditions": _verdicts(phenoprints),
+        "genes": _verdicts(genes),
+        "overlap": overlap_of_judges(phenoprints, rules),
+        "expected_false": expected_false(phenoprints, rules),
+        "measured_false": measured,
+        "nominal_rate": rules.p_value,
+        "warnings": [
+            {"where": each.where, "what": each.what, "expected": each.expected, "fix": each.fix}
+            for each in warnings_of(phenoprints, measured, rules, settings)
+        ],
+    }
+
+
+def _judge(table: pd.DataFrame, judge: str, rules: Rules) -> dict[str, int]:
+    p = "p_value" if rules.combine == "cauchy" else "smallest_p_value"
+    return {
+        "tested": int(table[f"p_value_{judge}"].notna().sum()),
+        "phenoprints": int((table[f"{p}_{judge}"] < rules.p_value).sum()),
+        "q_below_0.05": int((table[f"q_value_{judge}"] < 0.05).sum()),
+        "depends_on_clip": int(table[f"depends_on_clip_{judge}"].sum()),
+    }
+
+
+def _verdicts(table: pd.DataFrame) -> dict[str, int]:
+    return {
+        "all": len(table),
+        "testable": int(table["is_testable"].sum()),
+        "with_phenoprint": int(table["has_phenoprint"].sum()),
+    }

@@ -1,0 +1,120 @@
+"""BBBC021's real profiles from the wells table to the manifest."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+import yaml
+
+from phenoprints.alignment import AlignmentSettings, fit_alignment
+from phenoprints.configuration import load
+from phenoprints.consistency import ConsistencySettings, screen_consistency
+from phenoprints.curation import Rules, curate, phenoprints_table
+from phenoprints.curation.expectation import measured_false, warnings_of
+from phenoprints.screens import read
+
+pytestmark = pytest.mark.data
+
+ROOT = Path(__file__).parents[2]
+
+
+class Profiles:
+    """The profile columns as embeddings."""
+
+    def __init__(self, wells, x):
+        self.x = {e: x[rows] for e, rows in wells.groupby("experiment").indices.items()}
+        self.experiments, self.attributes = sorted(self.x), {}
+
+    def read(self, experiment):
+        return self.x[experiment]
+
+
+@pytest.fixture(scope="module")
+def screen(test_data):
+    config = yaml.safe_load((ROOT / "config/examples/bbbc021.yaml").read_text())
+    config["screens"]["bbbc021"]["root"] = str(test_data / "profiles/bbbc021")
+    section = load(config)["screens"]["bbbc021"]
+    return read(section, name="bbbc021"), section
+
+
+@pytest.fixture(scope="module")
+def profiles(screen, test_data):
+    wells = screen[0].wells
+    name = "profiles/bbbc021/ljosa_jbiomolscreen_2013_per_well_mean.csv.gz"
+    table = pd.read_csv(test_data / name)
+    keys = ["plate", "well"]
+    table = table.rename(columns={"Image_Metadata_Plate": "plate", "Image_Metadata_Well": "well"})
+    x = wells[keys].merge(table, on=keys, validate="one_to_one").drop(columns=keys)
+    x = x.loc[:, x.columns.str.match("Cells|Nuclei|Cytoplasm")]
+    return Profiles(wells, x.to_numpy(np.float32))
+
+
+@pytest.fixture(scope="module", params=["tvn", "pca-center-scale"])
+def tests(request, screen, profiles):
+    read_screen, section = screen
+    settings = AlignmentSettings(method=request.param)
+    aligned = fit_alignment(read_screen.wells, profiles, settings, is_precomputed=True).of(profiles)
+    return screen_consistency(
+        read_screen.wells,
+        read_screen.conditions,
+        aligned,
+        settings=ConsistencySettings.from_section(section["consistency"], section["limits"]),
+    )
+
+
+def test_share_of_conditions_below_the_threshold(tests):
+    conditions = tests[tests["level"] == "condition"]
+    assert len(conditions) == 103
+    assert 0.24 <= (conditions["p_value"] < 0.01).mean() <= 0.36
+    assert conditions["num_wells"].isin([2, 3]).all()
+
+
+def test_replicates_resemble_each_other(tests):
+    conditions = tests[tests["level"] == "condition"]
+    n = conditions["num_wells"]
+    cosine = (conditions["statistic"] * n - 1) / (n - 1)
+    assert 0.72 < cosine.median() < 0.85
+
+
+def test_the_week_with_one_condition_is_not_tested(tests):
+    week = tests[(tests["experiment"] == "Week6") & (tests["level"] == "condition")]
+    assert week["reason"].tolist() == ["too_few_conditions"]
+    assert week["p_value"].isna().all()
+
+
+def test_the_layout_guard_finds_position_effects(tests):
+    layout = tests[tests["level"] == "layout"]
+    measured = measured_false({"j": {"bbbc021": tests}}, Rules(judges=("j",)))
+    assert measured["j"]["tests"] == len(layout) == 102
+    assert 0.04 <= measured["j"]["rate"] <= 0.08  # nominal 0.01
+    assert tests["single_position"].all()
+
+
+def test_from_tests_to_a_manifest(tests, screen):
+    read_screen, section = screen
+    rules = Rules(judges=("j",), limits=section["limits"])
+    table = phenoprints_table({"j": {"bbbc021": tests}}, read_screen.conditions, rules)
+    funnel = curate(read_screen.wells, table, rules, seed=3)
+    found = table["has_phenoprint"].sum()
+    steps = {step["step"]: step for step in funnel.steps}
+    assert steps["replicates"]["after"]["wells"] == steps["replicates"]["before"]["wells"] == 632
+    assert funnel.after["conditions"] == found + 1  # and DMSO
+    assert 70 <= funnel.after["roles"]["negative_control"] <= 130  # 30 % of 330
+    assert set(funnel.reasons["reason"]) == {"not_sampled", "no_phenoprint", "untestable"}
+    assert (funnel.reasons["reason"] == "untestable").sum() == 3
+    assert funnel.is_kept.sum() + len(funnel.reasons) == 632
+
+
+def test_the_layout_guard_warns(tests, screen):
+    rules = Rules(judges=("j",), limits=screen[1]["limits"])
+    table = phenoprints_table({"j": {"bbbc021": tests}}, screen[0].conditions, rules)
+    problems = warnings_of(
+        table,
+        measured_false({"j": {"bbbc021": tests}}, rules),
+        rules,
+        {"bbbc021": ConsistencySettings()},
+    )
+    assert [p.where for p in problems] == ['layout guard of judge "j"']

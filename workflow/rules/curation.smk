@@ -1,0 +1,78 @@
+# Which wells are worth learning from: one job per manifest.
+
+
+def of_manifest(path):
+    """An input function: one path per screen of the manifest, in the order of its screens."""
+    return lambda wildcards: of_names(
+        path, "screen", config["manifests"][wildcards.manifest]["screens"]
+    )
+
+
+def tests_of_manifest(wildcards):
+    """The consistency tables of a manifest: by judge, and for each judge by screen."""
+    manifest = config["manifests"][wildcards.manifest]
+    return of_pairs(
+        "<consistency>",
+        [(s, judge) for judge in manifest["judges"] for s in manifest["screens"]],
+    )
+
+
+def section_of_screens(name):
+    """A params function: one section of every screen of the manifest."""
+    return lambda wildcards: {
+        screen: config["screens"][screen][name]
+        for screen in sorted(config["manifests"][wildcards.manifest]["screens"])
+    }
+
+
+def geometry_of_screens(wildcards):
+    """A params function: what every screen of the manifest declares about its images."""
+    return {
+        screen: {
+            key: config["screens"][screen].get(key) for key in ("height_px", "width_px")
+        }
+        for screen in sorted(config["manifests"][wildcards.manifest]["screens"])
+    }
+
+
+rule curate:
+    """Curate every manifest: phenoprints, the funnel, and the wells worth learning from."""
+    input:
+        of_names("<manifest>", "manifest", PLAN.manifests),
+    localrule: True
+
+
+rule curate_manifest:
+    """Judge conditions and genes, and let the wells of all screens through the funnel."""
+    input:
+        wells=of_manifest("<screen_wells>"),
+        sites=of_manifest("<screen_sites>"),
+        conditions=of_manifest("<screen_conditions>"),
+        quality=of_manifest("<quality>"),
+        consistency=tests_of_manifest,
+    output:
+        phenoprints="<phenoprints>",
+        genes="<genes>",
+        funnel="<funnel>",
+        reasons="<reasons>",
+        manifest="<manifest>",
+    log:
+        "<logs>/curate_manifest/{manifest}.log",
+    benchmark:
+        "<benchmarks>/curate_manifest/{manifest}.tsv"
+    conda:
+        "../../envs/core.yaml"
+    threads: 1
+    resources:
+        mem_mb=4000,
+        runtime=120,
+    params:
+        version=STAGE_VERSIONS["curation"],
+        settings=lookup(dpath="manifests/{manifest}", within=config),
+        tests=section_of_screens("consistency"),
+        geometry=geometry_of_screens,
+        seed=config["seed"],
+    message:
+        "curation: {wildcards.manifest}"
+    script:
+        "../scripts/curation.py"

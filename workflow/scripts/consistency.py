@@ -1,0 +1,35 @@
+"""Test which conditions of one screen look the same every time, as one encoder sees them."""
+
+from phenoprints.alignment import open_aligned
+from phenoprints.consistency import ConsistencySettings, screen_consistency
+from phenoprints.consistency.contracts import CONSISTENCY
+from phenoprints.embeddings import open_embeddings
+from phenoprints.foundations.jobs import logged
+from phenoprints.foundations.provenance import artefact_path, write_provenance
+from phenoprints.quality import QUALITY
+from phenoprints.screens.contracts import CONDITIONS, WELLS
+
+with logged(snakemake.log):
+    paths, params = snakemake.input, snakemake.params
+    wells = WELLS.read(paths.wells)
+    quality = QUALITY.read(paths.quality, ["well_id", "site", "verdict"])
+    is_failing = (quality["site"] == -1) & (quality["verdict"] == "fail")
+    embeddings = open_embeddings(artefact_path(paths.embeddings))
+    table = screen_consistency(
+        wells,
+        CONDITIONS.read(paths.conditions),
+        open_aligned(embeddings, artefact_path(paths.alignment)),
+        settings=ConsistencySettings.from_section(params.settings, params.limits),
+        failing=quality.loc[is_failing, "well_id"],
+        seed=params.seed,
+        workers=snakemake.threads,
+    )
+    CONSISTENCY.write(snakemake.output.table, table)
+    write_provenance(
+        snakemake.output.table,
+        "consistency",
+        settings={"consistency": params.settings, "limits": params.limits},
+        inputs=list(paths),
+        rows={"in": len(wells), "out": len(table)},
+        seeds={"seed": params.seed},
+    )
