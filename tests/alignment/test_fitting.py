@@ -90,6 +90,21 @@ def test_out_of_core_equals_in_memory(screen):
     np.testing.assert_allclose(read_all(aligned), expected, atol=1e-5)
 
 
+@pytest.mark.parametrize("method", ["tvn", "pca-center-scale"])
+def test_plates_can_be_the_batches(tmp_path, screen, method):
+    wells, x = screen
+    on_p2 = (wells["plate"] == "p2").to_numpy()
+    reader = reader_of(wells, x + 3 * on_p2[:, None].astype(np.float32))
+    alignment = fit_alignment(wells, reader, AlignmentSettings(method=method, batch="plate"))
+    save_alignment(alignment, tmp_path / "a")
+    y = read_all(open_aligned(reader, tmp_path / "a"))
+    np.testing.assert_array_equal(y, read_all(alignment.of(reader)))
+    is_control = (wells["role"] == "negative_control").to_numpy()
+    for plate in ("p1", "p2"):
+        rows = is_control & (wells["plate"] == plate) & (wells["experiment"] == "e1")
+        np.testing.assert_allclose(y[rows].mean(axis=0), 0, atol=1e-5)
+
+
 def test_position_effects_are_removed_and_stored(tmp_path, screen):
     wells, x = screen
     planted = 4 * np.sin(wells["row"]).to_numpy() + 3 * np.cos(wells["column"]).to_numpy()

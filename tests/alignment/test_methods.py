@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from phenoprints.alignment import CenterScale, PCACenterScale, TypicalVariationNormalization
+from phenoprints.alignment import CenterScale, Limits, PCACenterScale, TypicalVariationNormalization
 from phenoprints.alignment.statistics import ControlStatistics, merge
 from phenoprints.foundations.errors import DataError
 
@@ -75,6 +75,13 @@ def test_components_that_are_rounding_are_left_out():
     assert method.num_components_ == x.shape[1]
 
 
+def test_components_can_be_limited():
+    x, is_control, batch = make_screen()
+    whole = PCACenterScale().fit_transform(x, is_control, batch)
+    some = PCACenterScale(limits=Limits(max_components=3)).fit_transform(x, is_control, batch)
+    np.testing.assert_allclose(some, whole[:, :3], rtol=0, atol=1e-12)
+
+
 def test_a_batch_with_too_few_controls_is_named():
     x, is_control, batch = make_screen()
     is_control[batch == "w2"] = False
@@ -87,7 +94,9 @@ def test_a_batch_with_too_few_controls_is_named():
 def test_a_skipped_batch_becomes_nan_with_a_reason():
     x, is_control, batch = make_screen()
     is_control[batch == "w2"] = False
-    method = TypicalVariationNormalization(small_batches="skip").fit(x, is_control, batch)
+    method = TypicalVariationNormalization(limits=Limits(small_batches="skip")).fit(
+        x, is_control, batch
+    )
     y = method.transform(x, batch)
     assert np.isnan(y[batch == "w2"]).all()
     assert np.isfinite(y[batch != "w2"]).all()
@@ -106,7 +115,7 @@ def test_few_controls_are_noted():
 def test_no_controls_anywhere_is_an_error():
     x, _, batch = make_screen()
     with pytest.raises(DataError, match="no batch has 4 control wells"):
-        CenterScale(small_batches="skip").fit(x, np.zeros(len(x), bool), batch)
+        CenterScale(limits=Limits(small_batches="skip")).fit(x, np.zeros(len(x), bool), batch)
 
 
 def test_controls_that_do_not_vary_are_an_error():

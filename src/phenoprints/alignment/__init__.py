@@ -7,14 +7,16 @@ from phenoprints.alignment.chromosome_arms import (
     arms_of_positions,
     unexpressed_genes,
 )
-from phenoprints.alignment.controls import choose_controls
+from phenoprints.alignment.controls import choose_controls, cut_genes, usable_wells
 from phenoprints.alignment.corrections import AlignedEmbeddings, Alignment, EmbeddingsReader
 from phenoprints.alignment.fitting import fit_alignment
 from phenoprints.alignment.methods import (
     CenterScale,
+    Limits,
     PCACenterScale,
     TypicalVariationNormalization,
 )
+from phenoprints.alignment.reading import read_arms
 from phenoprints.alignment.settings import AlignmentSettings
 from phenoprints.alignment.store import load_alignment, open_aligned, save_alignment
 
@@ -26,14 +28,18 @@ __all__ = [
     "CenterScale",
     "ChromosomeArmCorrection",
     "EmbeddingsReader",
+    "Limits",
     "PCACenterScale",
     "TypicalVariationNormalization",
     "arms_of_loci",
     "arms_of_positions",
     "choose_controls",
+    "cut_genes",
     "fit_alignment",
     "load_alignment",
     "open_aligned",
+    "read_arms",
     "save_alignment",
     "unexpressed_genes",
+    "usable_wells",
 ]

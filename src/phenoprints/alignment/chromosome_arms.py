@@ -53,11 +53,11 @@ def arms_of_positions(genes: pd.DataFrame, centromeres: pd.DataFrame) -> dict[st
     return dict(found[~found.index.duplicated()])
 
 
-def unexpressed_genes(table: pd.DataFrame) -> set[str]:
-    """Genes whose zFPKM, median over the rows of a gene, lies below -3 (columns gene, zfpkm)."""
+def unexpressed_genes(table: pd.DataFrame, max_zfpkm: float = UNEXPRESSED_ZFPKM) -> set[str]:
+    """Genes whose zFPKM, median over a gene's rows, is below `max_zfpkm` (columns gene, zfpkm)."""
     _need(table, ("gene", "zfpkm"))
     median = table.groupby("gene")["zfpkm"].median()
-    return set(median.index[median < UNEXPRESSED_ZFPKM].astype(str))
+    return set(median.index[median < max_zfpkm].astype(str))
 
 
 @dataclass

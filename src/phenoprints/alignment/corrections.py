@@ -49,33 +49,46 @@ class ArmCorrection:
 
 @dataclass(frozen=True)
 class Correction:
-    """All that is done to one experiment; without `affine` its wells are NaN, for `reason`."""
+    """All that is done to one experiment.
 
-    affine: Affine | None
-    reason: str = ""
+    `affines` has one map per batch of the experiment, None for a batch that was skipped; where
+    there are several, `batch_of_well` (N,) says which is whose.
+    """
+
+    affines: tuple[Affine | None, ...]
+    batch_of_well: NDArray[np.int16] | None = None
     position: PositionCorrection | None = None
     arm: ArmCorrection | None = None
 
     def __call__(self, x: Floats, num_components: int) -> NDArray[np.float32]:
-        """The aligned vectors (N, K) in float32."""
-        if self.affine is None:
-            return np.full((len(x), num_components), np.nan, np.float32)
-        y = self.affine(np.asarray(x, np.float32))
+        """The aligned vectors (N, K) in float32; NaN in skipped batches."""
+        y = self._affine(np.asarray(x, np.float32), num_components)
         if self.position is not None:
             y -= self.position.effects.of_wells(self.position.at)
         if self.arm is not None:
             cut = self.arm.codes >= 0
             y[cut] -= self.arm.offsets[self.arm.codes[cut]]
-        aligned: NDArray[np.float32] = y.astype(np.float32, copy=False)
-        return aligned
+        return y
+
+    def _affine(self, x: NDArray[np.float32], num_components: int) -> NDArray[np.float32]:
+        if self.batch_of_well is None and self.affines[0] is not None:
+            whole: NDArray[np.float32] = self.affines[0](x).astype(np.float32, copy=False)
+            return whole
+        y = np.full((len(x), num_components), np.nan, np.float32)
+        if self.batch_of_well is not None:
+            for batch, affine in enumerate(self.affines):
+                rows = np.flatnonzero(self.batch_of_well == batch)
+                if affine is not None:
+                    y[rows] = affine(x[rows])
+        return y
 
 
 @dataclass
 class Alignment:
     """A fitted alignment: corrections by experiment, and `attributes` that say how it was made.
 
-    `attributes` hold settings, controls, num_features, num_components, notes, skipped (experiment
-    to reason) and, with arm correction, arm_basis and arms.
+    `attributes` hold settings, controls, num_features, num_components, notes, skipped (batch to
+    reason) and, with arm correction, arm_basis and arms.
     """
 
     corrections: Mapping[str, Correction]
@@ -136,3 +149,7 @@ class AlignedEmbeddings:
     def read(self, experiment: str) -> NDArray[np.float32]:
         """The aligned vectors (N, K); NaN for failed wells and skipped experiments."""
         return self.alignment.align(experiment, self.source.read(experiment))
+
+    def read_all(self) -> NDArray[np.float32]:
+        """The aligned vectors of the whole screen (N, K), experiments in order."""
+        return np.concatenate([self.read(experiment) for experiment in self.experiments])

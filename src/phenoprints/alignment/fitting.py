@@ -5,8 +5,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import asdict
-from typing import Any
+from dataclasses import asdict, replace
 
 import numpy as np
 import pandas as pd
@@ -38,7 +37,7 @@ def fit_alignment(
     arms: ChromosomeArmCorrection | None = None,
     genes: NDArray[np.object_] | None = None,
 ) -> Alignment:
-    """The alignment of a screen; every experiment is a batch.
+    """The alignment of a screen, a map per batch: an experiment, or a plate of one.
 
     Parameters
     ----------
@@ -59,56 +58,119 @@ def fit_alignment(
         Embeddings that do not match the wells, no controls, or too few of them in a batch.
     """
     settings = settings or AlignmentSettings()
-    rows = _rows_by_experiment(wells, reader)
-    is_control, role = choose_controls(wells, settings.controls, is_usable)
-    statistics = _ReaderStatistics(reader, rows, is_control)
-    estimator = settings.estimator(is_precomputed=is_precomputed)
-    attributes: dict[str, Any] = {"settings": asdict(settings), "controls": role}
-    if estimator is None:
-        corrections, about = _unchanged(statistics)
-    else:
-        estimator.fit_statistics(statistics, np.float32)
-        corrections = {
-            name: Correction(estimator.affines_.get(name), estimator.skipped_.get(name, ""))
-            for name in rows
+    batches = _Batches(wells, reader, settings.batch)
+    is_control, role = choose_controls(wells, settings.controls, is_usable, settings.min_controls)
+    alignment = _fit_maps(settings, batches, is_control, is_precomputed)
+    alignment.attributes["controls"] = role
+    if settings.remove_position != "none":
+        alignment = _remove_positions(alignment, wells, batches, is_control)
+    if arms is not None and genes is not None and settings.chromosome_arms:
+        alignment = _remove_arms(alignment, batches, arms, genes, is_usable)
+    return alignment
+
+
+class _Batches:
+    """Which wells belong to which experiment and batch, and how their vectors are read."""
+
+    def __init__(self, wells: pd.DataFrame, reader: EmbeddingsReader, batch: str) -> None:
+        self.reader = reader
+        self.rows = _rows_by_experiment(wells, reader)
+        plate = wells["plate"].to_numpy(dtype=str) if batch == "plate" else None
+        self.names: dict[str, tuple[str, ...]] = {}
+        self.codes: dict[str, NDArray[np.int16] | None] = {}
+        for experiment, index in self.rows.items():
+            if plate is None:
+                self.names[experiment], self.codes[experiment] = (experiment,), None
+            else:
+                plates, codes = np.unique(plate[index], return_inverse=True)
+                self.names[experiment] = tuple(f"{experiment}/{name}" for name in plates)
+                self.codes[experiment] = codes.astype(np.int16)
+        self._last: tuple[str, NDArray[np.float32]] | None = None
+
+    def read(self, experiment: str) -> NDArray[np.float32]:
+        """The vectors of one experiment; the last one read is kept for its other batches."""
+        if self._last is None or self._last[0] != experiment:
+            self._last = None
+            x = read_checked(self.reader, experiment, len(self.rows[experiment]))
+            self._last = (experiment, x)
+        return self._last[1]
+
+    def experiments_of(self) -> dict[str, tuple[str, int]]:
+        """Each batch with its experiment and its code there, in order."""
+        return {
+            name: (experiment, code)
+            for experiment, names in self.names.items()
+            for code, name in enumerate(names)
         }
-        about = {
+
+
+class _BatchStatistics(Mapping[str, ControlStatistics]):
+    """Statistics of each batch's controls, computed anew whenever they are asked for."""
+
+    def __init__(self, batches: _Batches, is_control: NDArray[np.bool_]) -> None:
+        self.batches = batches
+        self.is_control = is_control
+        self.places = batches.experiments_of()
+
+    def __getitem__(self, batch: str) -> ControlStatistics:
+        experiment, code = self.places[batch]
+        chosen = self.is_control[self.batches.rows[experiment]]
+        codes = self.batches.codes[experiment]
+        if codes is not None:
+            chosen = chosen & (codes == code)
+        return ControlStatistics.of_rows(self.batches.read(experiment)[chosen])
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.places)
+
+    def __len__(self) -> int:
+        return len(self.places)
+
+
+def _fit_maps(
+    settings: AlignmentSettings,
+    batches: _Batches,
+    is_control: NDArray[np.bool_],
+    is_precomputed: bool,
+) -> Alignment:
+    estimator = settings.estimator(is_precomputed=is_precomputed)
+    if estimator is None:
+        return _unchanged(settings, batches)
+    estimator.fit_statistics(_BatchStatistics(batches, is_control), np.float32)
+    corrections = {
+        experiment: Correction(
+            tuple(estimator.affines_.get(name) for name in names), batches.codes[experiment]
+        )
+        for experiment, names in batches.names.items()
+    }
+    return Alignment(
+        corrections,
+        {
+            "settings": asdict(settings),
             "num_features": estimator.num_features_,
             "num_components": estimator.num_components_,
             "num_controls": estimator.num_controls_,
             "skipped": estimator.skipped_,
             "notes": estimator.notes_,
-        }
-    alignment = Alignment(corrections, {**attributes, **about})
-    if settings.remove_position != "none":
-        alignment = _remove_positions(alignment, wells, reader, rows, is_control)
-    if arms is not None and genes is not None and settings.chromosome_arms:
-        alignment = _remove_arms(alignment, reader, rows, arms, genes, is_usable)
-    return alignment
+        },
+    )
 
 
-class _ReaderStatistics(Mapping[str, ControlStatistics]):
-    """Statistics of each experiment's controls, computed anew whenever they are asked for."""
-
-    def __init__(
-        self,
-        reader: EmbeddingsReader,
-        rows: Mapping[str, NDArray[np.intp]],
-        is_control: NDArray[np.bool_],
-    ) -> None:
-        self.reader = reader
-        self.rows = rows
-        self.is_control = is_control
-
-    def __getitem__(self, experiment: str) -> ControlStatistics:
-        x = read_checked(self.reader, experiment, len(self.rows[experiment]))
-        return ControlStatistics.of_rows(x[self.is_control[self.rows[experiment]]])
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(self.rows)
-
-    def __len__(self) -> int:
-        return len(self.rows)
+def _unchanged(settings: AlignmentSettings, batches: _Batches) -> Alignment:
+    num_features = batches.read(next(iter(batches.rows))).shape[1]
+    nothing = np.zeros(num_features, np.float32)
+    identity = Correction((Affine(nothing, None, None, nothing),))
+    return Alignment(
+        dict.fromkeys(batches.rows, identity),
+        {
+            "settings": asdict(settings),
+            "num_features": num_features,
+            "num_components": num_features,
+            "num_controls": {},
+            "skipped": {},
+            "notes": [],
+        },
+    )
 
 
 def read_checked(reader: EmbeddingsReader, experiment: str, num_wells: int) -> NDArray[np.float32]:
@@ -148,51 +210,31 @@ def _rows_by_experiment(
     return rows
 
 
-def _unchanged(
-    statistics: _ReaderStatistics,
-) -> tuple[dict[str, Correction], dict[str, Any]]:
-    num_features = statistics.reader.read(next(iter(statistics))).shape[1]
-    nothing = np.zeros(num_features, np.float32)
-    affine = Affine(nothing, None, None, nothing)
-    about = {
-        "num_features": num_features,
-        "num_components": num_features,
-        "num_controls": {},
-        "skipped": {},
-        "notes": [],
-    }
-    return {name: Correction(affine) for name in statistics}, about
-
-
 def _remove_positions(
     alignment: Alignment,
     wells: pd.DataFrame,
-    reader: EmbeddingsReader,
-    rows: Mapping[str, NDArray[np.intp]],
+    batches: _Batches,
     is_control: NDArray[np.bool_],
 ) -> Alignment:
     corrections, notes = {}, list(alignment.attributes["notes"])
     plates = wells["plate"].to_numpy(dtype=str)
     row, column = wells["row"].to_numpy(np.int16), wells["column"].to_numpy(np.int16)
-    for name, index in rows.items():
-        correction = alignment.corrections[name]
-        if correction.affine is not None:
-            at = Positions(plates[index], row[index], column[index])
-            y = alignment.align(name, reader.read(name))
-            effects = fit_positions(y, is_control[index], at)
-            notes += [
-                f'plate "{plate}" of experiment "{name}": no control, no position removed'
-                for plate in effects.untouched
-            ]
-            correction = Correction(correction.affine, "", PositionCorrection(at, effects))
-        corrections[name] = correction
+    for name, index in batches.rows.items():
+        at = Positions(plates[index], row[index], column[index])
+        y = alignment.align(name, batches.read(name))
+        effects = fit_positions(y, is_control[index], at)
+        notes += [
+            f'plate "{plate}" of experiment "{name}": no control, no position removed'
+            for plate in effects.untouched
+        ]
+        position = PositionCorrection(at, effects)
+        corrections[name] = replace(alignment.corrections[name], position=position)
     return Alignment(corrections, {**alignment.attributes, "notes": notes})
 
 
 def _remove_arms(
     alignment: Alignment,
-    reader: EmbeddingsReader,
-    rows: Mapping[str, NDArray[np.intp]],
+    batches: _Batches,
     arms: ChromosomeArmCorrection,
     genes: NDArray[np.object_],
     is_usable: NDArray[np.bool_] | None,
@@ -200,8 +242,8 @@ def _remove_arms(
     names, codes = np.unique(genes.astype(str), return_inverse=True)
     sums = np.zeros((len(names), alignment.num_components))
     counts = np.zeros(len(names))
-    for name, index in rows.items():
-        y = alignment.align(name, reader.read(name))
+    for name, index in batches.rows.items():
+        y = alignment.align(name, batches.read(name))
         good = np.isfinite(y).all(axis=1) & (True if is_usable is None else is_usable[index])
         np.add.at(sums, codes[index][good], y[good])
         counts += np.bincount(codes[index][good], minlength=len(names))
@@ -210,7 +252,10 @@ def _remove_arms(
     arms.fit(means, [str(name) for name in names[seen]])
     arm_of_well = arms.codes([str(name) for name in names])[codes]
     return alignment.with_arms(
-        {name: ArmCorrection(arm_of_well[index], arms.offsets_) for name, index in rows.items()},
+        {
+            name: ArmCorrection(arm_of_well[index], arms.offsets_)
+            for name, index in batches.rows.items()
+        },
         {
             "arm_basis": arms.basis_,
             "arms": dict(zip(arms.arms_, arms.num_genes_.tolist(), strict=True)),

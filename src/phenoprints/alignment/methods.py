@@ -6,7 +6,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any, Self
 
 import numpy as np
@@ -27,6 +27,21 @@ MIN_EIGENVALUE_RATIO = 1e-6
 
 RIDGE = 0.5
 """Added to the diagonal of every covariance before its inverse root (EFAAR_benchmarking)."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Limits:
+    """What a batch needs, and what a component needs to count.
+
+    `small_batches` is `error` or `skip`; `max_components` None keeps all components with an
+    eigenvalue above `pca_tolerance` of the largest.
+    """
+
+    small_batches: str = "error"
+    min_controls: int = MIN_CONTROLS
+    warn_controls: int = FEW_CONTROLS
+    pca_tolerance: float = MIN_EIGENVALUE_RATIO
+    max_components: int | None = None
 
 
 @dataclass(frozen=True)
@@ -52,13 +67,13 @@ class ControlAlignment(ABC):
     `num_features_`, `num_components_`.
     """
 
-    small_batches: str
+    limits: Limits
 
     def fit(self, x: Floats, is_control: ArrayLike, batch: ArrayLike) -> Self:
         """Learn from the control rows of x (N, D).
 
         Rows with a value that is not finite are left out. A batch with fewer than 4 control wells
-        is an error that names it, or is skipped where `small_batches="skip"`.
+        is an error that names it, or is skipped where `limits.small_batches` is "skip".
         """
         batches = np.asarray(batch).astype(str)
         controls = np.asarray(is_control, dtype=bool)
@@ -79,14 +94,15 @@ class ControlAlignment(ABC):
 
         `dtype` is that of the maps; all decompositions run in float64.
         """
-        total, counts = _count(statistics)
+        total, counts = _count(statistics, self.limits.min_controls)
         self.num_features_ = len(total.mean)
         self.num_controls_ = counts
-        self.skipped_, self.notes_ = _judge_counts(counts, self.small_batches)
+        self.skipped_, self.notes_ = _judge_counts(counts, self.limits)
         kept = [name for name in counts if name not in self.skipped_]
         if not kept:
             raise DataError(
-                f"alignment: no batch has {MIN_CONTROLS} control wells, so nothing can be fitted.\n"
+                f"alignment: no batch has {self.limits.min_controls} control wells, so there is "
+                "nothing to fit.\n"
                 "  To fix: choose other controls (alignment.controls)."
             )
         shared = self._share(total)
@@ -147,7 +163,7 @@ class ControlAlignment(ABC):
 class CenterScale(ControlAlignment):
     """Standardise every feature per batch on that batch's controls (ddof 0)."""
 
-    small_batches: str = "error"
+    limits: Limits = Limits()
 
     def _share(self, total: ControlStatistics) -> Components:
         return Components(total.mean, None)
@@ -163,10 +179,10 @@ class PCACenterScale(ControlAlignment):
     """
 
     standardize_first: bool = False
-    small_batches: str = "error"
+    limits: Limits = Limits()
 
     def _share(self, total: ControlStatistics) -> Components:
-        return _principal_components(total, standardize=self.standardize_first)
+        return _principal_components(total, self.limits, standardize=self.standardize_first)
 
 
 @dataclass
@@ -181,11 +197,11 @@ class TypicalVariationNormalization(ControlAlignment):
     """
 
     form: str = "current"
-    small_batches: str = "error"
-    ridge: float = field(default=RIDGE, repr=False)
+    ridge: float = RIDGE
+    limits: Limits = Limits()
 
     def _share(self, total: ControlStatistics) -> Components:
-        return _principal_components(total, standardize=True)
+        return _principal_components(total, self.limits, standardize=True)
 
     def _maps(
         self,
@@ -255,7 +271,9 @@ class TypicalVariationNormalization(ControlAlignment):
         return roots
 
 
-def _principal_components(total: ControlStatistics, *, standardize: bool) -> Components:
+def _principal_components(
+    total: ControlStatistics, limits: Limits, *, standardize: bool
+) -> Components:
     """Principal components of the controls, largest first, each with its largest loading positive.
 
     The sign is that of scikit-learn's PCA.
@@ -268,14 +286,14 @@ def _principal_components(total: ControlStatistics, *, standardize: bool) -> Com
             "alignment: the controls do not vary in any feature, so nothing can be fitted.\n"
             "  To fix: check the embeddings, or choose other controls (alignment.controls)."
         )
-    vectors = vectors[:, values > MIN_EIGENVALUE_RATIO * values[0]]
+    vectors = vectors[:, values > limits.pca_tolerance * values[0]][:, : limits.max_components]
     largest = np.argmax(np.abs(vectors), axis=0)
     signs = np.where(vectors[largest, np.arange(vectors.shape[1])] < 0, -1.0, 1.0)
     return Components(total.mean, vectors * signs / scale[:, None])
 
 
 def _count(
-    statistics: Mapping[str, ControlStatistics],
+    statistics: Mapping[str, ControlStatistics], min_controls: int
 ) -> tuple[ControlStatistics, dict[str, int]]:
     """The statistics of all batches that are large enough, and the controls of each batch."""
     counts: dict[str, int] = {}
@@ -284,23 +302,21 @@ def _count(
         for name in statistics:
             batch = statistics[name]
             counts[name] = batch.num_wells
-            if batch.num_wells >= MIN_CONTROLS:
+            if batch.num_wells >= min_controls:
                 yield batch
 
     return merge(parts()), counts
 
 
-def _judge_counts(
-    counts: Mapping[str, int], small_batches: str
-) -> tuple[dict[str, str], list[str]]:
-    small = {name: count for name, count in counts.items() if count < MIN_CONTROLS}
-    if small_batches == "error":
+def _judge_counts(counts: Mapping[str, int], limits: Limits) -> tuple[dict[str, str], list[str]]:
+    small = {name: count for name, count in counts.items() if count < limits.min_controls}
+    if limits.small_batches == "error":
         raise_problems(
             [
                 Problem(
                     f'alignment, batch "{name}"',
                     f"{count} usable control wells",
-                    f"at least {MIN_CONTROLS}",
+                    f"at least {limits.min_controls}",
                     "choose other controls (alignment.controls), or leave such batches out with "
                     "alignment.small_batches: skip",
                 )
@@ -308,10 +324,11 @@ def _judge_counts(
             ],
             DataError,
         )
+    few = limits.warn_controls
     notes = [
-        f'batch "{name}": {count} control wells; fewer than {FEW_CONTROLS} make its map uncertain'
+        f'batch "{name}": {count} control wells; fewer than {few} make its map uncertain'
         for name, count in counts.items()
-        if MIN_CONTROLS <= count < FEW_CONTROLS
+        if limits.min_controls <= count < few
     ]
     return {name: f"too_few_controls ({count})" for name, count in small.items()}, notes
 

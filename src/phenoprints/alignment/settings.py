@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 
+from phenoprints.alignment.chromosome_arms import MIN_GENES, UNEXPRESSED_ZFPKM
 from phenoprints.alignment.methods import (
+    FEW_CONTROLS,
+    MIN_CONTROLS,
+    MIN_EIGENVALUE_RATIO,
+    RIDGE,
     CenterScale,
     ControlAlignment,
+    Limits,
     PCACenterScale,
     TypicalVariationNormalization,
 )
@@ -17,6 +23,7 @@ CHOICES: dict[str, tuple[str | bool, ...]] = {
     "form": ("current", "efaar-1.0"),
     "standardize_first": ("auto", True, False),
     "controls": ("auto", "unperturbed", "negative_control"),
+    "batch": ("experiment", "plate"),
     "small_batches": ("error", "skip"),
     "remove_position": ("none", "plate-rows-columns"),
     "chromosome_arms": ("auto", True, False),
@@ -29,35 +36,54 @@ class AlignmentSettings:
 
     `standardize_first: auto` is on for precomputed profiles (features of different units) and off
     for embeddings of networks; it concerns `pca-center-scale`, since TVN always standardises.
-    `chromosome_arms: auto` corrects where the screen has CRISPR wells and annotation was given.
+    `batch` is what has its own map, an experiment or a plate of it. `chromosome_arms: auto`
+    corrects where the screen has CRISPR wells with genes and a table of chromosome arms is at
+    hand. `save_arrays` asks the workflow to store the aligned vectors as well.
     """
 
     method: str = "tvn"
     form: str = "current"
     standardize_first: str | bool = "auto"
     controls: str = "auto"
+    batch: str = "experiment"
     small_batches: str = "error"
+    min_controls: int = MIN_CONTROLS
+    warn_controls: int = FEW_CONTROLS
+    ridge: float = RIDGE
+    pca_tolerance: float = MIN_EIGENVALUE_RATIO
+    max_components: int | None = None
     remove_position: str = "none"
     chromosome_arms: str | bool = "auto"
+    arm_expression: str | None = None
+    arm_min_genes: int = MIN_GENES
+    arm_max_zfpkm: float = UNEXPRESSED_ZFPKM
+    save_arrays: bool = False
 
     def __post_init__(self) -> None:
         problems = []
-        for field in fields(self):
-            value, allowed = getattr(self, field.name), CHOICES[field.name]
+        for name, allowed in CHOICES.items():
+            value = getattr(self, name)
             if value not in allowed:
                 expected = "one of " + ", ".join(str(choice) for choice in allowed)
-                problems.append(Problem(f"alignment.{field.name}", f'"{value}"', expected))
+                problems.append(Problem(f"alignment.{name}", f'"{value}"', expected))
         raise_problems(problems, ConfigurationError)
 
     def estimator(self, *, is_precomputed: bool = False) -> ControlAlignment | None:
         """The alignment to fit, or None for `method: none`."""
+        limits = Limits(
+            small_batches=self.small_batches,
+            min_controls=self.min_controls,
+            warn_controls=self.warn_controls,
+            pca_tolerance=self.pca_tolerance,
+            max_components=self.max_components,
+        )
         standardize = self.standardize_first
         if standardize == "auto":
             standardize = is_precomputed
         if self.method == "tvn":
-            return TypicalVariationNormalization(self.form, self.small_batches)
+            return TypicalVariationNormalization(self.form, self.ridge, limits)
         if self.method == "pca-center-scale":
-            return PCACenterScale(bool(standardize), self.small_batches)
+            return PCACenterScale(bool(standardize), limits)
         if self.method == "center-scale":
-            return CenterScale(self.small_batches)
+            return CenterScale(limits)
         return None

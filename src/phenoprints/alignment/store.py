@@ -49,7 +49,7 @@ def save_alignment(alignment: Alignment, folder: str | Path) -> None:
             correction = alignment.corrections[name]
             arrays, texts = _flatten(correction, shared)
             digests[file] = _write(partial / file, arrays)
-            experiments[name] = {"file": file, "reason": correction.reason, **texts}
+            experiments[name] = {"file": file, **texts}
         index = {
             "format": FORMAT,
             "experiments": experiments,
@@ -119,30 +119,32 @@ def _write(path: Path, arrays: Arrays) -> str:
 
 
 def _shared(alignment: Alignment) -> Arrays:
-    """Arrays that every experiment uses: PCA's matrix where there is one, the arms' offsets."""
+    """Arrays that every batch uses: PCA's matrix where there is one, the arms' offsets."""
     arrays: Arrays = {}
     for correction in alignment.corrections.values():
-        affine = correction.affine
-        if affine is not None and affine.scale is not None and affine.matrix is not None:
-            arrays["matrix"] = affine.matrix
-        if affine is not None:
-            arrays["centre"] = affine.centre
+        for affine in correction.affines:
+            if affine is not None:
+                arrays["centre"] = affine.centre
+                if affine.scale is not None and affine.matrix is not None:
+                    arrays["matrix"] = affine.matrix
         if correction.arm is not None:
             arrays["arm_offsets"] = correction.arm.offsets
     return arrays
 
 
-def _flatten(correction: Correction, shared: Arrays) -> tuple[Arrays, dict[str, list[str]]]:
+def _flatten(correction: Correction, shared: Arrays) -> tuple[Arrays, dict[str, Any]]:
     arrays: Arrays = {}
-    texts: dict[str, list[str]] = {}
-    if correction.affine is not None:
-        affine = correction.affine
-        parts = {"matrix": affine.matrix, "scale": affine.scale, "offset": affine.offset}
-        arrays |= {
-            name: array
-            for name, array in parts.items()
-            if array is not None and array is not shared.get(name)
-        }
+    texts: dict[str, Any] = {"num_batches": len(correction.affines)}
+    for batch, affine in enumerate(correction.affines):
+        if affine is not None:
+            parts = {"matrix": affine.matrix, "scale": affine.scale, "offset": affine.offset}
+            arrays |= {
+                f"{batch}.{name}": array
+                for name, array in parts.items()
+                if array is not None and array is not shared.get(name)
+            }
+    if correction.batch_of_well is not None:
+        arrays["batch_of_well"] = correction.batch_of_well
     if correction.position is not None:
         at, effects = correction.position.at, correction.position.effects
         texts["plates"] = effects.plates.tolist()
@@ -158,11 +160,7 @@ def _flatten(correction: Correction, shared: Arrays) -> tuple[Arrays, dict[str, 
 
 
 def _restore(arrays: Arrays, entry: Mapping[str, Any]) -> Correction:
-    affine = position = arm = None
-    if "offset" in arrays:
-        affine = Affine(
-            arrays["centre"], arrays.get("matrix"), arrays.get("scale"), arrays["offset"]
-        )
+    position = arm = None
     if "plate_of_well" in arrays:
         plates = np.asarray(entry["plates"], dtype=str)
         at = Positions(
@@ -174,4 +172,16 @@ def _restore(arrays: Arrays, entry: Mapping[str, Any]) -> Correction:
         position = PositionCorrection(at, effects)
     if "arm_of_well" in arrays:
         arm = ArmCorrection(arrays["arm_of_well"], arrays["arm_offsets"])
-    return Correction(affine, entry["reason"], position, arm)
+    affines = tuple(_restore_affine(arrays, batch) for batch in range(entry["num_batches"]))
+    return Correction(affines, arrays.get("batch_of_well"), position, arm)
+
+
+def _restore_affine(arrays: Arrays, batch: int) -> Affine | None:
+    if f"{batch}.offset" not in arrays:
+        return None
+    return Affine(
+        arrays["centre"],
+        arrays.get(f"{batch}.matrix", arrays.get("matrix")),
+        arrays.get(f"{batch}.scale"),
+        arrays[f"{batch}.offset"],
+    )

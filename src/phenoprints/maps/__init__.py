@@ -1,0 +1,29 @@
+"""One vector per perturbation."""
+
+from phenoprints.maps.aggregation import aggregate, unit_rows
+from phenoprints.maps.building import PerturbationMap, perturbation_map
+from phenoprints.maps.doses import dose_response
+from phenoprints.maps.guides import guide_concordance
+from phenoprints.maps.layout import clustered_order, two_dimensions
+from phenoprints.maps.neighbours import nearest_neighbours, neighbour_table
+from phenoprints.maps.settings import MapSettings
+from phenoprints.maps.store import open_map, read_map_table, save_map
+from phenoprints.maps.summaries import map_tables
+
+__all__ = [
+    "MapSettings",
+    "PerturbationMap",
+    "aggregate",
+    "clustered_order",
+    "dose_response",
+    "guide_concordance",
+    "map_tables",
+    "nearest_neighbours",
+    "neighbour_table",
+    "open_map",
+    "perturbation_map",
+    "read_map_table",
+    "save_map",
+    "two_dimensions",
+    "unit_rows",
+]

@@ -1,0 +1,79 @@
+"""Who stands nearest to whom on a map."""
+
+# G perturbations · K components
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from phenoprints.maps.aggregation import Floats, unit_rows
+
+BLOCK_ROWS = 1024
+"""Perturbations whose cosines to all others are held at a time."""
+
+
+def nearest_neighbours(
+    vectors: Floats, num_neighbours: int
+) -> tuple[NDArray[np.intp], NDArray[np.float64]]:
+    """The nearest rows of each row by cosine, and those cosines, (G, n), nearest first.
+
+    A row is never its own neighbour. Ties go to the earlier row; a vector of length 0 has the
+    cosine 0 with all others. Where the map has fewer than n + 1 rows, n is cut to what there is.
+    """
+    unit = np.nan_to_num(unit_rows(np.asarray(vectors, np.float32)), copy=False)
+    count = max(min(num_neighbours, len(unit) - 1), 0)
+    indices = np.zeros((len(unit), count), np.intp)
+    cosines = np.zeros((len(unit), count))
+    for start in range(0, len(unit) if count else 0, BLOCK_ROWS):
+        block = unit[start : start + BLOCK_ROWS] @ unit.T
+        rows = np.arange(len(block))
+        block[rows, start + rows] = -np.inf
+        limit = np.partition(block, -count, axis=1)[:, -count]
+        for row in rows:
+            near = np.flatnonzero(block[row] >= limit[row])
+            near = near[np.argsort(-block[row, near], kind="stable")][:count]
+            indices[start + row], cosines[start + row] = near, block[row, near]
+    return indices, cosines
+
+
+def neighbour_table(table: pd.DataFrame, vectors: Floats, num_neighbours: int) -> pd.DataFrame:
+    """Rows (level, cell_type, background, kind, name, rank, neighbour, neighbour_kind, cosine).
+
+    Neighbours are sought within a level, cell type and background; `rank` counts from 1.
+    """
+    parts = []
+    for (level, cell_type, background), rows in contexts(table, vectors):
+        indices, cosines = nearest_neighbours(vectors[rows], num_neighbours)
+        own, count = table.iloc[rows], indices.shape[1]
+        near = own.iloc[indices.ravel()]
+        parts.append(
+            pd.DataFrame(
+                {
+                    "level": level,
+                    "cell_type": cell_type,
+                    "background": background,
+                    "kind": np.repeat(own["kind"].to_numpy(), count),
+                    "name": np.repeat(own["name"].to_numpy(), count),
+                    "rank": np.tile(np.arange(1, count + 1, dtype=np.int32), len(own)),
+                    "neighbour": near["name"].to_numpy(),
+                    "neighbour_kind": near["kind"].to_numpy(),
+                    "cosine": cosines.ravel(),
+                }
+            )
+        )
+    return pd.concat(parts, ignore_index=True) if parts else pd.DataFrame()
+
+
+def contexts(
+    table: pd.DataFrame, vectors: Floats
+) -> list[tuple[tuple[str, str, str], NDArray[np.intp]]]:
+    """The rows with a vector of each (level, cell_type, background), sorted by these."""
+    finite = np.flatnonzero(np.isfinite(vectors).all(axis=1))
+    columns = ["level", "cell_type", "background"]
+    keys = list(table.iloc[finite][columns].astype(str).itertuples(index=False, name=None))
+    rows: dict[tuple[str, str, str], list[np.intp]] = {}
+    for row, (level, cell_type, background) in zip(finite, keys, strict=True):
+        rows.setdefault((level, cell_type, background), []).append(row)
+    return [(key, np.array(rows[key])) for key in sorted(rows)]

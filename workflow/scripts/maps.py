@@ -1,0 +1,31 @@
+"""Build the map of one screen as one encoder sees it."""
+
+from phenoprints.alignment import open_aligned, usable_wells
+from phenoprints.embeddings import open_embeddings
+from phenoprints.foundations.jobs import logged
+from phenoprints.foundations.provenance import artefact_path, write_provenance
+from phenoprints.maps import MapSettings, map_tables, perturbation_map, save_map
+from phenoprints.quality import QUALITY
+from phenoprints.screens.contracts import CONDITIONS, WELLS
+
+with logged(snakemake.log):
+    paths, seed = snakemake.input, snakemake.params.seed
+    wells, conditions = WELLS.read(paths.wells), CONDITIONS.read(paths.conditions)
+    reader = open_aligned(
+        open_embeddings(artefact_path(paths.embeddings)), artefact_path(paths.alignment)
+    )
+    usable = usable_wells(wells, QUALITY.read(paths.quality))
+    settings = MapSettings(**snakemake.params.settings)
+    built = perturbation_map(wells, conditions, reader, settings, is_usable=usable)
+    tables = map_tables(built, wells, conditions, reader, is_usable=usable, seed=seed)
+    folder = artefact_path(snakemake.output.provenance)
+    save_map(folder, built, tables)
+    write_provenance(
+        folder,
+        "maps",
+        settings=snakemake.params.settings,
+        inputs=list(paths),
+        rows={"wells": len(wells), **built.table["level"].value_counts().to_dict()},
+        seeds={"seed": seed},
+        notes=built.attributes,
+    )
