@@ -13,7 +13,7 @@ from phenoprints.embeddings import open_embeddings
 from phenoprints.embeddings.store import (
     Unit,
     array_name,
-    chunk_path,
+    chunk_files,
     create_store,
     damage,
     plan_units,
@@ -97,7 +97,7 @@ def test_the_same_rows_give_the_same_bytes_in_any_order_of_units(tmp_path: Path)
 
 def test_a_flipped_bit_is_named_with_file_and_cure(tmp_path: Path) -> None:
     written(tmp_path / "e")
-    chunk = chunk_path(tmp_path / "e", Unit("Week 1", 4, 8), 4, 2)
+    chunk = chunk_files(tmp_path / "e", Unit("Week 1", 4, 8))[0]
     content = bytearray(chunk.read_bytes())
     content[5] ^= 1
     chunk.write_bytes(content)
@@ -117,7 +117,7 @@ def test_a_flipped_bit_is_named_with_file_and_cure(tmp_path: Path) -> None:
 @pytest.mark.parametrize("harm", ["missing", "emptied", "truncated", "description"])
 def test_missing_and_cut_chunks_are_no_numbers(tmp_path: Path, harm: str) -> None:
     written(tmp_path / "e")
-    chunk = chunk_path(tmp_path / "e", Unit("../up", 4, 7), 4, 2)
+    chunk = chunk_files(tmp_path / "e", Unit("../up", 4, 7))[0]
     if harm == "missing":
         chunk.unlink()
     elif harm == "emptied":
@@ -164,7 +164,8 @@ def test_units_cover_each_well_once_and_are_even() -> None:
     ("unit", "shape"),
     [
         (Unit("Week 1", 1, 5), (4, 3)),
-        (Unit("Week 1", 0, 8), (8, 3)),
+        (Unit("Week 1", 0, 7), (7, 3)),
+        (Unit("Week 1", 8, 12), (4, 3)),
         (Unit("Week 1", 0, 4), (3, 3)),
         (Unit("Week 1", 0, 4), (4, 2)),
     ],
@@ -172,8 +173,18 @@ def test_units_cover_each_well_once_and_are_even() -> None:
 def test_part_of_a_unit_is_refused(tmp_path: Path, unit: Unit, shape: tuple[int, ...]) -> None:
     written(tmp_path / "e")
 
-    with pytest.raises(DataError, match="are not one unit"):
+    with pytest.raises(DataError, match="are not whole chunks"):
         write_unit(tmp_path / "e", unit, np.zeros(shape, np.float32))
+
+
+def test_a_unit_may_be_several_chunks(tmp_path: Path) -> None:
+    rows = written(tmp_path / "e")
+    write_unit(tmp_path / "e", Unit("Week 1", 4, 10), rows["Week 1"][4:] + 1)
+
+    np.testing.assert_array_equal(
+        open_embeddings(tmp_path / "e").read("Week 1")[4:], rows["Week 1"][4:] + 1
+    )
+    assert len(chunk_files(tmp_path / "e", Unit("Week 1", 4, 10))) == 2
 
 
 def test_making_the_store_again_keeps_what_fits_and_removes_what_does_not(tmp_path: Path) -> None:

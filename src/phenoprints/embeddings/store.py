@@ -137,26 +137,36 @@ def create_store(
 
 
 def write_unit(path: str | Path, unit: Unit, values: NDArray[Any]) -> None:
-    """Write the rows of one whole unit, also those that are all NaN; values are cast to its type.
+    """Write the rows of one unit, also those that are all NaN; values are cast to its type.
 
-    A unit that is not one chunk of the array, or values of another shape, are a DataError: part
-    of a chunk could not be written without reading the rest.
+    A unit that is not whole chunks of the array, or values of another shape, are a DataError:
+    part of a chunk could not be written without reading the rest.
     """
     array = _open(Path(path) / "wells" / array_name(unit.experiment))
-    layout: Any = array.chunk_layout.read_chunk
-    length, chunk = array.shape[0], int(layout.shape[0])
-    whole = unit.start % chunk == 0 and unit.stop == min(unit.start + chunk, length)
+    length, chunk = array.shape[0], _chunk_rows(array)
+    whole = unit.start % chunk == 0 and (unit.stop % chunk == 0 or unit.stop == length)
     expected = (unit.stop - unit.start, *array.shape[1:])
-    if not whole or values.shape != expected:
-        what = f"rows {unit.start} to {unit.stop} of shape {values.shape} are not one unit"
-        raise DataError(f"{path}: {what}; expected whole chunks of {chunk} rows, shape {expected}")
+    if not whole or values.shape != expected or unit.stop > length:
+        what = f"rows {unit.start} to {unit.stop} of shape {values.shape} are not whole chunks"
+        raise DataError(f"{path}: {what}; expected multiples of {chunk} rows, shape {expected}")
+    if unit.stop % chunk:
+        # Of a last chunk that is not full, tensorstore would read the old one first.
+        chunk_files(path, unit)[-1].unlink(missing_ok=True)
     array[unit.rows].write(values.astype(array.dtype.numpy_dtype)).result()
 
 
-def chunk_path(path: str | Path, unit: Unit, rows: int, num_axes: int) -> Path:
-    """The file that holds a unit, given the rows per unit and the axes of the array."""
-    indices = [str(unit.start // rows), *["0"] * (num_axes - 1)]
-    return Path(path) / "wells" / array_name(unit.experiment) / "c" / Path(*indices)
+def chunk_files(path: str | Path, unit: Unit) -> list[Path]:
+    """The files that hold a unit's rows, in their order."""
+    root = Path(path) / "wells" / array_name(unit.experiment)
+    array = _open(root)
+    rows, zeros = _chunk_rows(array), ["0"] * (array.rank - 1)
+    indices = range(unit.start // rows, math.ceil(unit.stop / rows))
+    return [root / "c" / Path(str(index), *zeros) for index in indices]
+
+
+def _chunk_rows(array: tensorstore.TensorStore) -> int:
+    layout: Any = array.chunk_layout.read_chunk
+    return int(layout.shape[0])
 
 
 class EmbeddingReader:

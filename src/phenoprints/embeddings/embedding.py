@@ -1,0 +1,72 @@
+"""Embeddings of a screen in memory: the library's way, without stores, units or jobs."""
+
+# n wells · B blocks · D features
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Literal
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from phenoprints.embeddings.computing import failure_rows, failures_table
+from phenoprints.embeddings.geometry import Geometry
+from phenoprints.embeddings.passes import Look, Precision, ReadImage, look_at
+from phenoprints.embeddings.reading import ReadAhead
+from phenoprints.embeddings.selection import Selection
+from phenoprints.embeddings.store import Unit
+
+if TYPE_CHECKING:
+    from phenoprints.models import Encoder
+    from phenoprints.screens.listing import Screen
+
+
+def embed(
+    encoder: Encoder,
+    screen: Screen,
+    read: ReadImage,
+    *,
+    geometry: Geometry | None = None,
+    quality: pd.DataFrame | None = None,
+    blocks: Literal["last", "all"] = "last",
+    precision: Precision = "float32",
+) -> tuple[NDArray[np.float32], pd.DataFrame]:
+    """What an encoder sees in every well of a screen, and the wells and sites that failed.
+
+    Parameters
+    ----------
+    encoder
+        A network on the device where it shall run.
+    screen
+        Its wells and sites tables are used.
+    read
+        Gives the pixels, uint8 (C, H, W), of a site's locator.
+    geometry
+        Crops of every image; None tiles it with crops of the encoder's size.
+    quality
+        The quality table; sites that fail are left out. None keeps all.
+    blocks
+        The last block, or all of them, in one pass.
+    precision
+        `float32`, or `bfloat16` by autocast.
+
+    Returns
+    -------
+    float32 rows in the order of the wells table, (n, D) for `last` and (n, B, D) for `all`, with
+    NaN for a well that failed; and the failures (`phenoprints.embeddings.failures`).
+    """
+    wells = screen.wells
+    kept = wells["well_id"] if blocks == "all" else None
+    selection = Selection(wells, screen.sites, quality=quality, block_wells=kept)
+    look = Look(encoder, geometry or Geometry(encoder.crop_px), precision=precision)
+    rows, failures = [], []
+    for experiment, ids in selection.ids.items():
+        unit = Unit(experiment, 0, len(ids))
+        sites = selection.sites_of(unit)
+        images = ReadAhead(read, [site.locator for site in sites])
+        looks = [look.keeping(selection.block_rows(unit))]
+        [seen], failed = look_at(sites, images, len(ids), looks)
+        failures += failure_rows(unit, selection, seen, sites=sites, failed=failed)
+        rows.append(seen.last if seen.blocks is None else seen.blocks)
+    return np.concatenate(rows), failures_table(failures)

@@ -1,0 +1,267 @@
+"""One pass of one or more encoders over the images of a unit: well means of the crops' features."""
+
+# S sites · K crops of a site · C channels · H W pixels · L blocks · D features
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from phenoprints.embeddings.geometry import Geometry
+from phenoprints.foundations.errors import ConfigurationError, DataError, PhenoprintsError
+
+if TYPE_CHECKING:
+    import torch
+
+    from phenoprints.models import Encoder
+
+Precision = Literal["float32", "bfloat16"]
+ReadImage = Callable[[str], NDArray[np.uint8]]
+
+
+@dataclass(frozen=True)
+class Site:
+    """An image to be read: the well (row in the unit), its number there, its pixels' place."""
+
+    well: int
+    number: int
+    locator: str
+    channels: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Look:
+    """How an encoder looks at images.
+
+    Attributes
+    ----------
+    encoder
+        A network in evaluation mode, on its device.
+    geometry
+        The crops of every image.
+    resize
+        `resize` fits crops to the encoder's input; `error` refuses crops of another size.
+    batch_size
+        Crops of a forward pass at most.
+    precision
+        Arithmetic of the forward pass; standardisation and means are float32 in either.
+    block_wells
+        Rows (wells of the unit) whose features of every block are kept.
+    """
+
+    encoder: Encoder
+    geometry: Geometry
+    resize: Literal["error", "resize"] = "error"
+    batch_size: int = 128
+    precision: Precision = "float32"
+    block_wells: NDArray[np.int64] = field(default_factory=lambda: np.empty(0, np.int64))
+
+    def __post_init__(self) -> None:
+        side, crop = self.encoder.crop_px, self.geometry.crop_px
+        if side != crop and self.resize == "error":
+            raise ConfigurationError(
+                f"{self.encoder.config.name} takes crops of {side} px; the screen gives crops of "
+                f"{crop} px. To fix: set crop_px: {side} for the screen, or resize: resize for "
+                "the encoder."
+            )
+
+    def keeping(self, block_wells: NDArray[np.int64]) -> Look:
+        """The same look with other wells whose features of every block are kept."""
+        return replace(self, block_wells=block_wells)
+
+
+@dataclass
+class UnitFeatures:
+    """Well means of a unit: `last` (n, D), `blocks` (wells of block_wells, L, D); NaN if failed.
+
+    `num_sites` counts the sites that went into each well's mean.
+    """
+
+    last: NDArray[np.float32]
+    blocks: NDArray[np.float32] | None
+    num_sites: NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class FailedSite:
+    """A site whose image could not be used, with the reason."""
+
+    site: Site
+    reason: str
+
+
+def look_at(
+    sites: Sequence[Site],
+    images: Iterable[NDArray[np.uint8] | PhenoprintsError],
+    num_wells: int,
+    looks: Sequence[Look],
+) -> tuple[list[UnitFeatures], list[FailedSite]]:
+    """What each look sees in the wells of one unit, reading every image once.
+
+    Parameters
+    ----------
+    sites
+        The sites of the unit's wells, those of a well one after the other.
+    images
+        For each site its pixels, uint8 (C, H, W), or the error that reading them gave.
+    num_wells
+        Wells of the unit; one without a usable site gets NaN.
+    looks
+        One or several encoders over the same pixels.
+
+    Returns
+    -------
+    The features of each look, and the sites that failed. A well's vector is the mean over its
+    sites of the mean over their crops, both in float32.
+    """
+    failed: list[FailedSite] = []
+    runs = [_Run(look, num_wells) for look in looks]
+    for site, image in zip(sites, images, strict=True):
+        try:
+            if isinstance(image, PhenoprintsError):
+                raise image
+            batches = [run.prepared(site, image) for run in runs]
+        except PhenoprintsError as error:
+            failed.append(FailedSite(site, str(error).partition("\n")[0]))
+            continue
+        for run, crops in zip(runs, batches, strict=True):
+            run.add(site.well, crops)
+    return [run.finish() for run in runs], failed
+
+
+class _Run:
+    """Collects whole sites into forward passes, and their means into wells."""
+
+    def __init__(self, look: Look, num_wells: int) -> None:
+        self.look = look
+        self.num_wells = num_wells
+        self.is_kept = np.zeros(num_wells, np.bool_)
+        self.is_kept[look.block_wells] = True
+        self.pending: list[tuple[int, NDArray[np.uint8]]] = []
+        self.num_pending = 0
+        # Means stay on the device until the unit ends, so that it never waits for a copy.
+        self.last: list[tuple[list[int], torch.Tensor]] = []
+        self.blocks: list[tuple[list[int], torch.Tensor]] = []
+
+    def prepared(self, site: Site, image_CHW: NDArray[np.uint8]) -> NDArray[np.uint8]:
+        """The site's crops with channels in the encoder's order (K, C, H, W)."""
+        if len(image_CHW) != len(site.channels):
+            raise DataError(f"{len(image_CHW)} channels; its screen declares {len(site.channels)}")
+        order = channel_order(self.look.encoder.channels, site.channels)
+        crops = self.look.geometry.crops(image_CHW)
+        return crops if order is None else crops[:, order]
+
+    def add(self, well: int, crops_KCHW: NDArray[np.uint8]) -> None:
+        """Add a site; run the pending ones first when they would not fit into one pass with it."""
+        fits = self.num_pending + len(crops_KCHW) <= self.look.batch_size
+        alike = not self.pending or self.pending[0][1].shape == crops_KCHW.shape
+        if self.pending and not (fits and alike):
+            self.run()
+        self.pending.append((well, crops_KCHW))
+        self.num_pending += len(crops_KCHW)
+
+    def run(self) -> None:
+        """One forward pass over the pending sites."""
+        import torch
+
+        wells = [well for well, _ in self.pending]
+        crops = torch.from_numpy(np.concatenate([crops for _, crops in self.pending]))
+        step = self.look.batch_size
+        features = [self._features(crops[at : at + step]) for at in range(0, len(crops), step)]
+        vectors = features[0] if len(features) == 1 else torch.cat(features)
+        means = vectors.reshape(len(wells), -1, *vectors.shape[1:]).mean(dim=1)
+        self.pending, self.num_pending = [], 0
+        if not len(self.look.block_wells):
+            self.last.append((wells, means))
+            return
+        self.last.append((wells, means[:, -1]))
+        kept = [i for i, well in enumerate(wells) if self.is_kept[well]]
+        if kept:
+            self.blocks.append(([wells[i] for i in kept], means[kept]))
+
+    def _features(self, crops: torch.Tensor) -> torch.Tensor:
+        from phenoprints.models.encoder import resized
+
+        encoder = self.look.encoder
+        device = encoder.device
+        if device.type == "cuda":
+            crops = crops.pin_memory().to(device, non_blocking=True)
+        if crops.shape[-1] != encoder.crop_px:
+            crops = resized(crops.to(device).float(), encoder.crop_px)
+        with arithmetic(device, self.look.precision):
+            return encoder.features(crops, "all" if len(self.look.block_wells) else "last")
+
+    def finish(self) -> UnitFeatures:
+        """The means of the unit's wells."""
+        if self.pending:
+            self.run()
+        num_features = num_features_of(self.look.encoder, ())
+        last, counts = _well_means(self.last, self.num_wells, (num_features,))
+        if not len(self.look.block_wells):
+            return UnitFeatures(last, None, counts)
+        shape = (self.look.encoder.num_blocks, last.shape[1])
+        blocks, _ = _well_means(self.blocks, self.num_wells, shape, self.look.block_wells)
+        return UnitFeatures(last, blocks, counts)
+
+
+def _well_means(
+    parts: Sequence[tuple[Sequence[int], torch.Tensor]],
+    num_wells: int,
+    shape: tuple[int, ...],
+    rows: NDArray[np.int64] | None = None,
+) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
+    """Means over the sites of each well, in the order of the sites, or of the wells `rows` only."""
+    wells = np.array([well for group, _ in parts for well in group], np.int64)
+    counts = np.bincount(wells, minlength=num_wells)
+    place = np.arange(num_wells)
+    if rows is not None:
+        place[rows] = np.arange(len(rows))
+    num_rows = num_wells if rows is None else len(rows)
+    if not len(wells):
+        return np.full((num_rows, *shape), np.nan, np.float32), counts
+    values = np.concatenate([means.float().cpu().numpy() for _, means in parts])
+    starts = np.flatnonzero(np.diff(wells, prepend=-1))
+    sums = np.add.reduceat(values, starts, axis=0, dtype=np.float32)
+    means = np.full((num_rows, *values.shape[1:]), np.nan, np.float32)
+    divisor = counts[wells[starts]].astype(np.float32).reshape(-1, *[1] * (values.ndim - 1))
+    means[place[wells[starts]]] = sums / divisor
+    return means, counts
+
+
+def num_features_of(encoder: Encoder, channels: Sequence[str]) -> int:
+    """Length of a vector of the encoder on images of these channels."""
+    per_channel = encoder.config.pool == "channel"
+    return encoder.num_features * (len(channels) if per_channel else 1)
+
+
+def channel_order(wanted: Sequence[str], there: Sequence[str]) -> list[int] | None:
+    """Where the encoder's channels stand among the image's, None when they come as they are.
+
+    Channels are matched by name. An encoder that any channels will do for takes them as they are;
+    one whose channels are only numbered (`channel-1` …) takes as many as it has. Anything else is
+    a DataError.
+    """
+    if not wanted or list(wanted) == list(there):
+        return None
+    if set(wanted) <= set(there):
+        return [list(there).index(name) for name in wanted]
+    numbered = [f"channel-{i + 1}" for i in range(len(wanted))]
+    if len(wanted) == len(there) and numbered in (list(wanted), list(there)):
+        return None
+    raise DataError(
+        f"channels {', '.join(there)}; the encoder expects {', '.join(wanted)}. "
+        "To fix: name them alike (channel_names of the screen), or take a channel-agnostic encoder."
+    )
+
+
+def arithmetic(device: torch.device, precision: Precision) -> AbstractContextManager[Any]:
+    """The context of a forward pass: bfloat16 by autocast, or plain float32."""
+    import torch
+
+    is_bfloat16 = precision == "bfloat16"
+    return torch.autocast(device.type, dtype=torch.bfloat16, enabled=is_bfloat16)

@@ -1,0 +1,373 @@
+"""Embeddings computed in units: the same numbers in any way of dividing the work."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+torch = pytest.importorskip("torch")
+pytestmark = pytest.mark.torch
+
+from tests.embeddings.screens import CHANNELS, read, sites_of, wells_of  # noqa: E402
+
+from phenoprints.embeddings import Geometry, embed, open_embeddings  # noqa: E402
+from phenoprints.embeddings.computing import (  # noqa: E402
+    compute_units,
+    content_of,
+    gather,
+    make_stores,
+)
+from phenoprints.embeddings.passes import Look, Site, channel_order, look_at  # noqa: E402
+from phenoprints.embeddings.reading import ReadAhead  # noqa: E402
+from phenoprints.embeddings.selection import Selection, Stores  # noqa: E402
+from phenoprints.embeddings.store import Unit, chunk_files  # noqa: E402
+from phenoprints.embeddings.units import batch_of, marker_path, plan_table, works_of  # noqa: E402
+from phenoprints.foundations.errors import (  # noqa: E402
+    ConfigurationError,
+    CorruptionError,
+    DataError,
+    ImageError,
+)
+from phenoprints.foundations.fingerprints import tree_sha256  # noqa: E402
+from phenoprints.models import build  # noqa: E402
+from phenoprints.screens.listing import Screen  # noqa: E402
+
+WELLS = wells_of({"e1": 7, "e2": 3})
+SITES = sites_of(WELLS)
+SCREEN = Screen("s", WELLS, SITES, pd.DataFrame(), {})
+
+
+@pytest.fixture(scope="module")
+def encoder():
+    torch.set_num_threads(1)
+    return build("vit-tiny", channels=CHANNELS, seed=5)
+
+
+@pytest.fixture(scope="module")
+def rows(encoder) -> np.ndarray:
+    return embed(encoder, SCREEN, read)[0]
+
+
+def run(
+    path: Path,
+    look: Look,
+    selection: Selection,
+    *,
+    unit_wells: int = 4,
+    num_jobs: int = 1,
+    blocks: bool = False,
+    reader=read,
+    **options,
+) -> tuple[Stores, pd.DataFrame, list[dict[str, float]]]:
+    """Plan, compute in jobs and gather, as the workflow does."""
+    stores = Stores.at(path / "e", path / "b" if blocks else None)
+    make_stores(selection, look, stores, attributes={"screen": "s"}, unit_wells=unit_wells)
+    works = selection.plan(content_of(look, version=1), unit_wells)
+    assert works_of(plan_table(works)) == works
+    done = [
+        compute_units(
+            batch_of(works, job, num_jobs), selection, look, stores, read=reader, **options
+        )
+        for job in range(num_jobs)
+    ]
+    return stores, gather(works, selection, stores), done
+
+
+def test_a_well_is_the_mean_over_its_crops_and_sites(encoder, rows: np.ndarray) -> None:
+    for index in (0, 8):
+        sites = SITES[SITES["well_id"] == WELLS["well_id"][index]].sort_values("site")
+        means = []
+        for locator in sites["locator"]:
+            crops = torch.from_numpy(Geometry(32).crops(read(locator)))
+            means.append(encoder.features(crops).numpy().mean(axis=0))
+        np.testing.assert_allclose(rows[index], np.mean(means, axis=0), rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize("precision", ["float32", "bfloat16"])
+def test_mixed_batches_give_the_vectors_of_single_wells(encoder, precision: str) -> None:
+    sites = [Site(i, 1, f"memory:{i}", CHANNELS) for i in range(6)]
+    images = [read(site.locator) for site in sites]
+    tolerance = {"float32": 2e-6, "bfloat16": 0.02}[precision]
+
+    mixed = _last(encoder, sites, images, precision=precision, batch_size=13)
+    single = _last(encoder, sites, images, precision=precision, batch_size=4)
+    cut = _last(encoder, sites, images, precision=precision, batch_size=3)
+
+    scale = np.abs(single).max()
+    np.testing.assert_allclose(mixed, single, atol=tolerance * scale, rtol=0)
+    np.testing.assert_allclose(cut, single, atol=tolerance * scale, rtol=0)
+
+
+def _last(encoder, sites, images, **options) -> np.ndarray:
+    [seen], failed = look_at(sites, images, len(sites), [Look(encoder, Geometry(32), **options)])
+    assert failed == []
+    return seen.last
+
+
+def test_bfloat16_is_near_float32_and_not_the_same(encoder, rows: np.ndarray) -> None:
+    got, _ = embed(encoder, SCREEN, read, precision="bfloat16")
+
+    assert got.dtype == np.float32
+    np.testing.assert_allclose(got, rows, atol=0.03 * np.abs(rows).max(), rtol=0)
+    assert not np.array_equal(got, rows)
+
+
+def test_all_blocks_in_one_pass_end_with_the_last(encoder, rows: np.ndarray) -> None:
+    blocks, _ = embed(encoder, SCREEN, read, blocks="all")
+
+    assert blocks.shape == (10, 4, 96)
+    np.testing.assert_array_equal(blocks[:, -1], rows)
+    for block in (1, 3):
+        cut, _ = embed(encoder.trimmed(block), SCREEN, read)
+        np.testing.assert_array_equal(blocks[:, block - 1], cut)
+
+
+def test_several_encoders_share_one_reading(encoder, rows: np.ndarray) -> None:
+    other = build("vit-tiny", channels=CHANNELS, seed=6)
+    selection = Selection(WELLS, SITES)
+    sites = selection.sites_of(Unit("e1", 0, 7))
+    reads: list[str] = []
+
+    def counted(locator: str) -> np.ndarray:
+        reads.append(locator)
+        return read(locator)
+
+    images = ReadAhead(counted, [site.locator for site in sites])
+    looks = [Look(encoder, Geometry(32)), Look(other, Geometry(32))]
+    (first, second), _ = look_at(sites, images, 7, looks)
+
+    assert len(reads) == len(set(reads)) == 14
+    np.testing.assert_array_equal(first.last, rows[:7])
+    np.testing.assert_array_equal(second.last, embed(other, SCREEN, read)[0][:7])
+
+
+@pytest.mark.parametrize(("unit_wells", "num_jobs"), [(4, 1), (4, 3), (4, 7)])
+def test_any_number_of_jobs_writes_the_same_bytes(
+    encoder, tmp_path: Path, unit_wells: int, num_jobs: int
+) -> None:
+    look, selection = Look(encoder, Geometry(32)), Selection(WELLS, SITES)
+    one, _, _ = run(tmp_path / "1", look, selection)
+    other, _, done = run(tmp_path / "2", look, selection, unit_wells=unit_wells, num_jobs=num_jobs)
+
+    assert tree_sha256(one.embeddings) == tree_sha256(other.embeddings)
+    assert tree_sha256(one.units) == tree_sha256(other.units)
+    assert sum(d["wells"] for d in done) == 10
+
+
+def test_units_hold_the_rows_of_their_wells(encoder, tmp_path: Path, rows: np.ndarray) -> None:
+    stores, failures, _ = run(tmp_path, Look(encoder, Geometry(32)), Selection(WELLS, SITES))
+    reader = open_embeddings(stores.embeddings)
+
+    got = np.concatenate([reader.read(e) for e in reader.experiments])
+
+    np.testing.assert_allclose(got, rows, atol=2e-6 * np.abs(rows).max(), rtol=0)
+    assert reader.attributes["block"] == 4
+    assert reader.attributes["pooling"] == "mean"
+    assert reader.attributes["encoder_fingerprint"] == encoder.fingerprint()
+    assert len(failures) == 0
+
+
+def test_row_order_of_the_sites_table_changes_nothing(encoder, tmp_path: Path) -> None:
+    look = Look(encoder, Geometry(32))
+    one, _, _ = run(tmp_path / "1", look, Selection(WELLS, SITES))
+    shuffled = SITES.sample(frac=1, random_state=3)
+    other, _, _ = run(tmp_path / "2", look, Selection(WELLS, shuffled))
+
+    assert tree_sha256(one.embeddings) == tree_sha256(other.embeddings)
+    assert tree_sha256(one.units) == tree_sha256(other.units)
+
+
+def test_blocks_of_chosen_wells_come_with_the_embeddings(encoder, tmp_path: Path) -> None:
+    chosen = WELLS["well_id"][[1, 2, 5, 9]]
+    look = Look(encoder, Geometry(32))
+    selection = Selection(WELLS, SITES, block_wells=chosen)
+
+    stores, _, _ = run(tmp_path / "1", look, selection, blocks=True)
+    plain, _, _ = run(tmp_path / "2", look, Selection(WELLS, SITES), unit_wells=7)
+
+    blocks = open_embeddings(stores.blocks)
+    rows = {e: open_embeddings(plain.embeddings).read(e) for e in ("e1", "e2")}
+    assert blocks.row_shape == (4, 96)
+    assert blocks.attributes["blocks"] == [1, 2, 3, 4]
+    np.testing.assert_array_equal(blocks.well_ids("e1"), chosen[:3])
+    np.testing.assert_array_equal(blocks.read("e1")[:, -1], rows["e1"][[1, 2, 5]])
+    np.testing.assert_array_equal(blocks.read("e2")[:, -1], rows["e2"][[2]])
+    reader = open_embeddings(stores.embeddings)
+    for experiment, expected in rows.items():
+        np.testing.assert_array_equal(reader.read(experiment), expected)
+
+
+def test_what_is_done_is_not_done_again(encoder, tmp_path: Path) -> None:
+    look, selection = Look(encoder, Geometry(32)), Selection(WELLS, SITES)
+    run(tmp_path, look, selection)
+    before = tree_sha256(tmp_path)
+
+    def unread(locator: str) -> np.ndarray:
+        raise AssertionError(locator)
+
+    _, _, [done] = run(tmp_path, look, selection, reader=unread)
+
+    assert (done["wells"], done["skipped"]) == (0, 10)
+    assert tree_sha256(tmp_path) == before
+
+
+@pytest.mark.parametrize(
+    ("change", "expected"),
+    [("locator", 4), ("encoder", 10), ("geometry", 10), ("quality", 3), ("stamp", 10)],
+)
+def test_a_change_recomputes_just_what_it_touches(
+    encoder, tmp_path: Path, change: str, expected: int
+) -> None:
+    look, selection, options = Look(encoder, Geometry(32)), Selection(WELLS, SITES), {}
+    run(tmp_path, look, selection)
+    if change == "locator":
+        sites = SITES.assign(locator=SITES["locator"].where(SITES.index != 2, "memory:new"))
+        selection = Selection(WELLS, sites)
+    elif change == "quality":
+        bad = SITES.iloc[[5]].assign(verdict="fail")
+        selection = Selection(WELLS, SITES, quality=bad)
+    elif change == "encoder":
+        look = Look(build("vit-tiny", channels=CHANNELS, seed=9), Geometry(32))
+    elif change == "geometry":
+        look = Look(encoder, Geometry(32, overlap_px=16))
+    else:
+        options = {"stamp": lambda locators: "later"}
+
+    _, _, [done] = run(tmp_path, look, selection, **options)
+
+    assert done["wells"] == expected
+    fresh, _, _ = run(tmp_path / "fresh", look, selection)
+    assert tree_sha256(tmp_path / "e") == tree_sha256(fresh.embeddings)
+
+
+def test_a_damaged_chunk_is_found_and_mended_alone(encoder, tmp_path: Path) -> None:
+    look, selection = Look(encoder, Geometry(32)), Selection(WELLS, SITES)
+    stores, _, _ = run(tmp_path, look, selection)
+    before = tree_sha256(stores.embeddings)
+    [chunk] = chunk_files(stores.embeddings, Unit("e1", 4, 7))
+    content = bytearray(chunk.read_bytes())
+    content[40] ^= 4
+    chunk.write_bytes(content)
+    works = selection.plan(content_of(look, version=1), 4)
+
+    with pytest.raises(CorruptionError, match="e1, rows 4 to 7: not done, or its chunk is not"):
+        gather(works, selection, stores)
+    _, _, [done] = run(tmp_path, look, selection)
+
+    assert done["wells"] == 3
+    assert tree_sha256(stores.embeddings) == before
+
+
+def test_unreadable_images_become_nan_with_file_and_reason(encoder, tmp_path: Path) -> None:
+    locators = SITES["locator"].to_numpy(copy=True)
+    locators[0] = "memory:bad1"  # first site of well 0: its second site stays
+    locators[[4, 14]] = "memory:bad2", "memory:bad3"  # both sites of well 4
+    sites = SITES.assign(locator=locators).drop(index=[1, 11])  # well 1 was not imaged
+    quality = SITES.iloc[[2, 12]].assign(verdict="fail")
+    selection = Selection(WELLS, sites, quality=quality)
+
+    stores, failures, _ = run(tmp_path, Look(encoder, Geometry(32)), selection)
+
+    got = open_embeddings(stores.embeddings).read("e1")
+    assert np.flatnonzero(np.isnan(got).any(axis=1)).tolist() == [1, 2, 4]
+    assert failures[["well", "site", "file", "reason"]].to_numpy().tolist() == [
+        ["A01", 1, "memory:bad1", "memory:bad1: cut off"],
+        ["A02", -1, "", "no_image"],
+        ["A03", -1, "", "no_good_site"],
+        ["A05", -1, "", "no_readable_site"],
+        ["A05", 1, "memory:bad2", "memory:bad2: cut off"],
+        ["A05", 2, "memory:bad3", "memory:bad3: cut off"],
+    ]
+    one_site, _ = embed(encoder, Screen("s", WELLS[:1], sites[9:10], pd.DataFrame(), {}), read)
+    np.testing.assert_allclose(got[0], one_site[0], atol=1e-6)
+
+
+def test_too_many_failures_end_early_and_list_them(encoder, tmp_path: Path) -> None:
+    bad = SITES.assign(locator=[f"memory:bad{i}" for i in range(len(SITES))])
+    selection, look = Selection(WELLS, bad), Look(encoder, Geometry(32))
+
+    with pytest.raises(DataError, match=r"4 of 10 wells have no vector \(40.0 %\)") as caught:
+        run(tmp_path, look, selection, max_failed_fraction=0.3)
+
+    assert "e1/p1/A01: no_readable_site" in str(caught.value)
+    assert "raise max_failed_fraction" in str(caught.value)
+    assert not marker_path(tmp_path / "e.units", Unit("e1", 4, 7)).exists()
+
+
+def test_a_missing_file_is_a_failed_site_and_a_defect_is_not(encoder) -> None:
+    def absent(locator: str) -> np.ndarray:
+        raise FileNotFoundError(2, "No such file", locator)
+
+    [image] = ReadAhead(absent, ["memory:x"])
+    assert isinstance(image, ImageError)
+    assert "No such file" in str(image)
+
+    def defect(locator: str) -> np.ndarray:
+        raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        list(ReadAhead(defect, ["memory:x"]))
+    with pytest.raises(ZeroDivisionError):
+        list(ReadAhead(defect, ["memory:x"] * 9, num_workers=2))
+
+
+def test_reading_ahead_keeps_the_order() -> None:
+    def slow(locator: str) -> np.ndarray:
+        time.sleep(0.02 if locator == "0" else 0.0)
+        return np.full((1, 1, 1), int(locator), np.uint8)
+
+    images = ReadAhead(slow, [str(i) for i in range(20)], num_workers=3)
+
+    assert [int(image[0, 0, 0]) for image in images] == list(range(20))
+    assert images.waiting_s > 0
+
+
+def test_channels_are_matched_by_name() -> None:
+    assert channel_order(("ER", "DNA"), ("DNA", "RNA", "ER")) == [2, 0]
+    assert channel_order(("DNA", "ER"), ("DNA", "ER")) is None
+    assert channel_order((), ("DNA", "ER")) is None
+    assert channel_order(("channel-1", "channel-2"), ("DNA", "ER")) is None
+    with pytest.raises(DataError, match="channels DNA, ER; the encoder expects DNA, Mito"):
+        channel_order(("DNA", "Mito"), ("DNA", "ER"))
+    with pytest.raises(DataError, match="the encoder expects channel-1"):
+        channel_order(("channel-1",), ("DNA", "ER"))
+
+
+def test_permuted_channels_give_the_same_vectors(encoder, rows: np.ndarray) -> None:
+    sites = SITES.assign(channels=[list(CHANNELS[::-1])] * len(SITES))
+    turned = Screen("s", WELLS, sites, pd.DataFrame(), {})
+
+    got, _ = embed(encoder, turned, lambda locator: read(locator)[::-1])
+
+    np.testing.assert_array_equal(got, rows)
+
+
+def test_another_input_size_is_an_error_or_resized(encoder) -> None:
+    with pytest.raises(ConfigurationError, match="takes crops of 32 px; the screen gives crops of"):
+        Look(encoder, Geometry(64))
+    sites = [Site(0, 1, "memory:a", CHANNELS)]
+    flat = np.full((3, 64, 64), 7, np.uint8)
+    flat[:, :32] = 90
+    look = Look(encoder, Geometry(64), resize="resize")
+
+    [seen], failed = look_at(sites, [flat], 1, [look])
+
+    assert failed == []
+    small = np.full((1, 3, 32, 32), 7.0, np.float32)
+    small[:, :, :16] = 90
+    expected = encoder.features(torch.from_numpy(small)).numpy()
+    np.testing.assert_allclose(seen.last, expected, atol=0.05 * np.abs(expected).max())
+
+
+def test_images_of_several_sizes_share_a_unit(encoder) -> None:
+    sites = [Site(i // 2, 1, f"memory:{i}", CHANNELS) for i in range(4)]
+    images = [read("a"), read("b")[:, :32, :32], read("c")[:, :33], read("d")]
+
+    together = _last(encoder, sites, images)[:2]
+
+    first = _last(encoder, [Site(0, 1, "x", CHANNELS)] * 2, images[:2])[:1]
+    np.testing.assert_allclose(together[:1], first, atol=1e-5)
