@@ -13,6 +13,10 @@ include: "workflow/rules/inputs.smk"
 include: "workflow/rules/screens.smk"
 include: "workflow/rules/quality.smk"
 include: "workflow/rules/embeddings.smk"
+include: "workflow/rules/alignment.smk"
+include: "workflow/rules/consistency.smk"
+include: "workflow/rules/curation.smk"
+include: "workflow/rules/maps.smk"
 
 
 # After the rules: pathvars that hold wildcards are filled in only when a rule is complete, and
@@ -28,5 +32,6 @@ rule all:
     """Everything: screens, curation, encoders, maps, benchmarks and reports."""
     default_target: True
     input:
-        rules.embed.input,
+        rules.curate.input,
+        rules.map.input,
     localrule: True

@@ -87,7 +87,9 @@ def genes_table(
     names = sorted({str(name) for table in rows.values() for name in table["name"]})
     code = {name: i for i, name in enumerate(names)}
     tests = {
-        judge: Tests(table.assign(unit=table["name"].map(code)), len(names), settings or {})
+        judge: Tests(
+            table.assign(unit=table["name"].map(code).astype(np.int64)), len(names), settings or {}
+        )
         for judge, table in rows.items()
     }
     return _judged(pd.DataFrame({"gene": pd.Series(names, dtype=object)}), tests, rules)
