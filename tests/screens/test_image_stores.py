@@ -185,10 +185,14 @@ def test_a_site_of_another_size_is_a_failure_with_its_reason(tmp_path):
     ]
 
 
-def test_a_store_of_another_form_is_not_mixed(tmp_path):
-    packed(tmp_path)
-    with pytest.raises(CorruptionError, match="an image store of another form lies there"):
-        packed(tmp_path, compression="none")
+def test_a_store_of_another_form_is_made_anew(tmp_path):
+    def tree(folder):
+        return {p.relative_to(folder): p.read_bytes() for p in folder.rglob("*") if p.is_file()}
+
+    packed(tmp_path / "both")
+    packed(tmp_path / "both", compression="none")
+    packed(tmp_path / "one", compression="none")
+    assert tree(tmp_path / "both") == tree(tmp_path / "one")
 
 
 def test_opening_images(tmp_path):

@@ -9,7 +9,7 @@ import pytest
 
 from phenoprints.foundations.errors import TableError
 from phenoprints.screens import CONDITIONS, SITES, WELLS, read
-from phenoprints.screens.storing import write_problems, write_screen
+from phenoprints.screens.storing import problems_written, write_screen
 
 TEXT = "Metadata_Batch,Metadata_Plate,Metadata_Well,Metadata_broad_sample,Metadata_control_type\n"
 ROWS = ["b,1,A01,x,NA", "b,1,A02,y,NA", "b,1,A03,DMSO,negcon", "b,1,A04,,empty"]
@@ -37,8 +37,26 @@ def test_what_is_written_is_read_back_and_bytes_do_not_depend_on_row_order(tmp_p
     assert notes["extras"] == []
 
 
-def test_all_problems_go_to_a_file(tmp_path):
-    with pytest.raises(TableError) as caught:
+def test_extra_tables_of_an_earlier_form_are_removed(tmp_path):
+    one = screen(tmp_path, ROWS)
+    one.extras["truth"] = pd.DataFrame({"a": [1]})
+    assert tmp_path / "truth.parquet" in write_screen(one, tmp_path)
+    (tmp_path / "other.parquet").write_bytes(b"")
+    files = write_screen(screen(tmp_path, ROWS), tmp_path)
+    assert not (tmp_path / "truth.parquet").exists()
+    assert (tmp_path / "other.parquet").exists()
+    assert all(file.is_file() for file in files)
+
+
+def test_all_problems_go_to_a_file_when_the_message_cannot_show_them(tmp_path):
+    place = tmp_path / "problems.txt"
+    with (
+        pytest.raises(TableError, match=r"All of them stand in .*problems"),
+        problems_written(place),
+    ):
         screen(tmp_path, [f"b,1,Z{i},x,NA" for i in range(60, 90)])
-    write_problems(caught.value, tmp_path / "problems.txt")
-    assert (tmp_path / "problems.txt").read_text().count("is not a well") == 30
+    assert place.read_text().count("is not a well") == 30
+    place.unlink()
+    with pytest.raises(TableError, match="Z60"), problems_written(place):
+        screen(tmp_path, ["b,1,Z60,x,NA"])
+    assert not place.exists()

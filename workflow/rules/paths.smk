@@ -8,6 +8,8 @@ pathvars:
     screen_sites="<run_dir>/screens/{screen}/sites.parquet",
     screen_conditions="<run_dir>/screens/{screen}/conditions.parquet",
     screen_notes="<run_dir>/screens/{screen}/notes.json",
+    screen_images="<run_dir>/screens/{screen}/images.json",
+    screen_unreadable="<run_dir>/screens/{screen}/unreadable.parquet",
     quality="<run_dir>/quality/{screen}.parquet",
     embeddings="<run_dir>/embeddings/{screen}/{encoder}.provenance.json",
     embedding_failures="<run_dir>/embeddings/{screen}/{encoder}.failures.parquet",

@@ -2,6 +2,7 @@ rule screens:
     """Read the wells, sites and conditions of every screen and check them."""
     input:
         of_names("<screen_notes>", "screen", PLAN.screens),
+        of_names("<screen_images>", "screen", PLAN.screens_with_images),
     localrule: True
 
 
@@ -24,6 +25,7 @@ rule read_screen:
         runtime=60,
     params:
         version=STAGE_VERSIONS["screens"],
+        seed=config["seed"],
         settings=lambda wildcards: configuration.screen_settings(
             config, wildcards.screen
         ),
@@ -31,3 +33,33 @@ rule read_screen:
         "screens: reading {wildcards.screen}"
     script:
         "../scripts/screens.py"
+
+
+rule prepare_images:
+    """Pack the images of one screen into its store, or measure windows where they have 16 bits."""
+    input:
+        sites="<screen_sites>",
+        notes="<screen_notes>",
+    output:
+        images="<screen_images>",
+        unreadable="<screen_unreadable>",
+    log:
+        "<logs>/prepare_images/{screen}.log",
+    benchmark:
+        "<benchmarks>/prepare_images/{screen}.tsv"
+    conda:
+        "../../envs/core.yaml"
+    threads: 4
+    resources:
+        mem_mb=8000,
+        runtime=1440,
+    params:
+        version=STAGE_VERSIONS["screens"],
+        seed=config["seed"],
+        settings=lambda wildcards: configuration.image_settings(
+            config, wildcards.screen
+        ),
+    message:
+        "screens: preparing the images of {wildcards.screen}"
+    script:
+        "../scripts/images.py"

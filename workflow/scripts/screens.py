@@ -1,32 +1,22 @@
 """Read one screen and write its tables, notes and provenance."""
 
-import sys
 from pathlib import Path
 
-from phenoprints.foundations.errors import MAX_SHOWN, PhenoprintsError
+from phenoprints.foundations.jobs import logged
 from phenoprints.foundations.provenance import write_provenance
-from phenoprints.screens import read
-from phenoprints.screens.storing import write_problems, write_screen
+from phenoprints.screens.reading import read
+from phenoprints.screens.storing import problems_written, write_screen
 
-log = Path(snakemake.log[0])
-try:
-    screen = read(snakemake.params.settings, name=snakemake.wildcards.screen)
-except PhenoprintsError as error:
-    message = str(error)
-    if len(error.problems) > MAX_SHOWN:
-        write_problems(error, log.with_suffix(".problems.txt"))
-        message += f"\nAll of them stand in {log.with_suffix('.problems.txt')}."
-    log.write_text(message + "\n", encoding="utf-8")
-    sys.exit(message)
-
-write_screen(screen, Path(snakemake.output.wells).parent)
-log.write_text("\n".join(screen.notes["warnings"]) + "\n", encoding="utf-8")
-for output in snakemake.output:
-    write_provenance(
-        output,
-        "screens",
-        settings=dict(snakemake.params.settings),
-        inputs=screen.inputs,
-        rows={"out": screen.notes["counts"]["wells"]},
-        notes=screen.notes,
-    )
+with logged(snakemake.log), problems_written(Path(snakemake.log[0]).with_suffix(".problems.txt")):
+    settings = dict(snakemake.params.settings)
+    screen = read(settings, name=snakemake.wildcards.screen, seed=snakemake.params.seed)
+    for output in write_screen(screen, Path(snakemake.output.wells).parent):
+        write_provenance(
+            output,
+            "screens",
+            settings=settings,
+            inputs=screen.inputs,
+            rows={"out": screen.notes["counts"]["wells"]},
+            seeds={"seed": snakemake.params.seed},
+            notes=screen.notes,
+        )

@@ -8,7 +8,13 @@
 """
 
 from phenoprints.configuration.freezing import freeze, thaw
-from phenoprints.configuration.planning import Plan, plan, screen_settings, screens_seen
+from phenoprints.configuration.planning import (
+    Plan,
+    image_settings,
+    plan,
+    screen_settings,
+    screens_seen,
+)
 from phenoprints.configuration.presets import preset
 from phenoprints.configuration.references import base_encoder, has_images
 from phenoprints.configuration.resolution import load
@@ -18,6 +24,7 @@ __all__ = [
     "base_encoder",
     "freeze",
     "has_images",
+    "image_settings",
     "load",
     "plan",
     "preset",

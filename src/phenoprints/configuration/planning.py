@@ -75,6 +75,12 @@ class Plan:
     block_pairs: Pairs
 
     @property
+    def screens_with_images(self) -> Names:
+        """Screens whose pixels can be read, sorted."""
+        others = {*self.screens_without_images, *self.planned_screens}
+        return tuple(name for name in self.screens if name not in others)
+
+    @property
     def networks(self) -> Names:
         """Every encoder with weights, the trimmed ones included, sorted."""
         names = (*self.trained_encoders, *self.plain_encoders, *self.trimmed_encoders)
@@ -113,8 +119,9 @@ def plan(config: Mapping[str, Any]) -> Plan:
 
 
 LATER_SETTINGS = (
-    "preset", "limits", "crop_px", "drop_ring", "pack", "pack_compression", "pack_chunk_px",
-    "max_failed_fraction", "quality", "alignment", "consistency", "maps", "benchmarks",
+    "preset", "limits", "crop_px", "drop_ring", "window_percentiles", "pack_compression",
+    "pack_chunk_px", "max_failed_fraction", "quality", "alignment", "consistency", "maps",
+    "benchmarks",
 )  # fmt: skip
 """Settings of a screen that do not change its tables."""
 
@@ -127,6 +134,17 @@ def screen_settings(config: Mapping[str, Any], screen: str) -> dict[str, Any]:
     """
     settings = config["screens"][screen]
     return {key: settings[key] for key in sorted(settings) if key not in LATER_SETTINGS}
+
+
+IMAGE_SETTINGS = ("window_percentiles", "pack_compression", "pack_chunk_px", "max_failed_fraction")
+"""Settings of a screen that change its image store or windows, and not its tables."""
+
+
+def image_settings(config: Mapping[str, Any], screen: str) -> dict[str, Any]:
+    """The settings that a screen's prepared images depend on."""
+    settings = config["screens"][screen]
+    chosen = {key: settings[key] for key in IMAGE_SETTINGS if key in settings}
+    return dict(sorted({**screen_settings(config, screen), **chosen}.items()))
 
 
 def learning_order(config: Mapping[str, Any]) -> list[tuple[str, str]]:

@@ -10,10 +10,13 @@ from typing import Any
 
 from phenoprints.foundations.errors import ConfigurationError
 from phenoprints.screens.assembly import assemble
+from phenoprints.screens.images.packing import with_packed_locators
 from phenoprints.screens.listing import Listing, Screen
+from phenoprints.screens.preparing import needs_store
 
 SOURCES = {
     "profiles-table": "phenoprints.screens.sources.profiles_table",
+    "simulated": "phenoprints.screens.sources.simulated",
 }
 """The module of each source; its function `read_listing` takes the source's settings."""
 
@@ -28,7 +31,7 @@ OTHER_SETTINGS = (
 """Settings of any screen that later stages read."""
 
 
-def read(config: Mapping[str, Any], name: str | None = None) -> Screen:
+def read(config: Mapping[str, Any], name: str | None = None, *, seed: int = 0) -> Screen:
     """The screen that a section of the configuration describes.
 
     Parameters
@@ -37,6 +40,8 @@ def read(config: Mapping[str, Any], name: str | None = None) -> Screen:
         The screen's section: `source` and that source's settings; absent ones take their default.
     name
         The screen's name; by default `config["name"]`, else the name of its source.
+    seed
+        The run's seed; only simulated screens depend on it.
 
     Raises
     ------
@@ -47,16 +52,48 @@ def read(config: Mapping[str, Any], name: str | None = None) -> Screen:
     """
     source = str(config.get("source", ""))
     read_listing = source_reader(source)
-    own = inspect.signature(read_listing).parameters
-    known = {*own, *ASSEMBLY_SETTINGS, *OTHER_SETTINGS}
-    for key in config:
-        if key not in known:
+    settings, parameters = own_settings(config), inspect.signature(read_listing).parameters
+    if not any(p.kind is p.VAR_KEYWORD for p in parameters.values()):
+        _refuse_unknown(source, settings, {*parameters})
+    called = name or str(config.get("name", source))
+    given = {"screen": called, "seed": seed, **settings}
+    wanted = given if source == "simulated" else {k: given[k] for k in given if k in parameters}
+    shape = {key: config[key] for key in ASSEMBLY_SETTINGS if key in config}
+    screen = assemble(called, read_listing(**wanted), **shape)
+    screen.notes["geometry"] = _geometry(screen, config)
+    return with_packed_locators(screen) if needs_store(config) else screen
+
+
+def own_settings(config: Mapping[str, Any]) -> dict[str, Any]:
+    """The settings of a screen that belong to its source alone."""
+    general = {*ASSEMBLY_SETTINGS, *OTHER_SETTINGS}
+    if config.get("source") == "simulated":
+        general.add("root")
+    return {key: value for key, value in config.items() if key not in general}
+
+
+def _refuse_unknown(source: str, settings: Mapping[str, Any], known: set[str]) -> None:
+    for key in settings:
+        if key not in {*known, "root"}:
             near = get_close_matches(key, known, n=1)
             hint = f" Did you mean {near[0]}?" if near else ""
             raise ConfigurationError(f"screens: source {source} has no setting {key!r}.{hint}")
-    listing = read_listing(**{key: value for key, value in config.items() if key in own})
-    shape = {key: config[key] for key in ASSEMBLY_SETTINGS if key in config}
-    return assemble(name or str(config.get("name", source)), listing, **shape)
+
+
+def _geometry(screen: Screen, config: Mapping[str, Any]) -> dict[str, Any]:
+    """The declared height, width and channels: as configured, else the most frequent ones."""
+    sites = screen.sites
+    geometry: dict[str, Any] = {"height_px": None, "width_px": None, "channels": []}
+    if len(sites):
+        sizes = sites[["height", "width"]].value_counts().reset_index()
+        geometry["height_px"] = int(sizes["height"].iloc[0])
+        geometry["width_px"] = int(sizes["width"].iloc[0])
+        geometry["channels"] = list(sites["channels"].map(tuple).value_counts().index[0])
+    named = {"height_px": "height_px", "width_px": "width_px", "channel_names": "channels"}
+    for key, name in named.items():
+        if config.get(key):
+            geometry[name] = config[key]
+    return geometry
 
 
 def source_reader(source: str) -> Callable[..., Listing]:

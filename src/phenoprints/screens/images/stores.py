@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import json
 import math
+import shutil
 from collections.abc import Sequence
 from functools import lru_cache
 from pathlib import Path
@@ -73,15 +74,13 @@ def array_metadata(
 
 
 def create_array(path: str | Path, metadata: dict[str, Any]) -> None:
-    """Publish the metadata of an empty array; an array that is there must have the same."""
+    """Publish the metadata of an array; an array of another form that lies there is removed."""
     file = Path(path) / "zarr.json"
     content = json.dumps(metadata, indent=2, sort_keys=True).encode() + b"\n"
-    if file.exists():
-        if file.read_bytes() != content:
-            raise CorruptionError(
-                f"{path}: an image store of another form lies there. Delete it and run again."
-            )
+    if file.exists() and file.read_bytes() == content:
         return
+    if Path(path).exists():
+        shutil.rmtree(path)
     publish_bytes(file, content)
 
 

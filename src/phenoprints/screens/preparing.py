@@ -1,0 +1,171 @@
+"""Make the images of a screen ready: packed into the store, or windows for 16-bit images."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from phenoprints.foundations.errors import ImageError, MissingInputError, PhenoprintsError
+from phenoprints.foundations.publishing import publish_json, publish_table
+from phenoprints.foundations.randomness import hash_uint64
+from phenoprints.screens.contracts import SITES, WELLS
+from phenoprints.screens.images.opening import ScreenImages, images_content
+from phenoprints.screens.images.packing import ReadSite, pack
+from phenoprints.screens.images.sites import read_site
+from phenoprints.screens.images.windows import windows
+
+WINDOW_SITES = 48
+"""Sites of an experiment that its windows are measured on, chosen by a hash of the well."""
+
+Windows = dict[str, dict[str, tuple[int, int]]]
+
+
+def prepare_images(
+    folder: str | Path,
+    settings: Mapping[str, Any],
+    *,
+    name: str,
+    seed: int = 0,
+    threads: int = 1,
+) -> dict[str, Any]:
+    """Publish `images.json` and `unreadable.parquet` of a screen, and its store if it has one.
+
+    Parameters
+    ----------
+    folder
+        The screen's folder with its tables.
+    settings
+        The screen's section of the configuration.
+    name, seed
+        The screen's name and the run's seed: simulated images depend on the seed.
+    threads
+        Sites that are read at once.
+
+    Returns
+    -------
+    What provenance should say: the windows, the number of sites and of unreadable ones.
+
+    Raises
+    ------
+    ImageError
+        More sites than `max_failed_fraction` cannot be read.
+    """
+    place = Path(folder)
+    if needs_store(settings):
+        sites = _origins(place)
+        read, chosen = _site_reader(sites, settings, name, seed)
+        unreadable = pack(
+            sites,
+            place,
+            read,
+            chunk_px=int(settings.get("pack_chunk_px", 256)),
+            compression=str(settings.get("pack_compression", "zstd")),
+            max_failed_fraction=float(settings.get("max_failed_fraction", 0.01)),
+            threads=threads,
+            settings={"windows": chosen, "seed": seed},
+        )
+        root = None
+    else:
+        sites = keyed_sites(place)
+        root = str(settings.get("root", "."))
+        chosen = measure_windows(root, sites, settings.get("window_percentiles", (0.1, 99.9)))
+        unreadable = pd.DataFrame(columns=["well_id", "site", "locator", "reason"])
+    publish_table(place / "unreadable.parquet", unreadable)
+    publish_json(place / "images.json", images_content(root, chosen))
+    return {"windows": chosen, "sites": len(sites), "unreadable": len(unreadable)}
+
+
+def keyed_sites(folder: str | Path) -> pd.DataFrame:
+    """The sites of a screen's folder, with the experiment of each."""
+    wells = WELLS.read(Path(folder) / "wells.parquet", ["well_id", "experiment"])
+    return SITES.read(Path(folder) / "sites.parquet").merge(wells, on="well_id", how="left")
+
+
+def needs_store(settings: Mapping[str, Any]) -> bool:
+    """Whether a screen's images are packed: where it says so, and always when simulated."""
+    return bool(settings.get("pack")) or settings.get("source") == "simulated"
+
+
+def _origins(folder: Path) -> pd.DataFrame:
+    path = folder / "origins.parquet"
+    if not path.is_file():
+        raise MissingInputError(f"{path}: the table is not there. Run the target `screens` again.")
+    return pd.read_parquet(path)
+
+
+def _site_reader(
+    sites: pd.DataFrame, settings: Mapping[str, Any], name: str, seed: int
+) -> tuple[ReadSite, Windows]:
+    if settings["source"] == "simulated":
+        return _drawer(settings, name, seed), {}
+    root = str(settings.get("root", "."))
+    chosen = measure_windows(root, sites, settings.get("window_percentiles", (0.1, 99.9)))
+    images = ScreenImages(root, chosen)
+
+    def read(row: Any) -> NDArray[np.uint8]:
+        shape = (int(row.height), int(row.width))
+        return images.read(row.locator, row.channels, experiment=row.experiment, shape=shape)
+
+    return read, chosen
+
+
+def _drawer(settings: Mapping[str, Any], name: str, seed: int) -> ReadSite:
+    from phenoprints.screens.reading import own_settings
+    from phenoprints.testing.simulation import design, draw
+
+    designed = design(own_settings(settings), seed, screen=name)
+    return lambda row: draw(designed, int(row.locator.removeprefix("simulated:")))
+
+
+def measure_windows(
+    root: str, sites: pd.DataFrame, percentiles: tuple[float, float] | list[float]
+) -> Windows:
+    """The window of each channel in every experiment whose images have 16 bits.
+
+    Parameters
+    ----------
+    root
+        The folder that locators lie below.
+    sites
+        well_id, site, locator, channels, experiment.
+    percentiles
+        Percentiles of the pixels of up to 48 sites (one per well first) that become 0 and 255.
+
+    Raises
+    ------
+    ImageError
+        None of an experiment's chosen sites can be read.
+    """
+    chosen: Windows = {}
+    for experiment, group in sites.groupby("experiment", sort=True):
+        rank = hash_uint64(0, group["well_id"].to_numpy(np.uint64))
+        order = np.lexsort((rank, group["site"].to_numpy()))[:WINDOW_SITES]
+        found = _experiment_windows(root, group.iloc[order], list(percentiles))
+        if found:
+            chosen[str(experiment)] = found
+    return chosen
+
+
+def _experiment_windows(
+    root: str, sites: pd.DataFrame, percentiles: list[float]
+) -> dict[str, tuple[int, int]]:
+    channels = list(sites["channels"].iloc[0])
+    is_alike = sites["channels"].map(list).map(lambda names: names == channels)
+    images, reasons = [], []
+    for locator in sites.loc[is_alike, "locator"]:
+        try:
+            images.append(read_site(root, str(locator), channels))
+        except PhenoprintsError as error:
+            reasons.append(str(error))
+    if not images:
+        raise ImageError(
+            f"experiment {sites['experiment'].iloc[0]}: none of {len(sites)} sites can be read, so "
+            f"that no window is known. The first says:\n{reasons[0] if reasons else 'no site'}"
+        )
+    deep = [image for image in images if image.dtype == np.uint16]
+    return dict(zip(channels, windows(deep, percentiles), strict=True)) if deep else {}

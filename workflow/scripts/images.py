@@ -1,0 +1,26 @@
+"""Make the images of one screen ready: packed into a store, or windows for 16-bit images."""
+
+from pathlib import Path
+
+from phenoprints.foundations.jobs import logged
+from phenoprints.foundations.provenance import write_provenance
+from phenoprints.screens.preparing import prepare_images
+
+with logged(snakemake.log):
+    settings = dict(snakemake.params.settings)
+    done = prepare_images(
+        Path(snakemake.output.images).parent,
+        settings,
+        name=snakemake.wildcards.screen,
+        seed=snakemake.params.seed,
+        threads=snakemake.threads,
+    )
+    write_provenance(
+        snakemake.output.images,
+        "screens",
+        settings=settings,
+        inputs=[snakemake.input.sites],
+        rows={"sites": done["sites"], "unreadable": done["unreadable"]},
+        seeds={"seed": snakemake.params.seed},
+        notes={"windows": done["windows"]},
+    )
