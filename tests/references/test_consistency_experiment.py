@@ -106,14 +106,13 @@ def shuffled_p_values(num_seeds, null, num_conditions, num_wells):
         rng = np.random.default_rng(seed)
         x = rng.standard_normal((num_conditions * num_wells + 30, 6))
         condition = rng.permutation(np.repeat(np.arange(num_conditions), num_wells))
-        labels = np.array([*condition, *[None] * 30], dtype=object)
-        is_control = np.arange(len(x)) >= len(condition)
+        condition = np.append(condition, [-1] * 30)
         table = experiment_consistency(
-            x, labels, group=np.append(condition, [-1] * 30), null=null, num_null=1000, seed=seed,
-            is_control=is_control,
+            x, np.where(condition == 0, 0, None), group=condition, null=null, num_null=1000,
+            seed=seed, is_control=condition < 0,
             stratum=rng.integers(0, 2, len(x)) if null == "layout-matched" else None,
         )  # fmt: skip
-        p_values.append(table["p_value"][0])
+        p_values += table["p_value"].tolist()
     return np.array(p_values)
 
 
@@ -136,6 +135,7 @@ def test_unequal_numbers_of_wells_stay_calibrated():
         rng = np.random.default_rng(seed)
         condition = rng.permutation(np.repeat(np.arange(15), rng.integers(2, 7, 15)))
         x = rng.standard_normal((len(condition), 6))
-        table = experiment_consistency(x, condition, num_null=1000, seed=seed)
-        p_values.append(table["p_value"][seed % 15])
+        labels = np.where(condition == seed % 15, 0, None)
+        table = experiment_consistency(x, labels, group=condition, num_null=1000, seed=seed)
+        p_values += table["p_value"].tolist()
     assert kstest(p_values, "uniform").pvalue > 1e-3

@@ -45,7 +45,7 @@ def combine_cauchy(
     0.015995
     """
     p = np.moveaxis(np.asarray(p, dtype=np.float64), axis, -1)
-    _check_p(p)
+    check_p_values(p)
     is_present = ~np.isnan(p)
     share = _shares(weights, axis, is_present)
     if clip is not None:
@@ -59,7 +59,8 @@ def combine_cauchy(
     return combined
 
 
-def _check_p(p: NDArray[np.float64]) -> None:
+def check_p_values(p: NDArray[np.float64]) -> None:
+    """Refuse p-values outside [0, 1]; NaN may pass."""
     is_strange = (p < 0) | (p > 1)
     if is_strange.any():
         example = p[is_strange].flat[0]

@@ -10,6 +10,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from phenoprints.consistency import ConsistencySettings, combine_cauchy
+from phenoprints.consistency.cauchy import check_p_values
 from phenoprints.curation.rules import Rules
 from phenoprints.foundations.errors import DataError
 
@@ -148,6 +149,7 @@ def _judged(units: pd.DataFrame, tests: Mapping[str, Tests], rules: Rules) -> pd
 
 def _combined(tests: Tests, rules: Rules) -> pd.DataFrame:
     """p_value, smallest_p_value, q_value, num_experiments, verdict and dependence on the clip."""
+    check_p_values(tests.rows["p_value"].to_numpy(dtype=np.float64))
     rows = tests.rows[tests.rows["p_value"].notna()]
     rows = rows.sort_values(["unit", "screen", "experiment"], kind="stable")
     unit = rows["unit"].to_numpy()

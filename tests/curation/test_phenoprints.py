@@ -1,0 +1,244 @@
+"""phenoprints_table and genes_table: combination, verdicts, clips and what they refuse."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from phenoprints.consistency import ConsistencySettings, combine_cauchy
+from phenoprints.curation import Rules, genes_table, phenoprints_table, unite_conditions
+from phenoprints.curation.expectation import (
+    expected_false,
+    false_rate,
+    measured_false,
+    overlap_of_judges,
+    warnings_of,
+)
+from phenoprints.foundations.errors import ConfigurationError, DataError
+
+
+def table_of(rows, level="condition"):
+    """A consistency table of (experiment, condition_id or name, p_value[, num_wells])."""
+    table = pd.DataFrame(
+        [(*row, 4)[:4] for row in rows], columns=["experiment", "unit", "p_value", "num_wells"]
+    )
+    is_condition = level == "condition"
+    return table.assign(
+        level=level,
+        condition_id=table["unit"] if is_condition else -1,
+        name="" if is_condition else table["unit"],
+        statistic=0.5,
+        single_position=False,
+        reason=np.where(table["p_value"].isna(), "too_few_wells", ""),
+    )
+
+
+def conditions_of(count, per_perturbation=1):
+    index = np.arange(count)
+    return pd.DataFrame(
+        {
+            "condition_id": index.astype(np.int32),
+            "perturbation": [f"p{i // per_perturbation}" for i in index],
+            "kind": "compound",
+            "gene": "",
+            "guide": "",
+            "concentration_um": (index % per_perturbation).astype(float),
+            "cell_type": "",
+            "background": "",
+        }
+    )
+
+
+def judged(rows, count=4, settings=None, per_perturbation=1, **rules):
+    """The table of one judge `j` on one screen `s`."""
+    tests = rows if isinstance(rows, dict) else {"j": {"s": table_of(rows)}}
+    return phenoprints_table(
+        tests,
+        conditions_of(count, per_perturbation),
+        Rules(judges=tuple(tests), **rules),
+        settings={"s": settings or ConsistencySettings()},
+    )
+
+
+def test_p_values_are_combined_over_experiments():
+    table = judged([("a", 0, 0.02), ("b", 0, 0.004), ("c", 0, np.nan), ("a", 1, 0.3)])
+    assert table["p_value_j"][0] == combine_cauchy([0.02, 0.004])
+    assert table["p_value_j"][1] == pytest.approx(0.3)
+    assert table["p_value_j"][2:].isna().all()
+    assert table["smallest_p_value_j"][:2].tolist() == [0.004, 0.3]
+    assert table["num_experiments_j"].tolist() == [2, 1, 0, 0]
+    assert table["has_phenoprint"].tolist() == [True, False, False, False]
+    assert table["is_testable"].tolist() == [True, True, False, False]
+
+
+def test_the_threshold_itself_is_not_below_it():
+    assert judged([("a", 0, 0.01)])["has_phenoprint"].tolist()[0] is False
+
+
+def test_either_judge_suffices():
+    tests = {
+        "one": {"s": table_of([("a", 0, 0.001), ("a", 1, 0.5)])},
+        "two": {"s": table_of([("a", 1, 0.001), ("a", 2, 0.5)])},
+        "three": {"s": table_of([("a", 1, 0.002)])},
+    }
+    table = judged(tests)
+    assert table["has_phenoprint"].tolist() == [True, True, False, False]
+    overlap = overlap_of_judges(table, Rules(judges=("one", "two", "three")))
+    found = {tuple(each["judges"]): each["units"] for each in overlap if each["units"]}
+    assert found == {(): 2, ("one",): 1, ("two", "three"): 1}
+
+
+def test_any_experiment_instead_of_the_combination():
+    rows = [("a", 0, 0.005), ("b", 0, 1.0), ("a", 1, 0.02)]
+    assert judged(rows)["has_phenoprint"].tolist()[:2] == [False, False]
+    either = judged(rows, combine="any-experiment")
+    assert either["has_phenoprint"].tolist()[:2] == [True, False]
+
+
+def test_one_concentration_keeps_its_perturbation():
+    rows = [("a", 0, 0.001), ("a", 3, 0.5)]
+    assert judged(rows, per_perturbation=2)["has_phenoprint"].tolist() == [True, *[False] * 3]
+    table = judged(rows, per_perturbation=2, judge_by="perturbation")
+    assert table["has_phenoprint"].tolist() == [True, True, False, False]
+    assert table["is_testable"].tolist() == [True] * 4
+
+
+def test_a_p_value_of_one_does_not_erase_what_others_found():
+    rows = [("a", 0, 1e-4), ("b", 0, 1.0), ("a", 1, 0.5)]
+    plain = judged(rows)
+    assert plain["p_value_j"][0] == pytest.approx(0.5)
+    assert plain["depends_on_clip_j"].tolist() == [True, False, False, False]
+    clipped = judged(rows, settings=ConsistencySettings(upper_clip=0.99))
+    assert clipped["p_value_j"][0] == pytest.approx(2.0e-4, rel=0.02)
+    assert clipped["has_phenoprint"].tolist()[:2] == [True, False]
+    assert clipped["depends_on_clip_j"].tolist()[:2] == [True, False]
+
+
+def test_weights_by_root_of_wells():
+    rows = [("a", 0, 0.02, 16), ("b", 0, 0.4, 4)]
+    weighted = judged(rows, settings=ConsistencySettings(weights="sqrt-wells"))
+    assert weighted["p_value_j"][0] == combine_cauchy([0.02, 0.4], weights=[4, 2])
+    assert judged(rows)["p_value_j"][0] == combine_cauchy([0.02, 0.4])
+
+
+def test_false_discovery_rates_are_of_benjamini_and_hochberg():
+    p = [0.001, 0.02, 0.03, 0.5]
+    table = judged([("a", i, value) for i, value in enumerate(p)], count=6)
+    assert table["q_value_j"][:4].tolist() == pytest.approx([0.004, 0.04, 0.04, 0.5])
+    assert table["q_value_j"][4:].isna().all()
+
+
+def test_held_out_experiments_do_not_judge():
+    rows = [("a", 0, 0.5), ("b", 0, 0.001)]
+    assert judged(rows, hold_out=("b",))["p_value_j"][0] == 0.5
+    assert judged(rows, hold_out=("s/b",))["num_experiments_j"][0] == 1
+    assert judged(rows, hold_out=("t/b",))["num_experiments_j"][0] == 2
+
+
+def test_order_of_rows_does_not_matter():
+    rng = np.random.default_rng(0)
+    rows = [(f"e{e}", c, rng.random()) for e in range(6) for c in range(4)]
+    shuffled = [rows[i] for i in rng.permutation(len(rows))]
+    pd.testing.assert_frame_equal(judged(rows), judged(shuffled))
+
+
+def test_without_judges_nothing_is_said():
+    table = phenoprints_table({}, conditions_of(3), Rules())
+    assert table["has_phenoprint"].isna().all()
+    assert genes_table({}, Rules()).empty
+
+
+def test_genes():
+    tests = {"j": {"s": table_of([("a", "B", 0.5), ("b", "B", 0.001), ("a", "A", 1e-4)], "gene")}}
+    table = genes_table(tests, Rules(judges=("j",)))
+    assert table["gene"].tolist() == ["A", "B"]
+    assert table["has_phenoprint"].tolist() == [True, True]
+    assert table["num_experiments_j"].tolist() == [1, 2]
+
+
+def test_screens_share_the_conditions_of_equal_key():
+    one, two = conditions_of(3), conditions_of(4).iloc[1:].assign(condition_id=[0, 1, 2])
+    union, new_ids = unite_conditions({"s": one, "t": two})
+    assert union["perturbation"].tolist() == ["p0", "p1", "p2", "p3"]
+    assert new_ids["s"].tolist() == [0, 1, 2]
+    assert new_ids["t"].tolist() == [1, 2, 3]
+    tests = {"s": table_of([("a", 1, 0.02)]), "t": table_of([("a", 0, 0.004)])}
+    table = phenoprints_table({"j": tests}, union, Rules(judges=("j",)), new_ids=new_ids)
+    assert table["p_value_j"][1] == combine_cauchy([0.02, 0.004])
+
+
+def test_missing_parts_of_a_key_are_equal():
+    one = conditions_of(2).assign(concentration_um=np.nan, gene=None)
+    union, new_ids = unite_conditions({"s": one, "t": one.assign(gene="")})
+    assert len(union) == 2
+    assert new_ids["s"].tolist() == new_ids["t"].tolist() == [0, 1]
+
+
+def test_tests_of_unknown_conditions_are_refused():
+    union, new_ids = unite_conditions({"s": conditions_of(3)})
+    with pytest.raises(
+        DataError, match="1 rows have a condition_id that its conditions table lacks"
+    ):
+        phenoprints_table(
+            {"j": {"s": table_of([("a", 7, 0.1)])}}, union, Rules(judges=("j",)), new_ids=new_ids
+        )
+
+
+def test_p_values_outside_the_range_are_refused():
+    with pytest.raises(DataError, match=r"1 values outside \[0, 1\]"):
+        judged([("a", 0, 1.5), ("a", 1, 0.5)])
+
+
+def test_expected_false_phenoprints_of_published_rules():
+    assert false_rate([2, 16, 20], 0.01).round(3).tolist() == [0.020, 0.149, 0.182]
+    judges = ("one", "two")
+    rows = [(f"e{e}", c, 0.5) for e in range(10) for c in range(16)]
+    tests = {judge: {"s": table_of(rows)} for judge in judges}
+    conditions = conditions_of(16, 8)
+    for options, rate, units in [
+        ({}, 0.0199, 16),
+        ({"judge_by": "perturbation"}, 0.1485, 2),
+        ({"combine": "any-experiment"}, 0.1821, 16),
+    ]:
+        rules = Rules(judges=judges, **options)
+        expected = expected_false(phenoprints_table(tests, conditions, rules), rules)
+        assert expected["rate"] == pytest.approx(rate, abs=1e-4)
+        assert expected["units"] == units
+        assert expected["count"] == pytest.approx(units * expected["rate"])
+
+
+def test_measured_false_phenoprints():
+    layout = [("a", "A01/1", 0.001), ("a", "B01/1", 0.5), ("a", "B01/2", np.nan)]
+    other = [("a", "A01/1", 0.3), ("a", "B01/1", 0.002)]
+    tests = {"j": {"s": table_of(layout, "layout")}, "k": {"s": table_of(other, "layout")}}
+    measured = measured_false(tests, Rules())
+    assert measured["j"] == {"tests": 2, "below": 1, "rate": 0.5}
+    assert measured["any"] == {"tests": 2, "below": 2, "rate": 1.0}
+    assert measured_false({}, Rules())["any"] == {"tests": 0, "below": 0, "rate": None}
+
+
+def test_warnings():
+    rules = Rules(judges=("j",))
+    rows = [(f"e{e}", 0, 0.5) for e in range(30)]
+    coarse = {"s": ConsistencySettings(num_null=2000)}
+    fine = {"s": ConsistencySettings(num_null=3000)}
+    table = judged(rows)
+    quiet = {"j": {"tests": 100, "below": 2, "rate": 0.02}}
+    loud = {"j": {"tests": 100, "below": 3, "rate": 0.03}}
+    assert warnings_of(table, quiet, rules, fine) == []
+    [problem] = warnings_of(table, quiet, rules, coarse)
+    assert "num_null 2000 cannot resolve a combined p-value of 0.01 over 30" in problem.what
+    [problem] = warnings_of(table, loud, rules, fine)
+    assert "3 of 100 groups of control wells" in problem.what
+
+
+def test_rules_refuse_everything_wrong_at_once():
+    with pytest.raises(ConfigurationError) as error:
+        Rules(
+            p_value=0.0, judge_by="x", combine="y", rare="z", keep={"treatment": 0.5},
+            max_perturbations=0, min_wells=0, limits={"virus": {}},
+        )  # fmt: skip
+    for key in ("p_value", "judge_by", "combine", "rare", "keep.treatment", "max_perturbations",
+                "min_wells", "limits.virus"):  # fmt: skip
+        assert key in str(error.value)
