@@ -8,6 +8,7 @@
 """
 
 from phenoprints.configuration.freezing import freeze, thaw
+from phenoprints.configuration.inputs import found_files, missing_inputs
 from phenoprints.configuration.planning import (
     Plan,
     image_settings,
@@ -22,10 +23,12 @@ from phenoprints.configuration.resolution import load
 __all__ = [
     "Plan",
     "base_encoder",
+    "found_files",
     "freeze",
     "has_images",
     "image_settings",
     "load",
+    "missing_inputs",
     "plan",
     "preset",
     "screen_settings",

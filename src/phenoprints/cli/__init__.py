@@ -1,0 +1,96 @@
+"""The command line: small commands beside Snakemake, thin over the library.
+
+Exit codes: 0 all is well, 1 the verdict is FAIL, 2 wrong usage, configuration or run.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+from importlib import import_module
+
+from phenoprints import __version__
+from phenoprints.foundations.errors import PhenoprintsError
+
+COMMANDS = {
+    "check": "Read a configuration and the head of every input, and say what a run would take.",
+    "new": "Write a commented configuration for a kind of screen.",
+    "verify": "Compare every artefact of a run with its provenance.",
+    "explain": "Print where a file came from, back to the inputs.",
+    "diff": "Say what changed between two manifests, by step and reason.",
+    "export-crate": "Describe a run as a Workflow Run RO-Crate.",
+}
+OK, FAIL, ERROR = 0, 1, 2
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command and give its exit code; a traceback is shown only with `--debug`."""
+    words = parser().parse_args(arguments)
+    command = import_module(f"phenoprints.cli.{words.command.replace('-', '_')}")
+    try:
+        return int(command.run(words))
+    except PhenoprintsError as error:
+        if words.debug:
+            raise
+        print(f"phenoprints {words.command}: {error}", file=sys.stderr)
+        return ERROR
+    except BrokenPipeError:  # the reader, such as `head`, has seen enough
+        sys.stderr.close()
+        return OK
+
+
+def parser() -> argparse.ArgumentParser:
+    """The arguments of every command."""
+    top = argparse.ArgumentParser(
+        prog="phenoprints",
+        description="Curated training sets, encoders, embeddings and maps from Cell Painting "
+        "screens. The workflow itself is run by `snakemake`.",
+    )
+    top.add_argument("--version", action="version", version=f"phenoprints {__version__}")
+    top.add_argument("--debug", action="store_true", help="show a traceback with errors")
+    subparsers = top.add_subparsers(dest="command", metavar="command", required=True)
+    for name, help_text in COMMANDS.items():
+        subparser = subparsers.add_parser(name, help=help_text, description=help_text)
+        _ARGUMENTS[name](subparser)
+    return top
+
+
+def _check(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("config", nargs="+", help="YAML files; later ones are laid over earlier")
+    parser.add_argument("--no-read", action="store_true", help="do not read the screens' tables")
+
+
+def _new(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("source", help="kind of screen, such as profiles-table or harmony")
+    parser.add_argument("--name", default="my-screen", help="name of the screen and the run")
+    parser.add_argument("-o", "--output", help="file to write; without it, standard output")
+
+
+def _verify(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("run", help="name of a run below results/, or its folder")
+
+
+def _explain(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("file", help="an artefact of a run (file or folder)")
+    parser.add_argument("--forward", action="store_true", help="what was made from it, instead")
+    parser.add_argument("--settings", action="store_true", help="show every setting of each step")
+
+
+def _diff(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("first", help="folder of a manifest, results/<run>/curation/<manifest>")
+    parser.add_argument("second", help="folder of the other manifest")
+
+
+def _export_crate(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("run", help="name of a run below results/, or its folder")
+
+
+_ARGUMENTS = {
+    "check": _check,
+    "new": _new,
+    "verify": _verify,
+    "explain": _explain,
+    "diff": _diff,
+    "export-crate": _export_crate,
+}

@@ -1,0 +1,89 @@
+"""`phenoprints check CONFIG`: what a run would take and reach, before anything is computed."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from phenoprints.cli.facts import ScreenFacts, facts_of, planned_facts
+from phenoprints.cli.heads import vector_problems
+from phenoprints.cli.plans import plan_lines
+from phenoprints.cli.terminal import count, table, verdict
+from phenoprints.configuration import load, missing_inputs
+from phenoprints.foundations.errors import MissingInputError, TableError, raise_problems
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Print the summary; 1 when no condition can get through a manifest, else 0."""
+    config = load(arguments.config)
+    raise_problems(missing_inputs(config), MissingInputError)
+    raise_problems(vector_problems(config), TableError)
+    facts = dict(_facts(config, is_read=not arguments.no_read))
+    print(f"Run {config['run']}: the configuration is valid and every input is there.\n")
+    for line in _screen_lines(facts.values()):
+        print(line)
+    failures = list(_verdicts(config, facts))
+    for word, text in failures:
+        print(f"{verdict(word)}  {text}")
+    print()
+    for line in plan_lines(config, facts):
+        print(line)
+    print(f"\nNext: snakemake --configfile {' '.join(arguments.config)} all")
+    return int(any(word == "FAIL" for word, _ in failures))
+
+
+def _facts(config: Mapping[str, Any], *, is_read: bool) -> Iterator[tuple[str, ScreenFacts]]:
+    for name, screen in config["screens"].items():
+        if screen["source"] == "planned":
+            yield name, planned_facts(name, screen)
+        elif is_read:
+            yield name, facts_of(name, config)
+
+
+def _screen_lines(facts: Any) -> Iterator[str]:
+    rows = [("screen", "experiments", "plates", "wells", "treatments", "controls", "conditions")]
+    for of in facts:
+        numbers = (of.experiments, of.plates, of.wells, of.treatments, of.controls, of.conditions)
+        rows.append((of.name, *("unknown" if n is None else count(n) for n in numbers)))
+    if len(rows) > 1:
+        yield table(rows)
+        yield ""
+    for of in facts:
+        yield from (f"{verdict('CHECK')}  {of.name}: {text}" for text in of.warnings)
+
+
+def _verdicts(
+    config: Mapping[str, Any], facts: Mapping[str, ScreenFacts]
+) -> Iterator[tuple[str, str]]:
+    for name, manifest in config["manifests"].items():
+        for screen in manifest["screens"]:
+            if screen in facts and facts[screen].rows is not None:
+                yield _verdict(f"manifest {name} on {screen}", manifest, config, facts[screen])
+
+
+def _verdict(
+    name: str, manifest: Mapping[str, Any], config: Mapping[str, Any], facts: ScreenFacts
+) -> tuple[str, str]:
+    settings = config["screens"][facts.name]["consistency"]
+    reach = facts.reach(manifest, settings)
+    text = (
+        f"{name}: {count(reach.reach_step_3)} of {count(reach.conditions)} conditions reach step 3"
+    )
+    if reach.reach_step_3 == 0:
+        most_experiments, most_wells = reach.best
+        return "FAIL", (
+            f"{text}. The best has {most_experiments} experiments and {most_wells} wells.\n"
+            "    To fix: choose a preset that fits the screen, or set min_experiments, min_wells."
+        )
+    if not manifest["judges"]:
+        return "PASS", f"{text}; there is no step 5."
+    text += f", {count(reach.can_pass_step_5)} can have p < {manifest['p_value']:g}"
+    if reach.can_pass_step_5 == 0:
+        return "FAIL", (
+            f"{text}: no condition can pass step 5.\n"
+            "    To fix: raise consistency.num_null or p_value, or test across experiments."
+        )
+    if reach.can_pass_step_5 < reach.reach_step_3:
+        return "CHECK", f"{text}; the others have too few wells or conditions beside them."
+    return "PASS", f"{text}."

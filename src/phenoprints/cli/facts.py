@@ -1,0 +1,132 @@
+"""What is known of a screen before it is computed on: from its tables, or from its plan."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from phenoprints.cli.estimates import Size, num_crops
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from phenoprints.cli.reach import Reach
+
+SCOPE_FROM_PRESET = "preset"
+SHOWN = 3
+
+
+@dataclass(frozen=True)
+class ScreenFacts:
+    """Counts of a screen; None is unknown. `rows` are its treatments, where it was read."""
+
+    name: str
+    size: Size
+    experiments: int
+    wells: int
+    plates: int | None = None
+    treatments: int | None = None
+    controls: int | None = None
+    conditions: int | None = None
+    warnings: list[str] = field(default_factory=list)
+    rows: pd.DataFrame | None = None
+    limits: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+
+    def reach(self, manifest: Mapping[str, Any], settings: Mapping[str, Any]) -> Reach:
+        """How far the screen's conditions can get in a manifest."""
+        from phenoprints.cli.reach import reach
+
+        assert self.rows is not None
+        scope = settings["scope"]
+        limits = {
+            kind: {**of, **manifest["limits"][kind]}
+            | ({} if scope == SCOPE_FROM_PRESET else {"scope": scope})
+            for kind, of in self.limits.items()
+        }
+        rows = self.rows[self.rows["number"] <= manifest["max_perturbations"]]
+        held_out = {name.removeprefix(f"{self.name}/") for name in manifest["hold_out"]}
+        rows = rows[~rows["experiment"].isin(held_out)]
+        options = {"num_null": settings["num_null"], "p_value": manifest["p_value"]}
+        return reach(rows, limits, **options)
+
+
+def planned_facts(name: str, screen: Mapping[str, Any]) -> ScreenFacts:
+    """The facts of a screen that is known by its size."""
+    wells, experiments = screen["num_wells"], screen["experiments"]
+    controls = round(wells * screen["control_fraction"])
+    pixels = screen["image_px"]
+    size = Size(
+        wells,
+        experiments,
+        sites=screen["sites"],
+        channels=screen["num_channels"],
+        height_px=pixels,
+        width_px=pixels,
+        crops=num_crops(pixels, pixels, screen),
+    )
+    return ScreenFacts(
+        name, size, experiments, wells, treatments=wells - controls, controls=controls
+    )
+
+
+def facts_of(name: str, config: Mapping[str, Any]) -> ScreenFacts:
+    """The facts of a screen whose tables are read; image headers only as far as its source does."""
+    from phenoprints.cli.reach import treatment_rows
+    from phenoprints.screens import read
+
+    settings = config["screens"][name]
+    screen = read(settings, name=name)
+    roles = screen.wells["role"].value_counts()
+    treatments = int(roles.get("treatment", 0))
+    return ScreenFacts(
+        name,
+        _size(screen, settings),
+        experiments=screen.wells["experiment"].nunique(),
+        wells=len(screen.wells),
+        plates=len(screen.wells[["experiment", "plate"]].drop_duplicates()),
+        treatments=treatments,
+        controls=len(screen.wells) - treatments,
+        conditions=len(screen.conditions),
+        warnings=[*_controls(screen.wells, settings), *screen.notes["warnings"]],
+        rows=treatment_rows(screen.wells, screen.conditions),
+        limits=settings["limits"],
+    )
+
+
+def _size(screen: Any, settings: Mapping[str, Any]) -> Size:
+    wells, sites = screen.wells, screen.sites
+    experiments = wells["experiment"].nunique()
+    if sites.empty:
+        return Size(len(wells), experiments)
+    first = sites.iloc[0]
+    height, width = int(first["height"]), int(first["width"])
+    return Size(
+        len(wells),
+        experiments,
+        sites=len(sites) / len(wells),
+        channels=len(first["channels"]),
+        height_px=height,
+        width_px=width,
+        crops=num_crops(height, width, settings),
+    )
+
+
+def _controls(wells: pd.DataFrame, settings: Mapping[str, Any]) -> list[str]:
+    """A sentence for batches with fewer controls than alignment needs."""
+    wanted, options = settings["alignment"]["controls"], settings["alignment"]
+    if options["method"] == "none":
+        return []
+    has_unperturbed = (wells["role"] == "unperturbed").any()
+    role = wanted if wanted != "auto" else "unperturbed" if has_unperturbed else "negative_control"
+    batch = ["experiment", "plate"] if options["batch"] == "plate" else ["experiment"]
+    is_control = (wells["role"] == role).groupby([wells[key] for key in batch]).sum()
+    few = is_control[is_control < options["min_controls"]]
+    if few.empty:
+        return []
+    names = ["/".join(key) if isinstance(key, tuple) else str(key) for key in few.index[:SHOWN]]
+    more = f" and {len(few) - SHOWN} more" if len(few) > SHOWN else ""
+    return [
+        f"{len(few)} batches have fewer than {options['min_controls']} wells of the role {role}, "
+        f"which alignment needs ({', '.join(names)}{more})"
+    ]

@@ -1,0 +1,83 @@
+"""The artefacts of a run, found by the provenance files beside them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from phenoprints.foundations.errors import CorruptionError, MissingInputError
+from phenoprints.foundations.provenance import artefact_sha256, provenance_path, read_provenance
+
+SUFFIX = ".provenance.json"
+TARGETS = {
+    "screens": "screens",
+    "quality": "quality",
+    "embeddings": "embed",
+    "alignment": "align",
+    "consistency": "consistency",
+    "curation": "curate",
+    "training": "train",
+    "probes": "probe",
+    "maps": "map",
+    "benchmarks": "benchmark",
+    "reports": "report",
+}
+"""The target of each stage."""
+
+
+def run_folder(run: str) -> Path:
+    """The folder of a run, given by its path or by its name below `results/`."""
+    for folder in (Path(run), Path("results") / run):
+        if folder.is_dir():
+            return folder
+    raise MissingInputError(f"{run}: there is no such folder, nor results/{run}.")
+
+
+def provenance_files(folder: Path) -> Iterator[Path]:
+    """Every provenance file below a folder, sorted."""
+    return iter(sorted(folder.rglob(f"*{SUFFIX}")))
+
+
+def run_of(path: Path) -> Path:
+    """The run's folder that a path lies in: the one below `results/`, else its parent."""
+    absolute = path.absolute()
+    for parent in absolute.parents:
+        if parent.parent.name == "results":
+            return parent
+    return absolute.parent
+
+
+def base_folder(run: Path) -> Path:
+    """The folder that recorded paths are relative to: where `results/` lies, or the current one."""
+    absolute = run.absolute()
+    if absolute.name == "results":
+        return absolute.parent
+    return absolute.parents[1] if absolute.parent.name == "results" else Path.cwd()
+
+
+def short(digest: str) -> str:
+    """The first twelve digits of a fingerprint."""
+    return digest[:12]
+
+
+_SHAPE = {"stage": str, "settings": dict, "seeds": dict, "inputs": dict, "rows": dict, "code": dict}
+
+
+def checked_provenance(artefact: Path) -> dict[str, Any]:
+    """The provenance of an artefact, with every part of the type that it should have."""
+    provenance = read_provenance(artefact)
+    for key, kind in _SHAPE.items():
+        if not isinstance(provenance.setdefault(key, kind()), kind):
+            raise CorruptionError(f'{provenance_path(artefact)}: "{key}" is not what it should be.')
+    return provenance
+
+
+def change_of(path: Path, recorded: str) -> str:
+    """What became of an input with a recorded sha256: "" while it is the same."""
+    if not path.exists():
+        return "which is gone"
+    if not (path.is_file() or path.is_dir()):
+        return "which is neither file nor folder"
+    found = artefact_sha256(path)
+    return "" if found == recorded else f"which is now {short(found)}"

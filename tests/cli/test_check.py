@@ -1,0 +1,197 @@
+"""`phenoprints check` says what a run would take and reach, and what is missing."""
+
+from __future__ import annotations
+
+import shutil
+from itertools import combinations, product
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from phenoprints.cli import main
+from phenoprints.cli.estimates import Size, embedding_cost, num_crops, training_cost
+from phenoprints.cli.reach import reach, smallest_p, treatment_rows
+from phenoprints.configuration import load
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+@pytest.fixture
+def example(tmp_path, monkeypatch):
+    """The configuration of the small screen, in a folder where it can be changed."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "config").mkdir()
+    for name in ("config.yaml", "example.csv"):
+        shutil.copy(ROOT / "tests/cli/example" / name, tmp_path / "config" / name)
+    return tmp_path / "config/config.yaml"
+
+
+def test_a_good_configuration_is_summed_up(example, capsys):
+    assert main(["check", str(example)]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0] == "Run example: the configuration is valid and every input is there."
+    assert lines[3].split() == ["example", "3", "3", "36", "24", "12", "5"]
+    assert "✓ PASS  manifest phenoprints on example: 4 of 4 conditions reach step 3, 4 can" in (
+        "\n".join(lines)
+    )
+    assert lines[-1] == f"Next: snakemake --configfile {example} all"
+
+
+def replace(path: Path, old: str, new: str) -> None:
+    text = path.read_text()
+    assert old in text
+    path.write_text(text.replace(old, new))
+
+
+def test_limits_that_no_condition_reaches_are_a_failure(example, capsys):
+    replace(example, "preset: bbbc021", "preset: paper")
+    assert main(["check", str(example)]) == 1
+    out = capsys.readouterr().out
+    assert (
+        "✗ FAIL  manifest phenoprints on example: 0 of 4 conditions reach step 3. The best" in out
+    )
+    assert "The best has 3 experiments and 6 wells." in out
+
+
+def test_a_threshold_that_no_condition_reaches_is_a_failure(example, capsys):
+    replace(example, "p_value: 0.05", "p_value: 0.001")
+    assert main(["check", str(example)]) == 1
+    assert "no condition can pass step 5" in capsys.readouterr().out
+
+
+def test_all_missing_files_come_at_once(example, capsys):
+    replace(example, "wells: example.csv", "wells: [absent.csv, none-*.csv]")
+    assert main(["check", str(example)]) == 2
+    error = capsys.readouterr().err
+    assert "screens.example.wells: config/absent.csv: there is no such file" in error
+    assert "screens.example.wells: config/none-*.csv: there is no such file" in error
+    assert "encoders.features.profiles: config/absent.csv" in error
+
+
+def test_a_feature_that_the_table_lacks_is_named(example, capsys):
+    replace(example, "feature_*", "features_*")
+    assert main(["check", str(example)]) == 2
+    assert 'config/example.csv: no column is called "features_*"' in capsys.readouterr().err
+
+
+def test_batches_without_controls_are_named(example, capsys):
+    replace(example, "{DMSO: negative_control}", "{DMSO: positive_control}")
+    main(["check", str(example)])
+    expected = "3 batches have fewer than 4 wells of the role negative_control"
+    assert expected in capsys.readouterr().out
+
+
+def test_without_reading_the_tables(example, capsys):
+    assert main(["check", "--no-read", str(example)]) == 0
+    assert "conditions reach step 3" not in capsys.readouterr().out
+
+
+def test_planned_screens_are_estimated(capsys):
+    assert main(["check", str(ROOT / "config/examples/paper.yaml")]) == 0
+    out = capsys.readouterr().out
+    assert "2,200,000" in out
+    assert "GPU hours at most" in out
+
+
+def test_crops_of_published_sizes():
+    screen = {"crop_px": 256, "drop_ring": "auto"}
+    assert [num_crops(px, px, screen) for px in (2048, 512, 1080, 100)] == [36, 4, 16, 0]
+    assert num_crops(2048, 2048, screen | {"drop_ring": False}) == 64
+    assert num_crops(512, 512, screen | {"drop_ring": True}) == 0
+
+
+def test_costs_follow_the_stated_arithmetic():
+    encoder = {"kind": "mae", "architecture": "vit-g8"}
+    cost = embedding_cost(encoder, Size(1000, 1, sites=1, crops=36), "float16")
+    assert cost.gpu_hours == pytest.approx(1000 * 36 * 4108 / 395e3 / 3600)
+    assert cost.stored_bytes == 1000 * 1664 * 2
+    encoder["training"] = {"num_epochs": 500, "max_crops": None}
+    # The paper's run: 16 M wells, 500 epochs; 8 G crops of 3,113 GFLOP.
+    expected = 8e9 * 3113 / 395e3 / 3600
+    assert training_cost(encoder, 16_000_000).gpu_hours == pytest.approx(expected)
+    encoder["training"]["max_crops"] = 1000
+    assert training_cost(encoder, 16_000_000).gpu_hours < 1
+
+
+LIMITS = {"compound": {"min_experiments": 1, "min_wells": 2, "scope": "within-experiments"}}
+ACROSS = {"compound": LIMITS["compound"] | {"scope": "across-experiments"}}
+
+
+def rows_of(layout: dict[str, list[int]]) -> pd.DataFrame:
+    """Treatment rows from the numbers of wells of each condition in each experiment."""
+    rows = [
+        {"experiment": experiment, "condition_id": condition, "kind": "compound", "number": 1}
+        for experiment, sizes in layout.items()
+        for condition, size in enumerate(sizes)
+        for _ in range(size)
+    ]
+    return pd.DataFrame(rows).assign(well_id=np.arange(len(rows)))
+
+
+def num_sets(sizes: list[int], n: int) -> int:
+    """Sets of n wells of different conditions, by listing them."""
+    wells = [[(c, w) for w in range(size)] for c, size in enumerate(sizes)]
+    return sum(1 for chosen in combinations(wells, n) for _ in product(*chosen))
+
+
+@pytest.mark.parametrize("sizes", [[2, 2], [3, 3, 3], [2, 3, 4, 2], [2, 1, 1]])
+def test_the_smallest_p_is_that_of_an_enumeration(sizes):
+    floor = smallest_p(rows_of({"e": sizes}), LIMITS, 10_000)
+    for condition, n in enumerate(sizes):
+        sets = num_sets(sizes, n) if len(sizes) >= n > 1 else 0
+        if sets:
+            assert floor[condition] == pytest.approx(1 / (sets + 1))
+        else:
+            assert condition not in floor.index
+
+
+def test_the_smallest_p_is_1_over_k_where_there_are_many_sets():
+    floor = smallest_p(rows_of({"e": [3] * 60}), LIMITS, 10_000)
+    assert (floor == 1e-4).all()
+    assert len(floor) == 60
+
+
+def test_across_experiments_one_well_in_each_is_enough():
+    rows = rows_of({"a": [1] * 40, "b": [1] * 40, "c": [1] * 40})
+    assert smallest_p(rows, LIMITS, 1000).empty
+    assert (smallest_p(rows, ACROSS, 1000) == 1e-3).all()
+
+
+def test_reach_counts_what_passes_each_step():
+    rows = rows_of({"a": [2, 2, 2, 1], "b": [2, 2, 0, 0]})
+    found = reach(rows, LIMITS, num_null=1000, p_value=0.2)
+    assert (found.conditions, found.reach_step_3, found.best) == (4, 3, (2, 4))
+    assert found.can_pass_step_5 == 3
+    assert reach(rows, LIMITS, num_null=1000, p_value=0.01).can_pass_step_5 == 0
+
+
+def test_rows_leave_out_controls_and_unknown_wells():
+    wells = pd.DataFrame(
+        {
+            "well_id": np.arange(5, dtype=np.uint64),
+            "experiment": "e",
+            "role": ["treatment", "treatment", "treatment", "negative_control", "treatment"],
+            "conditions": [[0], [0, 1, 1], None, [2], []],
+        }
+    )
+    conditions = pd.DataFrame({"condition_id": [0, 1, 2], "kind": "compound"})
+    rows = treatment_rows(wells, conditions)
+    assert rows[["well_id", "condition_id", "number"]].to_numpy().tolist() == [
+        [0, 0, 1],
+        [1, 0, 2],
+        [1, 1, 2],
+    ]
+
+
+def test_hold_out_and_scope_reach_the_test(example):
+    from phenoprints.cli.facts import facts_of
+
+    config = load(example)
+    facts = facts_of("example", config)
+    manifest = config["manifests"]["phenoprints"]
+    settings = config["screens"]["example"]["consistency"]
+    assert facts.reach(manifest, settings).best == (3, 6)
+    held = {**manifest, "hold_out": ["run-1", "example/run-2"]}
+    assert facts.reach(held, settings).best == (1, 2)
