@@ -19,6 +19,17 @@ include: "workflow/rules/curation.smk"
 include: "workflow/rules/maps.smk"
 
 
+onsuccess:
+    print(closing_words(), file=sys.stderr)
+
+
+onerror:
+    print(
+        f"\nThe run stopped; what was done stays done. Logs: {workflow.pathvars.apply('<logs>')}\n",
+        file=sys.stderr,
+    )
+
+
 # After the rules: pathvars that hold wildcards are filled in only when a rule is complete, and
 # constraints that are given earlier pass them by.
 wildcard_constraints:

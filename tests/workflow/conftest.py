@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable
@@ -49,5 +50,6 @@ def bbbc021(tmp_path_factory: pytest.TempPathFactory, test_data: Path) -> Path:
     hide(folder, "torch", "timm", "lightning")
     (folder / "data").mkdir()
     (folder / "data/bbbc021").symlink_to(test_data / "profiles/bbbc021")
-    snakemake(folder, "--configfile", str(ROOT / "config/examples/bbbc021.yaml"), "--", "all")
+    shutil.copy(ROOT / "config/examples/bbbc021.yaml", folder / "config.yaml")
+    snakemake(folder, "--configfile", "config.yaml", "--", "all")
     return folder

@@ -1,32 +1,4 @@
 # What remains when batch effects are removed, and the tables of known biology that later rules use.
-from phenoprints import annotation
-
-ANNOTATION = {key: config["annotation"][key] for key in ("folder", "cache", "offline")}
-
-
-def annotation_path(name):
-    """The file of a table of known biology, as a list: empty where it cannot be had."""
-    path = annotation.path_of(name, **ANNOTATION)
-    return [path] if path else []
-
-
-def loci_of(wildcards):
-    """The table of gene loci: asked for by `true`, taken by `auto` where the folder has it."""
-    wanted = config["screens"][wildcards.screen]["alignment"]["chromosome_arms"]
-    if wanted is True:
-        return annotation_path("gene-loci")
-    if wanted == "auto" and ANNOTATION["folder"]:
-        path = annotation.path_of(
-            "gene-loci", folder=ANNOTATION["folder"], offline=True
-        )
-        return [path] if path else []
-    return []
-
-
-def expression_of(wildcards):
-    """The table of gene expression that the screen's alignment names."""
-    path = config["screens"][wildcards.screen]["alignment"]["arm_expression"]
-    return [path] if path else []
 
 
 rule align:
@@ -46,9 +18,7 @@ rule download_annotation:
         "<benchmarks>/download_annotation/{annotation}.tsv"
     wildcard_constraints:
         annotation=one_of(
-            source.cached_name
-            for source in annotation.CATALOGUE.values()
-            if source.sha256
+            source.cached_name for source in annotation.CATALOGUE.values() if source.sha256
         ),
     localrule: True
     conda:

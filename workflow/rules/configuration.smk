@@ -4,14 +4,10 @@ import sys
 from os import environ, pathsep
 from pathlib import Path
 
-SOURCE = (
-    Path(workflow.current_basedir.get_path_or_uri(secret_free=True)).parents[1] / "src"
-)
+SOURCE = Path(workflow.current_basedir.get_path_or_uri(secret_free=True)).parents[1] / "src"
 if SOURCE.is_dir() and str(SOURCE) not in sys.path:
     sys.path.insert(0, str(SOURCE))
-    environ["PYTHONPATH"] = pathsep.join(
-        filter(None, [str(SOURCE), environ.get("PYTHONPATH")])
-    )
+    environ["PYTHONPATH"] = pathsep.join(filter(None, [str(SOURCE), environ.get("PYTHONPATH")]))
 
 from phenoprints import configuration
 from phenoprints.foundations.errors import ConfigurationError

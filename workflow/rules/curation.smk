@@ -1,40 +1,6 @@
 # Which wells are worth learning from: one job per manifest.
 
 
-def of_manifest(path):
-    """An input function: one path per screen of the manifest, in the order of its screens."""
-    return lambda wildcards: of_names(
-        path, "screen", config["manifests"][wildcards.manifest]["screens"]
-    )
-
-
-def tests_of_manifest(wildcards):
-    """The consistency tables of a manifest: by judge, and for each judge by screen."""
-    manifest = config["manifests"][wildcards.manifest]
-    return of_pairs(
-        "<consistency>",
-        [(s, judge) for judge in manifest["judges"] for s in manifest["screens"]],
-    )
-
-
-def section_of_screens(name):
-    """A params function: one section of every screen of the manifest."""
-    return lambda wildcards: {
-        screen: config["screens"][screen][name]
-        for screen in sorted(config["manifests"][wildcards.manifest]["screens"])
-    }
-
-
-def geometry_of_screens(wildcards):
-    """A params function: what every screen of the manifest declares about its images."""
-    return {
-        screen: {
-            key: config["screens"][screen].get(key) for key in ("height_px", "width_px")
-        }
-        for screen in sorted(config["manifests"][wildcards.manifest]["screens"])
-    }
-
-
 rule curate:
     """Curate every manifest: phenoprints, the funnel, and the wells worth learning from."""
     input:

@@ -1,5 +1,10 @@
-# Input functions: plain functions that return path strings. They read the plan, never a table.
+# Plain functions: input functions, which return path strings and read the plan, never a table; and
+# the last words of a run.
+import json
+import os
 from glob import glob
+
+from phenoprints import annotation
 
 
 def one_of(names):
@@ -34,3 +39,71 @@ def profiles_of(wildcards):
     patterns = [patterns] if isinstance(patterns, str) else patterns
     paths = [f"{screen['root']}/{pattern}" for pattern in patterns]
     return [found for path in paths for found in sorted(glob(path)) or [path]]
+
+
+ANNOTATION = {key: config["annotation"][key] for key in ("folder", "cache", "offline")}
+
+
+def annotation_path(name):
+    """The file of a table of known biology, as a list: empty where it cannot be had."""
+    path = annotation.path_of(name, **ANNOTATION)
+    return [path] if path else []
+
+
+def loci_of(wildcards):
+    """The table of gene loci: asked for by `true`, taken by `auto` where the folder has it."""
+    wanted = config["screens"][wildcards.screen]["alignment"]["chromosome_arms"]
+    if wanted is True:
+        return annotation_path("gene-loci")
+    if wanted == "auto" and ANNOTATION["folder"]:
+        path = annotation.path_of("gene-loci", folder=ANNOTATION["folder"], offline=True)
+        return [path] if path else []
+    return []
+
+
+def expression_of(wildcards):
+    """The table of gene expression that the screen's alignment names."""
+    path = config["screens"][wildcards.screen]["alignment"]["arm_expression"]
+    return [path] if path else []
+
+
+def of_manifest(path):
+    """An input function: one path per screen of the manifest, in the order of its screens."""
+    return lambda wildcards: of_names(
+        path, "screen", config["manifests"][wildcards.manifest]["screens"]
+    )
+
+
+def tests_of_manifest(wildcards):
+    """The consistency tables of a manifest: by judge, and for each judge by screen."""
+    manifest = config["manifests"][wildcards.manifest]
+    return of_pairs(
+        "<consistency>",
+        [(s, judge) for judge in manifest["judges"] for s in manifest["screens"]],
+    )
+
+
+def section_of_screens(name):
+    """A params function: one section of every screen of the manifest."""
+    return lambda wildcards: {
+        screen: config["screens"][screen][name]
+        for screen in sorted(config["manifests"][wildcards.manifest]["screens"])
+    }
+
+
+def geometry_of_screens(wildcards):
+    """A params function: what every screen of the manifest declares about its images."""
+    return {
+        screen: {key: config["screens"][screen].get(key) for key in ("height_px", "width_px")}
+        for screen in sorted(config["manifests"][wildcards.manifest]["screens"])
+    }
+
+
+def closing_words():
+    """The path of the report and its counts of verdicts; nothing where no report was asked for."""
+    verdicts = Path(workflow.pathvars.apply("<report_index>")).with_name("verdicts.json")
+    if not verdicts.exists():
+        return ""
+    counts = json.loads(verdicts.read_text(encoding="utf-8"))["counts"]
+    listed = ", ".join(f"{count} {word}" for word, count in counts.items())
+    return f"\n{workflow.pathvars.apply('<report_index>')}\n  {listed}\n"

@@ -26,9 +26,7 @@ rule read_screen:
     params:
         version=STAGE_VERSIONS["screens"],
         seed=config["seed"],
-        settings=lambda wildcards: configuration.screen_settings(
-            config, wildcards.screen
-        ),
+        settings=lambda wildcards: configuration.screen_settings(config, wildcards.screen),
     message:
         "screens: reading {wildcards.screen}"
     script:
@@ -56,9 +54,7 @@ rule prepare_images:
     params:
         version=STAGE_VERSIONS["screens"],
         seed=config["seed"],
-        settings=lambda wildcards: configuration.image_settings(
-            config, wildcards.screen
-        ),
+        settings=lambda wildcards: configuration.image_settings(config, wildcards.screen),
     message:
         "screens: preparing the images of {wildcards.screen}"
     script:

@@ -1,0 +1,67 @@
+"""BBBC021 from CellProfiler profiles to a manifest, a map and a report, without torch."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pandas as pd
+import pytest
+
+pytestmark = pytest.mark.data
+
+
+@pytest.fixture(scope="session")
+def results(bbbc021):
+    return bbbc021 / "results/bbbc021"
+
+
+def test_every_well_is_kept_or_has_a_reason(results):
+    wells = pd.read_parquet(results / "screens/bbbc021/wells.parquet")
+    kept = pd.read_parquet(results / "curation/phenoprints/manifest")
+    left = pd.read_parquet(results / "curation/phenoprints/reasons")
+    assert len(wells) == 632
+    assert set(kept["well_id"]) | set(left["well_id"]) == set(wells["well_id"])
+    assert not set(kept["well_id"]) & set(left["well_id"])
+    assert (left["reason"] != "").all()
+
+
+def test_a_quarter_to_a_third_of_the_conditions_have_a_phenoprint(results):
+    phenoprints = pd.read_parquet(results / "curation/phenoprints/phenoprints.parquet")
+    p_values = phenoprints["p_value_cellprofiler"].dropna()
+    assert 0.24 <= (p_values < 0.01).mean() <= 0.36
+
+
+def test_week_6_has_one_condition_and_says_so(results):
+    tests = pd.read_parquet(results / "consistency/bbbc021/cellprofiler.parquet")
+    week = tests[(tests["experiment"] == "Week6") & (tests["level"] == "condition")]
+    assert (week["reason"] == "too_few_conditions").any()
+    assert week["p_value"].isna().all()
+
+
+def test_controls_at_one_position_look_alike_and_the_index_page_warns(results):
+    funnel = json.loads((results / "curation/phenoprints/funnel.json").read_text())
+    measured = funnel["measured_false"]["cellprofiler"]
+    assert measured["rate"] > 2 * funnel["nominal_rate"]
+    verdicts = json.loads((results / "reports/verdicts.json").read_text())
+    warned = [v for v in verdicts["verdicts"] if "false-phenoprint" in v["title"].lower()]
+    assert [v["status"] for v in warned] == ["CHECK"]
+    assert f"{100 * measured['rate']:.1f} %" in (results / "reports/index.html").read_text()
+
+
+def test_mechanisms_are_recalled_as_in_the_field(results):
+    table = pd.read_parquet(results / "benchmarks/bbbc021/cellprofiler.parquet")
+    accuracy = table[table["benchmark"] == "mechanism"].set_index("metric")["value"]
+    assert accuracy["accuracy_not_same_perturbation"] >= 0.88
+    assert accuracy["accuracy_not_same_perturbation_and_batch"] >= 0.63
+
+
+def test_a_second_run_does_nothing(bbbc021, workflow):
+    done = workflow(bbbc021, "--configfile", str(bbbc021 / "config.yaml"), "--", "all")
+    assert "Nothing to be done" in done.stdout + done.stderr
+
+
+def test_quality_is_not_assessed_without_images(results):
+    quality = pd.read_parquet(results / "quality/bbbc021.parquet")
+    assert set(quality["verdict"]) == {"not assessed"}
+    assert np.array_equal(np.unique(quality["site"]), [-1])
