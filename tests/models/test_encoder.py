@@ -129,18 +129,6 @@ def test_unknown_names_get_a_hint() -> None:
         models.build("densenet161", patch_px=4)
 
 
-def test_random_vectors_follow_the_pixels_alone() -> None:
-    encoder = models.build("random", crop_px=32, seed=4)
-    images = crops(4)
-    features = encoder.features(images)
-    assert torch.equal(encoder.features(images.flip(0)).flip(0), features)
-    assert abs(float(features.mean())) < 0.1
-    assert abs(float(features.std()) - 1) < 0.1
-    assert float(torch.corrcoef(features)[0, 1].abs()) < 0.2
-    other = models.build("random", crop_px=32, seed=5)
-    assert not torch.equal(other.features(images), features)
-
-
 def test_fixed_positions_are_not_learned() -> None:
     encoder = models.build("vit-tiny")
     names = [n for n, p in encoder.named_parameters() if not p.requires_grad]

@@ -2,7 +2,7 @@
 
 from phenoprints.models.classifier import Classifier, cut_mix
 from phenoprints.models.decoders import DecoderShape
-from phenoprints.models.encoder import Encoder, EncoderConfig
+from phenoprints.models.encoder import Encoder, EncoderConfig, Pool
 from phenoprints.models.folders import load, save
 from phenoprints.models.losses import LossSettings, fourier_loss, l2_loss, reconstruction_loss
 from phenoprints.models.mae import MaskedAutoencoder, Reconstruction
@@ -17,6 +17,7 @@ __all__ = [
     "EncoderConfig",
     "LossSettings",
     "MaskedAutoencoder",
+    "Pool",
     "Reconstruction",
     "ViTEncoder",
     "ViTShape",

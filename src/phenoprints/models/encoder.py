@@ -31,7 +31,7 @@ class EncoderConfig:
     name
         The registered name, e.g. `vit-l8`.
     family
-        Which class builds it: vit, cnn, densenet161, munet, timm, random.
+        Which class builds it: vit, cnn, densenet161, mu-net, timm.
     architecture
         The family's own numbers: width, blocks, heads, patch and so on.
     channels

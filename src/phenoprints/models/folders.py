@@ -47,7 +47,10 @@ def save(
     root.mkdir(parents=True, exist_ok=True)
     weights = {k: v.detach().cpu().contiguous() for k, v in encoder.state_dict().items()}
     with published(root / WEIGHTS) as partial:
+        partial.touch()
+        mode = partial.stat().st_mode
         save_file(weights, partial, metadata={"format": "pt"})
+        partial.chmod(mode)  # safetensors writes through a file that only its owner may read
     config = as_json(encoder, sha256=file_sha256(root / WEIGHTS), training=training or {})
     publish_text(root / CARD, model_card(encoder, config))
     publish_json(root / CONFIG, config)

@@ -10,7 +10,6 @@ import torch
 from phenoprints.foundations.errors import ConfigurationError
 from phenoprints.models.cnn import DenseNet161, SmallCNN
 from phenoprints.models.encoder import Encoder, EncoderConfig, channel_names
-from phenoprints.models.random_vectors import RandomVectors
 from phenoprints.models.vit import ViTEncoder, ViTShape, vit_config
 
 DEFAULT_CROP_PX = 256
@@ -56,7 +55,6 @@ FAMILIES: dict[str, type[Encoder]] = {
     "vit": ViTEncoder,
     "cnn": SmallCNN,
     "densenet161": DenseNet161,
-    "random": RandomVectors,
 }
 """The class that builds each family."""
 
@@ -64,7 +62,7 @@ FAMILIES: dict[str, type[Encoder]] = {
 def names() -> list[str]:
     """Every registered name, sorted."""
     agnostic = [f"ca-{name}" for name in VITS]
-    return sorted([*VITS, *agnostic, *_CNNS, "densenet161", "random"])
+    return sorted([*VITS, *agnostic, *_CNNS, "densenet161"])
 
 
 def build(
@@ -100,7 +98,7 @@ def build(
     """
     given = channel_names(tuple(channels) if not isinstance(channels, int) else channels)
     changes = {"patch_px": patch_px, "layer_scale": layer_scale, "drop_path": drop_path or None}
-    config = configure(name, given, crop_px=crop_px, seed=seed, changes=changes)
+    config = configure(name, given, crop_px=crop_px, changes=changes)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         return from_config(config)
@@ -111,7 +109,6 @@ def configure(
     channels: tuple[str, ...],
     *,
     crop_px: int | None,
-    seed: int,
     changes: dict[str, int | float | None],
 ) -> EncoderConfig:
     """The configuration of a registered encoder, with the changes that are not None."""
@@ -123,9 +120,8 @@ def configure(
     architecture: dict[str, object]
     if name in _CNNS:
         family, (architecture, default_px) = "cnn", _CNNS[name]
-    elif name in ("densenet161", "random"):
-        family, default_px = name, DEFAULT_CROP_PX
-        architecture = {"width": 384, "seed": seed} if name == "random" else {}
+    elif name == "densenet161":
+        family, default_px, architecture = name, DEFAULT_CROP_PX, {}
     else:
         raise ConfigurationError(_unknown(name))
     return EncoderConfig(

@@ -1,0 +1,104 @@
+"""Checkpoints: folders of safetensors and JSON, whole or absent, the newest few of them kept."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from torch import Tensor
+
+from phenoprints.foundations.errors import ConfigurationError, CorruptionError, Problem, describe
+from phenoprints.foundations.publishing import PARTIAL_SUFFIX, publish_json, published_folder
+
+MODEL, OPTIMIZER, STATE = "model.safetensors", "optimizer.safetensors", "state.json"
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """All that training needs to go on after `step` optimiser steps.
+
+    `model` and `optimizer` are tensors by name; `identity` is what a resumed run must share;
+    `history` the rows of the log so far. The rate, the order of the crops and torch's random state
+    are functions of the step and need no state.
+    """
+
+    step: int
+    model: Mapping[str, Tensor]
+    optimizer: Mapping[str, Tensor]
+    identity: Mapping[str, Any]
+    history: list[dict[str, Any]]
+
+
+def write_checkpoint(folder: Path, checkpoint: Checkpoint, *, keep: int) -> Path:
+    """Publish a checkpoint as `folder/step-<number>`, then delete all but the newest `keep`."""
+    from safetensors.torch import save_file
+
+    path = folder / f"step-{checkpoint.step:09d}"
+    with published_folder(path) as partial:
+        save_file(_own(checkpoint.model), partial / MODEL)
+        save_file(_own(checkpoint.optimizer), partial / OPTIMIZER)
+        state = {
+            "step": checkpoint.step,
+            "identity": dict(checkpoint.identity),
+            "history": checkpoint.history,
+        }
+        publish_json(partial / STATE, state)
+    for old in finished(folder)[:-keep]:
+        shutil.rmtree(old)
+    for left in folder.glob(f".*{PARTIAL_SUFFIX}"):
+        shutil.rmtree(left, ignore_errors=True)
+    return path
+
+
+def _own(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    return {k: v.detach().cpu().contiguous().clone() for k, v in tensors.items()}
+
+
+def finished(folder: Path) -> list[Path]:
+    """The checkpoints of a folder, the oldest first; unfinished ones do not count."""
+    return sorted(path for path in folder.glob("step-*") if (path / STATE).exists())
+
+
+def newest(folder: Path, identity: Mapping[str, Any]) -> Checkpoint | None:
+    """The newest checkpoint, None when there is none.
+
+    Raises ConfigurationError when it was made with other settings, a different training set or
+    seed, naming every key that differs, and CorruptionError when it cannot be read.
+    """
+    from safetensors import SafetensorError
+    from safetensors.torch import load_file
+
+    found = finished(folder)
+    if not found:
+        return None
+    path = found[-1]
+    try:
+        state = json.loads((path / STATE).read_text(encoding="utf-8"))
+        check_identity(path, state["identity"], identity)
+        model, optimizer = load_file(path / MODEL), load_file(path / OPTIMIZER)
+    except (SafetensorError, OSError, ValueError, KeyError, TypeError) as error:
+        if isinstance(error, ConfigurationError):
+            raise
+        raise CorruptionError(
+            f"{path}: not a readable checkpoint ({error}). To fix: delete it; training goes on "
+            "from the one before."
+        ) from error
+    return Checkpoint(state["step"], model, optimizer, state["identity"], state["history"])
+
+
+def check_identity(path: Path, saved: Mapping[str, Any], wanted: Mapping[str, Any]) -> None:
+    """Raise ConfigurationError naming every key whose value differs."""
+    problems = [
+        Problem(str(path), f"{key} was {saved.get(key)!r}, now it is {wanted.get(key)!r}")
+        for key in sorted({*saved, *wanted})
+        if saved.get(key) != wanted.get(key)
+    ]
+    if problems:
+        raise ConfigurationError(
+            f"Training cannot go on with other settings than it began with.\n{describe(problems)}\n"
+            f"  To fix: restore them, or delete {path.parent} to begin again."
+        )

@@ -1,0 +1,130 @@
+"""Where training runs: one device, several with DDP, or shards of the model with FSDP2."""
+
+from __future__ import annotations
+
+import warnings
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.optim import Optimizer
+
+from phenoprints.foundations.errors import ConfigurationError
+from phenoprints.training.settings import TrainingSettings
+
+Tensors = dict[str, Tensor]
+SEPARATOR = "/"
+"""Between a parameter's name and that of its optimiser's value; names have dots, no slashes."""
+PRECISIONS = {"float32": "32-true", "bfloat16": "bf16-mixed"}
+
+
+def launch(settings: TrainingSettings) -> Any:
+    """Lightning's Fabric for the configured devices, its processes started.
+
+    Under torchrun or Slurm the processes are there already and Fabric finds them.
+    """
+    with warnings.catch_warnings():
+        # Lightning warns about a pytree name of torch, and wherever srun is installed.
+        warnings.filterwarnings("ignore", category=FutureWarning, module="lightning")
+        warnings.filterwarnings("ignore", message=".*srun.*")
+        from lightning.fabric import Fabric
+
+        fabric = Fabric(
+            accelerator=accelerator(settings.device),
+            devices=settings.devices,
+            num_nodes=settings.nodes,
+            strategy=_strategy(settings),
+            precision=PRECISIONS[settings.precision],  # type: ignore[arg-type]
+        )
+        fabric.launch()
+    return fabric
+
+
+def accelerator(device: str) -> str:
+    """`cuda` or `cpu`; raises ConfigurationError where cuda is asked for and absent."""
+    if device == "cuda" and not torch.cuda.is_available():
+        raise ConfigurationError(
+            "training: device is cuda, and torch finds no card. To fix: set device to cpu or auto, "
+            "or run where a card is."
+        )
+    if device == "cpu":
+        return "cpu"
+    return "cuda" if torch.cuda.is_available() else "cpu"
+
+
+def _strategy(settings: TrainingSettings) -> Any:
+    if settings.strategy == "fsdp2":
+        from lightning.fabric.strategies import ModelParallelStrategy
+
+        return ModelParallelStrategy(parallelize_fn=_shard)
+    several = settings.devices * settings.nodes > 1
+    return "ddp" if settings.strategy == "ddp" or several else "auto"
+
+
+def _shard(objective: nn.Module, mesh: Any) -> nn.Module:
+    """Shard each block and then what remains, over all devices of the mesh."""
+    from torch.distributed.fsdp import fully_shard
+
+    flat = mesh["data_parallel"] if mesh["data_parallel"].size() > 1 else mesh["tensor_parallel"]
+    for block in blocks_of(objective):
+        fully_shard(block, mesh=flat)
+    fully_shard(objective, mesh=flat)
+    return objective
+
+
+def blocks_of(objective: nn.Module) -> list[nn.Module]:
+    """The transformer blocks of encoder and decoder: units of sharding and of compiling."""
+    from timm.models.vision_transformer import Block, ParallelScalingBlock
+
+    return [m for m in objective.modules() if isinstance(m, Block | ParallelScalingBlock)]
+
+
+def prepare(objective: nn.Module, settings: TrainingSettings) -> None:
+    """Compile each block and let the encoder recompute activations, where configured."""
+    encoder = objective.encoder
+    if settings.activation_checkpointing and hasattr(encoder, "checkpoints_activations"):
+        encoder.checkpoints_activations = True  # type: ignore[assignment]
+    if settings.compile:
+        for block in blocks_of(objective):
+            block.compile()
+
+
+def full_state(module: nn.Module, optimizer: Optimizer) -> tuple[dict[str, Tensor], Tensors]:
+    """Model and optimiser tensors by the parameters' own names, gathered on the first process.
+
+    The same for one device, DDP and FSDP2, so that a run can go on with another number of them.
+    """
+    from torch.distributed.checkpoint.state_dict import StateDictOptions, get_state_dict
+
+    options = StateDictOptions(full_state_dict=True, cpu_offload=True)
+    gathered: Any = get_state_dict(module, optimizer, options=options)
+    weights, state = gathered
+    tensors = {
+        f"{name}{SEPARATOR}{key}": torch.as_tensor(value)
+        for name, values in state["state"].items()
+        for key, value in values.items()
+    }
+    return weights, tensors
+
+
+def load_state(module: nn.Module, optimizer: Optimizer, model: Tensors, tensors: Tensors) -> None:
+    """Put back what `full_state` gathered."""
+    from torch.distributed.checkpoint.state_dict import (
+        StateDictOptions,
+        get_optimizer_state_dict,
+        set_state_dict,
+    )
+
+    options = StateDictOptions(full_state_dict=True)
+    state: dict[str, Any] = dict(get_optimizer_state_dict(module, optimizer, options=options))
+    nested: dict[str, dict[str, Any]] = {}
+    for joined, value in tensors.items():
+        name, _, key = joined.rpartition(SEPARATOR)
+        nested.setdefault(name, {})[key] = value
+    set_state_dict(
+        module,
+        optimizer,
+        model_state_dict=dict(model),
+        optim_state_dict=state | {"state": nested},
+        options=options,
+    )

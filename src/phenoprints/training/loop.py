@@ -1,0 +1,220 @@
+"""The training loop: crops in, an encoder out; killed anywhere, it goes on to the same bytes."""
+
+from __future__ import annotations
+
+import shutil
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from phenoprints.foundations.errors import DataError
+from phenoprints.foundations.randomness import generator
+from phenoprints.training.checkpoints import Checkpoint, newest, write_checkpoint
+from phenoprints.training.devices import full_state, launch, load_state, prepare
+from phenoprints.training.interruption import Interruption, TrainingInterruptedError, interruptible
+from phenoprints.training.loading import Batch, Loader
+from phenoprints.training.objectives import Objective
+from phenoprints.training.optimizers import build_optimizer, learning_rate, set_learning_rate
+from phenoprints.training.progress import Progress
+from phenoprints.training.settings import TrainingSettings
+
+
+@dataclass
+class Run:
+    """One training run: what is trained on what, and where its checkpoints lie.
+
+    `identity` is what a resumed run must share. `validation` are batches that are never learned
+    from.
+    """
+
+    objective: Objective
+    loader: Loader
+    settings: TrainingSettings
+    num_steps: int
+    seed: int
+    identity: Mapping[str, Any]
+    folder: Path
+    progress: Progress
+    validation: list[Batch]
+
+
+class Trainer:
+    """Runs the steps of a `Run` on the devices of a Fabric."""
+
+    def __init__(self, run: Run, fabric: Any) -> None:
+        self.run, self.fabric, self.settings = run, fabric, run.settings
+        prepare(run.objective, run.settings)
+        run.objective.train()
+        self.module, self.optimizer = self._set_up()
+        self.step = 0
+        self._finite: list[tuple[int, Tensor]] = []
+        self._saved_at = time.monotonic()
+
+    def _set_up(self) -> tuple[Any, Any]:
+        if self.settings.strategy == "fsdp2":
+            module = self.fabric.setup_module(self.run.objective)
+            optimizer = build_optimizer(module, self.settings)
+            return module, self.fabric.setup_optimizers(optimizer)
+        optimizer = build_optimizer(self.run.objective, self.settings)
+        return tuple(self.fabric.setup(self.run.objective, optimizer))  # type: ignore[return-value]
+
+    @property
+    def _plain(self) -> tuple[Any, Any]:
+        """Module and optimiser without Fabric's wrappers, for their state."""
+        return self.module._forward_module, self.optimizer.optimizer
+
+    def fit(self) -> None:
+        """All steps from the newest checkpoint on; saves and raises when asked to stop."""
+        self._resume()
+        with interruptible(self.settings.hours) as interruption:
+            for batch in self.run.loader.batches(self.step, self.run.num_steps):
+                self._train_on(batch)
+                self._after_step(interruption)
+
+    def _train_on(self, batch: Batch) -> None:
+        rank = self.fabric.global_rank
+        torch.manual_seed(
+            int(generator(self.run.seed, "training", "step", batch.step, rank).integers(2**62))
+        )
+        rate = learning_rate(batch.step, self.run.num_steps, self.settings)
+        set_learning_rate(self.optimizer, rate)
+        parts = self._accumulate(batch.on(self.fabric.device))
+        row = {"learning_rate": rate}
+        if self.settings.gradient_clip is not None:
+            norm = self.fabric.clip_gradients(
+                self.module, self.optimizer, max_norm=self.settings.gradient_clip
+            )
+            row["gradient_norm"] = float(norm)
+        self.optimizer.step()
+        self.optimizer.zero_grad()
+        self.step = batch.step + 1
+        self._finite.append((batch.step, torch.isfinite(parts["loss"])))
+        self.run.progress.waited(batch.wait_s)
+        if self.step % self.settings.log_steps == 0 or self.step == self.run.num_steps:
+            self._log(parts, row)
+
+    def _accumulate(self, batch: Batch) -> dict[str, Tensor]:
+        """Gradients of the mean loss over the batch, in micro-batches; the parts of that loss."""
+        size = self.settings.micro_batch_size or len(batch)
+        total: dict[str, Tensor] = {}
+        num_parts = -(-len(batch) // size)
+        for number, part in enumerate(batch.parts(size), start=1):
+            share = len(part) / len(batch)
+            is_last = number == num_parts
+            with self.fabric.no_backward_sync(self.module, enabled=not is_last):
+                parts = self._forward(part)
+                self.fabric.backward(parts["loss"] * share)
+            for name, value in parts.items():
+                total[name] = total.get(name, torch.zeros_like(value)) + value.detach() * share
+        return total
+
+    def _forward(self, batch: Batch) -> dict[str, Tensor]:
+        try:
+            parts: dict[str, Tensor] = self.module(batch.images, batch.keys, batch.classes)
+        except torch.OutOfMemoryError as error:
+            raise DataError(
+                f"Not enough memory for {len(batch)} crops at once. To fix: lower "
+                "micro_batch_size (the result stays the same), or set activation_checkpointing."
+            ) from error
+        return parts
+
+    def _log(self, parts: Mapping[str, Tensor], row: Mapping[str, float]) -> None:
+        self._check_finite()
+        values = {name: self._mean(value) for name, value in parts.items()}
+        if self.run.validation and self.step == self.run.num_steps:
+            values.update({f"validation_{k}": v for k, v in self._validate().items()})
+        if self.fabric.is_global_zero:
+            self.run.progress.log(self.step, {**values, **row})
+
+    def _mean(self, value: Tensor) -> float:
+        return float(self.fabric.all_reduce(value, reduce_op="mean"))
+
+    def _validate(self) -> dict[str, float]:
+        """Mean parts of the loss over the batches kept aside."""
+        self.module.eval()
+        with torch.no_grad():
+            rows = [self._forward(b.on(self.fabric.device)) for b in self.run.validation]
+        self.module.train()
+        weights = np.array([len(b) for b in self.run.validation], dtype=np.float64)
+        return {
+            name: float(np.average([float(r[name]) for r in rows], weights=weights))
+            for name in rows[0]
+        }
+
+    def _check_finite(self) -> None:
+        """Stop at the first step whose loss was not a number, naming its wells."""
+        bad = [step for step, is_finite in self._finite if not bool(is_finite)]
+        self._finite.clear()
+        if not bad:
+            return
+        crops = self.run.loader.crops(bad[0])
+        wells = self.run.loader.corpus.well_ids[np.unique(crops.wells)]
+        named = ", ".join(str(well) for well in wells[:20])
+        more = f" and {len(wells) - 20} more" if len(wells) > 20 else ""
+        raise DataError(
+            f"The loss of step {bad[0]} is not a number. Its wells: {named}{more}. To fix: look at "
+            "their images; lower learning_rate, or set gradient_clip."
+        )
+
+    def _after_step(self, interruption: Interruption) -> None:
+        wants_stop = self._any(interruption.is_wanted) and self.step < self.run.num_steps
+        minutes = (time.monotonic() - self._saved_at) / 60.0
+        every = self.settings.checkpoint_steps
+        is_due = minutes >= self.settings.checkpoint_minutes
+        is_due = self._any(is_due or bool(every and self.step % every == 0))
+        if wants_stop or (is_due and self.step < self.run.num_steps):
+            self.save()
+        if wants_stop:
+            raise TrainingInterruptedError(
+                f"Training stopped after step {self.step} of {self.run.num_steps}: "
+                f"{interruption.reason or 'another process was asked to'}. Start it again to go on."
+            )
+
+    def _any(self, wanted: bool) -> bool:
+        """Whether any process wants it, so that all do the same after the same step."""
+        if self.fabric.world_size == 1:
+            return wanted
+        flag = torch.tensor(float(wanted), device=self.fabric.device)
+        return bool(self.fabric.all_reduce(flag, reduce_op="max") > 0)
+
+    def save(self) -> None:
+        """Write a checkpoint of the current step."""
+        self._check_finite()
+        model, optimizer = full_state(*self._plain)
+        if self.fabric.is_global_zero:
+            history = self.run.progress.history
+            checkpoint = Checkpoint(self.step, model, optimizer, self.run.identity, history)
+            write_checkpoint(self.run.folder, checkpoint, keep=self.settings.keep_checkpoints)
+        self.fabric.barrier()
+        self._saved_at = time.monotonic()
+
+    def _resume(self) -> None:
+        checkpoint = newest(self.run.folder, self.run.identity)
+        if checkpoint is None:
+            self.run.progress.begin(0, [])
+            return
+        load_state(*self._plain, dict(checkpoint.model), dict(checkpoint.optimizer))
+        self.step = checkpoint.step
+        self.run.progress.begin(checkpoint.step, checkpoint.history)
+
+    def forget_checkpoints(self) -> None:
+        """Delete the checkpoints of a run that is done, so that a new one starts afresh."""
+        shutil.rmtree(self.run.folder, ignore_errors=True)
+
+    def state(self) -> dict[str, Tensor]:
+        """The objective's weights, gathered on the CPU of the first process."""
+        model, _ = full_state(*self._plain)
+        return model
+
+
+def run_training(run: Run) -> tuple[Trainer, dict[str, Tensor]]:
+    """Train to the end; the trainer, and the objective's weights (on the first process)."""
+    trainer = Trainer(run, launch(run.settings))
+    trainer.fit()
+    return trainer, trainer.state()

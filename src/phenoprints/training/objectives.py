@@ -1,0 +1,118 @@
+"""What a network is trained to do, as modules that turn a batch into the parts of a loss."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from phenoprints.foundations.errors import ConfigurationError
+from phenoprints.foundations.randomness import generator
+from phenoprints.models import (
+    Classifier,
+    DecoderShape,
+    Encoder,
+    LossSettings,
+    MaskedAutoencoder,
+    ViTEncoder,
+    cut_mix,
+)
+from phenoprints.training.settings import TrainingSettings
+
+KINDS = ("mae", "weakly-supervised")
+
+
+class MaskedObjective(nn.Module):
+    """Predict the hidden patches of every crop."""
+
+    def __init__(self, model: MaskedAutoencoder) -> None:
+        super().__init__()
+        self.model = model
+
+    @property
+    def encoder(self) -> Encoder:
+        """The encoder that is trained."""
+        return self.model.encoder
+
+    def forward(self, images: Tensor, keys: Tensor, _classes: Tensor) -> dict[str, Tensor]:
+        """`loss`, `l2` and `fourier`."""
+        parts: dict[str, Tensor] = self.model(images, keys)
+        return parts
+
+
+class ClassifyingObjective(nn.Module):
+    """Tell which condition every crop received."""
+
+    def __init__(self, model: Classifier, settings: TrainingSettings, seed: int) -> None:
+        super().__init__()
+        self.model, self.settings, self.seed = model, settings, seed
+
+    @property
+    def encoder(self) -> Encoder:
+        """The encoder that is trained."""
+        return self.model.encoder
+
+    def forward(self, images: Tensor, keys: Tensor, classes: Tensor) -> dict[str, Tensor]:
+        """`loss` and `accuracy`; CutMix applies in training only, and follows the first key."""
+        if not (self.training and self.settings.cut_mix):
+            parts: dict[str, Tensor] = self.model(images, classes)
+            return parts
+        draw = generator(self.seed, "training", "cut-mix", int(keys[0]))
+        share = float(draw.uniform(0, self.settings.cut_mix))
+        center = float(draw.uniform()), float(draw.uniform())
+        cut, covered = cut_mix(images, share=share, center=center)
+        pasted = torch.roll(classes, 1)
+        mixed: dict[str, Tensor] = self.model(
+            cut, classes, mixed_labels_B=pasted, mixed_share=covered
+        )
+        return mixed
+
+
+Objective = MaskedObjective | ClassifyingObjective
+
+
+def build_objective(
+    kind: str,
+    encoder: Encoder,
+    settings: TrainingSettings,
+    *,
+    num_channels: int,
+    num_classes: int = 0,
+    seed: int = 0,
+) -> Objective:
+    """The module that trains an encoder, its further weights seeded.
+
+    Parameters
+    ----------
+    kind
+        `mae` or `weakly-supervised`.
+    num_channels
+        Channels of the training set, for channel-agnostic decoders.
+    num_classes
+        Classes of the training set, for classifiers.
+    """
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        if kind == "mae":
+            return MaskedObjective(_autoencoder(encoder, settings, num_channels))
+        if kind == "weakly-supervised":
+            smoothing = settings.label_smoothing
+            model = Classifier(encoder, num_classes, label_smoothing=smoothing)
+            return ClassifyingObjective(model, settings, seed)
+    raise ConfigurationError(f"kind must be one of {', '.join(KINDS)}, got {kind!r}.")
+
+
+def _autoencoder(encoder: Encoder, settings: TrainingSettings, num_channels: int) -> Any:
+    if not isinstance(encoder, ViTEncoder):
+        raise ConfigurationError(
+            f"{encoder.config.name}: a masked autoencoder needs a vision transformer. To fix: "
+            "choose a vit or ca-vit architecture."
+        )
+    return MaskedAutoencoder(
+        encoder,
+        DecoderShape(settings.decoder_width, settings.decoder_blocks, settings.decoder_heads),
+        mask_ratio=settings.mask_fraction,
+        loss=LossSettings(settings.fourier_loss, settings.fourier_weight),
+        num_channels=num_channels,
+    )

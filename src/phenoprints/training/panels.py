@@ -1,0 +1,65 @@
+"""Pictures of what a masked autoencoder sees, misses and predicts."""
+
+# n crops · C channels · p pixels along a crop
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from phenoprints.foundations.publishing import publish_bytes, published
+from phenoprints.models import Reconstruction
+
+ARRAYS, PICTURE = "reconstructions.npz", "reconstructions.png"
+RANGE = 3.0
+"""Standard deviations below and above the mean that become black and white."""
+BORDER_PX = 2
+MASK_GRAY = 96
+"""Gray of hidden patches in the masked input."""
+
+
+def publish_panels(folder: Path, made: Reconstruction, channels: tuple[str, ...]) -> None:
+    """Write reconstructions.npz and reconstructions.png into an encoder's folder.
+
+    The arrays are `target`, `prediction` (float16, standardised), `is_hidden` (bool), each
+    (n, C, p, p), and `channels`. The picture has a row per crop and channel and the columns
+    input, masked input, prediction and difference.
+    """
+    arrays: dict[str, Any] = {
+        "target": made.target.cpu().numpy().astype(np.float16),
+        "prediction": made.prediction.cpu().numpy().astype(np.float16),
+        "is_hidden": made.is_hidden.cpu().numpy(),
+        "channels": np.array(channels),
+    }
+    with published(folder / ARRAYS) as partial, open(partial, "wb") as stream:
+        np.savez_compressed(stream, **arrays)
+    picture = panel(arrays["target"], arrays["prediction"], arrays["is_hidden"])
+    publish_bytes(folder / PICTURE, png(picture))
+
+
+def panel(
+    target: NDArray[np.float16], prediction: NDArray[np.float16], is_hidden: NDArray[np.bool_]
+) -> NDArray[np.uint8]:
+    """A gray picture (n·C rows of 4 crops each), framed in white."""
+    seen = np.where(is_hidden, np.uint8(MASK_GRAY), _gray(target))
+    columns = [_gray(target), seen, _gray(prediction), _gray(prediction - target)]
+    framed = [np.pad(c, ((0, 0), (0, 0), *[(BORDER_PX, BORDER_PX)] * 2), constant_values=255)
+              for c in columns]  # fmt: skip
+    rows = np.concatenate(framed, axis=-1)
+    return rows.reshape(-1, rows.shape[-1])
+
+
+def _gray(values: NDArray[np.float16]) -> NDArray[np.uint8]:
+    scaled = (values.astype(np.float32) + RANGE) * (255.0 / (2 * RANGE))
+    gray: NDArray[np.uint8] = np.clip(np.rint(scaled), 0, 255).astype(np.uint8)
+    return gray
+
+
+def png(picture: NDArray[np.uint8]) -> bytes:
+    """The picture as PNG."""
+    import imagecodecs
+
+    return bytes(imagecodecs.png_encode(picture))

@@ -1,0 +1,317 @@
+"""From a training set to an encoder's folder."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from phenoprints import models
+from phenoprints.foundations.errors import DataError, Problem, raise_problems
+from phenoprints.models.flops import BACKWARD_FACTOR, encoder_flops, training_flops
+from phenoprints.models.vit import ViTEncoder
+from phenoprints.training.corpus import Corpus
+from phenoprints.training.loading import Batch, Loader
+from phenoprints.training.loop import Run, run_training
+from phenoprints.training.objectives import MaskedObjective, Objective, build_objective
+from phenoprints.training.panels import publish_panels
+from phenoprints.training.progress import LOSSES, Progress, peak_flops, publish_losses
+from phenoprints.training.sampling import CropSampler
+from phenoprints.training.settings import TrainingSettings
+from phenoprints.training.sources import CropSource
+
+MAX_VALIDATION_CROPS = 4096
+"""Crops kept aside that the loss is watched on, at most."""
+
+
+@dataclass(frozen=True)
+class EncoderPlan:
+    """Which network is trained, and for what.
+
+    Attributes
+    ----------
+    kind
+        `mae` or `weakly-supervised`.
+    architecture
+        A registered name, such as `vit-l8`.
+    crop_px
+        Side of the crops; None: the architecture's own.
+    pool
+        How a block's tokens become one vector; None: the mean for transformers.
+    start_from
+        A model folder whose weights training starts from; None: random weights.
+    """
+
+    kind: str
+    architecture: str
+    crop_px: int | None = None
+    pool: models.Pool | None = None
+    start_from: str | None = None
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What training gave: the encoder as saved, its last row of losses, and the steps taken."""
+
+    encoder: models.Encoder
+    last: Mapping[str, Any]
+    num_steps: int
+    num_wells: int
+
+
+def train(
+    corpus: Corpus,
+    source: CropSource,
+    folder: str | Path,
+    *,
+    plan: EncoderPlan,
+    settings: TrainingSettings,
+    seed: int = 0,
+) -> Outcome:
+    """Train an encoder on a corpus and write its folder; go on from a checkpoint if there is one.
+
+    Parameters
+    ----------
+    corpus, source
+        What to learn from, and where its pixels are.
+    folder
+        Receives config.json, model.safetensors, README.md, losses.csv and, for masked
+        autoencoders, reconstructions. Checkpoints, speeds and TensorBoard events lie beside it in
+        `<folder>.training`, since they are not the same from run to run.
+    plan, settings, seed
+        Which network, how it learns, and the seed of weights, crops and masks.
+
+    Raises
+    ------
+    DataError
+        Fewer wells than a batch, channels that differ for a fixed-channel encoder, images smaller
+        than a crop, a loss that is not a number, not enough memory.
+    ConfigurationError
+        A checkpoint was made with other settings.
+    TrainingInterruptedError
+        A signal asked to stop; a checkpoint is saved and the next call goes on.
+    """
+    root = Path(folder)
+    work = root.with_name(root.name + ".training")
+    run = build_run(corpus, source, work, plan=plan, settings=settings, seed=seed)
+    trainer, state = run_training(run)
+    run.progress.close()
+    outcome = None
+    if trainer.fabric.is_global_zero:
+        outcome = _publish(root, run, state, plan)
+        trainer.forget_checkpoints()
+    trainer.fabric.barrier()
+    return outcome or Outcome(run.objective.encoder, {}, run.num_steps, len(corpus))
+
+
+def build_run(
+    corpus: Corpus,
+    source: CropSource,
+    work: Path,
+    *,
+    plan: EncoderPlan,
+    settings: TrainingSettings,
+    seed: int,
+) -> Run:
+    """Everything that training needs, checked, nothing of it started."""
+    encoder = _encoder(corpus, plan, settings, seed)
+    learned, aside = corpus.split(
+        settings.validation_fraction, settings.validation_experiments, seed
+    )
+    check_corpus(corpus, learned, encoder, plan, settings)
+    objective = build_objective(
+        plan.kind,
+        encoder,
+        settings,
+        num_channels=max(len(names) for names in corpus.channel_sets),
+        num_classes=len(corpus.class_names),
+        seed=seed,
+    )
+    num_steps = settings.num_steps(len(learned))
+    loader = _loader(corpus, source, encoder.crop_px, learned, settings, seed)
+    progress = Progress(
+        work,
+        num_steps=num_steps,
+        batch_size=settings.batch_size,
+        flops_per_crop=flops_per_crop(objective, corpus),
+        peak=_peak(settings),
+    )
+    return Run(
+        objective=objective,
+        loader=loader,
+        settings=settings,
+        num_steps=num_steps,
+        seed=seed,
+        identity={
+            **settings.identity(),
+            **dataclasses.asdict(plan),
+            "seed": seed,
+            "wells": corpus.fingerprint(),
+        },
+        folder=work / "checkpoints",
+        progress=progress,
+        validation=_validation(loader, aside),
+    )
+
+
+def _encoder(
+    corpus: Corpus, plan: EncoderPlan, settings: TrainingSettings, seed: int
+) -> models.Encoder:
+    if plan.start_from is not None:
+        return models.load(plan.start_from)
+    options: dict[str, Any] = {}
+    if plan.architecture.removeprefix("ca-").startswith("vit-"):
+        options = {"layer_scale": settings.layer_scale, "drop_path": settings.drop_path}
+    channels = corpus.channel_sets[0]
+    encoder = models.build(
+        plan.architecture, channels=channels, crop_px=plan.crop_px, seed=seed, **options
+    )
+    if plan.pool is not None:
+        encoder.config = dataclasses.replace(encoder.config, pool=plan.pool)
+    return encoder
+
+
+def check_corpus(
+    corpus: Corpus,
+    learned: np.ndarray[Any, Any],
+    encoder: models.Encoder,
+    plan: EncoderPlan,
+    settings: TrainingSettings,
+) -> None:
+    """Raise DataError, naming everything about a corpus that this training cannot work with."""
+    problems = []
+    if len(learned) < settings.batch_size:
+        what = f"{len(learned)} wells to learn from are fewer than batch_size {settings.batch_size}"
+        problems.append(Problem("training set", what, fix="lower batch_size, or add wells"))
+    if not encoder.is_channel_agnostic and len(corpus.channel_sets) > 1:
+        sets = "; ".join(", ".join(names) for names in corpus.channel_sets)
+        fix = "choose a channel-agnostic architecture (ca-…), or screens with equal channels"
+        problems.append(
+            Problem("training set", f"its screens have different channels: {sets}", fix=fix)
+        )
+    smallest = min(int(corpus.sites.heights.min()), int(corpus.sites.widths.min()))
+    if smallest < encoder.crop_px:
+        what = f"an image is {smallest} px wide or high, crops are {encoder.crop_px} px"
+        problems.append(Problem("training set", what, fix="lower crop_px of the encoder"))
+    if plan.kind == "weakly-supervised" and len(corpus.class_names) < 2:
+        what = f"{len(corpus.class_names)} classes"
+        problems.append(Problem("training set", what, "2 or more conditions to tell apart"))
+    share = settings.devices * settings.nodes
+    if settings.batch_size % share:
+        what = f"batch_size {settings.batch_size} over {share} devices"
+        problems.append(Problem("training", what, "a multiple of the number of devices"))
+    raise_problems(problems, DataError)
+
+
+def _loader(
+    corpus: Corpus,
+    source: CropSource,
+    crop_px: int,
+    learned: np.ndarray[Any, Any],
+    settings: TrainingSettings,
+    seed: int,
+) -> Loader:
+    groups = corpus.groups(learned)
+    if settings.adapt_batch_norm:
+        groups = [g for group in groups for g in corpus.by_experiment(group)]
+    sampler = CropSampler(
+        corpus.sites,
+        crop_px,
+        seed,
+        groups=groups,
+        weights=corpus.condition_weights() if settings.weight_by == "conditions" else None,
+        crops_per_visit=settings.crops_per_visit,
+        flips=settings.flips,
+    )
+    rank, num_processes = process_place()
+    return Loader(
+        corpus,
+        sampler,
+        source,
+        batch_size=settings.batch_size,
+        rank=rank,
+        num_processes=num_processes,
+        num_workers=settings.num_workers,
+        pin_memory=settings.device != "cpu" and torch.cuda.is_available(),
+    )
+
+
+def process_place() -> tuple[int, int]:
+    """Rank and number of the processes that train together, as torchrun or Slurm started them."""
+    import os
+
+    size = os.environ.get("WORLD_SIZE") or os.environ.get("SLURM_NTASKS") or "1"
+    rank = os.environ.get("RANK") or os.environ.get("SLURM_PROCID") or "0"
+    return int(rank), int(size)
+
+
+def _validation(loader: Loader, aside: np.ndarray[Any, Any]) -> list[Batch]:
+    """Fixed crops of the wells kept aside, in batches; read once and held."""
+    if not len(aside):
+        return []
+    sampler = CropSampler(
+        loader.sampler.sites,
+        loader.sampler.crop_px,
+        loader.sampler.seed,
+        groups=[aside],
+        flips=False,
+    )
+    num = min(len(aside), MAX_VALIDATION_CROPS)
+    watched = Loader(loader.corpus, sampler, loader.source, batch_size=num)
+    return list(watched.batch(0).parts(loader.batch_size))
+
+
+def flops_per_crop(objective: Objective, corpus: Corpus) -> float | None:
+    """Operations of a training step per crop; None for networks whose cost is not counted."""
+    num_channels = len(corpus.channel_sets[0])
+    if isinstance(objective, MaskedObjective):
+        return float(training_flops(objective.model, num_channels))
+    if isinstance(objective.encoder, ViTEncoder):
+        return float(BACKWARD_FACTOR * encoder_flops(objective.encoder, num_channels))
+    return None
+
+
+def _peak(settings: TrainingSettings) -> float | None:
+    if settings.device == "cpu" or not torch.cuda.is_available():
+        return None
+    peak = peak_flops(torch.cuda.get_device_name())
+    return peak and peak * settings.devices * settings.nodes
+
+
+def _publish(root: Path, run: Run, state: dict[str, torch.Tensor], plan: EncoderPlan) -> Outcome:
+    trained = _rebuilt(run, state, plan)
+    encoder, history = trained.encoder.eval(), run.progress.history
+    training = {
+        "kind": plan.kind,
+        "num_steps": run.num_steps,
+        "batch_size": run.settings.batch_size,
+        "learning_rate": run.settings.learning_rate,
+        "num_wells": len(run.loader.corpus),
+    }
+    models.save(root, encoder, training=training)
+    publish_losses(root / LOSSES, history)
+    if isinstance(trained, MaskedObjective) and run.settings.panel_crops:
+        batch = run.validation[0] if run.validation else run.loader.batch(0)
+        few = next(batch.parts(run.settings.panel_crops))
+        made = trained.model.reconstruct(few.images, few.keys)
+        publish_panels(root, made, run.loader.corpus.channel_sets[0])
+    return Outcome(encoder, history[-1], run.num_steps, len(run.loader.corpus))
+
+
+def _rebuilt(run: Run, state: dict[str, torch.Tensor], plan: EncoderPlan) -> Objective:
+    """The objective with its trained weights on the CPU, whatever it was sharded over."""
+    corpus = run.loader.corpus
+    objective = build_objective(
+        plan.kind,
+        models.from_config(run.objective.encoder.config),
+        run.settings,
+        num_channels=max(len(names) for names in corpus.channel_sets),
+        num_classes=len(corpus.class_names),
+    )
+    objective.load_state_dict(state)
+    return objective.eval()
