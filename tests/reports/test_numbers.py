@@ -40,14 +40,23 @@ def test_missing_is_a_dash_everywhere_and_never_zero() -> None:
 
 @pytest.mark.parametrize(
     ("seconds", "text"),
-    [(0.44, "0.4 s"), (12, "12 s"), (185, "3 min 05 s"), (7800, "2 h 10 min")],
+    [
+        (0.44, "0.4\u00a0s"),
+        (12, "12\u00a0s"),
+        (185, "3\u00a0min 05\u00a0s"),
+        (7800, "2\u00a0h 10\u00a0min"),
+    ],
 )
 def test_durations_are_said_as_people_say_them(seconds: float, text: str) -> None:
     assert numbers.duration(seconds) == text
 
 
 def test_sizes_are_decimal() -> None:
-    assert [numbers.size(n) for n in (12, 1500, 2.5e9)] == ["12 B", "1.5 kB", "2.5 GB"]
+    assert [numbers.size(n) for n in (12, 1500, 2.5e9)] == [
+        "12\u00a0B",
+        "1.5\u00a0kB",
+        "2.5\u00a0GB",
+    ]
 
 
 @pytest.mark.parametrize(("successes", "trials"), [(0, 10), (10, 10), (37, 40), (1, 5000)])

@@ -28,3 +28,5 @@ pathvars:
     map="<run_dir>/maps/{screen}/{encoder}.provenance.json",
     benchmark_table="<run_dir>/benchmarks/{screen}/{encoder}.parquet",
     report_index="<run_dir>/reports/index.html",
+    report_summary="<run_dir>/reports/summary.json",
+    report_verdicts="<run_dir>/reports/verdicts.json",

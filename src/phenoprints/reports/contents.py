@@ -128,6 +128,12 @@ class Page:
     facts: Sequence[Fact] = ()
     verdicts: Sequence[Verdict] = ()
     next_steps: Sequence[str] = ()
+    all_verdicts: Sequence[Verdict] = ()
+
+    @property
+    def counted(self) -> Sequence[Verdict]:
+        """The verdicts that the page counts: those it shows, or more where it shows a choice."""
+        return self.all_verdicts or self.verdicts
 
     @property
     def headlines(self) -> list[Fact]:

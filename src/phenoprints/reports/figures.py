@@ -28,7 +28,9 @@ def to_svg(chart: Any, *, title: str, width: int = WIDTH, height: int = HEIGHT) 
     The same chart gives the same bytes. Classes, roles and invisible paths of the renderer are
     taken out; letters and axes take the colour of the page's text.
     """
-    spec = chart.properties(width=width, height=height, background="transparent").to_dict()
+    spec = chart.properties(width=width, height=height, background="transparent").to_dict(
+        validate=False
+    )
     spec["config"] = _theme()
     return Markup(_cleaned(_renderer().vegalite_to_svg(spec), title))  # noqa: S704
 

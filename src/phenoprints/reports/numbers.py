@@ -5,6 +5,9 @@ from __future__ import annotations
 import math
 from typing import Any
 
+NBSP = "\u00a0"
+"""Keeps a number and its unit on one line."""
+
 MISSING = "–"
 """Stands where there is no number; never 0."""
 
@@ -43,7 +46,7 @@ def number(value: Any, digits: int = 3) -> str:
 
 def percent(value: Any, digits: int = 1) -> str:
     """A share in [0, 1] as per cent."""
-    return MISSING if is_missing(value) else f"{100 * float(value):.{digits}f} %"
+    return MISSING if is_missing(value) else f"{100 * float(value):.{digits}f}{NBSP}%"
 
 
 def duration(seconds: Any) -> str:
@@ -52,12 +55,12 @@ def duration(seconds: Any) -> str:
         return MISSING
     seconds = float(seconds)
     if seconds < 10:
-        return f"{seconds:.1f} s"
+        return f"{seconds:.1f}{NBSP}s"
     if seconds < 60:
-        return f"{seconds:.0f} s"
+        return f"{seconds:.0f}{NBSP}s"
     if seconds < 3600:
-        return f"{int(seconds) // 60} min {int(seconds) % 60:02d} s"
-    return f"{int(seconds) // 3600} h {int(seconds) % 3600 // 60:02d} min"
+        return f"{int(seconds) // 60}{NBSP}min {int(seconds) % 60:02d}{NBSP}s"
+    return f"{int(seconds) // 3600}{NBSP}h {int(seconds) % 3600 // 60:02d}{NBSP}min"
 
 
 def size(num_bytes: Any) -> str:
@@ -67,9 +70,9 @@ def size(num_bytes: Any) -> str:
     value = float(num_bytes)
     for unit in ("B", "kB", "MB", "GB"):
         if value < 1000:
-            return f"{value:.0f} {unit}" if unit == "B" else f"{value:.1f} {unit}"
+            return f"{value:.0f}{NBSP}{unit}" if unit == "B" else f"{value:.1f}{NBSP}{unit}"
         value /= 1000
-    return f"{value:.1f} TB"
+    return f"{value:.1f}{NBSP}TB"
 
 
 def plural(how_many: int, noun: str, plural_noun: str = "") -> str:

@@ -60,8 +60,8 @@ def render(
             policy=policy(),
             style=Markup(asset("style.css")),  # noqa: S704  (our constant file)
             script=Markup(asset("script.js")),  # noqa: S704  (our constant file)
-            status=overall(page.verdicts),
-            verdict_sentence=counts_sentence(page.verdicts),
+            status=overall(page.counted),
+            verdict_sentence=counts_sentence(page.counted),
             verdict_links={anchor: codes for anchor, codes in linked.items() if anchor and codes},
             rules=sorted({verdict.rule for verdict in page.verdicts}, key=lambda rule: rule.code),
             glyphs=GLYPHS,

@@ -15,13 +15,17 @@ SEVERITY = {FAIL: 0, CHECK: 1, NOT_RUN: 2, PASS: 3}
 
 @dataclass(frozen=True)
 class Rule:
-    """One question that a page answers with a verdict: its code never changes its meaning."""
+    """One question that a page answers with a verdict: its code never changes its meaning.
+
+    `cure` says what to do about a CHECK or FAIL.
+    """
 
     code: str
     title: str
     why: str
     good: str
     threshold_from: str
+    cure: str = ""
 
 
 @dataclass(frozen=True)

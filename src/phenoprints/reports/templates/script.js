@@ -11,8 +11,8 @@ const PAGE = 100;
 const state = () => new URLSearchParams(location.hash.split("?")[1] || "");
 const asNumber = (text) => {
   const value = parseFloat(text.replace(/,/g, "").replace("−", "-"));
-  const scale = / kB$/.test(text) ? 1e3 : / MB$/.test(text) ? 1e6 : / GB$/.test(text) ? 1e9 : / TB$/.test(text) ? 1e12
-    : / min /.test(text) ? 60 : / h /.test(text) ? 3600 : 1;
+  const scale = /\skB$/.test(text) ? 1e3 : /\sMB$/.test(text) ? 1e6 : /\sGB$/.test(text) ? 1e9 : /\sTB$/.test(text) ? 1e12
+    : /\smin /.test(text) ? 60 : /\sh /.test(text) ? 3600 : 1;
   return text.includes("∞") ? (text[0] === "−" ? -Infinity : Infinity) : value * scale;
 };
 

@@ -1,0 +1,64 @@
+"""How long every stage took, from the files that Snakemake's `benchmark:` writes."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pandas as pd
+
+STAGE_OF_RULE = {
+    "read_screen": "screens",
+    "assess_quality": "quality",
+    "precomputed_embeddings": "embeddings",
+    "random_embeddings": "embeddings",
+}
+"""Stages of rules whose name does not begin with a stage's name or verb (tested)."""
+
+PREFIXES = {
+    "screen": "screens", "pack": "screens", "quality": "quality", "embed": "embeddings",
+    "align": "alignment", "consistency": "consistency", "curat": "curation", "funnel": "curation",
+    "train": "training", "encoder": "training", "probe": "probes", "block": "probes",
+    "trim": "probes", "map": "maps", "benchmark": "benchmarks", "report": "reports",
+}  # fmt: skip
+
+
+def stage_of(rule: str) -> str:
+    """The stage that a rule belongs to; the rule itself where it cannot be told."""
+    if rule in STAGE_OF_RULE:
+        return STAGE_OF_RULE[rule]
+    words = rule.split("_")
+    for word in words:
+        for prefix, stage in PREFIXES.items():
+            if word.startswith(prefix):
+                return stage
+    return rule
+
+
+def job_durations(folder: Path) -> pd.DataFrame:
+    """One row per job: stage, rule, job, seconds and peak_mb (NaN where not measured)."""
+    rows = []
+    for path in sorted(folder.rglob("*.tsv")):
+        relative = path.relative_to(folder)
+        try:
+            table = pd.read_csv(path, sep="\t", na_values=["-"])
+        except (ValueError, OSError):
+            continue
+        if "s" not in table or table.empty:
+            continue
+        rule = relative.parts[0] if len(relative.parts) > 1 else relative.stem
+        peak = pd.to_numeric(table.get("max_rss", pd.Series(dtype=float)), errors="coerce").max()
+        rows.append(
+            {
+                "stage": stage_of(rule), "rule": rule, "job": relative.with_suffix("").as_posix(),
+                "seconds": float(table["s"].sum()), "peak_mb": float(peak),
+            }
+        )  # fmt: skip
+    return pd.DataFrame(rows, columns=["stage", "rule", "job", "seconds", "peak_mb"])
+
+
+def stage_durations(jobs: pd.DataFrame) -> pd.DataFrame:
+    """One row per stage: jobs, seconds of all of them together, and the highest peak memory."""
+    grouped = jobs.groupby("stage", sort=False)
+    return grouped.agg(
+        jobs=("job", "size"), seconds=("seconds", "sum"), peak_mb=("peak_mb", "max")
+    ).reset_index()

@@ -1,0 +1,210 @@
+"""Every rule that a report judges by: its question, why it matters, and what good looks like."""
+
+from __future__ import annotations
+
+from phenoprints.reports.verdicts import Rule
+
+_RAN = "What is not there was not judged; a page that says nothing of it would look complete."
+_RUN_AGAIN = "Read the log of the failed job, run Snakemake again, then the report."
+_CONFIGURED = "the configuration: everything it asks for"
+
+
+def _ran(code: str, what: str) -> Rule:
+    good = "every table that was asked for is there."
+    return Rule(code, f"{what} ran", _RAN, good, _CONFIGURED, _RUN_AGAIN)
+
+
+SCREENS_RAN = _ran("SC100", "Reading screens")
+UNKNOWN_CONDITIONS = Rule(
+    "SC101",
+    "Wells of unknown perturbation",
+    "Such wells leave the funnel at step 2; many of them point to a wrong column or join.",
+    "a few per cent at most.",
+    "10 % of the wells, a choice of this report",
+    "Compare the columns and joins of the screen with its metadata.",
+)
+FEW_CONTROLS = Rule(
+    "SC102",
+    "Control wells per experiment",
+    "Alignment estimates a mean and a covariance from each experiment's controls alone.",
+    "16 or more in every experiment.",
+    "the warning and error limits of the alignment's settings",
+    "Leave out such experiments, or align with alignment.small_batches: skip.",
+)
+QUALITY_RAN = _ran("QC900", "Quality control")
+FAILED_WELLS = Rule(
+    "QC901",
+    "Wells that fail quality control",
+    "Failed wells are left out of alignment, tests and maps; very many of them question the "
+    "screen or the thresholds.",
+    "a few per cent.",
+    "20 % of the wells, a choice of this report",
+    "Look at the worst plates, then at the bounds of the rules that fail most.",
+)
+FAILED_CONTROLS = Rule(
+    "QC902",
+    "Controls that fail quality control",
+    "When controls fail more often than treatments, thresholds or plates are wrong; the reverse "
+    "may be biology: toxic treatments kill cells.",
+    "controls fail no more often than treatments.",
+    "twice the share among treatments, and at least 5 %, a choice of this report",
+    "Look at the plates of the failing controls before trusting the alignment.",
+)
+UNEVEN_QUALITY = Rule(
+    "QC903",
+    "Quality over experiments",
+    "One experiment with many failed wells has a cause of its own: focus, stain, a plate.",
+    "failures are spread evenly.",
+    "three times the median share of the experiments, and at least 10 %, a choice of this report",
+    "Look at that experiment alone: leave it out, or image it again.",
+)
+EMBEDDINGS_RAN = _ran("EM100", "Embedding")
+FAILED_ROWS = Rule(
+    "EM101",
+    "Wells without a vector",
+    "Wells that could not be read have no vector and silently shrink every later count.",
+    "none.",
+    "the setting max_failed_fraction of the screen",
+    "Read the reasons in the table of failures.",
+)
+ALIGNMENT_RAN = _ran("AL100", "Alignment")
+SMALL_BATCHES = Rule(
+    "AL101",
+    "Controls per batch",
+    "A covariance from few controls is noise; re-colouring with it adds what it should remove.",
+    "16 or more controls in every batch.",
+    "the setting alignment.warn_controls",
+    "Merge batches, or leave out the smallest.",
+)
+CONSISTENCY_RAN = _ran("CO100", "Consistency tests")
+FALSE_PHENOPRINTS = Rule(
+    "CO101",
+    "Measured false phenoprints (layout guard)",
+    "Negative controls grouped by plate position have no effect of their own. When they look "
+    "alike more often than the threshold says, position effects pass for phenoprints.",
+    "a share near the nominal threshold.",
+    "twice the nominal rate of the manifest's p_value",
+    "Set alignment.remove_position: plate-rows-columns or consistency.null: layout-matched, and "
+    "compare; randomise positions next time.",
+)
+SINGLE_POSITION = Rule(
+    "CO102",
+    "Conditions that never change position",
+    "When all wells of a condition share a position, its phenoprint cannot be told from the "
+    "position's own look.",
+    "replicates at different positions.",
+    "half of the tested conditions, a choice of this report",
+    "Read these phenoprints together with the layout guard; randomise positions next time.",
+)
+NULL_RESOLUTION = Rule(
+    "CO103",
+    "Random sets per test",
+    "With one of m experiments at the floor and the rest at 0.5 the combined p is about m/K.",
+    "K of at least m / p_value.",
+    "K ≥ m/α (Cauchy combination)",
+    "Raise consistency.num_null.",
+)
+UNTESTABLE = Rule(
+    "CO104",
+    "Tests without a p-value",
+    "A condition that cannot be tested has no phenoprint, whatever it does to cells.",
+    "few: more replicates per experiment, or the scope across-experiments.",
+    "20 % of the tests, a choice of this report",
+    "Add replicates, or set consistency.scope: across-experiments.",
+)
+CURATION_RAN = _ran("CU100", "Curation")
+PHENOPRINTS_FOUND = Rule(
+    "CU101",
+    "Phenoprints",
+    "Step 5 keeps the wells of conditions with a phenoprint; without any, only controls are left.",
+    "many more than the false ones that the rule allows.",
+    "the false phenoprints that the configured rule gives without any effect",
+    "Check replicates, alignment and the judges before learning from this manifest.",
+)
+DECIDED_BY_CLIP = Rule(
+    "CU102",
+    "Conditions decided by the clip",
+    "One experiment with p near 1 can erase a phenoprint in the Cauchy combination.",
+    "none or few; otherwise set consistency.upper_clip.",
+    "2 % of the conditions, a choice of this report",
+    "Set consistency.upper_clip, such as 0.99, and compare.",
+)
+MANIFEST_SIZE = Rule(
+    "CU103",
+    "Wells of the manifest",
+    "An encoder cannot learn from an empty manifest.",
+    "more than none; the paper keeps 16 of 93 million.",
+    "one well",
+    "See which step takes the wells; another preset may fit the screen.",
+)
+TRUTH_RECALL = Rule(
+    "CU104",
+    "Planted phenoprints found",
+    "The simulated screen knows its truth: recall says what the procedure misses.",
+    "90 % or more of the full phenoprints.",
+    "0.90, the promise of the simulated screen",
+    "Look at the missed conditions in the table of differences.",
+)
+TRUTH_FALSE = Rule(
+    "CU105",
+    "False phenoprints against the truth",
+    "Conditions planted without effect should be called at the nominal rate of the rule.",
+    "an interval that reaches down to the nominal rate.",
+    "the nominal rate of the configured rule, by the lower end of the Wilson interval",
+    "Look at the called conditions in the table of differences, and at the layout guard.",
+)
+TRAINING_RAN = _ran("TR100", "Training")
+LOSS_FALLS = Rule(
+    "TR101",
+    "Training loss",
+    "A loss that does not fall, or is not finite, gives an encoder that has learned nothing.",
+    "the last tenth well below the first tenth.",
+    "last tenth below first tenth of the steps",
+    "Lower the learning rate, or train longer.",
+)
+PROBES_RAN = _ran("PR100", "Probes")
+ABOVE_CHANCE = Rule(
+    "PR101",
+    "Probe accuracy above chance",
+    "An encoder whose blocks do not beat 1/classes knows nothing of the task.",
+    "well above 1/classes on unseen experiments.",
+    "1 / number of classes",
+    "Train longer, or probe another task.",
+)
+MAPS_RAN = _ran("MA100", "Maps")
+SMALL_MAP = Rule(
+    "MA101",
+    "Perturbations of the map",
+    "Recall against a null of all pairs needs enough perturbations to have a tail.",
+    "20 or more.",
+    "the setting benchmarks.relationships.min_perturbations",
+    "Do not read recall from this map.",
+)
+BENCHMARKS_RAN = _ran("BE100", "Benchmarks")
+BEATS_RANDOM = Rule(
+    "BE101",
+    "Better than random",
+    "A benchmark value means little until chance and an untrained network are subtracted.",
+    "z above 3 over the random baseline.",
+    "z = 3, a choice of this report",
+    "Treat these values as no better than chance.",
+)
+IN_SAMPLE = Rule(
+    "BE102",
+    "In-sample rows",
+    "An encoder that was curated or trained on a screen is flattered by benchmarks on it.",
+    "hold out experiments, and read in-sample rows as upper bounds.",
+    "what the encoder has seen of the screen",
+    "Use hold_out for an honest comparison.",
+)
+UNREADABLE = Rule(
+    "RE101",
+    "Unreadable artefacts",
+    "A file that is there and cannot be read was damaged after it was written.",
+    "none.",
+    "none",
+    "Delete the file and run Snakemake again.",
+)
+
+RULES = tuple(sorted((r for r in vars().values() if isinstance(r, Rule)), key=lambda r: r.code))
+"""All of them, by code."""

@@ -1,0 +1,119 @@
+"""A run's folder as the pages see it: what the configuration asks for, and what is there."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from phenoprints.configuration import Plan, plan
+
+LAYOUT = {
+    "screen_wells": "screens/{screen}/wells.parquet",
+    "screen_sites": "screens/{screen}/sites.parquet",
+    "screen_conditions": "screens/{screen}/conditions.parquet",
+    "screen_notes": "screens/{screen}/notes.json",
+    "quality": "quality/{screen}.parquet",
+    "embeddings": "embeddings/{screen}/{encoder}.provenance.json",
+    "embedding_failures": "embeddings/{screen}/{encoder}.failures.parquet",
+    "blocks": "blocks/{screen}/{encoder}.provenance.json",
+    "alignment": "alignment/{screen}/{encoder}.provenance.json",
+    "consistency": "consistency/{screen}/{encoder}.parquet",
+    "phenoprints": "curation/{manifest}/phenoprints.parquet",
+    "genes": "curation/{manifest}/genes.parquet",
+    "funnel": "curation/{manifest}/funnel.json",
+    "reasons": "curation/{manifest}/reasons.provenance.json",
+    "manifest": "curation/{manifest}/manifest.provenance.json",
+    "encoder": "encoders/{encoder}.provenance.json",
+    "probe_split": "probes/{task}/split.parquet",
+    "probe_accuracies": "probes/{task}/accuracies/{encoder}.parquet",
+    "probe_chosen": "probes/chosen/{encoder}.json",
+    "map": "maps/{screen}/{encoder}.provenance.json",
+    "benchmark_table": "benchmarks/{screen}/{encoder}.parquet",
+}
+"""Where artefacts lie below the run's folder: the same as workflow/rules/paths.smk (tested)."""
+
+
+@dataclass
+class Run:
+    """One run: its folder, its resolved configuration, and what could not be read.
+
+    Reading never raises for a file that is missing or unreadable: it gives None, and `unreadable`
+    keeps the reason, so that a page can say so.
+    """
+
+    folder: Path
+    config: Mapping[str, Any]
+    unreadable: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def name(self) -> str:
+        """The run's name."""
+        return str(self.config["run"])
+
+    @cached_property
+    def plan(self) -> Plan:
+        """What the configuration asks for."""
+        return plan(self.config)
+
+    def path(self, kind: str, **names: str) -> Path:
+        """Where an artefact lies or would lie."""
+        return self.folder / LAYOUT[kind].format(**names)
+
+    def has(self, kind: str, **names: str) -> bool:
+        """Whether an artefact is there."""
+        return self.path(kind, **names).is_file()
+
+    def table(
+        self, kind: str, columns: Iterable[str] | None = None, **names: str
+    ) -> pd.DataFrame | None:
+        """A stored table, or None."""
+        return self.table_at(self.path(kind, **names), columns)
+
+    def table_at(self, path: Path, columns: Iterable[str] | None = None) -> pd.DataFrame | None:
+        """The Parquet table at a path, with those of `columns` that it has, or None."""
+        if not path.is_file():
+            return None
+        try:
+            file = pq.ParquetFile(path)
+            wanted = (
+                None if columns is None else [c for c in columns if c in file.schema_arrow.names]
+            )
+            frame: pd.DataFrame = file.read(columns=wanted).to_pandas()
+        except (pa.ArrowInvalid, OSError) as error:
+            self.unreadable[self.shown(path)] = f"not a readable Parquet file ({error})"
+            return None
+        return frame
+
+    def document(self, kind: str, **names: str) -> dict[str, Any] | None:
+        """A stored JSON object, or None."""
+        return self.document_at(self.path(kind, **names))
+
+    def document_at(self, path: Path) -> dict[str, Any] | None:
+        """The JSON object at a path, or None."""
+        if not path.is_file():
+            return None
+        try:
+            content = json.loads(path.read_text(encoding="utf-8"))
+        except (ValueError, OSError) as error:
+            self.unreadable[self.shown(path)] = f"not readable JSON ({error})"
+            return None
+        if not isinstance(content, dict):
+            self.unreadable[self.shown(path)] = "not a JSON object"
+            return None
+        return content
+
+    def shown(self, path: Path) -> str:
+        """A path as pages print it: below the run's folder, never with a home folder."""
+        return (
+            path.relative_to(self.folder).as_posix()
+            if path.is_relative_to(self.folder)
+            else path.name
+        )

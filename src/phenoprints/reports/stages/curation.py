@@ -1,0 +1,585 @@
+"""The page of curation: the funnel with its reasons, and which conditions have a phenoprint."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from phenoprints.reports import numbers, rules
+from phenoprints.reports.completeness import look_for
+from phenoprints.reports.contents import Box, Fact, Figure, Page, Section, Text
+from phenoprints.reports.figures import funnel_chart, interval_chart, p_value_histogram, qq_plot
+from phenoprints.reports.frames import is_told, is_true, records
+from phenoprints.reports.runs import Run
+from phenoprints.reports.tables import Column, Table
+from phenoprints.reports.verdicts import CHECK, FAIL, NOT_RUN, PASS, Verdict
+
+NAME, TITLE = "curation", "Curation"
+QUESTION = "Which wells are worth learning from, and why did the others leave?"
+MAX_CLIP_SHARE = 0.02
+MIN_RECALL = 0.90
+STEP_COLUMNS = ("step", "what", "wells_in", "wells_out", "conditions_in", "conditions_out")
+
+CONDITION_COLUMNS = {
+    "perturbation": Column("perturbation", "Perturbation"),
+    "gene": Column("gene", "Gene"),
+    "guide": Column("guide", "Guide"),
+    "concentration_um": Column("concentration_um", "Concentration", "number", "µM"),
+    "cell_type": Column("cell_type", "Cell type"),
+    "background": Column("background", "Background"),
+}
+
+
+def page(run: Run) -> Page:
+    """The page, from the funnel and the phenoprints of every manifest."""
+    wanted = [{"manifest": name} for name in run.plan.manifests]
+    found = look_for(run, "funnel", wanted, "manifest")
+    facts: list[Fact] = []
+    verdicts = [found.verdict(rules.CURATION_RAN, NAME)]
+    sections = [Section("missing", "Not run", boxes)] if (boxes := found.boxes()) else []
+    sentences = []
+    for names in found.there:
+        manifest = names["manifest"]
+        steps = funnel_steps(run, manifest)
+        phenoprints = run.table("phenoprints", manifest=manifest)
+        facts += _facts(run, manifest, steps, phenoprints)
+        verdicts += _verdicts(run, manifest, steps, phenoprints)
+        sections.append(_section(run, manifest, steps, phenoprints))
+        sentences.append(sentence(manifest, steps, phenoprints))
+    answer = " ".join(sentences) or "No manifest was made."
+    return Page(NAME, TITLE, QUESTION, answer, sections, facts, verdicts)
+
+
+def funnel_steps(run: Run, manifest: str) -> pd.DataFrame:
+    """One row per step (0 is held-out experiments): STEP_COLUMNS and `reasons`, wells by reason."""
+    document = run.document("funnel", manifest=manifest) or {}
+    rows = [
+        {
+            "step": f"{number} {step['step'].replace('_', ' ')}",
+            "what": step.get("leaves", ""),
+            **{f"{what}_in": step["before"][what] for what in ("wells", "conditions")},
+            **{f"{what}_out": step["after"][what] for what in ("wells", "conditions")},
+            "reasons": {reason: n for reason, n in step["reasons"].items() if n},
+        }
+        for number, step in enumerate(document.get("steps", []))
+    ]
+    return pd.DataFrame(rows, columns=[*STEP_COLUMNS, "reasons"])
+
+
+def judges_of(phenoprints: pd.DataFrame) -> list[str]:
+    """The judges whose combined p-values the table holds."""
+    prefix = "p_value_"
+    return [name.removeprefix(prefix) for name in phenoprints.columns if name.startswith(prefix)]
+
+
+def count_phenoprints(phenoprints: pd.DataFrame | None) -> tuple[int, int] | None:
+    """Conditions with a phenoprint, and testable ones; None where nothing judged."""
+    if phenoprints is None or not judges_of(phenoprints):
+        return None
+    has = is_true(phenoprints["has_phenoprint"])
+    testable = is_true(phenoprints["is_testable"])
+    return int(has.sum()), int(testable.sum())
+
+
+def nominal_rate(run: Run, manifest: str) -> float:
+    """False phenoprints per tested unit that the rule gives without any effect, as curation says.
+
+    Without its word on it 1 - (1 - p_value)^judges, which holds for one chance per judge.
+    """
+    expected = (run.document("funnel", manifest=manifest) or {}).get("expected_false") or {}
+    if expected.get("rate") is not None:
+        return float(expected["rate"])
+    settings = run.config["manifests"][manifest]
+    return float(1 - (1 - float(settings["p_value"])) ** len(settings["judges"]))
+
+
+def sentence(manifest: str, steps: pd.DataFrame, phenoprints: pd.DataFrame | None) -> str:
+    """What the manifest keeps and how many conditions have a phenoprint."""
+    if steps.empty:
+        return f"The funnel of {manifest} cannot be read."
+    wells_in, wells_out = steps["wells_in"].iloc[0], steps["wells_out"].iloc[-1]
+    text = (
+        f"Manifest {manifest} keeps {numbers.count(wells_out)} of {numbers.count(wells_in)} wells"
+    )
+    counted = count_phenoprints(phenoprints)
+    if counted is None:
+        return f"{text}; no judge was asked."
+    has, testable = counted
+    share = numbers.percent(has / testable) if testable else numbers.MISSING
+    return f"{text}; {has:,} of {testable:,} tested conditions ({share}) have a phenoprint."
+
+
+def truth_table(run: Run, manifest: str) -> pd.DataFrame | None:
+    """Conditions of simulated screens with truth and verdict, or None without a truth."""
+    phenoprints = run.table("phenoprints", manifest=manifest)
+    if phenoprints is None or not judges_of(phenoprints):
+        return None
+    tables = []
+    for screen in run.config["manifests"][manifest]["screens"]:
+        truth = run.table_at(run.folder / "screens" / screen / "truth.parquet")
+        if truth is not None:
+            tables.append(truth)
+    if not tables:
+        return None
+    keys = ["perturbation", "concentration_um"]
+    truth = pd.concat(tables, ignore_index=True).drop_duplicates(keys)
+    columns = [*keys, "has_phenoprint", "is_testable"]
+    return truth.merge(phenoprints[columns], on=keys, how="inner")
+
+
+def recovery(truth: pd.DataFrame) -> dict[str, tuple[int, int]]:
+    """Recall, precision and false calls as (successes, trials); `partial` counts in none."""
+    called = is_true(truth["has_phenoprint"])
+    full, none = truth["truth"] == "full", truth["truth"] == "none"
+    found, false = int((called & full).sum()), int((called & none).sum())
+    return {
+        "recall": (found, int(full.sum())),
+        "precision": (found, found + false),
+        "false_calls": (false, int(none.sum())),
+    }
+
+
+def _facts(
+    run: Run, manifest: str, steps: pd.DataFrame, phenoprints: pd.DataFrame | None
+) -> list[Fact]:
+    path = ("curation", manifest)
+    facts = []
+    for step in records(steps):
+        place = (*path, "steps", step["step"])
+        for key, label in (
+            ("wells_in", "Wells into"),
+            ("wells_out", "Wells out of"),
+            ("conditions_in", "Conditions into"),
+            ("conditions_out", "Conditions out of"),
+        ):
+            facts.append(
+                Fact((*place, key), f"{label} step {step['step']}, {manifest}", _int(step[key]))
+            )
+        for reason, wells in sorted(step["reasons"].items()):
+            facts.append(
+                Fact(
+                    (*place, "reasons", reason),
+                    f"Wells that left {manifest}: {reason}",
+                    _int(wells),
+                )
+            )
+    if len(steps):
+        kept, came = _int(steps["wells_out"].iloc[-1]), _int(steps["wells_in"].iloc[0])
+        facts.append(
+            Fact(
+                (*path, "wells_kept"),
+                f"Wells of {manifest}",
+                kept,
+                note=f"of {numbers.count(came)}",
+                headline=True,
+            )
+        )
+    return facts + _phenoprint_facts(run, manifest, phenoprints) + _truth_facts(run, manifest)
+
+
+def _phenoprint_facts(run: Run, manifest: str, phenoprints: pd.DataFrame | None) -> list[Fact]:
+    counted = count_phenoprints(phenoprints)
+    if phenoprints is None or counted is None:
+        return []
+    path, (has, testable) = ("curation", manifest), counted
+    nominal = nominal_rate(run, manifest)
+    facts = [
+        Fact(
+            (*path, "phenoprints"),
+            f"Conditions with a phenoprint, {manifest}",
+            has,
+            note=f"of {testable:,} tested conditions",
+            headline=True,
+        ),
+        Fact((*path, "tested_conditions"), f"Tested conditions, {manifest}", testable),
+        Fact((*path, "conditions"), f"Conditions of {manifest}", len(phenoprints)),
+        Fact(
+            (*path, "nominal_false_rate"),
+            f"False phenoprints that the rule allows, {manifest}",
+            nominal,
+            numbers.percent(nominal),
+        ),
+        Fact(
+            (*path, "decided_by_clip"),
+            f"Conditions decided by the clip, {manifest}",
+            int(decided_by_clip(phenoprints).sum()),
+        ),
+    ]
+    genes = run.table("genes", manifest=manifest)
+    if genes is not None and len(genes):
+        has_genes = int(is_true(genes["has_phenoprint"]).sum())
+        facts.append(
+            Fact(
+                (*path, "genes_with_phenoprint"),
+                f"Genes with a phenoprint, {manifest}",
+                has_genes,
+                note=f"of {len(genes):,} genes",
+                headline=True,
+            )
+        )
+    return facts
+
+
+def _truth_facts(run: Run, manifest: str) -> list[Fact]:
+    truth = truth_table(run, manifest)
+    if truth is None:
+        return []
+    labels = {
+        "recall": "Planted phenoprints found",
+        "precision": "Phenoprints that were planted",
+        "false_calls": "Conditions without effect that were called",
+    }
+    facts = []
+    for key, (hits, trials) in recovery(truth).items():
+        low, high = numbers.wilson_interval(hits, trials)
+        share = hits / trials if trials else np.nan
+        note = f"{hits} of {trials}; 95 % {numbers.percent(low)} to {numbers.percent(high)}"
+        path = ("curation", manifest, "truth", key)
+        facts += [
+            Fact(
+                (*path, "value"),
+                f"{labels[key]}, {manifest}",
+                share,
+                numbers.percent(share),
+                note,
+                headline=True,
+            ),
+            Fact((*path, "low"), f"{labels[key]}, lower bound, {manifest}", low),
+            Fact((*path, "high"), f"{labels[key]}, upper bound, {manifest}", high),
+            Fact((*path, "hits"), f"{labels[key]}, count, {manifest}", hits),
+            Fact((*path, "of"), f"{labels[key]}, out of, {manifest}", trials),
+        ]
+    return facts
+
+
+def decided_by_clip(phenoprints: pd.DataFrame) -> pd.Series:
+    """Whether any judge's verdict on a condition depends on the upper clip."""
+    columns = [name for name in phenoprints.columns if name.startswith("depends_on_clip_")]
+    flags: pd.Series = phenoprints[columns].fillna(False).astype(bool).any(axis=1)
+    return flags
+
+
+def _int(value: Any) -> int | None:
+    return None if numbers.is_missing(value) else int(value)
+
+
+def _verdicts(
+    run: Run, manifest: str, steps: pd.DataFrame, phenoprints: pd.DataFrame | None
+) -> list[Verdict]:
+    kept = _int(steps["wells_out"].iloc[-1]) if len(steps) else 0
+    size = Verdict(
+        rules.MANIFEST_SIZE,
+        PASS if kept else FAIL,
+        manifest,
+        f"{numbers.plural(kept or 0, 'well')} kept",
+        numbers.count(kept),
+        "1",
+        0,
+        NAME,
+        f"{manifest}-funnel",
+    )
+    return [
+        size,
+        *_phenoprint_verdicts(run, manifest, phenoprints),
+        *_truth_verdicts(run, manifest),
+    ]
+
+
+def _phenoprint_verdicts(
+    run: Run, manifest: str, phenoprints: pd.DataFrame | None
+) -> list[Verdict]:
+    counted = count_phenoprints(phenoprints)
+    place: dict[str, Any] = {"page": NAME, "anchor": f"{manifest}-phenoprints"}
+    if phenoprints is None or counted is None:
+        text = "no judge was asked, so step 5 did not run"
+        return [Verdict(rules.PHENOPRINTS_FOUND, NOT_RUN, manifest, text, page=NAME)]
+    has, testable = counted
+    expected = nominal_rate(run, manifest) * testable
+    status = FAIL if not has else CHECK if has <= 2 * expected else PASS
+    found = Verdict(
+        rules.PHENOPRINTS_FOUND,
+        status,
+        manifest,
+        f"{has:,} of {numbers.plural(testable, 'tested condition')} have a phenoprint",
+        f"{has:,}",
+        f"more than twice {expected:.1f}",
+        0,
+        **place,
+    )
+    clip = int(decided_by_clip(phenoprints).sum())
+    share = clip / len(phenoprints) if len(phenoprints) else 0.0
+    clipped = Verdict(
+        rules.DECIDED_BY_CLIP,
+        CHECK if share > MAX_CLIP_SHARE else PASS,
+        manifest,
+        f"{numbers.plural(clip, 'condition')} decided by the upper clip",
+        numbers.percent(share),
+        numbers.percent(MAX_CLIP_SHARE, 0),
+        clip,
+        **place,
+    )
+    return [found, clipped]
+
+
+def _truth_verdicts(run: Run, manifest: str) -> list[Verdict]:
+    truth = truth_table(run, manifest)
+    if truth is None:
+        return []
+    found = recovery(truth)
+    (hits, full), (false, none) = found["recall"], found["false_calls"]
+    place: dict[str, Any] = {"page": NAME, "anchor": f"{manifest}-truth"}
+    recall = hits / full if full else np.nan
+    nominal = nominal_rate(run, manifest)
+    low, high = numbers.wilson_interval(false, none)
+    return [
+        Verdict(
+            rules.TRUTH_RECALL,
+            NOT_RUN if not full else PASS if recall >= MIN_RECALL else FAIL,
+            manifest,
+            f"{hits} of {full} planted phenoprints found",
+            numbers.percent(recall),
+            numbers.percent(MIN_RECALL, 0),
+            full - hits,
+            **place,
+        ),
+        Verdict(
+            rules.TRUTH_FALSE,
+            NOT_RUN if not none else PASS if low <= nominal else CHECK,
+            manifest,
+            f"{false} of {none} conditions without effect called (95 % {numbers.percent(low)} to "
+            f"{numbers.percent(high)})",
+            numbers.percent(false / none if none else np.nan),
+            numbers.percent(nominal),
+            false,
+            **place,
+        ),
+    ]
+
+
+def _section(
+    run: Run, manifest: str, steps: pd.DataFrame, phenoprints: pd.DataFrame | None
+) -> Section:
+    parts: list[Any] = []
+    if steps.empty:
+        parts.append(Box("No funnel", "funnel.json holds no step.", FAIL, f"{manifest}-funnel"))
+    else:
+        parts += [
+            funnel_figure(manifest, steps, manifest),
+            _steps_table(manifest, steps),
+            _reasons_table(manifest, steps),
+        ]
+    parts += _truth_parts(run, manifest)
+    if phenoprints is None or not judges_of(phenoprints):
+        text = "No judge was asked, so the funnel ends after step 4 and no condition was tested."
+        parts.append(Box("No phenoprints", text, anchor=f"{manifest}-no-phenoprints"))
+    else:
+        parts += _phenoprint_parts(run, manifest, phenoprints)
+    return Section(f"{manifest}-section", f"Manifest {manifest}", parts, _lead(run, manifest))
+
+
+def _lead(run: Run, manifest: str) -> str:
+    settings = run.config["manifests"][manifest]
+    judges = settings["judges"]
+    if not judges:
+        return (
+            "Steps 1 to 4: quality, known perturbations, enough replicates, under-sampled controls."
+        )
+    rate = nominal_rate(run, manifest)
+    return (
+        f"Judged by {' and '.join(judges)}: a condition has a phenoprint when its combined p is "
+        f"below {settings['p_value']}{' for any of them' if judges[1:] else ''}. Without any "
+        "effect the rule would still "
+        f"call {numbers.percent(rate)} of the conditions."
+    )
+
+
+def funnel_figure(anchor: str, steps: pd.DataFrame, manifest: str) -> Figure:
+    """The funnel as bars: what stays after each step."""
+    first = steps.iloc[0]
+    rows = [
+        {
+            "step": "read",
+            "kept": first["wells_in"],
+            "text": f"{numbers.count(first['wells_in'])} wells",
+        }
+    ]
+    for step in records(steps):
+        left = int(step["wells_in"]) - int(step["wells_out"])
+        if step["step"].startswith("0") and not left:
+            continue
+        text = f"{step['wells_out']:,} wells, {step['conditions_out']:,} conditions"
+        more = f" (−{left:,})" if left else ""
+        rows.append({"step": step["step"], "kept": step["wells_out"], "text": text + more})
+    last = steps["wells_out"].iloc[-1]
+    share = numbers.percent(last / first["wells_in"]) if first["wells_in"] else numbers.MISSING
+    title = (
+        f"Manifest {manifest} keeps {numbers.count(last)} of {numbers.count(first['wells_in'])} "
+        "wells "
+        f"({share})"
+    )
+    return Figure(
+        f"{anchor}-funnel",
+        title,
+        "Wells after each step of the funnel; in brackets what left. Good looks like a step 5 that "
+        "takes much and steps 1 to 3 that take little.",
+        funnel_chart(pd.DataFrame(rows), title=title),
+        is_wide=True,
+    )
+
+
+def _steps_table(manifest: str, steps: pd.DataFrame) -> Table:
+    columns = [
+        Column("step", "Step"),
+        Column("what", "What leaves"),
+        Column("wells_in", "Wells in", "count"),
+        Column("wells_out", "Wells out", "count"),
+        Column("conditions_in", "Conditions in", "count"),
+        Column("conditions_out", "Conditions out", "count"),
+    ]
+    return Table(f"{manifest}-steps", "The funnel, step by step", columns, steps)
+
+
+def _reasons_table(manifest: str, steps: pd.DataFrame) -> Table:
+    rows = [
+        {"step": step["step"], "reason": reason.replace("_", " "), "wells": wells}
+        for step in records(steps)
+        for reason, wells in step["reasons"].items()
+    ]
+    frame = pd.DataFrame(rows, columns=["step", "reason", "wells"])
+    columns = [
+        Column("step", "Step"),
+        Column("reason", "Reason"),
+        Column("wells", "Wells", "count"),
+    ]
+    note = "Every well with its reason stands in curation/<manifest>/reasons."
+    return Table(f"{manifest}-reasons", "Why wells left", columns, frame, note)
+
+
+def _truth_parts(run: Run, manifest: str) -> list[Figure | Table]:
+    truth = truth_table(run, manifest)
+    if truth is None:
+        return []
+    found = recovery(truth)
+    rows = []
+    for name, (hits, trials) in found.items():
+        low, high = numbers.wilson_interval(hits, trials)
+        rows.append(
+            {
+                "name": name.replace("_", " "),
+                "value": hits / trials if trials else np.nan,
+                "low": low,
+                "high": high,
+                "hits": hits,
+                "of": trials,
+            }
+        )
+    frame = pd.DataFrame(rows)
+    recall = rows[0]
+    wrong = truth[
+        ((truth["truth"] == "full") & ~is_true(truth["has_phenoprint"]))
+        | ((truth["truth"] == "none") & is_true(truth["has_phenoprint"]))
+    ]
+    columns = [
+        Column("perturbation", "Perturbation"),
+        Column("concentration_um", "Concentration", "number", "µM"),
+        Column("truth", "Truth"),
+        Column("has_phenoprint", "Called"),
+    ]
+    return [
+        Figure(
+            f"{manifest}-truth",
+            f"{recall['hits']} of {recall['of']} planted phenoprints are found",
+            "Against the truth of the simulated screen, with 95 % Wilson intervals; effects that "
+            "exist in one experiment only count in neither. Good looks like recall at 0.9 or more "
+            "and false calls at the nominal rate.",
+            interval_chart(frame, title="Recovery of the truth", value_title="share"),
+            Table(
+                f"{manifest}-truth-numbers",
+                "Recovery of the truth",
+                [
+                    Column("name", "Measure"),
+                    Column("hits", "Count", "count"),
+                    Column("of", "Of", "count"),
+                    Column("value", "Share", "percent"),
+                    Column("low", "Low", "percent"),
+                    Column("high", "High", "percent"),
+                ],
+                frame,
+            ),
+        ),
+        Table(
+            f"{manifest}-wrong",
+            "Conditions on which the verdict and the truth differ",
+            columns,
+            wrong,
+        ),
+    ]
+
+
+def _phenoprint_parts(run: Run, manifest: str, phenoprints: pd.DataFrame) -> list[Any]:
+    parts: list[Any] = []
+    threshold = float(run.config["manifests"][manifest]["p_value"])
+    for judge in judges_of(phenoprints):
+        p = phenoprints[f"p_value_{judge}"].dropna().to_numpy(float)
+        hits = int((p < threshold).sum())
+        anchor = f"{manifest}-{judge.replace('.', '-')}"
+        title = f"{judge}: {hits} of {len(p)} combined p-values below {threshold}"
+        parts += [
+            Figure(
+                f"{anchor}-p",
+                title,
+                "Cauchy-combined over experiments, uncorrected; chance alone gives "
+                f"{threshold * len(p):.1f}. "
+                "Good looks like a peak at 0 over a flat floor.",
+                p_value_histogram(p, title=title),
+            ),
+            Figure(
+                f"{anchor}-qq",
+                f"{judge}: combined p-values against chance",
+                f"{len(p)} conditions in order, with the band of 95 % of uniform p-values.",
+                qq_plot(p, title=f"QQ plot, {judge}"),
+            ),
+        ]
+    genes = run.table("genes", manifest=manifest)
+    if genes is not None and len(genes):
+        parts.append(
+            _judged_table(
+                f"{manifest}-genes", f"Genes of {manifest}", {"gene": Column("gene", "Gene")}, genes
+            )
+        )
+    parts.append(
+        _judged_table(
+            f"{manifest}-phenoprints", f"Conditions of {manifest}", CONDITION_COLUMNS, phenoprints
+        )
+    )
+    if is_true(phenoprints["has_phenoprint"]).sum() == 0:
+        parts.insert(
+            0, Text("No condition has a phenoprint: only controls are left in the manifest.")
+        )
+    return parts
+
+
+def _judged_table(
+    anchor: str, caption: str, known: Mapping[str, Column], table: pd.DataFrame
+) -> Table:
+    """Conditions or genes, smallest p first, with every judge's combined p, q and experiments."""
+    frame = table.copy()
+    told = [c for name, c in known.items() if name in frame and is_told(frame[name])]
+    columns = [*told, Column("verdict", "Phenoprint")]
+    has = is_true(frame["has_phenoprint"])
+    testable = is_true(frame["is_testable"])
+    frame["verdict"] = np.where(has, "yes", np.where(testable, "no", "untestable"))
+    judges = judges_of(frame)
+    for judge in judges:
+        columns += [
+            Column(f"p_value_{judge}", f"p, {judge}", "number"),
+            Column(f"q_value_{judge}", f"q, {judge}", "number"),
+            Column(f"num_experiments_{judge}", f"Experiments, {judge}", "count"),
+        ]
+    frame["_smallest"] = frame[[f"p_value_{judge}" for judge in judges]].min(axis=1)
+    frame = frame.sort_values("_smallest", kind="stable", ignore_index=True)
+    note = "q is Benjamini-Hochberg over the tested ones; smallest p first."
+    return Table(anchor, caption, columns, frame, note)

@@ -1,0 +1,427 @@
+"""The first page: what was run, with what verdict, and what to do next."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from typing import Any
+
+import pandas as pd
+
+from phenoprints import __version__
+from phenoprints.foundations.provenance import library_versions
+from phenoprints.reports import numbers, rules
+from phenoprints.reports.contents import Box, Fact, Page, Passage, Section, Text
+from phenoprints.reports.durations import job_durations, stage_durations
+from phenoprints.reports.frames import records
+from phenoprints.reports.methods import bibliography, methods
+from phenoprints.reports.runs import Run
+from phenoprints.reports.stages import benchmarks, consistency, curation, quality, screens
+from phenoprints.reports.tables import Column, Table
+from phenoprints.reports.verdicts import (
+    CHECK,
+    FAIL,
+    NOT_RUN,
+    PASS,
+    Verdict,
+    by_severity,
+    counts,
+)
+
+NAME, TITLE = "index", "Overview"
+QUESTION = "What was run, can it be trusted, and what should be done next?"
+MAX_STEPS = 4
+COMMAND = (
+    "snakemake --configfile <your configuration> all\n"
+    "# the resolved configuration of this run stands below, and in config.json in its folder"
+)
+
+
+def page(run: Run, pages: Sequence[Page]) -> Page:
+    """The first page, from the run and all other pages."""
+    verdicts = [verdict for other in pages for verdict in other.verdicts]
+    verdicts += _unreadable_verdicts(run)
+    durations = job_durations(run.folder / "durations")
+    facts = [*_headlines(pages), *_trust_facts(pages), *_verdict_facts(verdicts)]
+    facts += _duration_facts(durations)
+    sections = [
+        *_funnel_sections(run),
+        _trust_section(run),
+        _experiments_section(run),
+        *_benchmark_section(run),
+        _cost_section(durations),
+        _methods_section(run),
+        _provenance_section(run),
+    ]
+    title = str((run.config.get("reports") or {}).get("title") or f"Run {run.name}")
+    shown = [v for v in by_severity(verdicts) if v.status != PASS or v.rule in ALWAYS_SHOWN]
+    return Page(
+        NAME,
+        title,
+        QUESTION,
+        _answer(pages, verdicts),
+        sections,
+        facts,
+        shown,
+        _next_steps(run, verdicts),
+        verdicts,
+    )
+
+
+ALWAYS_SHOWN = (
+    rules.FALSE_PHENOPRINTS,
+    rules.PHENOPRINTS_FOUND,
+    rules.TRUTH_RECALL,
+    rules.TRUTH_FALSE,
+)
+
+
+def _headlines(pages: Sequence[Page]) -> list[Fact]:
+    """The large figures of the other pages that answer what was run and found."""
+    shown = (screens.NAME, quality.NAME, curation.NAME)
+    by_name = {page.name: page for page in pages}
+    facts = [fact for name in shown if name in by_name for fact in by_name[name].headlines]
+    return [fact for fact in facts if fact.value != 0 or "assessed_wells" not in fact.path]
+
+
+def _answer(pages: Sequence[Page], verdicts: Sequence[Verdict]) -> str:
+    number = counts(verdicts)
+    by_name = {page.name: page for page in pages}
+    found = by_name["curation"].answer if "curation" in by_name else ""
+    check = f"{number[FAIL]} FAIL, {number[CHECK]} CHECK, {number[PASS]} PASS"
+    missing = f", {number[NOT_RUN]} NOT RUN" if number[NOT_RUN] else ""
+    return f"{found} Verdicts: {check}{missing}."
+
+
+def _next_steps(run: Run, verdicts: Sequence[Verdict]) -> list[str]:
+    """At most four sentences: what FAILs first, then what CHECKs, else what comes naturally."""
+    steps = [
+        f"{verdict.finding} ({verdict.scope}). {verdict.rule.cure}"
+        for verdict in by_severity(verdicts)
+        if verdict.status in (FAIL, CHECK)
+    ][:MAX_STEPS]
+    if not steps:
+        steps.append("Nothing needs a decision. Read the trust panel below, then use the manifest.")
+    manifests = [name for name in run.plan.manifests if run.has("manifest", manifest=name)]
+    if manifests:
+        steps.append(
+            "The wells to learn from lie in "
+            f"{', '.join(f'curation/{m}/manifest' for m in manifests)} of the run's folder."
+        )
+    return steps
+
+
+def _unreadable_verdicts(run: Run) -> list[Verdict]:
+    return [
+        Verdict(rules.UNREADABLE, FAIL, path, f"{path}: {reason}", page=NAME)
+        for path, reason in sorted(run.unreadable.items())
+    ]
+
+
+def _verdict_facts(verdicts: Sequence[Verdict]) -> list[Fact]:
+    return [
+        Fact(("verdicts", word), f"Verdicts {word}", number)
+        for word, number in counts(verdicts).items()
+    ]
+
+
+def _duration_facts(jobs: pd.DataFrame) -> list[Fact]:
+    facts = [
+        Fact(
+            ("seconds", str(row["stage"])),
+            f"Seconds of stage {row['stage']}",
+            round(float(row["seconds"]), 3),
+        )
+        for row in records(stage_durations(jobs))
+    ]
+    if len(jobs):
+        facts.append(
+            Fact(("seconds", "all"), "Seconds of all jobs", round(float(jobs["seconds"].sum()), 3))
+        )
+    return facts
+
+
+def _trust_facts(pages: Sequence[Page]) -> list[Fact]:
+    return [
+        fact
+        for other in pages
+        if other.name == consistency.NAME
+        for fact in other.facts
+        if "false_phenoprints" in fact.path
+    ]
+
+
+def _funnel_sections(run: Run) -> list[Section]:
+    figures = []
+    for manifest in run.plan.manifests:
+        steps = curation.funnel_steps(run, manifest)
+        if len(steps):
+            figures.append(curation.funnel_figure(f"index-{manifest}", steps, manifest))
+    if not figures:
+        box = Box("No funnel", "Curation has not run, so no well was chosen.", anchor="no-funnel")
+        return [Section("funnel", "Funnel", [box])]
+    lead = "How many wells stay after each step; every well that leaves has a reason in a table."
+    return [Section("funnel", "Funnel", figures, lead)]
+
+
+def _trust_section(run: Run) -> Section:
+    rows = []
+    for screen, encoder in run.plan.judged_pairs:
+        table = run.table("consistency", screen=screen, encoder=encoder)
+        if table is None:
+            continue
+        threshold = consistency.p_value_threshold(run.config, screen, encoder)
+        hits, tests, share = consistency.below(table, "layout", threshold)
+        low, high = numbers.wilson_interval(hits, tests)
+        single, conditions = consistency.single_positions(table)
+        verdict = consistency.layout_verdict(
+            {"screen": screen, "encoder": encoder}, table, threshold
+        )
+        rows.append(
+            {
+                "screen": screen,
+                "encoder": encoder,
+                "status": verdict.status,
+                "rate": share,
+                "interval": f"{numbers.percent(low)} to {numbers.percent(high)}",
+                "tests": tests,
+                "nominal": threshold,
+                "single": single,
+                "conditions": conditions,
+            }
+        )
+    columns = [
+        Column("screen", "Screen"),
+        Column("encoder", "Judge"),
+        Column("status", "Layout guard", "verdict"),
+        Column("rate", "Measured false phenoprints", "percent"),
+        Column("interval", "95 % interval"),
+        Column("tests", "Control positions", "count"),
+        Column("nominal", "Nominal", "percent"),
+        Column("single", "Conditions at one position", "count"),
+        Column("conditions", "Tested conditions", "count"),
+    ]
+    frame = pd.DataFrame(rows, columns=[column.name for column in columns])
+    parts: list[Any] = [_trust_text(run, frame)]
+    if rows:
+        parts.append(
+            Table(
+                "trust-table",
+                "Measured on the screen's own negative controls, grouped by plate position",
+                columns,
+                frame,
+            )
+        )
+    warned = frame[frame["status"] == CHECK]
+    if len(warned):
+        worst = warned.sort_values("rate").iloc[-1]
+        text = (
+            f"Control wells that share only their plate position look like phenoprints in "
+            f"{numbers.percent(worst['rate'])} of the cases for {worst['encoder']} on "
+            f"{worst['screen']}, "
+            f"more than twice the nominal {numbers.percent(worst['nominal'])}: part of the "
+            "phenoprints "
+            "is position. Randomise positions, or set alignment.remove_position or "
+            "consistency.null: layout-matched, and compare."
+        )
+        parts.insert(0, Box("Positions look like phenoprints", text, CHECK, "layout-warning"))
+    lead = "Four things that make a screen look better than it is."
+    return Section("trust", "Trust panel", parts, lead)
+
+
+def _trust_text(run: Run, frame: pd.DataFrame) -> Text | Box:
+    items = []
+    for manifest in run.plan.manifests:
+        table = run.table("phenoprints", manifest=manifest)
+        if table is not None and curation.judges_of(table):
+            clip = int(curation.decided_by_clip(table).sum())
+            items.append(
+                f"{manifest}: {numbers.plural(clip, 'condition')} decided by the upper clip of "
+                "p-values."
+            )
+    table = benchmarks.benchmark_table(run)
+    if len(table):
+        seen = table[~table["seen"].isin(["", "none"]) & ~table["is_baseline"]]
+        items.append(
+            f"{numbers.plural(len(seen), 'benchmark row')} of {len(table)} in-sample: the encoder "
+            "has seen the screen."
+        )
+    if not items and frame.empty:
+        return Box(
+            "Nothing to trust yet", "Neither tests nor benchmarks have run.", anchor="no-trust"
+        )
+    return Text("Besides the layout guard below:" if items else "The layout guard:", items)
+
+
+def _experiments_section(run: Run) -> Section:
+    rows = [row for screen in run.plan.screens for row in _experiment_rows(run, screen)]
+    columns = [
+        Column("screen", "Screen"),
+        Column("experiment", "Experiment"),
+        Column("plates", "Plates", "count"),
+        Column("wells", "Wells", "count"),
+        Column("failed", "Failed quality", "percent"),
+        Column("conditions", "Conditions", "count"),
+        Column("controls", "Controls", "count"),
+        Column("hits", "Tests below threshold", "percent"),
+    ]
+    frame = pd.DataFrame(rows, columns=[column.name for column in columns])
+    if frame.empty:
+        return Section(
+            "experiments",
+            "Experiments",
+            [Box("No experiment", "No screen was read.", anchor="no-experiments")],
+        )
+    note = (
+        "Tests below threshold: over all judges of the screen; – where nothing was tested or "
+        "assessed."
+    )
+    return Section(
+        "experiments",
+        "Experiments",
+        [Table("experiments-table", "One row per experiment", columns, frame, note)],
+    )
+
+
+def _experiment_rows(run: Run, screen: str) -> list[dict[str, Any]]:
+    wells = run.table("screen_wells", screens.WELL_COLUMNS, screen=screen)
+    if wells is None:
+        return []
+    table = screens.experiments_table(wells).assign(screen=screen)
+    table["controls"] = table["negative_control"] + table["unperturbed"]
+    assessed = quality.well_quality(run, screen)
+    shares = pd.Series(dtype=float)
+    if assessed is not None:
+        shares = quality.failures_by_experiment(assessed).set_index("experiment")["share"]
+    table["failed"] = table["experiment"].map(shares)
+    table["hits"] = table["experiment"].map(_hit_shares(run, screen))
+    return [dict(row) for row in records(table)]
+
+
+def _hit_shares(run: Run, screen: str) -> pd.Series:
+    parts = []
+    for of, encoder in run.plan.judged_pairs:
+        table = run.table("consistency", screen=screen, encoder=encoder) if of == screen else None
+        if table is not None:
+            tests = table[(table["level"] == "condition") & table["p_value"].notna()]
+            limit = consistency.p_value_threshold(run.config, screen, encoder)
+            parts.append(tests.assign(hit=tests["p_value"] < limit)[["experiment", "hit"]])
+    if not parts:
+        return pd.Series(dtype=float)
+    shares: pd.Series = pd.concat(parts).groupby("experiment")["hit"].mean()
+    return shares
+
+
+def _benchmark_section(run: Run) -> list[Section]:
+    table = benchmarks.benchmark_table(run)
+    if table.empty:
+        box = Box(
+            "No benchmark",
+            "No benchmark table is there; see the page of benchmarks.",
+            anchor="no-benchmark",
+        )
+        return [Section("benchmarks", "Benchmarks", [box])]
+    columns = [c for c in benchmarks.overview_columns() if c.name not in ("sd", "n")]
+    shown = Table(
+        "benchmark-table",
+        "Benchmark values beside their baselines",
+        columns,
+        table,
+        "In-sample rows are those whose encoder has seen the screen or its experiments.",
+    )
+    return [Section("benchmarks", "Benchmarks", [shown])]
+
+
+def _cost_section(jobs: pd.DataFrame) -> Section:
+    if jobs.empty:
+        return Section(
+            "cost",
+            "Cost",
+            [Box("No durations", "No job has left a record of its time.", anchor="no-durations")],
+        )
+    columns = [
+        Column("stage", "Stage"),
+        Column("jobs", "Jobs", "count"),
+        Column("seconds", "Time of all jobs", "duration"),
+        Column("peak_mb", "Highest peak memory", "number", "MB"),
+    ]
+    caption = (
+        f"{numbers.duration(jobs['seconds'].sum())} in {numbers.plural(len(jobs), 'job')}, one "
+        "after the other"
+    )
+    return Section("cost", "Cost", [Table("durations", caption, columns, stage_durations(jobs))])
+
+
+def _methods_section(run: Run) -> Section:
+    text = methods(run)
+    if not text:
+        return Section(
+            "methods",
+            "Methods",
+            [Box("No methods", "No stage has left results.", anchor="no-methods")],
+        )
+    return Section(
+        "methods",
+        "Methods",
+        [
+            Passage("methods-text", "Paragraph for the Methods section", text, is_open=True),
+            Passage("bibtex", "BibTeX of what it cites", bibliography(text)),
+        ],
+        "Only what ran is described; settings are those of this run.",
+    )
+
+
+def _provenance_section(run: Run) -> Section:
+    changed = json.dumps(
+        _without_paths(dict(run.config)), indent=2, sort_keys=True, ensure_ascii=False, default=str
+    )
+    versions = {"phenoprints": __version__, **library_versions()}
+    columns = [
+        Column("artefact", "Artefact"),
+        Column("stage", "Stage"),
+        Column("sha256", "sha256"),
+        Column("commit", "Commit"),
+    ]
+    frame = pd.DataFrame(_artefacts(run), columns=[column.name for column in columns])
+    return Section(
+        "provenance",
+        "Provenance and how to repeat it",
+        [
+            Passage("repeat", "Command", COMMAND, is_open=True),
+            Passage("configuration", "Resolved configuration", changed),
+            Passage(
+                "versions",
+                "Versions",
+                "\n".join(f"{name} {version}" for name, version in versions.items()),
+            ),
+            Table("artefacts", "Artefacts with their checksums", columns, frame),
+        ],
+    )
+
+
+def _without_paths(value: Any) -> Any:
+    """The configuration without the folders that lead to a home directory."""
+    if isinstance(value, dict):
+        return {key: _without_paths(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_without_paths(item) for item in value]
+    if isinstance(value, str) and value.startswith(("/", "~")):
+        return f"…/{value.rstrip('/').rsplit('/', 1)[-1]}"
+    return value
+
+
+def _artefacts(run: Run) -> list[dict[str, Any]]:
+    rows = []
+    for path in sorted(run.folder.rglob("*.provenance.json")):
+        document = run.document_at(path)
+        if document is None:
+            continue
+        rows.append(
+            {
+                "artefact": run.shown(path).removesuffix(".provenance.json"),
+                "stage": document.get("stage", ""),
+                "sha256": str(document.get("sha256", ""))[:16],
+                "commit": str((document.get("code") or {}).get("commit", ""))[:12],
+            }
+        )
+    return rows

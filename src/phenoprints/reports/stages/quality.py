@@ -1,0 +1,410 @@
+"""The page of quality: which wells failed, by which rule, where on the plate, and when."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from phenoprints.reports import numbers, palettes, rules
+from phenoprints.reports.completeness import look_for
+from phenoprints.reports.contents import Box, Fact, Figure, Gallery, Page, Section
+from phenoprints.reports.figures import interval_chart
+from phenoprints.reports.frames import records
+from phenoprints.reports.platemaps import (
+    ColourScale,
+    category_legend,
+    category_map,
+    colour_bar,
+    plate_format,
+    plate_map,
+)
+from phenoprints.reports.runs import Run
+from phenoprints.reports.tables import Column, Table
+from phenoprints.reports.verdicts import CHECK, NOT_RUN, PASS, Verdict
+
+NAME, TITLE = "quality", "Quality"
+QUESTION = "Which images can be trusted, and what is wrong with the others?"
+MAX_PLATES = 48
+MAX_METRIC_MAPS = 240
+MAX_FAILED = 0.20
+CONTROLS = ("negative_control", "positive_control", "unperturbed")
+WELL_COLUMNS = ("well_id", "experiment", "plate", "well", "row", "column", "role")
+
+
+def page(run: Run) -> Page:
+    """The page, from the quality table of every screen."""
+    found = look_for(run, "quality", [{"screen": s} for s in run.plan.screens], "quality table")
+    facts: list[Fact] = []
+    verdicts = [found.verdict(rules.QUALITY_RAN, NAME)]
+    sections = [Section("missing", "Not run", boxes)] if (boxes := found.boxes()) else []
+    failed = assessed = 0
+    for names in found.there:
+        table = well_quality(run, names["screen"])
+        if table is None:
+            continue
+        facts += _facts(names["screen"], table)
+        verdicts += _verdicts(names["screen"], table)
+        sections.append(_section(names["screen"], table))
+        failed += int((table["verdict"] == "fail").sum())
+        assessed += int((table["verdict"] != "not assessed").sum())
+    answer = (
+        f"{numbers.count(failed)} of {numbers.plural(assessed, 'assessed well')} failed and "
+        "are left out of alignment, tests and maps."
+        if assessed
+        else "No image was assessed: no screen of this run has images."
+    )
+    return Page(NAME, TITLE, QUESTION, answer, sections, facts, verdicts)
+
+
+def metric_pages(run: Run) -> list[Page]:
+    """Further pages, one per experiment with images: every metric on every plate."""
+    pages = []
+    for screen in run.plan.screens:
+        table = well_quality(run, screen)
+        metrics = [] if table is None else metric_columns(table)
+        if table is None or not metrics:
+            continue
+        scales = {metric: ColourScale.of(table[metric].to_numpy(float)) for metric in metrics}
+        for at, (experiment, part) in enumerate(table.groupby("experiment", sort=True), start=1):
+            pages.append(_metric_page(screen, str(experiment), at, part, scales))
+    return pages
+
+
+def well_quality(run: Run, screen: str) -> pd.DataFrame | None:
+    """The row that speaks for each well, with its place and role; None without both tables."""
+    quality = run.table("quality", screen=screen)
+    wells = run.table("screen_wells", WELL_COLUMNS, screen=screen)
+    if quality is None or wells is None:
+        return None
+    whole = quality[quality["site"] == -1].drop(columns="site")
+    return wells.merge(whole, on="well_id", how="left", validate="one_to_one")
+
+
+def metric_columns(table: pd.DataFrame) -> list[str]:
+    """The metrics of a quality table: its numeric columns beyond keys and place."""
+    known = {*WELL_COLUMNS, "verdict", "reasons"}
+    numeric = table.select_dtypes("number").columns
+    return [name for name in numeric if name not in known and table[name].notna().any()]
+
+
+def failures_by_experiment(table: pd.DataFrame) -> pd.DataFrame:
+    """Per experiment: assessed wells, failed ones, their share with its Wilson interval."""
+    assessed = table[table["verdict"] != "not assessed"]
+    grouped = assessed.groupby("experiment", sort=True)["verdict"]
+    frame = pd.DataFrame(
+        {"wells": grouped.size(), "failed": grouped.agg(lambda v: (v == "fail").sum())}
+    )
+    frame["share"] = frame["failed"] / frame["wells"]
+    ends = [
+        numbers.wilson_interval(int(f), int(n))
+        for f, n in zip(frame["failed"], frame["wells"], strict=True)
+    ]
+    frame["low"], frame["high"] = [low for low, _ in ends], [high for _, high in ends]
+    return frame.reset_index()
+
+
+def rule_counts(table: pd.DataFrame) -> pd.DataFrame:
+    """How many failed wells each rule code names, by role."""
+    rows = table.loc[table["verdict"] == "fail", ["well_id", "role", "reasons"]].explode("reasons")
+    rows = rows.dropna(subset=["reasons"]).rename(columns={"reasons": "rule"})
+    counts = rows.groupby("rule").agg(wells=("well_id", "nunique"))
+    counts["controls"] = rows[rows["role"].isin(CONTROLS)].groupby("rule")["well_id"].nunique()
+    return counts.fillna(0).sort_values("wells", ascending=False).reset_index()
+
+
+def _facts(screen: str, table: pd.DataFrame) -> list[Fact]:
+    counts = table["verdict"].value_counts()
+    failed, assessed = int(counts.get("fail", 0)), int(len(table) - counts.get("not assessed", 0))
+    path = ("quality", screen)
+    facts = [
+        Fact((*path, "assessed_wells"), f"Assessed wells of {screen}", assessed, headline=True),
+        Fact((*path, "passed_wells"), f"Wells of {screen} that pass", int(counts.get("pass", 0))),
+    ]
+    if assessed:
+        low, high = numbers.wilson_interval(failed, assessed)
+        note = (
+            f"{numbers.percent(failed / assessed)} (95 % {numbers.percent(low)} to "
+            f"{numbers.percent(high)})"
+        )
+        facts.append(
+            Fact(
+                (*path, "failed_wells"),
+                f"Wells of {screen} that fail",
+                failed,
+                note=note,
+                headline=True,
+            )
+        )
+        facts.append(
+            Fact((*path, "failed_share"), f"Share of {screen} that fails", failed / assessed)
+        )
+    return facts + [
+        Fact(
+            (*path, "rules", str(row["rule"])),
+            f"Wells of {screen} that fail {row['rule']}",
+            int(row["wells"]),
+        )
+        for row in records(rule_counts(table))
+    ]
+
+
+def _verdicts(screen: str, table: pd.DataFrame) -> list[Verdict]:
+    assessed = table[table["verdict"] != "not assessed"]
+    if assessed.empty:
+        return [
+            Verdict(
+                rules.FAILED_WELLS,
+                NOT_RUN,
+                screen,
+                "the screen has no images to assess",
+                page=NAME,
+                anchor=f"{screen}-none",
+            )
+        ]
+    is_failed = assessed["verdict"] == "fail"
+    share, failed = float(is_failed.mean()), int(is_failed.sum())
+    wells = Verdict(
+        rules.FAILED_WELLS,
+        CHECK if share > MAX_FAILED else PASS,
+        screen,
+        f"{numbers.plural(failed, 'well')} of {numbers.count(len(assessed))} failed",
+        numbers.percent(share),
+        numbers.percent(MAX_FAILED, 0),
+        failed,
+        NAME,
+        f"{screen}-plates",
+    )
+    return [wells, _controls_verdict(screen, assessed), _uneven_verdict(screen, table)]
+
+
+def _controls_verdict(screen: str, assessed: pd.DataFrame) -> Verdict:
+    is_control = assessed["role"].isin(CONTROLS)
+    is_failed = assessed["verdict"] == "fail"
+    ours = float(is_failed[is_control].mean()) if is_control.any() else np.nan
+    others = float(is_failed[~is_control].mean()) if (~is_control).any() else np.nan
+    limit = max(0.05, 2 * (others if np.isfinite(others) else 0.0))
+    status = NOT_RUN if np.isnan(ours) else CHECK if ours > limit else PASS
+    text = (
+        f"{numbers.percent(ours)} of the controls fail, {numbers.percent(others)} of the treatments"
+    )
+    return Verdict(
+        rules.FAILED_CONTROLS,
+        status,
+        screen,
+        text,
+        numbers.percent(ours),
+        numbers.percent(limit),
+        int(is_failed[is_control].sum()),
+        NAME,
+        f"{screen}-plates",
+    )
+
+
+def _uneven_verdict(screen: str, table: pd.DataFrame) -> Verdict:
+    shares = failures_by_experiment(table).set_index("experiment")["share"]
+    limit = max(0.10, 3 * float(shares.median()))
+    high = shares[shares > limit]
+    text = (
+        f"{', '.join(map(str, high.index[:5]))} above the limit"
+        if len(high)
+        else f"at most {numbers.percent(shares.max())} of an experiment's wells fail"
+    )
+    return Verdict(
+        rules.UNEVEN_QUALITY,
+        CHECK if len(high) else PASS,
+        screen,
+        text,
+        numbers.percent(shares.max()),
+        numbers.percent(limit),
+        len(high),
+        NAME,
+        f"{screen}-drift",
+    )
+
+
+def _section(screen: str, table: pd.DataFrame) -> Section:
+    if (table["verdict"] == "not assessed").all():
+        text = (
+            f"Screen {screen} comes without images, so nothing was measured. Its wells are used "
+            "as they are: not assessed is neither pass nor fail."
+        )
+        return Section(
+            screen, f"Screen {screen}", [Box("No images", text, anchor=f"{screen}-none")]
+        )
+    parts: list[Any] = [
+        _verdict_gallery(screen, table),
+        _rules_table(screen, table),
+        _drift_figure(screen, table),
+        *_metric_drift(screen, table),
+        _wells_table(screen, table),
+    ]
+    return Section(screen, f"Screen {screen}", parts)
+
+
+def _verdict_gallery(screen: str, table: pd.DataFrame) -> Gallery:
+    shape = plate_format(table["row"].to_numpy(), table["column"].to_numpy())
+    plates = list(table.groupby(["experiment", "plate"], sort=True))
+    plates.sort(key=lambda item: -int((item[1]["verdict"] == "fail").sum()))
+    pictures = [
+        category_map(
+            part[["row", "column", "role"]].assign(value=part["verdict"]),
+            title=(
+                f"{experiment} / {plate}: "
+                f"{numbers.plural(int((part['verdict'] == 'fail').sum()), 'well')} failed"
+            ),
+            fills=palettes.VERDICT_FILLS,
+            shape=shape,
+        )
+        for (experiment, plate), part in plates[:MAX_PLATES]
+    ]
+    worst = int((plates[0][1]["verdict"] == "fail").sum()) if plates else 0
+    more = (
+        f" The {MAX_PLATES} plates with most failures of {len(plates)} are drawn."
+        if len(plates) > MAX_PLATES
+        else ""
+    )
+    return Gallery(
+        f"{screen}-plates",
+        f"{numbers.plural(worst, 'well')} failed on the worst of "
+        f"{numbers.plural(len(plates), 'plate')}",
+        f"Verdict of every well, worst plates first.{more} Good looks like few failures that form "
+        "no row, column, corner or edge.",
+        pictures,
+        category_legend(palettes.VERDICT_FILLS),
+    )
+
+
+def _rules_table(screen: str, table: pd.DataFrame) -> Table:
+    columns = [
+        Column("rule", "Rule"),
+        Column("title", "What"),
+        Column("wells", "Failed wells", "count"),
+        Column("controls", "of them controls", "count"),
+    ]
+    counts = rule_counts(table)
+    counts["title"] = [rule_title(str(code)) for code in counts["rule"]]
+    caption = f"Rules that failed wells of {screen} break; a well may break several"
+    return Table(f"{screen}-rules", caption, columns, counts)
+
+
+def rule_title(code: str) -> str:
+    """What a rule code of quality control says, "" where the library does not know it."""
+    from phenoprints import quality
+
+    titles = getattr(quality, "RULE_TITLES", {})
+    return str(titles.get(code, ""))
+
+
+def _drift_figure(screen: str, table: pd.DataFrame) -> Figure:
+    shares = failures_by_experiment(table).rename(columns={"experiment": "name", "share": "value"})
+    shown = shares.head(60)
+    return Figure(
+        f"{screen}-drift",
+        f"Between {numbers.percent(shares['value'].min())} and "
+        f"{numbers.percent(shares['value'].max())} of an experiment's wells fail",
+        "Share of failed wells with its 95 % Wilson interval, by experiment. Good looks like "
+        "intervals that overlap.",
+        interval_chart(
+            shown,
+            title=f"Failed wells of {screen} by experiment",
+            value_title="share of wells that fail",
+        ),
+        Table(
+            f"{screen}-drift-numbers",
+            "Failed wells by experiment",
+            [
+                Column("name", "Experiment"),
+                Column("wells", "Assessed", "count"),
+                Column("failed", "Failed", "count"),
+                Column("value", "Share", "percent"),
+                Column("low", "Low", "percent"),
+                Column("high", "High", "percent"),
+            ],
+            shares,
+        ),
+    )
+
+
+def _metric_drift(screen: str, table: pd.DataFrame) -> list[Table]:
+    metrics = metric_columns(table)
+    if not metrics:
+        return []
+    controls = table[table["role"].isin(CONTROLS)]
+    source = controls if len(controls) else table
+    medians = source.groupby("experiment", sort=True)[metrics].median().T
+    medians.columns = [str(name) for name in medians.columns]
+    frame = medians.reset_index(names="metric")
+    columns = [
+        Column("metric", "Metric"),
+        *(Column(str(n), str(n), "number") for n in medians.columns[:12]),
+    ]
+    note = "The first 12 experiments stand here." if medians.shape[1] > 12 else ""
+    caption = f"Drift: median of every metric over the controls of each experiment of {screen}"
+    return [Table(f"{screen}-metrics", caption, columns, frame, note)]
+
+
+def _wells_table(screen: str, table: pd.DataFrame) -> Table:
+    failed = table[table["verdict"] == "fail"].copy()
+    failed["rules"] = [", ".join(map(str, reasons)) for reasons in failed["reasons"]]
+    failed["well_id"] = failed["well_id"].astype(str)
+    columns = [
+        Column("experiment", "Experiment"),
+        Column("plate", "Plate"),
+        Column("well", "Well"),
+        Column("role", "Role"),
+        Column("rules", "Rules"),
+        Column("well_id", "well_id"),
+    ]
+    return Table(
+        f"{screen}-failed",
+        f"Failed wells of {screen}, with every rule that each breaks",
+        columns,
+        failed,
+    )
+
+
+def _metric_page(
+    screen: str, experiment: str, at: int, part: pd.DataFrame, scales: dict[str, ColourScale]
+) -> Page:
+    shape = plate_format(part["row"].to_numpy(), part["column"].to_numpy())
+    plates = list(part.groupby("plate", sort=True))
+    room = max(1, MAX_METRIC_MAPS * 96 // max(1, shape[0] * shape[1]))
+    shown = list(scales)[: max(1, room // max(1, len(plates)))]
+    sections = [
+        Section(
+            f"metric-{number}",
+            metric,
+            [
+                Gallery(
+                    f"plates-{number}",
+                    f"{metric} on {numbers.plural(len(plates), 'plate')}",
+                    "Colour limits are the 1st and 99th percentile over all plates of the screen.",
+                    [
+                        plate_map(
+                            wells[["row", "column", "role"]].assign(value=wells[metric]),
+                            title=str(plate),
+                            scale=scales[metric],
+                            shape=shape,
+                        )
+                        for plate, wells in plates
+                    ],
+                    colour_bar(scales[metric], metric),
+                )
+            ],
+        )
+        for number, metric in enumerate(shown, start=1)
+    ]
+    left = (
+        f" The first {len(shown)} of {len(scales)} metrics are drawn."
+        if len(shown) < len(scales)
+        else ""
+    )
+    return Page(
+        f"quality-{screen}-{at:03d}",
+        f"Quality of {experiment}",
+        f"How does every metric look on the plates of {experiment} (screen {screen})?",
+        f"{numbers.plural(len(shown), 'metric')} on {numbers.plural(len(plates), 'plate')}.{left}",
+        sections,
+    )

@@ -1,0 +1,165 @@
+"""The page of training: losses, learning rate and throughput; readable while training runs."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from phenoprints.foundations.provenance import artefact_path
+from phenoprints.reports import numbers, rules
+from phenoprints.reports.completeness import Found
+from phenoprints.reports.contents import Box, Fact, Figure, Page, Section
+from phenoprints.reports.figures import line_chart
+from phenoprints.reports.runs import Run
+from phenoprints.reports.tables import Column, Table
+from phenoprints.reports.verdicts import CHECK, FAIL, NOT_RUN, PASS, Verdict
+
+NAME, TITLE = "training", "Training"
+QUESTION = "Did the encoders learn, and at what cost?"
+METRICS_FILES = ("metrics.parquet", "metrics.csv", "metrics.jsonl")
+MAX_POINTS = 400
+
+
+def page(run: Run) -> Page:
+    """The page, from the metrics beside every encoder; unfinished ones are shown too."""
+    wanted = [{"encoder": name} for name in run.plan.trained_encoders]
+    there = [names for names in wanted if run.has("encoder", **names)]
+    found = Found(there, [names for names in wanted if names not in there], "trained encoder")
+    facts: list[Fact] = []
+    verdicts = [found.verdict(rules.TRAINING_RAN, NAME)]
+    sections = [Section("missing", "Not run", boxes)] if (boxes := found.boxes()) else []
+    for names in wanted:
+        metrics = training_metrics(run, names["encoder"])
+        if metrics is None:
+            continue
+        facts += _facts(names["encoder"], metrics)
+        verdicts.append(_loss_verdict(names["encoder"], metrics))
+        sections.append(_section(names["encoder"], metrics, is_done=names in there))
+    answer = (
+        f"{len(there)} of {numbers.plural(len(wanted), 'encoder')} trained."
+        if wanted
+        else "This run trains no encoder."
+    )
+    return Page(NAME, TITLE, QUESTION, answer, sections, facts, verdicts)
+
+
+def training_metrics(run: Run, encoder: str) -> pd.DataFrame | None:
+    """The metrics of a training, one row per logged step, sorted by step; None without."""
+    folder = artefact_path(run.path("encoder", encoder=encoder))
+    for name in METRICS_FILES:
+        path = folder / name
+        if path.is_file():
+            table = _read_metrics(run, path)
+            if table is not None and len(table) and "step" in table:
+                return table.sort_values("step", kind="stable", ignore_index=True)
+    return None
+
+
+def _read_metrics(run: Run, path: Path) -> pd.DataFrame | None:
+    if path.suffix == ".parquet":
+        return run.table_at(path)
+    try:
+        if path.suffix == ".jsonl":
+            return pd.read_json(path, lines=True)
+        return pd.read_csv(path)
+    except ValueError as error:
+        run.unreadable[run.shown(path)] = f"not readable ({error})"
+        return None
+
+
+def loss_columns(metrics: pd.DataFrame) -> list[str]:
+    """Columns that hold a loss."""
+    return [str(name) for name in metrics.columns if "loss" in str(name)]
+
+
+def _facts(encoder: str, metrics: pd.DataFrame) -> list[Fact]:
+    path = ("training", encoder)
+    facts = [Fact((*path, "steps"), f"Steps of {encoder}", int(metrics["step"].max()))]
+    for name in loss_columns(metrics):
+        values = metrics[name].dropna()
+        if len(values):
+            facts.append(
+                Fact(
+                    (*path, f"last_{name}"),
+                    f"Last {name.replace('_', ' ')} of {encoder}",
+                    float(values.iloc[-1]),
+                    headline=name in ("loss", "train_loss"),
+                )
+            )
+    return facts
+
+
+def _loss_verdict(encoder: str, metrics: pd.DataFrame) -> Verdict:
+    names = [n for n in loss_columns(metrics) if "val" not in n]
+    place: dict[str, Any] = {"page": NAME, "anchor": f"{encoder}-loss"}
+    if not names:
+        return Verdict(rules.LOSS_FALLS, NOT_RUN, encoder, "no loss was logged", **place)
+    values = metrics[names[0]].dropna().to_numpy(float)
+    if not np.isfinite(values).all() or not len(values):
+        return Verdict(rules.LOSS_FALLS, FAIL, encoder, "the loss is not finite", **place)
+    tenth = max(1, len(values) // 10)
+    first, last = float(values[:tenth].mean()), float(values[-tenth:].mean())
+    text = f"the loss went from {numbers.number(first)} to {numbers.number(last)}"
+    status = PASS if last < first else CHECK
+    return Verdict(
+        rules.LOSS_FALLS,
+        status,
+        encoder,
+        text,
+        numbers.number(last),
+        numbers.number(first),
+        **place,
+    )
+
+
+def _section(encoder: str, metrics: pd.DataFrame, *, is_done: bool) -> Section:
+    parts: list[Any] = []
+    if not is_done:
+        text = "Training has not ended; what it has logged so far stands below."
+        parts.append(Box("Unfinished", text, CHECK))
+    losses = loss_columns(metrics)
+    if losses:
+        parts.append(_lines(encoder, metrics, losses, "loss", "Loss"))
+    others = {
+        "learning_rate": "Learning rate",
+        "crops_per_second": "Throughput in crops per second",
+        "mfu": "Model FLOP utilisation",
+    }
+    for name, label in others.items():
+        if name in metrics and metrics[name].notna().any():
+            parts.append(_lines(encoder, metrics, [name], name.replace("_", "-"), label))
+    columns = [
+        Column(str(name), str(name).replace("_", " ").capitalize(), "number")
+        for name in metrics.columns
+        if pd.api.types.is_numeric_dtype(metrics[name])
+    ]
+    parts.append(Table(f"{encoder}-metrics", "Everything that was logged", columns, metrics))
+    return Section(f"{encoder}-section", f"Encoder {encoder}", parts)
+
+
+def _lines(encoder: str, metrics: pd.DataFrame, names: list[str], what: str, label: str) -> Figure:
+    long = pd.concat(
+        [
+            pd.DataFrame(
+                {"x": metrics["step"], "y": metrics[name], "group": name.replace("_", " ")}
+            ).dropna()
+            for name in names
+        ]
+    )
+    thinned = long.groupby("group", sort=False, group_keys=False)[["x", "y", "group"]].apply(
+        lambda part: part.iloc[:: max(1, len(part) // MAX_POINTS)]
+    )
+    values = metrics[names[0]].dropna()
+    first, last = numbers.number(values.iloc[0]), numbers.number(values.iloc[-1])
+    title = f"{label} of {encoder}: from {first} to {last}"
+    return Figure(
+        f"{encoder}-{what}",
+        title,
+        f"By optimiser step, at most {MAX_POINTS} points a line.",
+        line_chart(
+            thinned.astype({"x": float, "y": float}), title=title, x_title="step", y_title=label
+        ),
+    )

@@ -1,0 +1,237 @@
+"""All pages of a run: every figure of the summary is on a page, whatever ran or failed."""
+
+from __future__ import annotations
+
+import json
+import re
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from html.parser import HTMLParser
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from phenoprints.reports import PAGE_NAMES, build
+from phenoprints.reports.build import summary
+from phenoprints.reports.pages import MAX_PAGE_BYTES
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+class Values(HTMLParser):
+    """Collects ids, links, tags and the values of all <data> elements of a page."""
+
+    def __init__(self, path: Path) -> None:
+        super().__init__()
+        self.values: list[str] = []
+        self.ids: list[str] = []
+        self.links: list[str] = []
+        self.tags: set[str] = set()
+        self.handlers: list[str] = []
+        self.feed(path.read_text(encoding="utf-8"))
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        attributes = dict(attrs)
+        self.tags.add(tag)
+        self.handlers += [name for name in attributes if name.startswith("on")]
+        if tag == "data":
+            self.values.append(str(attributes["value"]))
+        if "id" in attributes:
+            self.ids.append(str(attributes["id"]))
+        if tag == "a":
+            self.links.append(str(attributes["href"]))
+
+
+def leaves(
+    nested: dict[str, Any], path: tuple[str, ...] = ()
+) -> Iterator[tuple[tuple[str, ...], Any]]:
+    for key, value in nested.items():
+        if isinstance(value, dict):
+            yield from leaves(value, (*path, key))
+        else:
+            yield (*path, key), value
+
+
+@pytest.fixture(scope="module")
+def built(
+    whole_run: Path, config: dict[str, Any], tmp_path_factory: pytest.TempPathFactory
+) -> Path:
+    folder = tmp_path_factory.mktemp("reports")
+    build(whole_run, config, folder)
+    return folder
+
+
+def read_pages(folder: Path) -> dict[str, Values]:
+    return {path.stem: Values(path) for path in sorted(folder.glob("*.html"))}
+
+
+def read(path: Path) -> Any:
+    return json.loads(path.read_text(encoding="utf-8"))
+
+
+def test_every_run_writes_every_page(built: Path) -> None:
+    for name in PAGE_NAMES:
+        assert (built / f"{name}.html").is_file()
+        assert (built / f"{name}.report.json").is_file()
+    verdicts = read(built / "verdicts.json")["verdicts"]
+    not_run = [(v["rule_code"], v["scope"]) for v in verdicts if v["status"] == "NOT RUN"]
+    assert not_run == [("CU101", "everything")]
+
+
+def test_every_figure_of_the_summary_is_on_a_page(built: Path) -> None:
+    shown = {value for page in read_pages(built).values() for value in page.values}
+    found = dict(leaves(read(built / "summary.json")))
+    assert len(found) > 150
+    missing = {path: value for path, value in found.items() if str(value) not in shown}
+    assert not missing
+
+
+def test_summary_says_what_the_demo_is_judged_by(built: Path) -> None:
+    figures = read(built / "summary.json")
+    truth = figures["curation"]["phenoprints"]["truth"]
+    assert truth["recall"]["value"] == 1.0
+    assert truth["recall"]["low"] < 1.0
+    assert truth["precision"]["hits"] == 12
+    assert truth["false_calls"]["of"] == 15
+    steps = figures["curation"]["phenoprints"]["steps"]
+    assert steps["5 phenoprints"]["wells_out"] == 150
+    assert figures["probes"]["pathway"]["phenoprints-mae"]["best_block"] == 3
+    recall = figures["benchmarks"]["demo"]["relationships"]["screen"]["recall"]
+    assert recall["phenoprints-mae"]["block 4"]["baseline"] == 0.1
+    assert recall["phenoprints-mae"]["block 4"]["z"] == pytest.approx(0.6 / (0.02 * 2**0.5))
+    assert figures["seconds"]["alignment"] == 1.5
+    rate = figures["consistency"]["demo"]["wsl"]["false_phenoprints"]
+    assert rate["rate"] == pytest.approx(2 / 16)
+
+
+def test_layout_guard_warns_above_twice_the_nominal_rate(built: Path) -> None:
+    verdicts = read(built / "verdicts.json")["verdicts"]
+    guard = [v for v in verdicts if v["rule_code"] == "CO101"]
+    assert [v["status"] for v in guard] == ["CHECK", "CHECK"]
+    text = (built / "index.html").read_text(encoding="utf-8")
+    assert "Positions look like phenoprints" in text
+
+
+def test_in_sample_rows_are_told(built: Path) -> None:
+    text = (built / "index.html").read_text(encoding="utf-8")
+    assert "2 benchmark rows of 6 in-sample" in text
+
+
+def test_hostile_names_stay_text_everywhere(built: Path) -> None:
+    for name, page in read_pages(built).items():
+        assert "img" not in page.tags, name
+        assert not page.handlers, name
+    assert "&lt;img src=x" in (built / "curation.html").read_text(encoding="utf-8")
+
+
+def test_links_and_anchors_resolve(built: Path) -> None:
+    pages = read_pages(built)
+    for name, page in pages.items():
+        assert len(page.ids) == len(set(page.ids)), name
+        for link in page.links:
+            file, _, anchor = link.partition("#")
+            if file and not file.endswith(".html"):
+                assert (built / file).is_file(), link
+                continue
+            target = pages[Path(file).stem] if file else page
+            assert not anchor or anchor in target.ids, f"{name}: {link}"
+
+
+def test_pages_stay_small(built: Path) -> None:
+    for path in built.glob("*.html"):
+        assert path.stat().st_size < MAX_PAGE_BYTES, path.name
+
+
+def test_same_tables_same_bytes(
+    whole_run: Path, config: dict[str, Any], built: Path, tmp_path: Path
+) -> None:
+    build(whole_run, config, tmp_path)
+    ours = {path.relative_to(tmp_path): path.read_bytes() for path in tmp_path.rglob("*.*")}
+    theirs = {path.relative_to(built): path.read_bytes() for path in built.rglob("*.*")}
+    assert ours == theirs
+
+
+def test_pages_name_no_home_folder(built: Path, whole_run: Path) -> None:
+    for path in built.rglob("*.*"):
+        assert str(whole_run.parent) not in path.read_text(encoding="utf-8"), path.name
+
+
+def test_a_failed_stage_is_said_on_pages_that_open(
+    run_copy: Path, config: dict[str, Any], tmp_path: Path
+) -> None:
+    (run_copy / "consistency/demo/wsl.parquet").unlink()
+    (run_copy / "maps/demo/untrained.provenance.json").unlink()
+    (run_copy / "quality/demo.parquet").write_bytes(b"damaged")
+    report = build(run_copy, config, tmp_path / "out")
+    by_code = {v.rule.code: v.status for v in report.verdicts}
+    assert by_code["CO100"] == "FAIL"
+    assert by_code["MA100"] == "FAIL"
+    assert by_code["RE101"] == "FAIL"
+    text = (tmp_path / "out/consistency.html").read_text(encoding="utf-8")
+    assert "demo as wsl" in text
+    assert "quality/demo.parquet" in (tmp_path / "out/index.html").read_text(encoding="utf-8")
+
+
+def test_an_empty_run_gives_pages_that_say_not_run(config: dict[str, Any], tmp_path: Path) -> None:
+    report = build(tmp_path / "nothing", config, tmp_path / "out")
+    assert {v.status for v in report.verdicts} == {"NOT RUN"}
+    for name in PAGE_NAMES:
+        text = (tmp_path / "out" / f"{name}.html").read_text(encoding="utf-8")
+        assert "NOT RUN" in text
+    assert read(tmp_path / "out/summary.json")["verdicts"]["PASS"] == 0
+
+
+def test_no_phenoprint_at_all_is_a_fail_that_says_so(
+    make_run: Callable[..., Path], config: dict[str, Any], tmp_path: Path
+) -> None:
+    report = build(make_run(share_true=0.0), config, tmp_path / "out")
+    found = [v for v in report.verdicts if v.rule.code == "CU101"]
+    assert "FAIL" in {v.status for v in found}
+    text = (tmp_path / "out/curation.html").read_text(encoding="utf-8")
+    assert "No condition has a phenoprint" in text
+
+
+def test_a_screen_without_images_is_not_green(
+    make_run: Callable[..., Path], config: dict[str, Any], tmp_path: Path
+) -> None:
+    report = build(make_run(has_images=False), config, tmp_path / "out")
+    assert {v.status for v in report.verdicts if v.rule.code == "QC901"} == {"NOT RUN"}
+
+
+def test_training_can_be_read_while_it_runs(
+    run_copy: Path, config: dict[str, Any], tmp_path: Path
+) -> None:
+    (run_copy / "encoders/phenoprints-mae.provenance.json").unlink()
+    build(run_copy, config, tmp_path / "out")
+    text = (tmp_path / "out/training.html").read_text(encoding="utf-8")
+    assert "Training has not ended" in text
+    assert "Encoder phenoprints-mae" in text
+
+
+def test_one_figure_stands_under_one_path() -> None:
+    from phenoprints.reports.contents import Fact, Page
+
+    facts = [Fact(("a", "b"), "x", 1), Fact(("a", "c"), "y", float("nan"))]
+    assert summary([Page("p", "P", "?", "!", [], facts)]) == {"a": {"b": 1, "c": None}}
+
+
+def test_multiqc_reads_the_row(built: Path) -> None:
+    content = read(built / "phenoprints_mqc.json")
+    assert content["plot_type"] == "generalstats"
+    assert content["data"]["demo"]
+
+
+def test_building_reports_imports_no_torch() -> None:
+    code = "import sys, phenoprints.reports; sys.exit('torch' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def test_rule_file_lists_the_pages_that_are_written() -> None:
+    text = (ROOT / "workflow/rules/reports.smk").read_text(encoding="utf-8")
+    block = re.search(r"PAGES = \{(.*?)\}", text, re.DOTALL)
+    assert block is not None
+    assert tuple(re.findall(r'"([a-z]+)":', block.group(1))) == PAGE_NAMES
+    captions = {path.stem for path in (ROOT / "workflow/report").glob("*.rst")}
+    assert captions == set(PAGE_NAMES)

@@ -1,0 +1,78 @@
+# What a person reads: one job makes all pages from the tables that the stages wrote.
+PAGES = {
+    "index": "Overview",
+    "screens": "Screens",
+    "quality": "Quality",
+    "embeddings": "Embeddings",
+    "alignment": "Alignment",
+    "consistency": "Consistency",
+    "curation": "Curation",
+    "training": "Training",
+    "probes": "Probes",
+    "maps": "Maps",
+    "benchmarks": "Benchmarks",
+}
+TARGETS = [
+    "screens",
+    "quality",
+    "embed",
+    "align",
+    "consistency",
+    "curate",
+    "train",
+    "probe",
+    "map",
+    "benchmark",
+]
+
+
+def inputs_of(target):
+    """What a stage's target asks for; nothing where the workflow has no such stage."""
+    try:
+        return getattr(rules, target).input
+    except WorkflowError:
+        return []
+
+
+rule report:
+    """Write the report: an overview and a page per stage, which open without a server."""
+    input:
+        "<report_index>",
+    localrule: True
+
+
+rule write_reports:
+    """Make every page, the summary and the verdicts from the tables of the run."""
+    input:
+        [inputs_of(name) for name in TARGETS],
+    output:
+        [
+            report(
+                f"results/{config['run']}/reports/{page}.html",
+                category="Pages",
+                labels={"page": title},
+                caption=f"../report/{page}.rst",
+            )
+            for page, title in PAGES.items()
+        ],
+        summary="<report_summary>",
+        verdicts="<report_verdicts>",
+    log:
+        "<logs>/write_reports.log",
+    benchmark:
+        "<benchmarks>/write_reports.tsv"
+    localrule: True
+    conda:
+        "../../envs/core.yaml"
+    threads: 1
+    resources:
+        mem_mb=4000,
+        runtime=30,
+    params:
+        version=STAGE_VERSIONS["reports"],
+        config=config,
+        run_folder=f"results/{config['run']}",
+    message:
+        "reports: writing the pages of {config[run]}"
+    script:
+        "../scripts/reports.py"
