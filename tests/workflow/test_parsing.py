@@ -55,7 +55,7 @@ TARGETS = [
 def test_every_target_is_listed_with_its_sentence():
     done = snakemake("--list-target-rules")
     assert done.returncode == 0, done.stderr
-    listed = dict(re.findall(r"^(\w+)\n\s+(\S.*)$", done.stdout, flags=re.MULTILINE))
+    listed = dict(re.findall(r"^(\w+) \((.+\.)\)$", done.stdout, flags=re.MULTILINE))
     missing = [target for target in TARGETS if target not in listed]
     assert not missing, f"no sentence for {missing} in:\n{done.stdout}"
 
