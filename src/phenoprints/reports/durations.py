@@ -15,7 +15,8 @@ STAGE_OF_RULE = {
 """Stages of rules whose name does not begin with a stage's name or verb (tested)."""
 
 PREFIXES = {
-    "screen": "screens", "pack": "screens", "quality": "quality", "embed": "embeddings",
+    "screen": "screens", "pack": "screens", "image": "screens", "quality": "quality",
+    "embed": "embeddings",
     "align": "alignment", "consistency": "consistency", "curat": "curation", "funnel": "curation",
     "train": "training", "encoder": "training", "probe": "probes", "block": "probes",
     "trim": "probes", "map": "maps", "benchmark": "benchmarks", "report": "reports",
