@@ -84,6 +84,11 @@ def _diff(parser: argparse.ArgumentParser) -> None:
 
 def _export_crate(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("run", help="name of a run below results/, or its folder")
+    parser.add_argument(
+        "--license",
+        default="No licence is stated for the results; that of the screens' images applies.",
+        help="address (https://spdx.org/licenses/…) or sentence on the use of the results",
+    )
 
 
 _ARGUMENTS = {

@@ -61,7 +61,15 @@ def short(digest: str) -> str:
     return digest[:12]
 
 
-_SHAPE = {"stage": str, "settings": dict, "seeds": dict, "inputs": dict, "rows": dict, "code": dict}
+_SHAPE = {
+    "stage": str,
+    "stage_version": int,
+    "settings": dict,
+    "seeds": dict,
+    "inputs": dict,
+    "rows": dict,
+    "code": dict,
+}
 
 
 def checked_provenance(artefact: Path) -> dict[str, Any]:
