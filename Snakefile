@@ -17,6 +17,7 @@ include: "workflow/rules/alignment.smk"
 include: "workflow/rules/consistency.smk"
 include: "workflow/rules/curation.smk"
 include: "workflow/rules/maps.smk"
+include: "workflow/rules/benchmarks.smk"
 include: "workflow/rules/reports.smk"
 
 
@@ -46,5 +47,6 @@ rule all:
     input:
         rules.curate.input,
         rules.map.input,
+        rules.benchmark.input,
         rules.report.input,
     localrule: True

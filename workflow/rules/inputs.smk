@@ -67,6 +67,42 @@ def expression_of(wildcards):
     return [path] if path else []
 
 
+def known_biology(wildcards):
+    """Name to path of the tables that the benchmarks of a screen use, as far as they can be had."""
+    settings = config["screens"][wildcards.screen]["benchmarks"]
+    asked = set(config["evaluation"]["benchmarks"])
+    names, given = [], {}
+    if "relationships" in asked:
+        names += [s for s in settings["relationships"]["sources"] if s in annotation.CATALOGUE]
+    if asked & {"clusters", "enrichment"} and settings["clusters"]["source"] == "corum":
+        names.append("corum-clusters")
+    if "proximity-bias" in asked:
+        names.append("gene-loci")
+    if "compound-gene" in asked:
+        names.append("compound-gene")
+        if settings["compound_gene"]["truth"]:
+            given["compound-gene"] = settings["compound_gene"]["truth"]
+    found = {name: annotation.path_of(name, **ANNOTATION) for name in sorted(set(names))}
+    return {name: path for name, path in {**found, **given}.items() if path}
+
+
+def known_pairs_of(wildcards):
+    """Tables of known pairs that a user gave, and the screen's own where it is simulated."""
+    settings = config["screens"][wildcards.screen]["benchmarks"]["relationships"]
+    return sorted(settings["files"].values())
+
+
+def manifest_of(encoder):
+    """The manifest that an encoder learned from, or an empty one."""
+    name = encoder.removesuffix(".trimmed")
+    return config["manifests"].get(config["encoders"][name].get("manifest"), {})
+
+
+def has_learned_from(wildcards):
+    """A params function: whether the encoder has learned from the screen's images."""
+    return wildcards.screen in configuration.screens_seen(config, wildcards.encoder)
+
+
 def of_manifest(path):
     """An input function: one path per screen of the manifest, in the order of its screens."""
     return lambda wildcards: of_names(

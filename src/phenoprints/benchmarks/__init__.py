@@ -1,0 +1,41 @@
+"""How good the map is."""
+
+from phenoprints.benchmarks.activity import phenotypic_activity
+from phenoprints.benchmarks.comparison import probes_and_benchmarks, training_pays
+from phenoprints.benchmarks.compound_gene import (
+    CompoundGeneSettings,
+    compound_gene_precision,
+    compound_gene_scores,
+    z_score,
+)
+from phenoprints.benchmarks.groups import cluster_separation, enrichment, neighbour_enrichment
+from phenoprints.benchmarks.magnitude import energy_distance, energy_distances
+from phenoprints.benchmarks.mechanism import mechanism_accuracy
+from phenoprints.benchmarks.proximity_bias import proximity_bias
+from phenoprints.benchmarks.published import published_results
+from phenoprints.benchmarks.relationships import NullSettings, relationship_recall
+from phenoprints.benchmarks.replicates import replicate_consistency
+from phenoprints.benchmarks.running import BenchmarkInputs, run_benchmarks
+
+__all__ = [
+    "BenchmarkInputs",
+    "CompoundGeneSettings",
+    "NullSettings",
+    "cluster_separation",
+    "compound_gene_precision",
+    "compound_gene_scores",
+    "energy_distance",
+    "energy_distances",
+    "enrichment",
+    "mechanism_accuracy",
+    "neighbour_enrichment",
+    "phenotypic_activity",
+    "probes_and_benchmarks",
+    "proximity_bias",
+    "published_results",
+    "relationship_recall",
+    "replicate_consistency",
+    "run_benchmarks",
+    "training_pays",
+    "z_score",
+]

@@ -1,0 +1,56 @@
+"""BBBC021's real profiles: mechanisms are found again as the field has seen them."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from phenoprints.alignment import PCACenterScale, TypicalVariationNormalization
+from phenoprints.benchmarks import mechanism_accuracy
+from phenoprints.maps import aggregate
+
+pytestmark = pytest.mark.data
+
+
+@pytest.fixture(scope="module")
+def screen(test_data):
+    folder = test_data / "profiles" / "bbbc021"
+    profiles = pd.read_csv(folder / "ljosa_jbiomolscreen_2013_per_well_mean.csv.gz")
+    images = pd.read_csv(folder / "BBBC021_v1_image.csv.gz")
+    keys = ["Image_Metadata_Plate", "Image_Metadata_Well"]
+    images = images.rename(columns={f"{key}_DAPI": key for key in keys})
+    images = images[[*keys, "Image_Metadata_Compound", "Image_Metadata_Concentration"]]
+    images.columns = [*keys, "compound", "concentration"]
+    moa = pd.read_csv(folder / "BBBC021_v1_moa.csv")
+    wells = profiles[keys].merge(images.drop_duplicates(), how="left").merge(moa, how="left")
+    wells["week"] = wells["Image_Metadata_Plate"].str.split("_").str[0]
+    return wells, profiles.drop(columns=keys).to_numpy()
+
+
+@pytest.mark.parametrize(
+    ("method", "other_compound", "other_week"),
+    [
+        (PCACenterScale(standardize_first=True), 0.86, 0.61),
+        (TypicalVariationNormalization(), 0.88, 0.63),
+    ],
+    ids=["pca-center-scale", "tvn"],
+)
+def test_mechanisms_of_bbbc021(screen, method, other_compound, other_week):
+    wells, x = screen
+    is_control = (wells["compound"] == "DMSO").to_numpy()
+    aligned = method.fit_transform(x, is_control, wells["week"])
+    assert method.num_components_ == 271
+    key = wells["compound"] + " " + wells["concentration"].astype(str)
+    names, code = np.unique(key.to_numpy(str), return_inverse=True)
+    vectors = aggregate(aligned, np.where(is_control, -1, code), len(names), how="mean")
+    first = wells.groupby(code).first()
+    treated = np.isfinite(vectors).all(axis=1)
+    first, vectors = first[treated], vectors[treated]
+    assert len(vectors) == 103
+    arguments = (vectors, first["moa"].tolist(), first["compound"].tolist())
+    found = mechanism_accuracy(*arguments)
+    assert found.accuracy >= other_compound
+    assert found.random < 0.15
+    weeks = [[week] for week in first["week"]]
+    assert mechanism_accuracy(*arguments, batches=weeks).accuracy >= other_week
