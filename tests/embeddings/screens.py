@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
+from phenoprints.embeddings.passes import Site
 from phenoprints.foundations.errors import ImageError
 from phenoprints.foundations.randomness import generator, well_ids
 
@@ -26,14 +27,23 @@ def sites_of(wells: pd.DataFrame, num_sites: int = 2) -> pd.DataFrame:
     channels = pd.Series([list(CHANNELS)] * len(wells))
     parts = [
         wells[["well_id"]].assign(
-            site=site, locator="memory:" + places + f"/{site}", channels=channels
+            site=site,
+            locator="memory:" + places + f"/{site}",
+            channels=channels,
+            height=64,
+            width=64,
         )
         for site in range(1, num_sites + 1)
     ]
     return pd.concat(parts, ignore_index=True)
 
 
-def read(locator: str) -> np.ndarray:
+def read(site: Site) -> np.ndarray:
+    """The pixels of a site, or an error where its locator says `bad`."""
+    return pixels(site.locator)
+
+
+def pixels(locator: str) -> np.ndarray:
     """The pixels of a locator, or an error where it says `bad`."""
     if "bad" in locator:
         raise ImageError(f"{locator}: cut off\n  at byte 7")

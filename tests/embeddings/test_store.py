@@ -12,7 +12,6 @@ import zarr
 from phenoprints.embeddings import open_embeddings
 from phenoprints.embeddings.store import (
     Unit,
-    array_name,
     chunk_files,
     create_store,
     damage,
@@ -24,9 +23,9 @@ from phenoprints.foundations.errors import (
     CorruptionError,
     DataError,
     MissingInputError,
-    UnsafeInputError,
 )
 from phenoprints.foundations.fingerprints import tree_sha256
+from phenoprints.foundations.names import file_name
 
 NUM_WELLS = {"Week 1": 10, "../up": 7}
 ATTRIBUTES = {"screen": "s", "encoder": "e", "precision": "float32"}
@@ -125,30 +124,11 @@ def test_missing_and_cut_chunks_are_no_numbers(tmp_path: Path, harm: str) -> Non
     elif harm == "truncated":
         chunk.write_bytes(chunk.read_bytes()[:-8])
     else:
-        (tmp_path / "e/wells" / array_name("../up") / "zarr.json").write_text("{")
+        (tmp_path / "e/wells" / file_name("../up") / "zarr.json").write_text("{")
 
     with pytest.raises(CorruptionError, match=r"\.\./up"):
         open_embeddings(tmp_path / "e").read("../up")
     assert len(list(damage(tmp_path / "e"))) == 1
-
-
-def test_names_stay_inside_and_apart() -> None:
-    names = ["..", ".", "a/b", "a%2Fb", "__x", "Week 1", "Week%201", "~", "ä", "A", "\n"]
-
-    encoded = [array_name(name) for name in names]
-
-    assert len(set(encoded)) == len(names)
-    assert array_name("HUVEC-01_b.2") == "HUVEC-01_b.2"
-    for name in encoded:
-        assert "/" not in name
-        assert name.isascii()
-        assert not name.startswith((".", "__"))
-
-
-@pytest.mark.parametrize("name", ["", "x" * 201])
-def test_impossible_names_are_refused(name: str) -> None:
-    with pytest.raises(UnsafeInputError, match=r"has \d+ bytes as a file name"):
-        array_name(name)
 
 
 def test_units_cover_each_well_once_and_are_even() -> None:
@@ -199,7 +179,7 @@ def test_making_the_store_again_keeps_what_fits_and_removes_what_does_not(tmp_pa
     np.testing.assert_array_equal(reader.read("Week 1"), rows["Week 1"])
     with pytest.raises(CorruptionError, match="is missing"):
         reader.read("new")
-    assert not (tmp_path / "e/wells" / array_name("../up")).exists()
+    assert not (tmp_path / "e/wells" / file_name("../up")).exists()
     assert not (tmp_path / "e.provenance.json").exists()
 
 

@@ -68,3 +68,171 @@ rule random_embeddings:
         "embeddings: drawing random vectors for {wildcards.screen}"
     script:
         "../scripts/embeddings_random.py"
+
+
+# A network looks at images. Encoders of one job do everything in it; for the others a plan is made
+# once, batches of its units are computed, and gathered. The features of every block of probed
+# encoders come out of the same pass. What is done stays done: each unit has its own marker.
+rule embeddings:
+    """Compute what one encoder sees in one screen."""
+    input:
+        wells="<screen_wells>",
+        sites="<screen_sites>",
+        conditions="<screen_conditions>",
+        images="<screen_images>",
+        quality="<quality>",
+        encoder="<encoder>",
+    output:
+        failures="<embedding_failures>",
+        throughput="<embedding_throughput>",
+        provenance="<embeddings>",
+    log:
+        "<logs>/embeddings/{screen}.{encoder}.log",
+    benchmark:
+        "<benchmarks>/embeddings/{screen}.{encoder}.tsv"
+    wildcard_constraints:
+        encoder=encoders_computed(jobs="one", probed=False),
+    conda:
+        "../../envs/train.yaml"
+    threads: 1
+    resources:
+        mem_mb=8000,
+        runtime=1440,
+        gpu=num_gpus,
+    params:
+        version=STAGE_VERSIONS["embeddings"],
+        seed=config["seed"],
+        settings=embedding_settings,
+        stores=stores_of,
+        phases=["plan", "compute", "gather"],
+    message:
+        "embeddings: {wildcards.encoder} looks at {wildcards.screen}"
+    script:
+        "../scripts/embeddings.py"
+
+
+use rule embeddings as embeddings_and_blocks with:
+    output:
+        failures="<embedding_failures>",
+        throughput="<embedding_throughput>",
+        blocks="<blocks>",
+        provenance="<embeddings>",
+    log:
+        "<logs>/embeddings_and_blocks/{screen}.{encoder}.log",
+    benchmark:
+        "<benchmarks>/embeddings_and_blocks/{screen}.{encoder}.tsv"
+    wildcard_constraints:
+        encoder=encoders_computed(jobs="one", probed=True),
+
+
+rule plan_embeddings:
+    """Cut one screen into units of work for one encoder."""
+    input:
+        wells="<screen_wells>",
+        sites="<screen_sites>",
+        conditions="<screen_conditions>",
+        images="<screen_images>",
+        quality="<quality>",
+        encoder="<encoder>",
+    output:
+        plan="<embedding_plan>",
+    log:
+        "<logs>/plan_embeddings/{screen}.{encoder}.log",
+    benchmark:
+        "<benchmarks>/plan_embeddings/{screen}.{encoder}.tsv"
+    wildcard_constraints:
+        encoder=encoders_computed(jobs="many"),
+    conda:
+        "../../envs/train.yaml"
+    threads: 1
+    resources:
+        mem_mb=16000,
+        runtime=120,
+        gpu=0,
+    params:
+        version=STAGE_VERSIONS["embeddings"],
+        seed=config["seed"],
+        settings=embedding_settings,
+        stores=stores_of,
+        phases=["plan"],
+    message:
+        "embeddings: planning how {wildcards.encoder} looks at {wildcards.screen}"
+    script:
+        "../scripts/embeddings.py"
+
+
+use rule plan_embeddings as embedding_batch with:
+    input:
+        wells="<screen_wells>",
+        sites="<screen_sites>",
+        conditions="<screen_conditions>",
+        images="<screen_images>",
+        quality="<quality>",
+        encoder="<encoder>",
+        plan="<embedding_plan>",
+    output:
+        done="<embedding_batch>",
+    log:
+        "<logs>/embedding_batch/{screen}.{encoder}.{batch}-of-{num_batches}.log",
+    benchmark:
+        "<benchmarks>/embedding_batch/{screen}.{encoder}.{batch}-of-{num_batches}.tsv"
+    wildcard_constraints:
+        encoder=encoders_computed(jobs="many"),
+        batch=r"\d+",
+        num_batches=r"\d+",
+    resources:
+        mem_mb=16000,
+        runtime=2880,
+        gpu=num_gpus,
+    params:
+        version=STAGE_VERSIONS["embeddings"],
+        seed=config["seed"],
+        settings=embedding_settings,
+        stores=stores_of,
+        phases=["compute"],
+    message:
+        "embeddings: {wildcards.encoder} looks at {wildcards.screen}, batch {wildcards.batch} of {wildcards.num_batches}"
+
+
+use rule plan_embeddings as gather_embeddings with:
+    input:
+        wells="<screen_wells>",
+        sites="<screen_sites>",
+        conditions="<screen_conditions>",
+        images="<screen_images>",
+        quality="<quality>",
+        encoder="<encoder>",
+        plan="<embedding_plan>",
+        batches=batches_of,
+    output:
+        failures="<embedding_failures>",
+        throughput="<embedding_throughput>",
+        provenance="<embeddings>",
+    log:
+        "<logs>/gather_embeddings/{screen}.{encoder}.log",
+    benchmark:
+        "<benchmarks>/gather_embeddings/{screen}.{encoder}.tsv"
+    wildcard_constraints:
+        encoder=encoders_computed(jobs="many", probed=False),
+    params:
+        version=STAGE_VERSIONS["embeddings"],
+        seed=config["seed"],
+        settings=embedding_settings,
+        stores=stores_of,
+        phases=["gather"],
+    message:
+        "embeddings: gathering what {wildcards.encoder} saw in {wildcards.screen}"
+
+
+use rule gather_embeddings as gather_embeddings_and_blocks with:
+    output:
+        failures="<embedding_failures>",
+        throughput="<embedding_throughput>",
+        blocks="<blocks>",
+        provenance="<embeddings>",
+    log:
+        "<logs>/gather_embeddings_and_blocks/{screen}.{encoder}.log",
+    benchmark:
+        "<benchmarks>/gather_embeddings_and_blocks/{screen}.{encoder}.tsv"
+    wildcard_constraints:
+        encoder=encoders_computed(jobs="many", probed=True),

@@ -143,3 +143,64 @@ def closing_words():
     counts = json.loads(verdicts.read_text(encoding="utf-8"))["counts"]
     listed = ", ".join(f"{count} {word}" for word, count in counts.items())
     return f"\n{workflow.pathvars.apply('<report_index>')}\n  {listed}\n"
+
+
+def settings_of_encoder(name):
+    """The configured settings of an encoder; those of a trimmed one are its origin's."""
+    return config["encoders"][name.removesuffix(".trimmed")]
+
+
+def encoders_computed(*, jobs, probed=None):
+    """A wildcard constraint: networks of `one` or `many` jobs a screen, probed, not, or either."""
+    blocks = {encoder for _, encoder in PLAN.block_pairs}
+    names = blocks | {encoder for _, encoder in PLAN.computed_pairs}
+    return one_of(
+        name
+        for name in names
+        if probed in (None, name in blocks)
+        and (settings_of_encoder(name)["num_jobs"] > 1) == (jobs == "many")
+    )
+
+
+def batches_of(wildcards):
+    """What the jobs of a pair write, one for each batch of its units."""
+    number = settings_of_encoder(wildcards.encoder)["num_jobs"]
+    pattern = workflow.pathvars.apply("<embedding_batch>")
+    return [pattern.format(batch=batch, num_batches=number, **wildcards) for batch in range(number)]
+
+
+def stores_of(wildcards):
+    """The provenance of what a pair computes: its embeddings and, where probed, its blocks."""
+    pair = [(wildcards.screen, wildcards.encoder)]
+    is_probed = wildcards.encoder in {encoder for _, encoder in PLAN.block_pairs}
+    return of_pairs("<embeddings>", pair) + (of_pairs("<blocks>", pair) if is_probed else [])
+
+
+def tasks_of(wildcards):
+    """The probe tasks that the blocks of a pair serve, by name; none where it is not probed."""
+    tasks = config["probes"]["tasks"]
+    if len(stores_of(wildcards)) == 1:
+        return {}
+    return {name: tasks[name] for name, screen in PLAN.task_screens if screen == wildcards.screen}
+
+
+def embedding_settings(wildcards):
+    """The settings that embeddings of a pair depend on."""
+    encoder = settings_of_encoder(wildcards.encoder)
+    screen = config["screens"][wildcards.screen]
+    inference = ("batch_size", "precision", "stored_as", "unit_wells")
+    geometry = ("crop_px", "drop_ring", "overlap_px", "max_failed_fraction")
+    return {
+        **{name: config["inference"][name] for name in inference},
+        **{name: screen[name] for name in geometry},
+        "resize": encoder["resize"],
+        # A trimmed encoder ends where the probes say.
+        "block": None if wildcards.encoder.endswith(".trimmed") else encoder["block"],
+        "tasks": tasks_of(wildcards),
+        "max_wells_per_class": config["probes"]["max_wells_per_class"],
+    }
+
+
+def num_gpus(wildcards):
+    """GPUs of an inference job; `auto` takes one that is there but asks for none."""
+    return int(config["inference"]["device"] == "cuda")

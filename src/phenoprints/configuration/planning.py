@@ -119,9 +119,9 @@ def plan(config: Mapping[str, Any]) -> Plan:
 
 
 LATER_SETTINGS = (
-    "preset", "limits", "crop_px", "drop_ring", "window_percentiles", "pack_compression",
-    "pack_chunk_px", "max_failed_fraction", "quality", "alignment", "consistency", "maps",
-    "benchmarks",
+    "preset", "limits", "crop_px", "drop_ring", "overlap_px", "window_percentiles",
+    "pack_compression", "pack_chunk_px", "max_failed_fraction", "quality", "alignment",
+    "consistency", "maps", "benchmarks",
 )  # fmt: skip
 """Settings of a screen that do not change its tables."""
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -34,7 +35,7 @@ NOT_FINITE = "not_finite"
 network gave numbers that are not finite."""
 
 
-def no_stamp(locators: Sequence[str]) -> str:  # noqa: ARG001 - any stamp takes the locators
+def no_stamp(sites: Sequence[Site]) -> str:  # noqa: ARG001 - any stamp takes the sites
     """The stamp of images that never change."""
     return ""
 
@@ -91,7 +92,7 @@ def compute_units(
     stores: Stores,
     *,
     read: ReadImage,
-    stamp: Callable[[Sequence[str]], str] = no_stamp,
+    stamp: Callable[[Sequence[Site]], str] = no_stamp,
     num_workers: int = 0,
     max_failed_fraction: float = 1.0,
     name: str = "embeddings",
@@ -104,9 +105,9 @@ def compute_units(
         Units with their keys, as `Selection.plan` made them; each is computed by itself, so that
         neither the number of jobs nor a restart changes a bit.
     read
-        Gives the pixels, uint8 (C, H, W), of a locator.
+        Gives the pixels, uint8 (C, H, W), of a site.
     stamp
-        What is known of the files behind a unit's locators without reading them; a unit whose
+        What is known of the files behind a unit's sites without reading them; a unit whose
         stamp has changed is computed again.
     num_workers
         Threads that read images beside the forward pass.
@@ -124,13 +125,16 @@ def compute_units(
     failures: list[list[Any]] = []
     for work in works:
         sites = selection.sites_of(work.unit)
-        stamped = stamp([site.locator for site in sites])
+        stamped = stamp(sites)
         places = selection.stores_of(work.unit, stores)
         told = read_marker(stores.units, work, places, stamp=stamped)
         num_wells = work.unit.stop - work.unit.start
         if told is None:
-            images = ReadAhead(read, [site.locator for site in sites], num_workers)
+            images = ReadAhead(read, sites, num_workers)
+            start = progress.seconds
             told = _compute(work.unit, selection, look, sites=sites, images=images, places=places)
+            told |= {"seconds": progress.seconds - start, "waiting_s": images.waiting_s}
+            told |= {"wells": num_wells, "device": look.encoder.device.type}
             mark_done(stores.units, work, places, stamp=stamped, told=told)
             progress.advance(num_wells, images.waiting_s)
         else:
@@ -184,6 +188,14 @@ def failure_rows(
     return rows
 
 
+@dataclass(frozen=True)
+class Gathered:
+    """What all units told: the failures, and what they cost (not part of what is hashed)."""
+
+    failures: pd.DataFrame
+    cost: dict[str, Any]
+
+
 def gather(
     works: Sequence[Work],
     selection: Selection,
@@ -191,8 +203,8 @@ def gather(
     *,
     max_failed_fraction: float = 1.0,
     where: str = "embeddings",
-) -> pd.DataFrame:
-    """The failures of all units, once every one of them is done.
+) -> Gathered:
+    """The failures and the cost of all units, once every one of them is done.
 
     Raises
     ------
@@ -205,10 +217,13 @@ def gather(
         stores.units, works, lambda unit: selection.stores_of(unit, stores),
         cure="run the same command again; what is whole is kept",
     )  # fmt: skip
-    rows = [row for _, value in told for row in value["failures"]]
+    rows = [row for value in told for row in value["failures"]]
     _refuse(rows, selection, max_failed_fraction, where)
-    failures: pd.DataFrame = FAILURES.conform(failures_table(rows)).to_pandas()
-    return failures
+    cost: dict[str, Any] = {
+        name: sum(value[name] for value in told) for name in ("wells", "seconds", "waiting_s")
+    }
+    cost["devices"] = sorted({value["device"] for value in told})
+    return Gathered(FAILURES.conform(failures_table(rows)).to_pandas(), cost)
 
 
 def failures_table(rows: Sequence[Sequence[Any]]) -> pd.DataFrame:

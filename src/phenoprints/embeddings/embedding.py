@@ -41,7 +41,7 @@ def embed(
     screen
         Its wells and sites tables are used.
     read
-        Gives the pixels, uint8 (C, H, W), of a site's locator.
+        Gives the pixels, uint8 (C, H, W), of a site.
     geometry
         Crops of every image; None tiles it with crops of the encoder's size.
     quality
@@ -64,7 +64,7 @@ def embed(
     for experiment, ids in selection.ids.items():
         unit = Unit(experiment, 0, len(ids))
         sites = selection.sites_of(unit)
-        images = ReadAhead(read, [site.locator for site in sites])
+        images = ReadAhead(read, sites)
         looks = [look.keeping(selection.block_rows(unit))]
         [seen], failed = look_at(sites, images, len(ids), looks)
         failures += failure_rows(unit, selection, seen, sites=sites, failed=failed)

@@ -21,17 +21,25 @@ if TYPE_CHECKING:
     from phenoprints.models import Encoder
 
 Precision = Literal["float32", "bfloat16"]
-ReadImage = Callable[[str], NDArray[np.uint8]]
 
 
 @dataclass(frozen=True)
 class Site:
-    """An image to be read: the well (row in the unit), its number there, its pixels' place."""
+    """An image to be read: the well (row in the unit), its number there, its pixels' place.
+
+    `shape` is the height and width that the screen declares.
+    """
 
     well: int
     number: int
     locator: str
     channels: tuple[str, ...]
+    experiment: str = ""
+    shape: tuple[int, int] | None = None
+
+
+ReadImage = Callable[[Site], NDArray[np.uint8]]
+"""Gives the pixels, uint8 (C, H, W), of a site."""
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 import numpy as np
 from numpy.typing import NDArray
 
-from phenoprints.embeddings.passes import ReadImage
+from phenoprints.embeddings.passes import ReadImage, Site
 from phenoprints.foundations.errors import ImageError, PhenoprintsError
 
 Image = NDArray[np.uint8] | PhenoprintsError
@@ -19,18 +19,18 @@ AHEAD_PER_WORKER = 2
 
 
 class ReadAhead:
-    """Iterates over the images of `locators`, read by `num_workers` threads (0: by the caller).
+    """Iterates over the images of `sites`, read by `num_workers` threads (0: by the caller).
 
     Threads are enough, since decoders and stores release the interpreter. `waiting_s` sums the
     seconds that the consumer waited. An image that cannot be read is given as its error.
     """
 
-    def __init__(self, read: ReadImage, locators: Sequence[str], num_workers: int = 0) -> None:
-        self.read, self.locators, self.num_workers = read, locators, num_workers
+    def __init__(self, read: ReadImage, sites: Sequence[Site], num_workers: int = 0) -> None:
+        self.read, self.sites, self.num_workers = read, sites, num_workers
         self.waiting_s = 0.0
 
     def __iter__(self) -> Iterator[Image]:
-        images = self._threaded() if self.num_workers else map(self._image, self.locators)
+        images = self._threaded() if self.num_workers else map(self._image, self.sites)
         while True:
             start = time.monotonic()
             image = next(images, None)
@@ -39,20 +39,20 @@ class ReadAhead:
                 return
             yield image
 
-    def _image(self, locator: str) -> Image:
+    def _image(self, site: Site) -> Image:
         try:
-            return self.read(locator)
+            return self.read(site)
         except PhenoprintsError as error:
             return error
         except OSError as error:
-            return ImageError(f"{locator}: {error}")
+            return ImageError(f"{site.locator}: {error}")
 
     def _threaded(self) -> Iterator[Image]:
         with ThreadPoolExecutor(self.num_workers) as pool:
             waiting: deque[Future[Image]] = deque()
             try:
-                for locator in self.locators:
-                    waiting.append(pool.submit(self._image, locator))
+                for site in self.sites:
+                    waiting.append(pool.submit(self._image, site))
                     if len(waiting) > AHEAD_PER_WORKER * self.num_workers:
                         yield waiting.popleft().result()
                 while waiting:

@@ -32,6 +32,10 @@ class Stores:
         units = path.with_name(f"{path.name}.units")
         return cls(path, units, None if blocks is None else Path(blocks))
 
+    def written(self) -> list[Path]:
+        """The stores, without the markers."""
+        return [self.embeddings] if self.blocks is None else [self.embeddings, self.blocks]
+
 
 class Selection:
     """The wells of a screen and the sites of them that count.
@@ -41,7 +45,7 @@ class Selection:
     wells
         well_id, experiment, plate and well, sorted as wells tables are.
     sites
-        well_id, site, locator, channels of every imaged site, in any order.
+        The sites of a screen, in any order.
     quality
         well_id, site, verdict; sites whose verdict is `fail` are left out. None keeps all.
     block_wells
@@ -89,15 +93,11 @@ class Selection:
         rows = self.rows(unit)
         start, stop = np.searchsorted(self.sites["row"].to_numpy(), [rows.start, rows.stop])
         part = self.sites.iloc[start:stop]
+        columns = [part[name].tolist() for name in ("row", "site", "locator", "channels")]
+        shapes = zip(part["height"].tolist(), part["width"].tolist(), strict=True)
         return [
-            Site(row - rows.start, number, locator, tuple(channels))
-            for row, number, locator, channels in zip(
-                part["row"].tolist(),
-                part["site"].tolist(),
-                part["locator"],
-                part["channels"],
-                strict=True,
-            )
+            Site(row - rows.start, number, locator, tuple(channels), unit.experiment, shape)
+            for row, number, locator, channels, shape in zip(*columns, shapes, strict=True)
         ]
 
     def block_rows(self, unit: Unit) -> NDArray[np.int64]:

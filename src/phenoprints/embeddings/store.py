@@ -14,7 +14,6 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
-from urllib.parse import quote
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,9 +22,8 @@ from phenoprints.foundations.errors import (
     CorruptionError,
     DataError,
     MissingInputError,
-    Problem,
-    UnsafeInputError,
 )
+from phenoprints.foundations.names import file_name
 from phenoprints.foundations.provenance import provenance_path
 from phenoprints.foundations.publishing import publish_bytes
 
@@ -35,8 +33,6 @@ if TYPE_CHECKING:
 FORMAT = 1
 UNIT_WELLS = 1024
 """Wells of a unit, and so of a chunk, at most."""
-MAX_NAME_BYTES = 200
-"""Longest array name: file systems stop at 255 bytes, and writers add a suffix."""
 AXES = {1: ("feature",), 2: ("block", "feature")}
 
 
@@ -52,23 +48,6 @@ class Unit:
     def rows(self) -> slice:
         """The unit's rows in the experiment's array."""
         return slice(self.start, self.stop)
-
-
-def array_name(experiment: str) -> str:
-    """The name of an experiment's array: its own, with all but `A-Z a-z 0-9 . _ -` %-encoded.
-
-    Different experiments have different names, and no name leaves its folder: a leading dot and
-    a leading `__`, which Zarr reserves, are encoded too. An empty name, or one that is longer
-    than 200 bytes when encoded, is an UnsafeInputError.
-    """
-    name = quote(experiment, safe="").replace("~", "%7E")
-    if name.startswith((".", "__")):
-        name = f"%{ord(name[0]):02X}{name[1:]}"
-    if not 0 < len(name) <= MAX_NAME_BYTES:
-        what = f'experiment "{experiment[:40]}": its name has {len(name)} bytes as a file name'
-        fix = "give the experiment a shorter name in the screen's table"
-        raise UnsafeInputError(str(Problem("wells", what, f"1 to {MAX_NAME_BYTES}", fix)))
-    return name
 
 
 def rows_per_unit(num_wells: int, unit_wells: int = UNIT_WELLS) -> int:
@@ -113,7 +92,7 @@ def create_store(
         `float32` or `float16`. Reading always gives float32.
     """
     root = Path(path)
-    names = {experiment: array_name(experiment) for experiment in well_ids}
+    names = {experiment: file_name(experiment, "experiment") for experiment in well_ids}
     # A store without provenance is unfinished, and this one is about to change.
     provenance_path(root).unlink(missing_ok=True)
     for folder in ("wells", "well_ids"):
@@ -142,7 +121,7 @@ def write_unit(path: str | Path, unit: Unit, values: NDArray[Any]) -> None:
     A unit that is not whole chunks of the array, or values of another shape, are a DataError:
     part of a chunk could not be written without reading the rest.
     """
-    array = _open(Path(path) / "wells" / array_name(unit.experiment))
+    array = _open(Path(path) / "wells" / file_name(unit.experiment, "experiment"))
     length, chunk = array.shape[0], _chunk_rows(array)
     whole = unit.start % chunk == 0 and (unit.stop % chunk == 0 or unit.stop == length)
     expected = (unit.stop - unit.start, *array.shape[1:])
@@ -157,7 +136,7 @@ def write_unit(path: str | Path, unit: Unit, values: NDArray[Any]) -> None:
 
 def chunk_files(path: str | Path, unit: Unit) -> list[Path]:
     """The files that hold a unit's rows, in their order."""
-    root = Path(path) / "wells" / array_name(unit.experiment)
+    root = Path(path) / "wells" / file_name(unit.experiment, "experiment")
     array = _open(root)
     rows, zeros = _chunk_rows(array), ["0"] * (array.rank - 1)
     indices = range(unit.start // rows, math.ceil(unit.stop / rows))
@@ -195,7 +174,7 @@ class EmbeddingReader:
         """The ids of the experiment's wells, one for each row."""
         ids = self._read("well_ids", experiment, slice(None))
         if _digest(ids) != self.attributes["experiments"][experiment]["well_ids_sha256"]:
-            where = self.path / "well_ids" / array_name(experiment)
+            where = self.path / "well_ids" / file_name(experiment, "experiment")
             raise CorruptionError(f"{where}: not the wells that were written. {_cure(self.path)}")
         return ids
 
@@ -213,7 +192,7 @@ class EmbeddingReader:
             what = f'{self.path}: there is no experiment "{experiment}"'
             raise MissingInputError(f"{what} among {len(self.experiments)} ({known}, …).")
         try:
-            return _open(self.path / kind / array_name(experiment))
+            return _open(self.path / kind / file_name(experiment, "experiment"))
         except ValueError as error:
             raise _corruption(self.path, experiment, error) from error
 

@@ -12,9 +12,10 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from phenoprints.embeddings.store import UNIT_WELLS, Unit, array_name, chunk_files, plan_units
+from phenoprints.embeddings.store import UNIT_WELLS, Unit, chunk_files, plan_units
 from phenoprints.foundations.errors import CorruptionError, Problem, describe
 from phenoprints.foundations.fingerprints import file_sha256, fingerprint
+from phenoprints.foundations.names import file_name
 from phenoprints.foundations.publishing import publish_json
 
 PLAN_COLUMNS = ("experiment", "start", "stop", "key")
@@ -108,7 +109,7 @@ def batch_of(works: list[Work], batch: int, num_batches: int) -> list[Work]:
 
 def marker_path(folder: str | Path, unit: Unit) -> Path:
     """Where the marker of a unit lies."""
-    return Path(folder) / f"{array_name(unit.experiment)}.{unit.start}.json"
+    return Path(folder) / f"{file_name(unit.experiment, 'experiment')}.{unit.start}.json"
 
 
 def mark_done(
@@ -117,7 +118,7 @@ def mark_done(
     """Publish the marker of a unit whose chunks are written.
 
     `stores` names each store that the unit was written to and its rows there; `stamp` is that of
-    its image files; `told` is kept as it is (failures, seconds).
+    its image files; `told` is kept as it is (failures, and what the unit cost).
     """
     chunks = {str(index): _digests(path, rows) for index, (path, rows) in enumerate(stores.items())}
     content = {"key": work.key, "stamp": stamp, "chunks": chunks, "told": told}
@@ -155,7 +156,7 @@ def _digests(store: Path, unit: Unit) -> list[str]:
 
 def told_by_all(
     folder: str | Path, works: Iterable[Work], stores_of: Any, *, cure: str
-) -> list[tuple[Work, Any]]:
+) -> list[Any]:
     """What every unit told, or a CorruptionError that names the units which are not done.
 
     `stores_of(unit)` gives the stores and rows of a unit.
@@ -169,4 +170,4 @@ def told_by_all(
             for unit in missing
         ]  # fmt: skip
         raise CorruptionError(f"{describe(problems)}\n  To fix: {cure}.")
-    return told
+    return [value for _, value in told]
