@@ -63,5 +63,5 @@ def test_its_images_are_packed_as_they_are_drawn(tmp_path):
 
 
 def test_a_setting_that_it_does_not_have_is_named():
-    with pytest.raises(ConfigurationError, match='unknown setting "size"'):
+    with pytest.raises(ConfigurationError, match="Did you mean size_px"):
         read({**CONFIG, "size": 3})

@@ -46,3 +46,13 @@ def inside(root: str | Path, relative: str) -> Path:
         fix = "move the files below the screen's root, or correct the table that names them"
         raise UnsafeInputError(str(Problem(str(root), what, "a relative path below it", fix)))
     return place
+
+
+def below(root: str | Path, path: str | Path) -> str:
+    """The path relative to `root`, links followed, with `/`; UnsafeInputError outside of it."""
+    top, place = Path(root).resolve(), Path(path).resolve()
+    if not place.is_relative_to(top) or place == top:
+        what = f"{str(path)[:200]} lies outside of it"
+        fix = "move the files below the screen's root, or replace the link by what it points to"
+        raise UnsafeInputError(str(Problem(str(root), what, "files below it", fix)))
+    return place.relative_to(top).as_posix()

@@ -94,7 +94,7 @@ def _screen(name: str, listing: Listing, wells: pd.DataFrame, conditions: pd.Dat
     order = wells.sort_values(["experiment", "plate", "well"], kind="stable").index.to_numpy()
     raw_ids = well_ids(name, wells["experiment"], wells["plate"], wells["well"])
     wells["well_id"] = raw_ids
-    if len(np.unique(raw_ids)) < len(raw_ids):
+    if not pd.Index(raw_ids).is_unique:
         raise TableError(
             f"{listing.origin}: two wells share a well_id. Rename the screen {name!r}: the id is "
             "a hash of screen, experiment, plate and well."
@@ -242,7 +242,7 @@ def _impossible_wells(
 ) -> list[Problem]:
     problems = []
     raw = listing.wells["well"].reset_index(drop=True)
-    for plate_format in np.unique(formats[is_impossible]):
+    for plate_format in sorted(set(formats[is_impossible].tolist())):
         problems += value_problems(
             raw, is_impossible & (formats == plate_format), listing.wells, listing.origin,
             say=partial(_say_impossible, int(plate_format)),

@@ -73,7 +73,7 @@ def condition_lists(
         For each well whether its role says that nothing was added; `len` gives the wells.
     """
     num_wells, base = len(is_unperturbed), int(ids.max(initial=-1)) + 2
-    distinct = np.unique(well_row * base + ids + 1)
+    distinct = pd.unique(np.sort(well_row * base + ids + 1))  # np.unique is ten times slower
     row, condition = distinct // base, (distinct % base - 1).astype(np.int32)
     is_unknown = (np.bincount(row, minlength=num_wells) == 0) & ~is_unperturbed
     is_unknown[row[condition < 0]] = True

@@ -118,7 +118,8 @@ def _drawer(settings: Mapping[str, Any], name: str, seed: int) -> ReadSite:
     from phenoprints.screens.reading import own_settings
     from phenoprints.testing.simulation import design, draw
 
-    designed = design(own_settings(settings), seed, screen=name)
+    own = {key: value for key, value in own_settings(settings).items() if key != "root"}
+    designed = design(own, seed, screen=name)
     return lambda row: draw(designed, int(row.locator.removeprefix("simulated:")))
 
 

@@ -3,22 +3,22 @@
 from __future__ import annotations
 
 import importlib
-import inspect
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping, Sequence
 from difflib import get_close_matches
 from typing import Any
 
 from phenoprints.foundations.errors import ConfigurationError
 from phenoprints.screens.assembly import assemble
 from phenoprints.screens.images.packing import with_packed_locators
-from phenoprints.screens.listing import Listing, Screen
+from phenoprints.screens.listing import Screen
 from phenoprints.screens.preparing import needs_store
 
-SOURCES = {
-    "profiles-table": "phenoprints.screens.sources.profiles_table",
-    "simulated": "phenoprints.screens.sources.simulated",
-}
-"""The module of each source; its function `read_listing` takes the source's settings."""
+SOURCE_NAMES = (
+    "profiles-table", "simulated", "rxrx1", "rxrx3", "rxrx3-core", "jump-cp", "harmony", "yokogawa",
+    "imagexpress", "ome-zarr", "planned",
+)  # fmt: skip
+SOURCES = {name: f"phenoprints.screens.sources.{name.replace('-', '_')}" for name in SOURCE_NAMES}
+"""The module of each source; its `read_listing` takes the settings that its `SETTINGS` name."""
 
 ASSEMBLY_SETTINGS = ("plate_format", "modality", "include_experiments", "max_perturbations")
 """Settings of any screen that concern its assembly."""
@@ -50,16 +50,13 @@ def read(config: Mapping[str, Any], name: str | None = None, *, seed: int = 0) -
     MissingInputError, TableError
         A file is not there, or its content breaks the contract; all problems in one message.
     """
-    source = str(config.get("source", ""))
-    read_listing = source_reader(source)
-    settings, parameters = own_settings(config), inspect.signature(read_listing).parameters
-    if not any(p.kind is p.VAR_KEYWORD for p in parameters.values()):
-        _refuse_unknown(source, settings, {*parameters})
-    called = name or str(config.get("name", source))
-    given = {"screen": called, "seed": seed, **settings}
-    wanted = given if source == "simulated" else {k: given[k] for k in given if k in parameters}
+    source = source_module(str(config.get("source", "")))
+    settings, called = own_settings(config), name or str(config.get("name", config["source"]))
+    _refuse_unknown(config["source"], settings, source.SETTINGS)
+    given = {"screen": called, "seed": seed, **config}
+    wanted = {key: given[key] for key in source.SETTINGS if key in given}
     shape = {key: config[key] for key in ASSEMBLY_SETTINGS if key in config}
-    screen = assemble(called, read_listing(**wanted), **shape)
+    screen = assemble(called, source.read_listing(**wanted), **shape)
     screen.notes["geometry"] = _geometry(screen, config)
     return with_packed_locators(screen) if needs_store(config) else screen
 
@@ -67,12 +64,10 @@ def read(config: Mapping[str, Any], name: str | None = None, *, seed: int = 0) -
 def own_settings(config: Mapping[str, Any]) -> dict[str, Any]:
     """The settings of a screen that belong to its source alone."""
     general = {*ASSEMBLY_SETTINGS, *OTHER_SETTINGS}
-    if config.get("source") == "simulated":
-        general.add("root")
     return {key: value for key, value in config.items() if key not in general}
 
 
-def _refuse_unknown(source: str, settings: Mapping[str, Any], known: set[str]) -> None:
+def _refuse_unknown(source: str, settings: Mapping[str, Any], known: Sequence[str]) -> None:
     for key in settings:
         if key not in {*known, "root"}:
             near = get_close_matches(key, known, n=1)
@@ -96,11 +91,10 @@ def _geometry(screen: Screen, config: Mapping[str, Any]) -> dict[str, Any]:
     return geometry
 
 
-def source_reader(source: str) -> Callable[..., Listing]:
-    """The function that reads a source's listing; its module is imported only now."""
+def source_module(source: str) -> Any:
+    """The module of a source: its `SETTINGS` and `read_listing`. It is imported only now."""
     if source not in SOURCES:
         raise ConfigurationError(
             f"screens: unknown source {source!r}. Expected one of {', '.join(sorted(SOURCES))}."
         )
-    reader: Callable[..., Listing] = importlib.import_module(SOURCES[source]).read_listing
-    return reader
+    return importlib.import_module(SOURCES[source])

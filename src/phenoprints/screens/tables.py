@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import glob
 import zlib
 from collections.abc import Sequence
 from pathlib import Path
@@ -9,7 +10,7 @@ from pathlib import Path
 import pandas as pd
 
 from phenoprints.foundations.errors import MissingInputError, Problem, TableError, raise_problems
-from phenoprints.screens.problems import LINE
+from phenoprints.screens.problems import FILE, LINE
 
 MISSING = ("", "NA", "N/A", "NaN", "nan", "null", "NULL", "Not listed", "#N/A")
 """Values that mean "missing" in the tables of the field ("Not listed" is IDR's)."""
@@ -19,7 +20,11 @@ COMPRESSIONS = (".gz", ".bz2", ".xz", ".zst")
 
 
 def read_table(
-    path: str | Path, *, columns: Sequence[str] | None = None, missing: Sequence[str] = MISSING
+    path: str | Path,
+    *,
+    columns: Sequence[str] | None = None,
+    optional: Sequence[str] = (),
+    missing: Sequence[str] = MISSING,
 ) -> pd.DataFrame:
     """A table as text, missing values as None, with the column `line` added (the header is line 1).
 
@@ -29,6 +34,8 @@ def read_table(
         CSV, TSV (`.tsv`, `.txt`), each also compressed, or Parquet (`.parquet`).
     columns
         Columns to read; all when None. Blanks around column names are removed.
+    optional
+        Further columns that are read where they are there.
     missing
         Values that count as missing.
 
@@ -47,12 +54,14 @@ def read_table(
             "snakemake was started."
         )
     try:
-        table = (_read_parquet if _suffix(place) == ".parquet" else _read_text)(place, columns)
+        wanted = None if columns is None else [*columns, *optional]
+        table = (_read_parquet if _suffix(place) == ".parquet" else _read_text)(place, wanted)
     except (ValueError, OSError, EOFError, zlib.error, UnicodeError) as error:
         raise TableError(f"{path}: the table cannot be read. {error}") from error
     table = table.rename(columns=lambda name: str(name).strip())
     require_columns(table, columns or (), str(path))
-    table = table[list(columns)] if columns is not None else table
+    if columns is not None:
+        table = table[[*columns, *(name for name in optional if name in table)]]
     for column in table.columns:
         values = table[column]
         table[column] = values.where(values.notna() & ~values.isin(missing), None)
@@ -104,3 +113,37 @@ def _read_parquet(path: Path, columns: Sequence[str] | None) -> pd.DataFrame:
     simple = [name for name in wanted if not pa.types.is_nested(table.schema.field(name).type)]
     texts = {name: pc.cast(table.column(name), pa.string()).to_pandas() for name in simple}
     return pd.DataFrame(texts, columns=simple, dtype=object)
+
+
+def find_files(root: str | Path, patterns: str | Sequence[str]) -> list[Path]:
+    """The files below `root` that paths or globs name, sorted, each once.
+
+    Raises
+    ------
+    MissingInputError
+        A path or glob names no file; all of them in one message.
+    """
+    found: dict[Path, None] = {}
+    problems = []
+    for pattern in [patterns] if isinstance(patterns, str) else patterns:
+        place = Path(root) / pattern
+        is_glob = glob.has_magic(str(place)) and not place.is_file()
+        matches = glob.glob(str(place), recursive=True) if is_glob else [str(place)]  # noqa: PTH207
+        paths = sorted(map(Path, matches))
+        files = [path for path in paths if path.is_file()]
+        if not files:
+            what = "no file matches" if is_glob else "the file is not there"
+            problems.append(Problem(str(place), what, "", "correct the path in the configuration"))
+        found.update(dict.fromkeys(files))
+    raise_problems(problems, MissingInputError)
+    return list(found)
+
+
+def read_files(
+    files: Sequence[Path], missing: Sequence[str], columns: Sequence[str] | None = None
+) -> pd.DataFrame:
+    """The rows of all files as one table with the columns `line` and `file`."""
+    tables = [read_table(f, missing=missing, columns=columns).assign(file=str(f)) for f in files]
+    whole = pd.concat(tables, ignore_index=True) if len(tables) > 1 else tables[0]
+    whole[FILE] = whole[FILE].astype("category")
+    return whole

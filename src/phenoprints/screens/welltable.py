@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import glob
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -14,7 +13,6 @@ import pandas as pd
 
 from phenoprints.foundations.errors import (
     ConfigurationError,
-    MissingInputError,
     Problem,
     raise_problems,
 )
@@ -23,8 +21,9 @@ from phenoprints.screens.conditions import FACTS, KEY
 from phenoprints.screens.contracts import ROLES
 from phenoprints.screens.joins import Join, join_table, key_names
 from phenoprints.screens.listing import Listing, Notes
+from phenoprints.screens.platemaps import PLATE_COLUMN, WELL_COLUMN, read_platemaps
 from phenoprints.screens.problems import FILE, LINE, value_problems
-from phenoprints.screens.tables import MISSING, read_table, require_columns
+from phenoprints.screens.tables import MISSING, find_files, read_files, require_columns
 
 WELL_PROPERTIES = ("experiment", "plate", "well", "role", "cell_type", "background",
                    "replicate_group")  # fmt: skip
@@ -34,14 +33,35 @@ SPLIT_ALONGSIDE = ("concentration_um", "gene", "guide", "kind")
 
 @dataclass(frozen=True)
 class WellTable:
-    """A user's tables of wells and how their columns are read; fields as in the configuration."""
+    """A user's tables of wells and how they are read; the fields are settings of a screen.
 
-    root: str
-    wells: str | Sequence[str]
+    Attributes
+    ----------
+    root
+        Folder that the other paths start from.
+    wells
+        Paths or globs of the tables, one row per well.
+    join
+        Further tables: `table`, `keys`, `columns`, `missing`.
+    columns
+        For each property the column's name, or a mapping (`column` or `value`, `extract`, `map`,
+        `default`, `scale`, `separator`); `annotations` are further columns of the conditions.
+    roles
+        Values of the role column and the role they mean.
+    missing_values
+        Cell texts that mean "nothing is known", beside the empty cell.
+    barcode_platemap, platemap_folder
+        Platemaps in pycytominer's form: in place of `wells`, or joined to them by plate and well.
+    """
+
+    root: str = "."
+    wells: str | Sequence[str] | None = None
     join: Sequence[Mapping[str, Any]] = ()
     columns: Mapping[str, Any] = field(default_factory=dict)
     roles: Mapping[str, str] = field(default_factory=dict)
     missing_values: Sequence[str] = MISSING
+    barcode_platemap: str | None = None
+    platemap_folder: str | None = None
 
     def rules(self, available: list[str]) -> dict[str, ColumnRule]:
         """The rule of each property: as configured, else by the field's usual column names."""
@@ -61,38 +81,9 @@ class WellTable:
         return given
 
 
-def find_files(root: str | Path, patterns: str | Sequence[str]) -> list[Path]:
-    """The files below `root` that paths or globs name, sorted, each once.
-
-    Raises
-    ------
-    MissingInputError
-        A path or glob names no file; all of them in one message.
-    """
-    found: dict[Path, None] = {}
-    problems = []
-    for pattern in [patterns] if isinstance(patterns, str) else patterns:
-        place = Path(root) / pattern
-        is_glob = glob.has_magic(str(place)) and not place.is_file()
-        matches = glob.glob(str(place), recursive=True) if is_glob else [str(place)]  # noqa: PTH207
-        paths = sorted(map(Path, matches))
-        files = [path for path in paths if path.is_file()]
-        if not files:
-            what = "no file matches" if is_glob else "the file is not there"
-            problems.append(Problem(str(place), what, "", "correct the path in the configuration"))
-        found.update(dict.fromkeys(files))
-    raise_problems(problems, MissingInputError)
-    return list(found)
-
-
-def read_files(
-    files: Sequence[Path], missing: Sequence[str], columns: Sequence[str] | None = None
-) -> pd.DataFrame:
-    """The rows of all files as one table with the columns `line` and `file`."""
-    tables = [read_table(f, missing=missing, columns=columns).assign(file=str(f)) for f in files]
-    whole = pd.concat(tables, ignore_index=True) if len(tables) > 1 else tables[0]
-    whole[FILE] = whole[FILE].astype("category")
-    return whole
+def well_table_settings() -> tuple[str, ...]:
+    """The names of the settings of every source that reads a user's tables."""
+    return tuple(field.name for field in fields(WellTable))
 
 
 def read_well_table(source: WellTable) -> Listing:
@@ -103,10 +94,8 @@ def read_well_table(source: WellTable) -> Listing:
     ConfigurationError, MissingInputError, TableError
         A rule that cannot work, a file that is not there, or rows that do not fit their rules.
     """
-    files = find_files(source.root, source.wells)
+    table, files = _base_table(source)
     origin = str(files[0]) if len(files) == 1 else f"{files[0]} and {len(files) - 1} more files"
-    table = read_files(files, source.missing_values)
-    joined_files = []
     for entry in source.join:
         join = Join(
             key_names(entry["keys"]), entry.get("columns", ()), entry.get("missing", "keep")
@@ -115,10 +104,31 @@ def read_well_table(source: WellTable) -> Listing:
         right = read_files(paths, source.missing_values)
         well_column = source.rules(list(table.columns)).get("well", ColumnRule(value="")).column
         table = join_table(table, right, join, str(paths[0]), wells=well_column or "")
-        joined_files += paths
+        files += paths
     listing = map_table(source, table, origin)
-    inputs = tuple(str(path) for path in [*files, *joined_files])
-    return Listing(listing.wells, listing.perturbations, origin, notes=listing.notes, inputs=inputs)
+    return replace(listing, inputs=tuple(map(str, files)))
+
+
+def _base_table(source: WellTable) -> tuple[pd.DataFrame, list[Path]]:
+    """The rows of the wells tables, of the platemaps, or of the first joined to the second."""
+    if source.wells is None and source.barcode_platemap is None:
+        raise ConfigurationError("screens: `wells` or `barcode_platemap` must name a table.")
+    if source.barcode_platemap is None:
+        files = find_files(source.root, source.wells or ())
+        return read_files(files, source.missing_values), files
+    maps, map_files = read_platemaps(
+        source.root, source.barcode_platemap, source.platemap_folder, source.missing_values
+    )
+    if source.wells is None:
+        return maps, map_files
+    files = find_files(source.root, source.wells)
+    table = read_files(files, source.missing_values)
+    rules = source.rules(list(table.columns))
+    plate, well = (rules.get(name, ColumnRule(value="")).column for name in ("plate", "well"))
+    keys = {str(plate): PLATE_COLUMN, str(well): WELL_COLUMN}
+    new = [c for c in maps.columns if c not in {*table.columns, *keys.values(), LINE, FILE}]
+    table = join_table(table, maps, Join(keys, new), str(map_files[0]), wells=str(well))
+    return table, [*files, *map_files]
 
 
 def map_table(source: WellTable, table: pd.DataFrame, origin: str) -> Listing:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from typing import Any
 
 import numpy as np
@@ -9,8 +10,9 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from phenoprints.screens.listing import Listing, Notes
-from phenoprints.testing.simulation import SimulatedScreen, design
+from phenoprints.testing.simulation import SimulatedScreen, SimulationSettings, design
 
+SETTINGS = ("screen", "seed", *(field.name for field in dataclasses.fields(SimulationSettings)))
 EXTRAS = ("truth", "relationships", "compound_genes", "bad_wells")
 """Tables of the truth that are written beside the screen."""
 
