@@ -11,7 +11,7 @@ import pandas as pd
 import pytest
 
 from phenoprints.cli import main
-from phenoprints.cli.estimates import Size, embedding_cost, num_crops, training_cost
+from phenoprints.cli.estimates import Size, embedding_cost, network_of, num_crops, training_cost
 from phenoprints.cli.reach import reach, smallest_p, treatment_rows
 from phenoprints.configuration import load
 
@@ -102,17 +102,36 @@ def test_crops_of_published_sizes():
     assert num_crops(512, 512, screen | {"drop_ring": True}) == 0
 
 
-def test_costs_follow_the_stated_arithmetic():
+@pytest.mark.parametrize(
+    ("architecture", "training", "inference"),
+    [("ca-vit-s16", 87.8, 108.8), ("vit-l8", 695, 722), ("vit-g8", 3113, 4108)],
+)
+def test_arithmetic_agrees_with_what_was_counted(architecture, training, inference):
+    network = network_of({"kind": "mae", "architecture": architecture})
+    assert network.inference == pytest.approx(inference, rel=0.01)
+    assert network.training == pytest.approx(training, rel=0.02)
+
+
+def test_costs_add_up():
+    size = Size(1000, 1, sites=1, channels=6, crops=36)
     encoder = {"kind": "mae", "architecture": "vit-g8"}
-    cost = embedding_cost(encoder, Size(1000, 1, sites=1, crops=36), "float16")
-    assert cost.gpu_hours == pytest.approx(1000 * 36 * 4108 / 395e3 / 3600)
+    cost = embedding_cost(encoder, size, "float16")
+    assert cost.gpu_hours == pytest.approx(1000 * 36 * 4108 / 395e3 / 3600, rel=0.01)
     assert cost.stored_bytes == 1000 * 1664 * 2
     encoder["training"] = {"num_epochs": 500, "max_crops": None}
-    # The paper's run: 16 M wells, 500 epochs; 8 G crops of 3,113 GFLOP.
-    expected = 8e9 * 3113 / 395e3 / 3600
-    assert training_cost(encoder, 16_000_000).gpu_hours == pytest.approx(expected)
+    assert training_cost(encoder, [size, size]).gpu_hours == pytest.approx(
+        2000 * 500 * 3113 / 395e3 / 3600, rel=0.02
+    )
     encoder["training"]["max_crops"] = 1000
-    assert training_cost(encoder, 16_000_000).gpu_hours < 1
+    assert training_cost(encoder, [size]).gpu_hours < 0.01
+
+
+def test_networks_of_others_are_known_by_name():
+    model = "vit_large_patch14_reg4_dinov2"
+    assert network_of({"kind": "timm", "model": model}).features == 1024
+    assert network_of({"kind": "openphenom"}).inference == pytest.approx(108.8, rel=0.01)
+    densenet = {"kind": "weakly-supervised", "architecture": "densenet161"}
+    assert network_of(densenet).features == 2208
 
 
 LIMITS = {"compound": {"min_experiments": 1, "min_wells": 2, "scope": "within-experiments"}}

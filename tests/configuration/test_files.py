@@ -148,3 +148,9 @@ def test_the_example_of_the_paper_has_its_settings():
     assert paper.manifests == ("everything", "phenoprints")
     assert paper.task_screens == (("anax", "core"), ("anax", "rxrx3"), ("rxrx1", "rxrx1"))
     assert ("rxrx3", "rxrx1-wsl") in paper.judged_pairs
+
+
+@pytest.mark.torch
+def test_architectures_are_those_that_can_be_built():
+    models = pytest.importorskip("phenoprints.models", exc_type=ImportError)
+    assert models.names() == schema()["$defs"]["architecture"]["enum"]

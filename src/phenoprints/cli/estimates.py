@@ -1,14 +1,15 @@
 """What a run would take: crops, disk and GPU hours, by stated assumptions.
 
-Arithmetic per 256-pixel crop of 6 channels, in GFLOP, is counted for the paper's encoders (masked
-autoencoder with 75 % masking for training); other networks are scaled from parameters and tokens.
+Arithmetic of a transformer: 2 FLOP per weight and token, 4 per pair of tokens and width in each
+block; training is three forward passes, of a masked autoencoder over a quarter of the tokens and
+over all of them in the decoder. That gives 722 GFLOP a crop for L/8 and 4,108 for G/8, as counted.
 A GPU is an H100 at 40 % of its dense bfloat16 peak; published runs reached 4 to 15 %.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -21,33 +22,29 @@ WELLS_PER_SECOND = {"screens": 70_000.0, "consistency": 14_000.0, "curation": 4_
 ALIGNED_NUMBERS_PER_SECOND = 8e6  # wells × features of TVN on one core
 
 
-@dataclass(frozen=True)
-class Network:
-    """Cost of a network: GFLOP per crop in training and inference, features, blocks."""
+MASKED_SHARE = 0.25
+DECODER = (512, 8, 2048)
+CHANNEL_DECODER = (512, 1, 2048)  # one for each channel of a channel-agnostic encoder
+PASSES_OF_TRAINING = 3
 
-    training: float
-    inference: float
-    features: int
-    blocks: int
-
-
-_NETWORKS = {
-    "vit-tiny": Network(0.3, 0.3, 96, 4),
-    "ca-vit-tiny": Network(1.0, 1.0, 96, 4),
-    "vit-s16": Network(48, 11.5, 384, 12),
-    "ca-vit-s16": Network(87.8, 108.8, 384, 12),
-    "vit-b8": Network(210, 190, 768, 12),
-    "vit-b16": Network(100, 46, 768, 12),
-    "vit-l8": Network(695, 722, 1024, 24),
-    "vit-l16": Network(190, 160, 1024, 24),
-    "vit-g8": Network(3113, 4108, 1664, 48),
-    "mu-net": Network(100, 20, 512, 5),
-    "densenet-tiny": Network(1, 0.4, 128, 4),
-    "densenet161": Network(62, 20.5, 2208, 4),
+# Width, blocks and MLP width by size.
+_SIZES = {
+    "t": (192, 12, 768),
+    "s": (384, 12, 1536),
+    "b": (768, 12, 3072),
+    "l": (1024, 24, 4096),
+    "h": (1280, 32, 5120),
+    "g": (1664, 48, 8192),
 }
-_TIMM_SIZES = {"tiny": (6, 192, 12), "small": (22, 384, 12), "base": (86, 768, 12),
-               "large": (304, 1024, 24), "giant": (1137, 1536, 40)}  # fmt: skip
-_UNKNOWN = Network(100, 50, 1024, 24)
+_TIMM_SIZES = {
+    "tiny": (192, 12, 768),
+    "small": (384, 12, 1536),
+    "base": (768, 12, 3072),
+    "large": (1024, 24, 4096),
+    "giant": (1536, 40, 6144),
+}
+# GFLOP per megapixel of one crop, features and blocks of networks that are no transformers.
+_CONVOLUTIONAL = {"densenet161": (311, 2208, 4), "cnn-small": (15, 256, 4), "cnn-tiny": (5, 96, 3)}
 
 
 @dataclass(frozen=True)
@@ -61,6 +58,7 @@ class Size:
     height_px: int = 0
     width_px: int = 0
     crops: int = 0
+    crop_px: int = 256
 
     @property
     def image_bytes(self) -> float:
@@ -78,23 +76,55 @@ def num_crops(height_px: int, width_px: int, screen: Mapping[str, Any]) -> int:
     return max(rows, 0) * max(columns, 0)
 
 
-def network_of(encoder: Mapping[str, Any]) -> Network:
-    """The cost of an encoder's network."""
-    if encoder["kind"] == "openphenom":
-        return _NETWORKS["ca-vit-s16"]
+@dataclass(frozen=True)
+class Network:
+    """Cost of a network: GFLOP per crop in training and in inference, features, blocks."""
+
+    training: float
+    inference: float
+    features: int
+    blocks: int
+
+
+def network_of(encoder: Mapping[str, Any], crop_px: int = 256, channels: int = 6) -> Network:
+    """The cost of an encoder's network on crops of `crop_px` with this many channels."""
+    name = {"openphenom": "ca-vit-s16"}.get(encoder["kind"], encoder.get("architecture", ""))
     if encoder["kind"] == "timm":
-        return _timm(encoder["model"])
-    return _NETWORKS.get(encoder.get("architecture", ""), _UNKNOWN)
+        name = encoder["model"]
+    for family, numbers in _CONVOLUTIONAL.items():
+        if name == family:
+            gflop = numbers[0] * crop_px**2 / 1e6
+            return Network(PASSES_OF_TRAINING * gflop, gflop, *numbers[1:])
+    shape, patch_px = _transformer(name)
+    patches = (crop_px / patch_px) ** 2
+    is_agnostic = name.startswith("ca-")
+    tokens = patches * channels if is_agnostic else patches
+    once = _gflop(shape, tokens)
+    width, blocks, _ = shape
+    if encoder["kind"] != "mae":
+        return Network(PASSES_OF_TRAINING * once, once, width, blocks)
+    decoder = (
+        channels * _gflop(CHANNEL_DECODER, patches) if is_agnostic else _gflop(DECODER, tokens)
+    )
+    step = _gflop(shape, MASKED_SHARE * tokens) + decoder
+    return Network(PASSES_OF_TRAINING * step, once, width, blocks)
 
 
-def _timm(model: str) -> Network:
-    size = next((numbers for word, numbers in _TIMM_SIZES.items() if word in model), None)
-    patch = re.search(r"patch(\d+)", model)
-    if size is None or patch is None:
-        return _UNKNOWN
-    parameters, features, blocks = size
-    tokens = (256 // int(patch[1])) ** 2
-    return Network(0, 2e-3 * parameters * tokens, features, blocks)
+def _transformer(name: str) -> tuple[tuple[int, int, int], int]:
+    """Shape and patch by name: ours (`ca-vit-l8`), or timm's (`vit_large_patch14_…`)."""
+    if name.endswith("vit-tiny"):
+        return (96, 4, 384), 8
+    if ours := re.fullmatch(r"(?:ca-)?vit-([tsblhg])(\d+)", name):
+        return _SIZES[ours[1]], int(ours[2])
+    patch = re.search(r"patch(\d+)", name)
+    size = next((shape for word, shape in _TIMM_SIZES.items() if word in name), _SIZES["b"])
+    return size, int(patch[1]) if patch else 16
+
+
+def _gflop(shape: tuple[int, int, int], tokens: float) -> float:
+    width, blocks, mlp_width = shape
+    weights = blocks * (4 * width**2 + 2 * width * mlp_width)
+    return (2 * weights * tokens + 4 * tokens**2 * width * blocks) / 1e9
 
 
 @dataclass(frozen=True)
@@ -110,7 +140,7 @@ class Cost:
 
 def embedding_cost(encoder: Mapping[str, Any], size: Size, stored_as: str) -> Cost:
     """What it takes to look at every well of a screen once, and to keep a vector of each."""
-    network = network_of(encoder)
+    network = network_of(encoder, size.crop_px, size.channels)
     crops = size.wells * size.sites * size.crops
     stored = size.wells * network.features * BYTES[stored_as]
     return Cost(_gpu_hours(crops * network.inference), stored)
@@ -122,13 +152,15 @@ def blocks_cost(encoder: Mapping[str, Any], size: Size, stored_as: str) -> Cost:
     return Cost(once.gpu_hours, once.stored_bytes * network_of(encoder).blocks)
 
 
-def training_cost(encoder: Mapping[str, Any], num_wells: int) -> Cost:
-    """What training takes on at most `num_wells` wells: one crop per well and epoch."""
+def training_cost(encoder: Mapping[str, Any], sizes: Sequence[Size]) -> Cost:
+    """What training takes on at most all wells of some screens: one crop per well and epoch."""
+    num_wells = sum(size.wells for size in sizes)
+    crop_px, channels = (sizes[0].crop_px, sizes[0].channels) if sizes else (256, 6)
     settings = encoder["training"]
     crops = settings["num_epochs"] * num_wells
     if settings["max_crops"] is not None:
         crops = min(crops, settings["max_crops"])
-    return Cost(_gpu_hours(crops * network_of(encoder).training))
+    return Cost(_gpu_hours(crops * network_of(encoder, crop_px, channels).training))
 
 
 def processor_hours(size: Size, features: int, num_judges: int) -> float:

@@ -64,6 +64,7 @@ def planned_facts(name: str, screen: Mapping[str, Any]) -> ScreenFacts:
         height_px=pixels,
         width_px=pixels,
         crops=num_crops(pixels, pixels, screen),
+        crop_px=screen["crop_px"],
     )
     return ScreenFacts(
         name, size, experiments, wells, treatments=wells - controls, controls=controls
@@ -109,6 +110,7 @@ def _size(screen: Any, settings: Mapping[str, Any]) -> Size:
         height_px=height,
         width_px=width,
         crops=num_crops(height, width, settings),
+        crop_px=settings["crop_px"],
     )
 
 

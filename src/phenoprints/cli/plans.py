@@ -60,7 +60,7 @@ def _costs(config: Mapping[str, Any], planned: Plan, sizes: Mapping[str, Size]) 
         return sum((cost(encoder, size, stored_as) for size, encoder in known), Cost())
 
     training = [
-        training_cost(encoders[name], _wells(config, encoders[name], sizes))
+        training_cost(encoders[name], _learned(config, encoders[name], sizes))
         for name in planned.trained_encoders
     ]
     packed = [sizes[name].image_bytes for name in sizes if config["screens"][name]["pack"]]
@@ -72,11 +72,13 @@ def _costs(config: Mapping[str, Any], planned: Plan, sizes: Mapping[str, Size]) 
     }
 
 
-def _wells(config: Mapping[str, Any], encoder: Mapping[str, Any], sizes: Mapping[str, Size]) -> int:
-    """Wells that an encoder learns from at most: all of its screens."""
+def _learned(
+    config: Mapping[str, Any], encoder: Mapping[str, Any], sizes: Mapping[str, Size]
+) -> list[Size]:
+    """The screens that an encoder learns from, as far as their size is known."""
     screen, manifest = encoder.get("screen"), encoder.get("manifest")
     names = [screen] if screen else config["manifests"][manifest]["screens"]
-    return sum(sizes[name].wells for name in names if name in sizes)
+    return [sizes[name] for name in names if name in sizes]
 
 
 def _sums(

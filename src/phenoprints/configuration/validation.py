@@ -19,6 +19,7 @@ from phenoprints.foundations.errors import Problem
 
 SCHEMA_PATH = Path(__file__).with_name("schema.yaml")
 MAX_VALUE_CHARACTERS = 60
+MAX_WORDS = 16
 _WORDS = {
     "string": "text",
     "number": "a number",
@@ -177,15 +178,20 @@ def _unknown(key: str, known: list[str]) -> str:
 def _expected_of_key(error: ValidationError, key: str) -> str:
     part = resolved_node(error.schema["properties"].get(key, {}))  # type: ignore[index]
     if "enum" in part:
-        return f"one of {', '.join(map(str, part['enum']))}"
+        return _one_of([str(word) for word in part["enum"]])
     return str(part.get("title") or _types(part.get("type", "string")))
+
+
+def _one_of(words: list[str]) -> str:
+    more = f", … ({len(words)} in all)" if len(words) > MAX_WORDS else ""
+    return f"one of {', '.join(words[:MAX_WORDS])}{more}"
 
 
 def _expected(error: ValidationError) -> str:
     rule, limit = error.validator, error.validator_value
     node: Mapping[str, Any] = error.schema if isinstance(error.schema, dict) else {}
     if rule == "enum":
-        return "one of " + ", ".join(json.dumps(word).strip('"') for word in limit)  # type: ignore[union-attr]
+        return _one_of([json.dumps(word).strip('"') for word in limit])  # type: ignore[union-attr]
     if rule in ("type", "pattern") and "title" in node:
         return str(node["title"])
     if rule == "type":
