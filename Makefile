@@ -6,7 +6,7 @@ CORES ?= all
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-train check test demo lock
+.PHONY: help setup setup-train check test demo test-demo test-slurm bench docs lock
 
 help:  ## show the verbs
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -39,5 +39,27 @@ check: $(VENV)/.core  ## style, types, workflow lint and the one direction of im
 test: $(VENV)/.train check  ## check, then the default tests
 	$(BIN)/pytest --numprocesses=2 --dist=loadgroup -m "not slow and not slurm"
 
+demo: $(VENV)/.train  ## the whole journey on a simulated screen; ends with the path of the report
+	$(BIN)/snakemake --cores $(CORES) --quiet rules host -- all
+
+test-demo: demo  ## hold a finished demo against the truth of its screen
+	$(BIN)/pytest tests/demo
+
+test-slurm: $(VENV)/.train  ## a small run on a real one-node Slurm of this machine (root, slurm-wlm, munge)
+	@tests/slurm/cluster.sh missing
+	tests/slurm/cluster.sh start
+	$(BIN)/pytest tests/slurm -m slurm
+
+bench: $(VENV)/.train  ## speed and memory against peers, in one run: results/bench/summary.json
+	$(BIN)/python -m benchmarks.run
+
+docs: $(VENV)/.docs  ## the documentation as pages: docs/_build/html/index.html
+	$(BIN)/sphinx-build --fail-on-warning --keep-going --quiet -b html docs docs/_build/html
+
+$(VENV)/.docs: $(VENV)/.core
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint envs/lock.txt --editable '.[docs]'
+	@touch $@
+
 lock: setup-train  ## write the exact versions that are installed to envs/lock.txt
 	$(BIN)/python -m pip freeze --exclude-editable | grep -v ' @ ' > envs/lock.txt
+	$(BIN)/python envs/write.py
