@@ -33,8 +33,9 @@ def start(folder: Path, *arguments: str, slurm: bool = True) -> subprocess.Popen
     """Start the workflow in `folder`, on Slurm or on this machine."""
     where = ON_THIS_CLUSTER if slurm else ["--cores", "1"]
     command = [sys.executable, "-m", "snakemake", "--snakefile", str(ROOT / "Snakefile")]
+    files = ["--directory", str(folder), "--configfile", str(folder / "config.yaml")]
     return subprocess.Popen(
-        [*command, "--directory", str(folder), *where, "--configfile", str(folder / "config.yaml"), *arguments],
+        [*command, *files, *where, *arguments],
         env={**os.environ, "PYTHONPATH": str(ROOT / "src")},
         stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, start_new_session=True,
     )  # fmt: skip

@@ -51,5 +51,5 @@ def bbbc021(tmp_path_factory: pytest.TempPathFactory, test_data: Path) -> Path:
     (folder / "data").mkdir()
     (folder / "data/bbbc021").symlink_to(test_data / "profiles/bbbc021")
     shutil.copy(ROOT / "config/examples/bbbc021.yaml", folder / "config.yaml")
-    snakemake(folder, "--configfile", "config.yaml", "--", "all")
+    snakemake(folder, "--configfile", str(folder / "config.yaml"), "--", "all")
     return folder

@@ -58,7 +58,7 @@ def test_mechanisms_are_recalled_as_in_the_field(results):
 
 
 def test_a_second_run_does_nothing(bbbc021, workflow):
-    done = workflow(bbbc021, "--configfile", "config.yaml", "--", "all")
+    done = workflow(bbbc021, "--configfile", str(bbbc021 / "config.yaml"), "--", "all")
     assert "Nothing to be done" in done.stdout + done.stderr
 
 

@@ -12,26 +12,6 @@ PAGES = {
     "maps": "Maps",
     "benchmarks": "Benchmarks",
 }
-TARGETS = [
-    "screens",
-    "quality",
-    "embed",
-    "align",
-    "consistency",
-    "curate",
-    "train",
-    "probe",
-    "map",
-    "benchmark",
-]
-
-
-def inputs_of(target):
-    """What a stage's target asks for; nothing where the workflow has no such stage."""
-    try:
-        return getattr(rules, target).input
-    except WorkflowError:
-        return []
 
 
 rule report:
@@ -44,7 +24,13 @@ rule report:
 rule write_reports:
     """Make every page, the summary and the verdicts from the tables of the run."""
     input:
-        [inputs_of(name) for name in TARGETS],
+        rules.screens.input,
+        rules.quality.input,
+        rules.align.input,
+        rules.consistency.input,
+        rules.curate.input,
+        rules.map.input,
+        rules.benchmark.input,
     output:
         [
             report(
@@ -71,7 +57,7 @@ rule write_reports:
     params:
         version=STAGE_VERSIONS["reports"],
         config=config,
-        run_folder=f"results/{config['run']}",
+        run_folder=lambda wildcards, output: str(Path(output.summary).parents[1]),
     message:
         "reports: writing the pages of {config[run]}"
     script:
