@@ -13,8 +13,9 @@ import pandas as pd
 import pytest
 
 from phenoprints import configuration
+from phenoprints.benchmarks.contracts import BENCHMARKS
 from phenoprints.consistency.contracts import CONSISTENCY
-from phenoprints.foundations.publishing import publish_json, publish_table
+from phenoprints.foundations.publishing import publish_json, publish_table, publish_text
 from phenoprints.quality.contracts import QUALITY
 from phenoprints.screens.contracts import CONDITIONS, SITES, WELLS
 
@@ -32,7 +33,7 @@ CONFIGURATION: dict[str, Any] = {
             "kind": "mae", "architecture": "vit-tiny", "manifest": "everything", "recipe": "demo",
         },
         "wsl": {
-            "kind": "weakly-supervised", "architecture": "densenet-tiny", "screen": "demo",
+            "kind": "weakly-supervised", "architecture": "densenet161", "screen": "demo",
             "recipe": "demo",
         },
         "phenoprints-mae": {
@@ -182,11 +183,16 @@ def benchmark_rows(encoder: str) -> pd.DataFrame:
     value = {"chance": 0.1, "untrained": 0.2}.get(encoder, 0.7)
     seen = "none" if encoder in ("chance", "untrained") else "experiments"
     rows = [
-        ("relationships", "screen", encoder, 4, "recall", value, 0.02, 45, seen),
-        ("magnitude", "", encoder, 4, "energy_distance", 10 * value, 0.3, 15, seen),
+        ("relationships", "screen", "recall_0.05_0.95", value, 0.02, 45, 0.1, 0.02, ""),
+        ("magnitude", "gene", "energy_distance", 10 * value, 0.3, 15, 1.0, 0.3, ""),
+        ("compound-gene", "", "", np.nan, np.nan, 0, np.nan, np.nan, f"no compounds {HOSTILE}"),
     ]
-    columns = ["benchmark", "source", "encoder", "block", "metric", "value", "sd", "n", "seen"]
-    return pd.DataFrame(rows, columns=columns)
+    columns = ["benchmark", "source", "metric", "value", "sd", "n", "random", "random_sd", "reason"]
+    table = pd.DataFrame(rows, columns=columns).assign(
+        context="", encoder=encoder, block="4", seen=seen
+    )
+    spread = np.hypot(table["sd"], table["random_sd"])
+    return table.assign(z=(table["value"] - table["random"]) / spread)
 
 
 def write_store(folder: Path, experiments: dict[str, int]) -> None:
@@ -248,7 +254,7 @@ def write_run(root: Path, *, has_images: bool = True, share_true: float = 0.4) -
         for name, table in map_tables(encoder).items():
             publish_table(run / f"maps/demo/{encoder}/{name}.parquet", table)
         provenance(run / f"maps/demo/{encoder}.provenance.json", "maps")
-        publish_table(run / f"benchmarks/demo/{encoder}.parquet", benchmark_rows(encoder))
+        BENCHMARKS.write(run / f"benchmarks/demo/{encoder}.parquet", benchmark_rows(encoder))
     durations = run / "durations/fit_alignment/demo.tsv"
     durations.parent.mkdir(parents=True)
     durations.write_text("s\th:m:s\tmax_rss\n1.5\t0:00:01\t120.5\n", encoding="utf-8")
@@ -259,10 +265,10 @@ def write_learning(run: Path) -> None:
     """Encoders with their metrics, and the accuracies of probes."""
     for encoder in ("everything-mae", "wsl", "phenoprints-mae"):
         step = np.arange(1, 51)
-        metrics = pd.DataFrame(
-            {"step": step, "loss": 1 / step, "learning_rate": 1e-3, "crops_per_second": 500.0}
-        )
-        publish_table(run / f"encoders/{encoder}/metrics.parquet", metrics)
+        losses = pd.DataFrame({"step": step, "crops": step * 8, "loss": 1 / step})
+        speeds = pd.DataFrame({"step": step, "crops_per_s": 500.0, "waiting": 0.1, "mfu": None})
+        publish_text(run / f"encoders/{encoder}/losses.csv", losses.to_csv(index=False))
+        publish_text(run / f"encoders/{encoder}.training/speed.csv", speeds.to_csv(index=False))
         provenance(run / f"encoders/{encoder}.provenance.json", "training")
     for encoder in ("untrained", "phenoprints-mae"):
         rows = [

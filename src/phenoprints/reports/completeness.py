@@ -40,7 +40,12 @@ class Found:
         if self.missing:
             text = f"{len(self.missing)} of {numbers.plural(total, self.noun)} missing"
             return Verdict(rule, FAIL, "run", text, value, "all", len(self.missing), **place)
-        return Verdict(rule, PASS, "run", f"all {numbers.plural(total, self.noun)}", value, "all")
+        text = (
+            f"all {numbers.plural(total, self.noun)} there"
+            if total > 1
+            else f"the {self.noun} is there"
+        )
+        return Verdict(rule, PASS, "run", text, value, "all", page=page)
 
     def boxes(self) -> list[Box]:
         """One box that says what is not there and why, or none."""

@@ -129,6 +129,12 @@ class Page:
     verdicts: Sequence[Verdict] = ()
     next_steps: Sequence[str] = ()
     all_verdicts: Sequence[Verdict] = ()
+    nav: str = ""
+
+    @property
+    def short_title(self) -> str:
+        """What links to the page say."""
+        return self.nav or self.title
 
     @property
     def counted(self) -> Sequence[Verdict]:

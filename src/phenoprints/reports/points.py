@@ -9,13 +9,19 @@ from collections.abc import Sequence
 import numpy as np
 from markupsafe import Markup, escape
 
-from phenoprints.reports import numbers, palettes
+from phenoprints.reports import palettes
 
 MAX_POINTS = 50_000
 """Beyond this a picture of densities stands for the points."""
 
 WIDTH, HEIGHT = 460, 340
 LEFT, TOP, RIGHT, BOTTOM = 54, 10, 10, 40
+KEY_WIDTH = 170
+"""Room beside the drawing for the names of groups."""
+
+REST = "other"
+REST_COLOUR = "#8a8a8a"
+"""The group of all that is left over: grey, drawn first."""
 
 
 def point_map(
@@ -44,9 +50,10 @@ def point_map(
         words = np.asarray(group if group is not None else [""] * len(px), dtype=object)[keep]
         drawing = _dots(px[keep], py[keep], words, radius)
     axes = "".join(frame) + _titles(x_title, y_title)
+    width = WIDTH + (KEY_WIDTH if "<circle" in drawing else 0)
     return Markup(  # noqa: S704  (numbers and escaped words only)
-        f'<svg xmlns="http://www.w3.org/2000/svg" width="{WIDTH}" height="{HEIGHT}" '
-        f'viewBox="0 0 {WIDTH} {HEIGHT}" role="img" aria-label="{escape(title)}" '
+        f'<svg xmlns="http://www.w3.org/2000/svg" width="{width}" height="{HEIGHT}" '
+        f'viewBox="0 0 {width} {HEIGHT}" role="img" aria-label="{escape(title)}" '
         f'font-family="sans-serif" font-size="11">{axes}{drawing}</svg>'
     )
 
@@ -93,11 +100,11 @@ def _placed(x: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, np.ndarray, list[
     for tick in nice_ticks(x_low, x_high):
         at = LEFT + (tick - x_low) / (x_high - x_low) * (WIDTH - LEFT - RIGHT)
         frame.append(_grid(at, TOP, at, HEIGHT - BOTTOM))
-        frame.append(_text(at, HEIGHT - BOTTOM + 14, numbers.number(tick), "middle"))
+        frame.append(_text(at, HEIGHT - BOTTOM + 14, f"{tick:g}".replace("-", "−"), "middle"))
     for tick in nice_ticks(y_low, y_high):
         at = HEIGHT - BOTTOM - (tick - y_low) / (y_high - y_low) * (HEIGHT - TOP - BOTTOM)
         frame.append(_grid(LEFT, at, WIDTH - RIGHT, at))
-        frame.append(_text(LEFT - 6, at + 4, numbers.number(tick), "end"))
+        frame.append(_text(LEFT - 6, at + 4, f"{tick:g}".replace("-", "−"), "end"))
     return px, py, frame
 
 
@@ -127,26 +134,27 @@ def _diagonal(x: Sequence[float] | np.ndarray, y: Sequence[float] | np.ndarray) 
 
 
 def _dots(px: np.ndarray, py: np.ndarray, words: np.ndarray, radius: float) -> str:
-    names = list(dict.fromkeys(words.tolist()))
-    shown = names[: len(palettes.OKABE_ITO)]
+    names = sorted(dict.fromkeys(words.tolist()), key=lambda name: name != REST)
+    named = [name for name in names if name != REST][: len(palettes.OKABE_ITO)]
+    colours = {REST: REST_COLOUR, **dict(zip(named, palettes.OKABE_ITO, strict=False))}
     parts = []
-    for at, name in enumerate(shown):
+    for name in [name for name in names if name in colours]:
         mask = words == name
         path = "".join(f"M{a:.1f} {b:.1f}h0" for a, b in zip(px[mask], py[mask], strict=True))
-        colour = palettes.OKABE_ITO[at]
         parts.append(
-            f'<path d="{path}" stroke="{colour}" stroke-width="{2 * radius}" '
-            'stroke-linecap="round" stroke-opacity="0.8" fill="none"/>'
+            f'<path d="{path}" stroke="{colours[name]}" stroke-width="{2 * radius}" '
+            'stroke-linecap="round" stroke-opacity="0.85" fill="none"/>'
         )
-    if len(shown) > 1:
-        parts += [_key(at, name) for at, name in enumerate(shown)]
+    if len(names) > 1:
+        listed = [*named, *(name for name in names if name == REST)]
+        parts += [_key(at, name, colours[name]) for at, name in enumerate(listed)]
     return "".join(parts)
 
 
-def _key(at: int, name: str) -> str:
-    y = TOP + 8 + 15 * at
-    dot = f'<circle cx="{LEFT + 12}" cy="{y}" r="4" fill="{palettes.OKABE_ITO[at]}"/>'
-    return dot + _text(LEFT + 20, y + 4, name, "start")
+def _key(at: int, name: str, colour: str) -> str:
+    x, y = WIDTH + 8, TOP + 8 + 17 * at
+    dot = f'<circle cx="{x}" cy="{y}" r="4.5" fill="{colour}"/>'
+    return dot + _text(x + 9, y + 4, name, "start")
 
 
 def _density(px: np.ndarray, py: np.ndarray) -> str:

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from functools import cache
-from importlib import resources
+import re
 from typing import Any
 
 import numpy as np
@@ -11,7 +10,7 @@ import pandas as pd
 
 from phenoprints.reports import numbers, rules
 from phenoprints.reports.completeness import look_for, pairs
-from phenoprints.reports.contents import Fact, Figure, Page, Section, Text
+from phenoprints.reports.contents import Box, Fact, Figure, Page, Section, Text
 from phenoprints.reports.figures import interval_chart
 from phenoprints.reports.frames import records
 from phenoprints.reports.runs import Run
@@ -20,14 +19,16 @@ from phenoprints.reports.verdicts import CHECK, NOT_RUN, PASS, Verdict
 
 NAME, TITLE = "benchmarks", "Benchmarks"
 QUESTION = "How good is the map, compared with chance and with an untrained network?"
-KEYS = ["screen", "benchmark", "source", "metric"]
-RANDOM_KINDS, BASELINE_KINDS = ("random",), ("random", "untrained")
-RANDOM_ENCODER = "random"
-"""Name of the rows that a benchmark computes by chance, beside encoders of kind random."""
-
+KEYS = ["screen", "benchmark", "source", "context", "metric"]
+BASELINE_KINDS = ("random", "untrained")
 MIN_Z = 3.0
-TIDY = ("benchmark", "source", "encoder", "block", "metric", "value", "sd", "n", "seen")
-LOWER_IS_BETTER = ("p_value",)
+MAX_FIGURES = 12
+"""Figures of one benchmark on one screen; the table holds every metric."""
+
+TIDY = (
+    "benchmark", "source", "context", "encoder", "block", "metric", "value", "sd", "n", "seen",
+    "random", "random_sd", "z", "reason",
+)  # fmt: skip
 
 
 def page(run: Run) -> Page:
@@ -35,8 +36,11 @@ def page(run: Run) -> Page:
     found = look_for(run, "benchmark_table", pairs(run.plan.evaluated_pairs), "benchmark table")
     verdicts = [found.verdict(rules.BENCHMARKS_RAN, NAME)]
     sections = [Section("missing", "Not run", boxes)] if (boxes := found.boxes()) else []
-    table = benchmark_table(run)
+    everything = benchmark_table(run)
+    table = everything[everything["metric"] != ""]
     facts = _facts(table)
+    if len(everything):
+        sections += _not_run(everything)
     if len(table):
         verdicts += [_random_verdict(table), _in_sample_verdict(table)]
         sections += [_overview(table), *_figures(table), _published_section()]
@@ -45,9 +49,9 @@ def page(run: Run) -> Page:
 
 
 def benchmark_table(run: Run) -> pd.DataFrame:
-    """All rows of all benchmarks, with `screen`, `baseline` (random's value) and `z` over it.
+    """All rows of all benchmarks, with `screen`, the untrained network's value and `is_baseline`.
 
-    z = (value - random) / sqrt(sd² + sd_random²), NaN where both spreads are unknown or 0.
+    Rows without a metric are benchmarks that could not run; their `reason` says why.
     """
     parts = []
     for screen, encoder in run.plan.evaluated_pairs:
@@ -55,30 +59,23 @@ def benchmark_table(run: Run) -> pd.DataFrame:
         if table is not None and len(table):
             parts.append(table.reindex(columns=TIDY).assign(screen=screen))
     if not parts:
-        return pd.DataFrame(columns=[*TIDY, "screen", "baseline", "untrained", "z", "is_baseline"])
+        return pd.DataFrame(columns=[*TIDY, "screen", "untrained", "is_baseline"])
     table = pd.concat(parts, ignore_index=True)
-    table["source"] = table["source"].fillna("")
-    table["seen"] = table["seen"].fillna("")
-    table = table.drop_duplicates([*KEYS, "encoder", "block"], ignore_index=True)
-    return _with_baselines(run, table)
+    for name in ("source", "context", "block", "seen", "reason", "metric"):
+        table[name] = table[name].fillna("").astype(str)
+    return _with_untrained(run, table)
 
 
-def _with_baselines(run: Run, table: pd.DataFrame) -> pd.DataFrame:
+def _with_untrained(run: Run, table: pd.DataFrame) -> pd.DataFrame:
     kind = {name: str(item["kind"]) for name, item in run.config["encoders"].items()}
     kinds = table["encoder"].map(lambda name: kind.get(name.removesuffix(".trimmed"), name))
     table["is_baseline"] = kinds.isin(BASELINE_KINDS)
-    for column, wanted in (("baseline", RANDOM_KINDS), ("untrained", ("untrained",))):
-        rows = table[kinds.isin(wanted)].groupby(KEYS, sort=False).first()
-        keys = pd.MultiIndex.from_frame(table[KEYS])
-        for name in ("value", "sd"):
-            target = column if name == "value" else f"{column}_sd"
-            values = rows[name].reindex(keys) if len(rows) else None
-            table[target] = np.nan if values is None else values.to_numpy(float)
-    spread = np.hypot(table["sd"].astype(float).fillna(0), table["baseline_sd"].fillna(0))
-    with np.errstate(divide="ignore", invalid="ignore"):
-        z: pd.Series = (table["value"].astype(float) - table["baseline"]) / spread
-    table["z"] = z.where(spread > 0)
-    return table.sort_values([*KEYS, "value"], ascending=[True] * 4 + [False], ignore_index=True)
+    rows = table[kinds == "untrained"].groupby(KEYS, sort=False)["value"].first()
+    keys = pd.MultiIndex.from_frame(table[KEYS])
+    table["untrained"] = rows.reindex(keys).to_numpy(float) if len(rows) else np.nan
+    order = [*KEYS, "value"]
+    ascending = [True] * len(KEYS) + [False]
+    return table.sort_values(order, ascending=ascending, ignore_index=True)
 
 
 def _answer(table: pd.DataFrame) -> str:
@@ -92,8 +89,7 @@ def _answer(table: pd.DataFrame) -> str:
 def _facts(table: pd.DataFrame) -> list[Fact]:
     facts = []
     for row in records(table):
-        source = [str(row["source"])] if row["source"] else []
-        block = [] if numbers.is_missing(row["block"]) else [f"block {row['block']}"]
+        source = [row[name] for name in ("source", "context") if row[name]]
         path = (
             "benchmarks",
             row["screen"],
@@ -101,7 +97,6 @@ def _facts(table: pd.DataFrame) -> list[Fact]:
             *source,
             str(row["metric"]),
             row["encoder"],
-            *block,
         )
         label = (
             f"{row['benchmark']} {' '.join(source)} {row['metric']}, {row['encoder']} on "
@@ -110,7 +105,7 @@ def _facts(table: pd.DataFrame) -> list[Fact]:
         facts.append(Fact((*path, "value"), label, _float(row["value"]), note=_note(row)))
         facts += [
             Fact((*path, key), f"{label}: {key}", _float(row[key]))
-            for key in ("sd", "n", "baseline", "untrained", "z")
+            for key in ("sd", "n", "random", "random_sd", "untrained", "z")
             if not numbers.is_missing(row[key])
         ]
         if row["seen"]:
@@ -126,8 +121,8 @@ def _float(value: Any) -> float | int | None:
 
 def _note(row: dict[str, Any]) -> str:
     parts = []
-    if not numbers.is_missing(row["baseline"]):
-        parts.append(f"random {numbers.number(row['baseline'])}")
+    if not numbers.is_missing(row["random"]):
+        parts.append(f"random {numbers.number(row['random'])}")
     if not numbers.is_missing(row["z"]):
         parts.append(f"z {numbers.number(row['z'])}")
     return ", ".join(parts)
@@ -178,13 +173,14 @@ def overview_columns() -> list[Column]:
         Column("screen", "Screen"),
         Column("benchmark", "Benchmark"),
         Column("source", "Source"),
+        Column("context", "Context"),
         Column("metric", "Metric"),
         Column("encoder", "Encoder"),
         Column("block", "Block"),
         Column("value", "Value", "number"),
         Column("sd", "sd", "number"),
         Column("n", "n", "count"),
-        Column("baseline", "Random", "number"),
+        Column("random", "Random", "number"),
         Column("untrained", "Untrained", "number"),
         Column("z", "z over random", "number"),
         Column("seen", "Seen of the screen"),
@@ -204,16 +200,18 @@ def _overview(table: pd.DataFrame) -> Section:
 def _figures(table: pd.DataFrame) -> list[Section]:
     sections = []
     for (screen, benchmark), part in table.groupby(["screen", "benchmark"], sort=True):
+        main = part[part["random"].notna()] if part["random"].notna().any() else part
+        groups = list(main.groupby(["source", "context", "metric"], sort=True))
         figures = [
-            _figure(str(screen), str(benchmark), str(source), str(metric), rows)
-            for (source, metric), rows in part.groupby(["source", "metric"], sort=True)
+            _figure(f"{screen}-{benchmark}", f"{source} {context}".strip(), str(metric), rows)
+            for (source, context, metric), rows in groups[:MAX_FIGURES]
         ]
         title = f"{str(benchmark).replace('-', ' ').capitalize()} on {screen}"
         sections.append(Section(f"{screen}-{benchmark}", title, figures))
     return sections
 
 
-def _figure(screen: str, benchmark: str, source: str, metric: str, rows: pd.DataFrame) -> Figure:
+def _figure(place: str, source: str, metric: str, rows: pd.DataFrame) -> Figure:
     ranked = rows.dropna(subset=["value"]).sort_values("value", ascending=False, kind="stable")
     what = f"{metric.replace('_', ' ')}{f' ({source})' if source else ''}"
     frame = pd.DataFrame(
@@ -229,10 +227,10 @@ def _figure(screen: str, benchmark: str, source: str, metric: str, rows: pd.Data
             ),
         }
     )
-    baseline = ranked["baseline"].dropna()
+    baseline = ranked["random"].dropna()
     title = _finding(ranked, what)
     return Figure(
-        f"{screen}-{benchmark}-{source or 'all'}-{metric}".replace(".", "-").replace(" ", "-"),
+        _anchor(f"{place}-{source or 'all'}-{metric}"),
         title,
         f"{what}, value ± sd. The dashed line is the random baseline, where there is one.",
         interval_chart(
@@ -265,17 +263,26 @@ def _finding(ranked: pd.DataFrame, what: str) -> str:
     return f"{what}: {first['encoder']} is highest with {numbers.number(first['value'])}"
 
 
-@cache
-def published() -> pd.DataFrame:
-    """The paper's results cell by cell, as they stand in its tables."""
-    path = resources.files("phenoprints.reports") / "published.tsv"
-    with path.open(encoding="utf-8") as stream:
-        frame: pd.DataFrame = pd.read_csv(stream, sep="\t", dtype=str, keep_default_na=False)
-    return frame
+def _anchor(text: str) -> str:
+    return re.sub(r"[^A-Za-z0-9-]+", "-", text)
+
+
+def _not_run(table: pd.DataFrame) -> list[Section]:
+    """What could not run on a screen, with the reason that the benchmark gives."""
+    rows = table[table["metric"] == ""].drop_duplicates(["screen", "benchmark", "reason"])
+    boxes = [
+        Box(
+            f"{row['benchmark']} on {row['screen']}", row["reason"], anchor=_anchor(f"not-run-{at}")
+        )
+        for at, row in enumerate(records(rows))
+    ]
+    return [Section("not-run", "Not run", boxes)] if boxes else []
 
 
 def _published_section() -> Section:
-    frame = published()
+    from phenoprints.benchmarks.published import published_results
+
+    frame = published_results()
     columns = [
         Column(str(name), str(name).replace("_", " ").capitalize()) for name in frame.columns
     ]

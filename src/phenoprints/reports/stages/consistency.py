@@ -48,13 +48,17 @@ def page(run: Run) -> Page:
         sections.append(_section(names, table, threshold))
         shares.append(below(table, "condition", threshold)[2])
     sections += _agreement(run, found.there)
-    answer = (
-        f"{numbers.percent(min(shares))} to {numbers.percent(max(shares))} of the tests of "
-        "conditions lie below the threshold, by screen and judge."
-        if shares
-        else "No consistency test has run."
-    )
+    answer = _answer(shares)
     return Page(NAME, TITLE, QUESTION, answer, sections, facts, verdicts)
+
+
+def _answer(shares: list[float]) -> str:
+    if not shares:
+        return "No consistency test has run."
+    low, high = numbers.percent(min(shares)), numbers.percent(max(shares))
+    if len(shares) == 1:
+        return f"{low} of the tests of conditions lie below the threshold."
+    return f"{low} to {high} of the tests of conditions lie below the threshold, by judge."
 
 
 def p_value_threshold(config: Mapping[str, Any], screen: str, encoder: str) -> float:
@@ -302,9 +306,12 @@ def _p_value_figures(
 def _statistic_figure(names: Mapping[str, str], table: pd.DataFrame, threshold: float) -> Figure:
     tests = table[(table["level"] == "condition") & table["p_value"].notna()]
     hit = np.where(tests["p_value"] < threshold, f"p < {threshold}", "not below")
+    medians = tests["statistic"].groupby(tests["p_value"] < threshold).median()
+    typical = {flag: numbers.number(medians.get(flag, np.nan)) for flag in (True, False)}
     return Figure(
         anchor(names, "statistic"),
-        "The statistic needs its own null for every number of wells",
+        f"Replicates agree with a median cosine of {typical[True]} below the threshold, "
+        f"{typical[False]} above it",
         f"Statistic against replicates of {len(tests)} tests; without effect it is near 1/n. "
         "Good looks like two clouds at every n.",
         point_map(

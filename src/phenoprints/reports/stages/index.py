@@ -65,6 +65,7 @@ def page(run: Run, pages: Sequence[Page]) -> Page:
         shown,
         _next_steps(run, verdicts),
         verdicts,
+        TITLE,
     )
 
 
@@ -240,6 +241,7 @@ def _trust_text(run: Run, frame: pd.DataFrame) -> Text | Box:
                 "p-values."
             )
     table = benchmarks.benchmark_table(run)
+    table = table[table["metric"] != ""]
     if len(table):
         seen = table[~table["seen"].isin(["", "none"]) & ~table["is_baseline"]]
         items.append(
@@ -314,6 +316,7 @@ def _hit_shares(run: Run, screen: str) -> pd.Series:
 
 def _benchmark_section(run: Run) -> list[Section]:
     table = benchmarks.benchmark_table(run)
+    table = table[table["metric"] != ""]
     if table.empty:
         box = Box(
             "No benchmark",

@@ -28,6 +28,8 @@ ROLE_FILLS = dict(
         strict=True,
     )
 )
+ROLE_WORDS = {role: role.replace("_", " ") for role in ROLE_FILLS}
+ROLE_WORD_FILLS = {ROLE_WORDS[role]: fill for role, fill in ROLE_FILLS.items()}
 MAX_UNKNOWN = 0.10
 WELL_COLUMNS = (
     "well_id",
@@ -184,9 +186,9 @@ def _layout_gallery(screen: str, wells: pd.DataFrame) -> Gallery | Text:
         layouts.setdefault(key, (part, []))[1].append(f"{experiment} / {plate}")
     pictures = [
         category_map(
-            part[["row", "column", "role"]].assign(value=part["role"]),
+            part[["row", "column", "role"]].assign(value=part["role"].map(ROLE_WORDS)),
             title=f"{names[0]}" + (f" and {len(names) - 1} more alike" if names[1:] else ""),
-            fills=ROLE_FILLS,
+            fills=ROLE_WORD_FILLS,
             shape=shape,
         )
         for part, names in list(layouts.values())[:MAX_PLATES]
@@ -200,7 +202,7 @@ def _layout_gallery(screen: str, wells: pd.DataFrame) -> Gallery | Text:
         "Each plate in its physical shape; plates with the same roles at the same positions are "
         f"drawn once.{left} Good looks like controls spread over the plate, not only at its edge.",
         pictures,
-        category_legend(ROLE_FILLS),
+        category_legend(ROLE_WORD_FILLS),
     )
 
 

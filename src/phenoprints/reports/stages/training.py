@@ -7,19 +7,23 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from markupsafe import Markup
 
 from phenoprints.foundations.provenance import artefact_path
 from phenoprints.reports import numbers, rules
 from phenoprints.reports.completeness import Found
 from phenoprints.reports.contents import Box, Fact, Figure, Page, Section
 from phenoprints.reports.figures import line_chart
+from phenoprints.reports.points import png_uri
 from phenoprints.reports.runs import Run
 from phenoprints.reports.tables import Column, Table
 from phenoprints.reports.verdicts import CHECK, FAIL, NOT_RUN, PASS, Verdict
 
 NAME, TITLE = "training", "Training"
 QUESTION = "Did the encoders learn, and at what cost?"
-METRICS_FILES = ("metrics.parquet", "metrics.csv", "metrics.jsonl")
+LOSSES, SPEEDS, WORK_SUFFIX = "losses.csv", "speed.csv", ".training"
+PANELS = "reconstructions.png"
+MAX_PANEL_BYTES = 1_500_000
 MAX_POINTS = 400
 
 
@@ -37,7 +41,7 @@ def page(run: Run) -> Page:
             continue
         facts += _facts(names["encoder"], metrics)
         verdicts.append(_loss_verdict(names["encoder"], metrics))
-        sections.append(_section(names["encoder"], metrics, is_done=names in there))
+        sections.append(_section(run, names["encoder"], metrics, is_done=names in there))
     answer = (
         f"{len(there)} of {numbers.plural(len(wanted), 'encoder')} trained."
         if wanted
@@ -47,27 +51,40 @@ def page(run: Run) -> Page:
 
 
 def training_metrics(run: Run, encoder: str) -> pd.DataFrame | None:
-    """The metrics of a training, one row per logged step, sorted by step; None without."""
+    """Losses and speeds of a training, one row per logged step, sorted; None without any.
+
+    While training runs its losses are those of the newest checkpoint, and its speeds are current.
+    """
     folder = artefact_path(run.path("encoder", encoder=encoder))
-    for name in METRICS_FILES:
-        path = folder / name
-        if path.is_file():
-            table = _read_metrics(run, path)
-            if table is not None and len(table) and "step" in table:
-                return table.sort_values("step", kind="stable", ignore_index=True)
-    return None
+    work = folder.with_name(folder.name + WORK_SUFFIX)
+    losses = _read_csv(run, folder / LOSSES)
+    if losses is None:
+        losses = _history(run, work)
+    speeds = _read_csv(run, work / SPEEDS)
+    tables = [t for t in (losses, speeds) if t is not None and len(t) and "step" in t]
+    if not tables:
+        return None
+    metrics = tables[0].drop_duplicates("step", keep="last")
+    for table in tables[1:]:
+        metrics = metrics.merge(table.drop_duplicates("step", keep="last"), on="step", how="outer")
+    return metrics.sort_values("step", kind="stable", ignore_index=True)
 
 
-def _read_metrics(run: Run, path: Path) -> pd.DataFrame | None:
-    if path.suffix == ".parquet":
-        return run.table_at(path)
+def _read_csv(run: Run, path: Path) -> pd.DataFrame | None:
+    if not path.is_file():
+        return None
     try:
-        if path.suffix == ".jsonl":
-            return pd.read_json(path, lines=True)
         return pd.read_csv(path)
-    except ValueError as error:
+    except (ValueError, OSError) as error:
         run.unreadable[run.shown(path)] = f"not readable ({error})"
         return None
+
+
+def _history(run: Run, work: Path) -> pd.DataFrame | None:
+    """The rows that the newest checkpoint keeps of an unfinished training."""
+    states = sorted(work.glob("**/step-*/state.json"))
+    document = run.document_at(states[-1]) if states else None
+    return pd.DataFrame(document["history"]) if document and document.get("history") else None
 
 
 def loss_columns(metrics: pd.DataFrame) -> list[str]:
@@ -115,7 +132,7 @@ def _loss_verdict(encoder: str, metrics: pd.DataFrame) -> Verdict:
     )
 
 
-def _section(encoder: str, metrics: pd.DataFrame, *, is_done: bool) -> Section:
+def _section(run: Run, encoder: str, metrics: pd.DataFrame, *, is_done: bool) -> Section:
     parts: list[Any] = []
     if not is_done:
         text = "Training has not ended; what it has logged so far stands below."
@@ -125,12 +142,14 @@ def _section(encoder: str, metrics: pd.DataFrame, *, is_done: bool) -> Section:
         parts.append(_lines(encoder, metrics, losses, "loss", "Loss"))
     others = {
         "learning_rate": "Learning rate",
-        "crops_per_second": "Throughput in crops per second",
+        "crops_per_s": "Throughput in crops per second",
+        "waiting": "Share of time spent waiting for data",
         "mfu": "Model FLOP utilisation",
     }
     for name, label in others.items():
         if name in metrics and metrics[name].notna().any():
             parts.append(_lines(encoder, metrics, [name], name.replace("_", "-"), label))
+    parts += _panels(run, encoder)
     columns = [
         Column(str(name), str(name).replace("_", " ").capitalize(), "number")
         for name in metrics.columns
@@ -163,3 +182,26 @@ def _lines(encoder: str, metrics: pd.DataFrame, names: list[str], what: str, lab
             thinned.astype({"x": float, "y": float}), title=title, x_title="step", y_title=label
         ),
     )
+
+
+def _panels(run: Run, encoder: str) -> list[Figure]:
+    """What a masked autoencoder saw, what was hidden, what it predicted, and the difference."""
+    path = artefact_path(run.path("encoder", encoder=encoder)) / PANELS
+    if not path.is_file() or path.stat().st_size > MAX_PANEL_BYTES:
+        return []
+    return [
+        Figure(
+            f"{encoder}-reconstructions",
+            f"What {encoder} predicts of hidden patches",
+            "One row per crop and channel; from left to right the input, what the encoder saw "
+            "(hidden patches grey), its prediction, and prediction minus input. All at one range: "
+            "3 standard deviations below to above the mean of the crop's channel. Good looks like "
+            "predictions with the cells' outlines and a flat difference.",
+            picture(path.read_bytes(), f"Reconstructions of {encoder}"),
+        )
+    ]
+
+
+def picture(content: bytes, title: str) -> Markup:
+    """A PNG inside of the page."""
+    return Markup('<img src="{}" alt="{}">').format(png_uri(content), title)
