@@ -63,3 +63,23 @@ def test_every_target_is_listed_with_its_sentence():
 @pytest.mark.parametrize("path", sorted(ROOT.glob("workflow/scripts/*.py")), ids=lambda p: p.name)
 def test_scripts_are_thin(path):
     assert len(path.read_text().splitlines()) <= 60
+
+
+RULES = [
+    (path.name, *rule)
+    for path in SNAKEFILES
+    for rule in re.findall(r"^rule (\w+):\n(.*?)(?=^\S|\Z)", path.read_text(), re.M | re.S)
+]
+
+
+@pytest.mark.parametrize(("file", "name", "text"), RULES, ids=[f"{r[0]}:{r[1]}" for r in RULES])
+def test_every_rule_says_what_it_does_and_what_it_needs(file, name, text):
+    assert text.lstrip().startswith('"""'), f"{name} has no docstring"
+    if "script:" not in text:
+        assert "localrule: True" in text, f"{name} is a target and should run at once"
+        return
+    needed = ["log:", "benchmark:", "threads:", "runtime=", "message:", "conda:"]
+    if name != "download_annotation":  # its result is fixed by a checksum
+        needed.append("version=")
+    assert not [directive for directive in needed if directive not in text]
+    assert "mem_mb=memory_mb(" in text, f"{name} does not ask for more memory after a failure"

@@ -25,7 +25,7 @@ rule download_annotation:
         "../../envs/core.yaml"
     threads: 1
     resources:
-        mem_mb=500,
+        mem_mb=memory_mb(500),
         runtime=10,
     params:
         names={
@@ -58,7 +58,7 @@ rule fit_alignment:
         "../../envs/core.yaml"
     threads: 1
     resources:
-        mem_mb=4000,
+        mem_mb=memory_mb(4000),
         runtime=120,
     params:
         version=STAGE_VERSIONS["alignment"],

@@ -29,7 +29,7 @@ rule run_benchmarks:
         "../../envs/core.yaml"
     threads: 1
     resources:
-        mem_mb=6000,
+        mem_mb=memory_mb(6000),
         runtime=120,
     params:
         version=STAGE_VERSIONS["benchmarks"],

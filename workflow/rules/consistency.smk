@@ -20,7 +20,7 @@ rule consistency_tests:
         "../../envs/core.yaml"
     threads: 1
     resources:
-        mem_mb=4000,
+        mem_mb=memory_mb(4000),
         runtime=60,
     params:
         version=STAGE_VERSIONS["consistency"],

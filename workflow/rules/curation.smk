@@ -30,7 +30,7 @@ rule curate_manifest:
         "../../envs/core.yaml"
     threads: 1
     resources:
-        mem_mb=4000,
+        mem_mb=memory_mb(4000),
         runtime=120,
     params:
         version=STAGE_VERSIONS["curation"],

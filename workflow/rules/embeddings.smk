@@ -26,7 +26,7 @@ rule precomputed_embeddings:
         "../../envs/core.yaml"
     threads: 1
     resources:
-        mem_mb=8000,
+        mem_mb=memory_mb(8000),
         runtime=60,
     params:
         version=STAGE_VERSIONS["embeddings"],
@@ -57,7 +57,7 @@ rule random_embeddings:
         "../../envs/core.yaml"
     threads: 1
     resources:
-        mem_mb=8000,
+        mem_mb=memory_mb(8000),
         runtime=60,
     params:
         version=STAGE_VERSIONS["embeddings"],
@@ -96,7 +96,7 @@ rule embeddings:
         "../../envs/train.yaml"
     threads: 1
     resources:
-        mem_mb=8000,
+        mem_mb=memory_mb(8000),
         runtime=1440,
         gpu=num_gpus,
     params:
@@ -146,7 +146,7 @@ rule plan_embeddings:
         "../../envs/train.yaml"
     threads: 1
     resources:
-        mem_mb=16000,
+        mem_mb=memory_mb(16000),
         runtime=120,
         gpu=0,
     params:
@@ -181,7 +181,7 @@ use rule plan_embeddings as embedding_batch with:
         batch=r"\d+",
         num_batches=r"\d+",
     resources:
-        mem_mb=16000,
+        mem_mb=memory_mb(16000),
         runtime=2880,
         gpu=num_gpus,
     params:

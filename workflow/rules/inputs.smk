@@ -17,6 +17,11 @@ def encoders_of(pairs):
     return one_of({encoder for _, encoder in pairs})
 
 
+def memory_mb(first):
+    """A resource function: megabytes for the first attempt, half as much again after each failure."""
+    return lambda wildcards, attempt: first * (attempt + 1) // 2
+
+
 def of_pairs(path, pairs):
     """The paths of one kind of artefact, such as "<embeddings>", for pairs of screen and encoder."""
     pattern = workflow.pathvars.apply(path)

@@ -26,7 +26,7 @@ rule build_map:
         "../../envs/core.yaml"
     threads: 1
     resources:
-        mem_mb=4000,
+        mem_mb=memory_mb(4000),
         runtime=60,
     params:
         version=STAGE_VERSIONS["maps"],

@@ -20,7 +20,7 @@ rule assess_quality:
         "../../envs/core.yaml"
     threads: 1
     resources:
-        mem_mb=2000,
+        mem_mb=memory_mb(2000),
         runtime=60,
     params:
         version=STAGE_VERSIONS["quality"],

@@ -52,7 +52,7 @@ rule write_reports:
         "../../envs/core.yaml"
     threads: 1
     resources:
-        mem_mb=4000,
+        mem_mb=memory_mb(4000),
         runtime=30,
     params:
         version=STAGE_VERSIONS["reports"],

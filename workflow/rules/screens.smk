@@ -21,7 +21,7 @@ rule read_screen:
         "../../envs/core.yaml"
     threads: 1
     resources:
-        mem_mb=4000,
+        mem_mb=memory_mb(4000),
         runtime=60,
     params:
         version=STAGE_VERSIONS["screens"],
@@ -49,7 +49,7 @@ rule prepare_images:
         "../../envs/core.yaml"
     threads: 4
     resources:
-        mem_mb=8000,
+        mem_mb=memory_mb(8000),
         runtime=1440,
     params:
         version=STAGE_VERSIONS["screens"],
