@@ -8,10 +8,15 @@ import numpy as np
 import pandas as pd
 import pytest
 import yaml
+from scipy.stats import kstest
 
 from phenoprints.alignment import AlignmentSettings, fit_alignment
-from phenoprints.configuration import load
-from phenoprints.consistency import ConsistencySettings, screen_consistency
+from phenoprints.configuration import load, screen_settings
+from phenoprints.consistency import (
+    ConsistencySettings,
+    experiment_consistency,
+    screen_consistency,
+)
 from phenoprints.curation import Rules, curate, phenoprints_table
 from phenoprints.curation.expectation import measured_false, warnings_of
 from phenoprints.screens import read
@@ -36,8 +41,9 @@ class Profiles:
 def screen(test_data):
     config = yaml.safe_load((ROOT / "config/examples/bbbc021.yaml").read_text())
     config["screens"]["bbbc021"]["root"] = str(test_data / "profiles/bbbc021")
-    section = load(config)["screens"]["bbbc021"]
-    return read(section, name="bbbc021"), section
+    resolved = load(config)
+    settings = screen_settings(resolved, "bbbc021")
+    return read(settings, name="bbbc021"), resolved["screens"]["bbbc021"]
 
 
 @pytest.fixture(scope="module")
@@ -91,6 +97,26 @@ def test_the_layout_guard_finds_position_effects(tests):
     assert measured["j"]["tests"] == len(layout) == 102
     assert 0.04 <= measured["j"]["rate"] <= 0.08  # nominal 0.01
     assert tests["single_position"].all()
+
+
+@pytest.mark.parametrize("null", ["distinct-conditions", "any-wells", "layout-matched"])
+def test_shuffled_controls_have_uniform_p_values(null, screen, profiles):
+    """Pseudo-conditions of three DMSO wells of one week, drawn anew for every seed."""
+    wells = screen[0].wells
+    aligned = fit_alignment(wells, profiles, AlignmentSettings(), is_precomputed=True).of(profiles)
+    week = wells[wells["role"] == "negative_control"].groupby("experiment").size().idxmax()
+    wells = wells[wells["experiment"] == week]
+    is_control = (wells["role"] == "negative_control").to_numpy()
+    x, plate = aligned.read(week)[is_control], wells["plate"][is_control]
+    p_values = []
+    for seed in range(500):
+        label = np.random.default_rng(seed).permutation(len(x)) // 3
+        table = experiment_consistency(
+            x, np.where(label == 0, 0, None), group=label, num_null=1000, seed=seed, null=null,
+            stratum=plate if null == "layout-matched" else None,
+        )  # fmt: skip
+        p_values += table["p_value"].tolist()
+    assert kstest(p_values, "uniform").pvalue > 1e-3
 
 
 def test_from_tests_to_a_manifest(tests, screen):

@@ -100,23 +100,29 @@ def test_three_conditions_of_three_wells_have_27_null_sets():
 
 
 def shuffled_p_values(num_seeds, null, num_conditions, num_wells):
-    """One p-value per seed: labels shuffled over wells that differ in nothing but chance."""
+    """One p-value per seed: labels shuffled over wells that differ in nothing but chance.
+
+    With strata (plates, or experiments under "across-experiments") each has its own offset.
+    """
+    is_across = null == "across-experiments"
     p_values = []
     for seed in range(num_seeds):
         rng = np.random.default_rng(seed)
         x = rng.standard_normal((num_conditions * num_wells + 30, 6))
         condition = rng.permutation(np.repeat(np.arange(num_conditions), num_wells))
         condition = np.append(condition, [-1] * 30)
+        stratum = rng.integers(0, 2, len(x)) if is_across or null == "layout-matched" else None
         table = experiment_consistency(
-            x, np.where(condition == 0, 0, None), group=condition, null=null, num_null=1000,
-            seed=seed, is_control=condition < 0,
-            stratum=rng.integers(0, 2, len(x)) if null == "layout-matched" else None,
+            x if stratum is None else x + 3.0 * stratum[:, None],
+            np.where(condition == 0, 0, None), group=condition, num_null=1000, seed=seed,
+            null="distinct-conditions" if is_across else null,
+            is_control=condition < 0, stratum=stratum,
         )  # fmt: skip
         p_values += table["p_value"].tolist()
     return np.array(p_values)
 
 
-@pytest.mark.parametrize("null", NULLS)
+@pytest.mark.parametrize("null", [*NULLS, "across-experiments"])
 def test_p_values_are_uniform_without_effect(null):
     p_values = shuffled_p_values(500, null, num_conditions=20, num_wells=3)
     assert not np.isnan(p_values).any()
