@@ -209,3 +209,53 @@ def embedding_settings(wildcards):
 def num_gpus(wildcards):
     """GPUs of an inference job; `auto` takes one that is there but asks for none."""
     return int(config["inference"]["device"] == "cuda")
+
+
+def training_of(wildcards):
+    """The settings of training of an encoder."""
+    return config["encoders"][wildcards.encoder]["training"]
+
+
+def gpus_of(training):
+    """GPUs that a training job asks for: those of one node where the device is cuda, else none."""
+    return training["devices"] if training["device"] == "cuda" else 0
+
+
+def learned_from(wildcards):
+    """The inputs of a training job: a manifest with its screens, or one screen with its quality."""
+    encoder = config["encoders"][wildcards.encoder]
+    manifest = encoder.get("manifest")
+    screens = config["manifests"][manifest]["screens"] if manifest else [encoder["screen"]]
+    inputs = {
+        "sites": of_names("<screen_sites>", "screen", screens),
+        "images": of_names("<screen_images>", "screen", screens),
+    }
+    if manifest:
+        inputs["manifest"] = of_names("<manifest>", "manifest", [manifest])
+        inputs["conditions"] = of_names("<phenoprints>", "manifest", [manifest])
+    else:
+        for name, path in {
+            "wells": "<screen_wells>",
+            "conditions": "<screen_conditions>",
+            "quality": "<quality>",
+        }.items():
+            inputs[name] = of_names(path, "screen", screens)
+    if encoder.get("start_from"):
+        inputs["start_from"] = of_names("<encoder>", "encoder", [encoder["start_from"]])
+    return inputs
+
+
+def made_from(wildcards):
+    """The inputs of an encoder that is not trained: its weights, or screens whose channels it takes."""
+    encoder = config["encoders"][wildcards.encoder]
+    if encoder["kind"] != "untrained":
+        return {"weights": encoder["weights"]} if encoder.get("weights") else {}
+    if encoder["num_channels"]:
+        return {}
+    screens = sorted({s for s, name in PLAN.computed_pairs if name == wildcards.encoder})
+    return {"sites": of_names("<screen_sites>", "screen", screens)}
+
+
+def of_base(path, wildcards):
+    """The path of an artefact of the encoder that a trimmed one comes from."""
+    return of_names(path, "encoder", [wildcards.encoder.removesuffix(".trimmed")])

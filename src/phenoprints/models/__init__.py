@@ -6,11 +6,13 @@ from phenoprints.models.encoder import Encoder, EncoderConfig, Pool
 from phenoprints.models.folders import load, save
 from phenoprints.models.losses import LossSettings, fourier_loss, l2_loss, reconstruction_loss
 from phenoprints.models.mae import MaskedAutoencoder, Reconstruction
+from phenoprints.models.pretrained import BASELINES, openphenom, timm_encoder
 from phenoprints.models.registry import build, from_config, names
 from phenoprints.models.standardization import self_standardize
 from phenoprints.models.vit import ViTEncoder, ViTShape
 
 __all__ = [
+    "BASELINES",
     "Classifier",
     "DecoderShape",
     "Encoder",
@@ -28,7 +30,9 @@ __all__ = [
     "l2_loss",
     "load",
     "names",
+    "openphenom",
     "reconstruction_loss",
     "save",
     "self_standardize",
+    "timm_encoder",
 ]

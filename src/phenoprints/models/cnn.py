@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import itertools
 from abc import abstractmethod
 from collections.abc import Iterator
 
@@ -32,19 +33,19 @@ class ConvolutionalEncoder(Encoder):
 
 
 class SmallCNN(ConvolutionalEncoder):
-    """Stages of two 3×3 convolutions with batch norm; the side is halved between stages."""
+    """A 5×5 convolution of stride 2, then 3×3 ones with batch norm; later widths halve the side.
+
+    Weights and pixels lie channels last, which is up to twice as fast on CPUs.
+    """
 
     def __init__(self, config: EncoderConfig) -> None:
         super().__init__(config)
         widths = [int(w) for w in config.architecture["widths"]]
-        layers: list[nn.Module] = []
-        before = len(config.channels)
-        for i, width in enumerate(widths):
-            layers += [*_convolution(before, width), *_convolution(width, width)]
-            if i < len(widths) - 1:
-                layers.append(nn.MaxPool2d(2))
-            before = width
-        self.layers = nn.Sequential(*layers)
+        layers = _convolution(len(config.channels), widths[0], side=5, stride=2)
+        for number, (before, after) in enumerate(itertools.pairwise(widths)):
+            layers += _convolution(before, after, stride=1 if number == 0 else 2)
+        layers += _convolution(widths[-1], widths[-1])
+        self.layers = nn.Sequential(*layers).to(memory_format=torch.channels_last)
         self._width = widths[-1]
 
     @property
@@ -54,13 +55,13 @@ class SmallCNN(ConvolutionalEncoder):
 
     @override
     def feature_map(self, pixels_BCHW: Tensor) -> Tensor:
-        out: Tensor = self.layers(pixels_BCHW)
+        out: Tensor = self.layers(pixels_BCHW.contiguous(memory_format=torch.channels_last))
         return out
 
 
-def _convolution(before: int, after: int) -> list[nn.Module]:
+def _convolution(before: int, after: int, *, side: int = 3, stride: int = 1) -> list[nn.Module]:
     return [
-        nn.Conv2d(before, after, kernel_size=3, padding=1, bias=False),
+        nn.Conv2d(before, after, side, stride=stride, padding=side // 2, bias=False),
         nn.BatchNorm2d(after),
         nn.ReLU(inplace=True),
     ]

@@ -10,6 +10,7 @@ import torch
 from phenoprints.foundations.errors import ConfigurationError
 from phenoprints.models.cnn import DenseNet161, SmallCNN
 from phenoprints.models.encoder import Encoder, EncoderConfig, channel_names
+from phenoprints.models.pretrained import TimmEncoder
 from phenoprints.models.vit import ViTEncoder, ViTShape, vit_config
 
 DEFAULT_CROP_PX = 256
@@ -55,6 +56,7 @@ FAMILIES: dict[str, type[Encoder]] = {
     "vit": ViTEncoder,
     "cnn": SmallCNN,
     "densenet161": DenseNet161,
+    "timm": TimmEncoder,
 }
 """The class that builds each family."""
 

@@ -69,6 +69,16 @@ class Corpus:
             ]
         )
 
+    def channels_of(self, well: int) -> tuple[str, ...]:
+        """Names of the channels of a well (row)."""
+        return self.channel_sets[self.channel_set_of[well]]
+
+    def num_bytes(self) -> int:
+        """Bytes of all images when decoded."""
+        num_channels = np.array([len(names) for names in self.channel_sets])[self.channel_set_of]
+        per_site = np.repeat(num_channels, np.diff(self.sites.first))
+        return int((self.sites.heights * self.sites.widths * per_site).sum())
+
     def groups(self, wells: NDArray[np.int64]) -> list[NDArray[np.int64]]:
         """The wells by channel set: only crops of the same channels can share a batch."""
         sets = self.channel_set_of[wells]

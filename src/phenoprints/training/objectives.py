@@ -61,8 +61,8 @@ class ClassifyingObjective(nn.Module):
         draw = generator(self.seed, "training", "cut-mix", int(keys[0]))
         share = float(draw.uniform(0, self.settings.cut_mix))
         center = float(draw.uniform()), float(draw.uniform())
-        cut, covered = cut_mix(images, share=share, center=center)
-        pasted = torch.roll(classes, 1)
+        cut, covered = cut_mix(images, share=share, center=center, shift=self.model.crops_per_visit)
+        pasted = torch.roll(classes, self.model.crops_per_visit)
         mixed: dict[str, Tensor] = self.model(
             cut, classes, mixed_labels_B=pasted, mixed_share=covered
         )
@@ -97,8 +97,12 @@ def build_objective(
         if kind == "mae":
             return MaskedObjective(_autoencoder(encoder, settings, num_channels))
         if kind == "weakly-supervised":
-            smoothing = settings.label_smoothing
-            model = Classifier(encoder, num_classes, label_smoothing=smoothing)
+            model = Classifier(
+                encoder,
+                num_classes,
+                label_smoothing=settings.label_smoothing,
+                crops_per_visit=settings.crops_per_visit if settings.classify_visits else 1,
+            )
             return ClassifyingObjective(model, settings, seed)
     raise ConfigurationError(f"kind must be one of {', '.join(KINDS)}, got {kind!r}.")
 

@@ -12,7 +12,8 @@ from phenoprints.foundations.errors import ConfigurationError, Problem, raise_pr
 
 SPEED_ONLY = frozenset(
     {
-        "activation_checkpointing", "checkpoint_minutes", "checkpoint_steps", "compile", "device",
+        "activation_checkpointing", "cache_mb", "checkpoint_minutes", "checkpoint_steps", "compile",
+        "device",
         "devices", "hours", "keep_checkpoints", "log_steps", "micro_batch_size", "nodes",
         "num_workers", "strategy",
     }
@@ -49,7 +50,9 @@ class TrainingSettings:
     flips
         Flip crops at random, up-down and left-right.
     crops_per_visit
-        Random crops that are taken of a well whenever its turn comes.
+        Random crops that are taken of a well whenever its turn comes; all in one batch.
+    classify_visits
+        Classifiers see the mean vector of the crops of a visit, not each crop alone.
     weight_by
         `wells`: every well once per epoch. `conditions`: wells are drawn with replacement so that
         every condition is seen equally often.
@@ -57,6 +60,8 @@ class TrainingSettings:
         Wells kept aside to watch the loss: a share by a hash of the well, or whole experiments.
     precision, compile, activation_checkpointing, device, devices, nodes, strategy, num_workers
         Where and how it runs; `num_workers` threads read batches ahead.
+    cache_mb
+        Decoded images are kept in memory when all of them fit into so many megabytes.
     checkpoint_minutes, checkpoint_steps, keep_checkpoints, hours
         A checkpoint after so many minutes and, where given, steps; how many are kept; the time
         after which training saves and stops, to be continued by the next start.
@@ -92,6 +97,7 @@ class TrainingSettings:
     ibot_weight: float = 1.0
     flips: bool = True
     crops_per_visit: int = 1
+    classify_visits: bool = False
     weight_by: Literal["wells", "conditions"] = "wells"
     validation_fraction: float = 0.02
     validation_experiments: tuple[str, ...] = ()
@@ -103,6 +109,7 @@ class TrainingSettings:
     nodes: int = 1
     strategy: Literal["auto", "ddp", "fsdp2"] = "auto"
     num_workers: int = 0
+    cache_mb: int = 1000
     checkpoint_minutes: float = 30.0
     checkpoint_steps: int | None = None
     keep_checkpoints: int = 2
@@ -124,6 +131,10 @@ class TrainingSettings:
             ("validation_fraction", 0 <= self.validation_fraction < 1, "0 to less than 1"),
             ("cut_mix", 0 <= self.cut_mix <= 1, "0 to 1"),
             ("crops_per_visit", self.crops_per_visit >= 1, "1 or more"),
+            ("crops_per_visit", self.batch_size % self.crops_per_visit == 0,
+             f"a divisor of batch_size {self.batch_size}"),
+            ("micro_batch_size", (self.micro_batch_size or 0) % self.crops_per_visit == 0,
+             f"a multiple of crops_per_visit {self.crops_per_visit}"),
             ("keep_checkpoints", self.keep_checkpoints >= 1, "1 or more"),
         ]  # fmt: skip
         return [

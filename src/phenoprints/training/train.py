@@ -259,9 +259,11 @@ def _validation(loader: Loader, aside: np.ndarray[Any, Any]) -> list[Batch]:
         loader.sampler.crop_px,
         loader.sampler.seed,
         groups=[aside],
+        crops_per_visit=loader.sampler.crops_per_visit,
         flips=False,
     )
-    num = min(len(aside), MAX_VALIDATION_CROPS)
+    per_visit = loader.sampler.crops_per_visit
+    num = min(len(aside), max(MAX_VALIDATION_CROPS // per_visit, 1)) * per_visit
     watched = Loader(loader.corpus, sampler, loader.source, batch_size=num)
     return list(watched.batch(0).parts(loader.batch_size))
 

@@ -1,1 +1,0 @@
-"""Suites that any implementation of a contract must pass, third parties' included."""

@@ -1,0 +1,156 @@
+"""One training job: from the files that the workflow names to an encoder's folder."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from phenoprints.foundations.errors import ConfigurationError, PhenoprintsError
+from phenoprints.foundations.publishing import publish_json
+from phenoprints.screens.images import open_images
+from phenoprints.training.corpus import Corpus
+from phenoprints.training.interruption import SIGNALS
+from phenoprints.training.manifest import corpus_of_manifest, corpus_of_screen, read_manifest
+from phenoprints.training.settings import TrainingSettings
+from phenoprints.training.sources import StoredImages
+from phenoprints.training.train import EncoderPlan, train
+
+
+@dataclass(frozen=True)
+class TrainingJob:
+    """What one encoder is trained from; plain values, so that it can be sent to other processes.
+
+    Attributes
+    ----------
+    settings
+        The encoder's entry of the configuration, its `training` resolved.
+    folder
+        Where the encoder is written.
+    sites, images
+        By screen, the table of sites and images.json.
+    conditions
+        The conditions in the numbering of the wells.
+    manifest
+        The folder of a manifest; or None, and `wells` and `quality` of the one screen.
+    start_from
+        A model folder, or None.
+    """
+
+    settings: Mapping[str, Any]
+    folder: str
+    sites: Mapping[str, str]
+    images: Mapping[str, str]
+    conditions: str
+    manifest: str | None = None
+    wells: str | None = None
+    quality: str | None = None
+    start_from: str | None = None
+    seed: int = 0
+    notes: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def training(self) -> TrainingSettings:
+        """The settings of training."""
+        return TrainingSettings.from_mapping(self.settings["training"])
+
+    def corpus(self) -> Corpus:
+        """The training set."""
+        is_classifier = self.settings["kind"] == "weakly-supervised"
+        labels = self.settings.get("labels", "perturbation") if is_classifier else None
+        sites = {name: pd.read_parquet(path) for name, path in self.sites.items()}
+        conditions = pd.read_parquet(self.conditions)
+        if self.manifest is not None:
+            wells = read_manifest(self.manifest)
+            return corpus_of_manifest(wells, sites, conditions, labels=labels)
+        (table,) = sites.values()
+        if self.wells is None or self.quality is None:
+            raise ConfigurationError("A training job needs a manifest, or wells and quality.")
+        wells, quality = pd.read_parquet(self.wells), pd.read_parquet(self.quality)
+        return corpus_of_screen(wells, table, conditions, quality, labels=labels)
+
+
+def run_job(job: TrainingJob) -> dict[str, Any]:
+    """Train in this process (one of several under torchrun); figures about what was done."""
+    settings, corpus = job.training, job.corpus()
+    screens = {name: open_images(path) for name, path in job.images.items()}
+    outcome = train(
+        corpus,
+        StoredImages(corpus, screens, cache_mb=settings.cache_mb),
+        job.folder,
+        plan=EncoderPlan(
+            kind=job.settings["kind"],
+            architecture=job.settings["architecture"],
+            crop_px=job.settings.get("input_px"),
+            pool=job.settings.get("pool"),
+            start_from=job.start_from,
+        ),
+        settings=settings,
+        seed=job.seed,
+    )
+    return {"wells": outcome.num_wells, "steps": outcome.num_steps}
+
+
+def launch_job(job: TrainingJob) -> dict[str, Any]:
+    """Train on the configured devices: in this process, or in one process per device.
+
+    Several devices are started by torchrun, several nodes by srun within a Slurm allocation. The
+    signals that ask for an end are passed on.
+    """
+    settings = job.training
+    if settings.devices * settings.nodes == 1:
+        return run_job(job)
+    path = Path(job.folder + ".training") / "job.json"
+    publish_json(path, dataclasses.asdict(job))
+    _run_and_pass_signals(command(settings, path))
+    done: dict[str, Any] = json.loads(path.with_name("done.json").read_text(encoding="utf-8"))
+    return done
+
+
+def command(settings: TrainingSettings, path: Path) -> list[str]:
+    """The command that starts one process per device, on every node."""
+    torchrun = [sys.executable, "-m", "torch.distributed.run"]
+    per_node = f"--nproc-per-node={settings.devices}"
+    job = ["-m", "phenoprints.training", str(path)]
+    if settings.nodes == 1:
+        return [*torchrun, "--standalone", per_node, *job]
+    head = os.environ.get("SLURMD_NODENAME") or "localhost"
+    across = [f"--nnodes={settings.nodes}", "--rdzv-backend=c10d", f"--rdzv-endpoint={head}:29500"]
+    srun = ["srun", f"--nodes={settings.nodes}", "--ntasks-per-node=1", "--kill-on-bad-exit=1"]
+    return [*srun, *torchrun, *across, per_node, *job]
+
+
+def _run_and_pass_signals(arguments: Sequence[str]) -> None:
+    process = subprocess.Popen(list(arguments))
+    before = {
+        number: signal.signal(number, lambda *_: process.send_signal(signal.SIGTERM))
+        for number in SIGNALS
+    }
+    try:
+        code = process.wait()
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+    if code:
+        raise PhenoprintsError(
+            f"Training ended with exit code {code}; what its processes said stands above. Start "
+            "it again to go on from the newest checkpoint."
+        )
+
+
+def main(arguments: Sequence[str]) -> None:
+    """Run the job of a JSON file, as one of the processes that torchrun starts."""
+    path = Path(arguments[0])
+    job = TrainingJob(**json.loads(path.read_text(encoding="utf-8")))
+    done = run_job(job)
+    if os.environ.get("RANK", "0") == "0":
+        publish_json(path.with_name("done.json"), done)

@@ -1,0 +1,206 @@
+"""A training job from the files of a workflow: manifest or screen, packed images, any classes."""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+torch = pytest.importorskip("torch")
+pytestmark = pytest.mark.torch
+
+from phenoprints import models  # noqa: E402
+from phenoprints.foundations.errors import ConfigurationError, DataError  # noqa: E402
+from phenoprints.foundations.publishing import publish_json  # noqa: E402
+from phenoprints.screens.images.opening import images_content, open_images  # noqa: E402
+from phenoprints.screens.images.stores import (  # noqa: E402
+    array_metadata,
+    create_array,
+    write_sites,
+)
+from phenoprints.training.job import TrainingJob, command, run_job  # noqa: E402
+from phenoprints.training.making import make_encoder  # noqa: E402
+from phenoprints.training.manifest import corpus_of_screen  # noqa: E402
+from phenoprints.training.sampling import CropSampler  # noqa: E402
+from phenoprints.training.settings import TrainingSettings  # noqa: E402
+from phenoprints.training.sources import StoredImages  # noqa: E402
+
+NUM = 24
+TRAINING = {
+    "max_crops": 32, "batch_size": 8, "decoder_width": 16, "decoder_blocks": 1, "decoder_heads": 2,
+    "device": "cpu", "log_steps": 2, "panel_crops": 1,
+}  # fmt: skip
+
+
+@pytest.fixture
+def job(tmp_path: Path) -> TrainingJob:
+    """A screen of 24 wells in a packed store; a manifest of all but its first four wells."""
+    stream = np.random.default_rng(1)
+    ids = np.sort(stream.choice(10_000, NUM, replace=False)).astype(np.uint64)
+    path = "images/e.zarr"
+    create_array(tmp_path / path, array_metadata((NUM, 2, 48, 48), chunk_px=48))
+    pixels = stream.integers(0, 256, (NUM, 2, 48, 48), dtype=np.uint8)
+    write_sites(tmp_path / path, 0, pixels)
+    np.save(tmp_path / "pixels.npy", pixels)
+    publish_json(tmp_path / "images.json", images_content(None, {}))
+    wells = pd.DataFrame(
+        {
+            "well_id": ids,
+            "screen": "small",
+            "experiment": "e",
+            "conditions": [[i % 3] for i in range(NUM)],
+        }
+    )
+    sites = pd.DataFrame(
+        {
+            "well_id": ids,
+            "site": np.ones(NUM, np.int32),
+            "locator": [f"zarr:{path}#{i}" for i in range(NUM)],
+            "height": np.int32(48),
+            "width": np.int32(48),
+            "channels": [["dna", "er"]] * NUM,
+        }
+    )
+    conditions = pd.DataFrame(
+        {
+            "condition_id": [0, 1, 2],
+            "perturbation": ["g1_a", "g1_b", "drug"],
+            "gene": ["G1", "G1", ""],
+            "concentration_um": [np.nan, np.nan, 1.5],
+            "cell_type": "u2os",
+            "background": "none",
+        }
+    )
+    quality = pd.DataFrame({"well_id": ids, "site": np.int32(-1), "verdict": "pass"})
+    quality = pd.concat([quality, quality.assign(site=np.int32(1))], ignore_index=True)
+    quality.loc[0, "verdict"] = "fail"
+    quality.loc[NUM + 1, "verdict"] = "fail"
+    for name, table in {"wells": wells, "sites": sites, "conditions": conditions}.items():
+        table.to_parquet(tmp_path / f"{name}.parquet")
+    quality.to_parquet(tmp_path / "quality.parquet")
+    manifest = wells.assign(locators=[[locator] for locator in sites["locator"]])[4:]
+    (tmp_path / "manifest").mkdir()
+    manifest[:10].to_parquet(tmp_path / "manifest" / "part-00000.parquet")
+    manifest[10:].to_parquet(tmp_path / "manifest" / "part-00001.parquet")
+    return TrainingJob(
+        settings={"kind": "mae", "architecture": "vit-tiny", "training": TRAINING},
+        folder=str(tmp_path / "encoder"),
+        sites={"small": str(tmp_path / "sites.parquet")},
+        images={"small": str(tmp_path / "images.json")},
+        conditions=str(tmp_path / "conditions.parquet"),
+        manifest=str(tmp_path / "manifest"),
+    )
+
+
+def classifying(job: TrainingJob, tmp_path: Path, **settings: object) -> TrainingJob:
+    network = {"kind": "weakly-supervised", "architecture": "cnn-tiny", "training": TRAINING}
+    return dataclasses.replace(
+        job,
+        settings={**network, **settings},
+        manifest=None,
+        wells=str(tmp_path / "wells.parquet"),
+        quality=str(tmp_path / "quality.parquet"),
+    )
+
+
+def test_a_manifest_becomes_an_encoder(job: TrainingJob, tmp_path: Path) -> None:
+    assert run_job(job) == {"wells": 20, "steps": 4}
+    assert models.load(tmp_path / "encoder").channels == ("dna", "er")
+
+
+def test_a_screen_becomes_a_classifier_of_its_good_wells(job: TrainingJob, tmp_path: Path) -> None:
+    screen = classifying(job, tmp_path, pool="mean")
+    corpus = screen.corpus()
+    assert len(corpus) == NUM - 2
+    assert corpus.class_names == ("drug", "g1_a", "g1_b")
+    assert run_job(screen)["wells"] == NUM - 2
+
+
+@pytest.mark.parametrize(
+    ("labels", "names"),
+    [
+        ("gene", ("G1", "drug")),
+        ("perturbation", ("drug", "g1_a", "g1_b")),
+        ("condition", ("drug/1.5/u2os/none", "g1_a/nan/u2os/none", "g1_b/nan/u2os/none")),
+    ],
+)
+def test_what_is_told_apart(
+    job: TrainingJob, tmp_path: Path, labels: str, names: tuple[str, ...]
+) -> None:
+    assert classifying(job, tmp_path, labels=labels).corpus().class_names == names
+
+
+def test_crops_are_the_stores_pixels_with_and_without_cache(
+    job: TrainingJob, tmp_path: Path
+) -> None:
+    corpus = job.corpus()
+    screens = {"small": open_images(tmp_path / "images.json")}
+    crops = CropSampler(corpus.sites, 32, seed=0).batch(0, 20)
+    pixels = np.load(tmp_path / "pixels.npy")[4:]
+    expected = [
+        pixels[w][:, t : t + 32, left : left + 32]
+        for w, t, left in zip(crops.wells, crops.tops, crops.lefts, strict=True)
+    ]
+    for cache_mb in (0, 1):
+        source = StoredImages(corpus, screens, cache_mb=cache_mb)
+        for _ in range(2):
+            np.testing.assert_array_equal(source.read(crops, 32), expected)
+
+
+def test_crops_of_several_screens_keep_their_places(job: TrainingJob, tmp_path: Path) -> None:
+    wells, sites = (pd.read_parquet(tmp_path / f"{n}.parquet") for n in ("wells", "sites"))
+    wells["screen"] = ["a" if i % 2 else "b" for i in range(NUM)]
+    quality = pd.DataFrame({"well_id": [], "site": [], "verdict": []}).astype(
+        {"well_id": np.uint64, "site": np.int32}
+    )
+    conditions = pd.read_parquet(job.conditions)
+    corpus = corpus_of_screen(wells, sites, conditions, quality)
+    images = open_images(tmp_path / "images.json")
+    source = StoredImages(corpus, {"a": images, "b": images})
+    crops = CropSampler(corpus.sites, 32, seed=0).batch(0, 20)
+    whole = StoredImages(corpus, {"a": images, "b": images}, cache_mb=1)
+    np.testing.assert_array_equal(source.read(crops, 32), whole.read(crops, 32))
+
+
+def test_a_manifest_of_other_sites_is_refused(job: TrainingJob, tmp_path: Path) -> None:
+    pd.read_parquet(job.sites["small"])[:-1].to_parquet(job.sites["small"])
+    with pytest.raises(DataError, match="names 20 sites, the tables of sites have 19"):
+        job.corpus()
+    with pytest.raises(ConfigurationError, match="a manifest, or wells and quality"):
+        dataclasses.replace(job, manifest=None).corpus()
+
+
+def test_a_missing_store_is_named(job: TrainingJob, tmp_path: Path) -> None:
+    (tmp_path / "images" / "e.zarr" / "zarr.json").unlink()
+    from phenoprints.screens.images.stores import forget_opened
+
+    forget_opened()
+    with pytest.raises(FileNotFoundError, match=r"images/e\.zarr: no image store lies there"):
+        run_job(job)
+
+
+def test_processes_are_started_per_device_and_node() -> None:
+    one = command(TrainingSettings(devices=4), Path("x.training/job.json"))
+    assert one[1:] == [
+        "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=4",
+        "-m", "phenoprints.training", "x.training/job.json",
+    ]  # fmt: skip
+    many = command(TrainingSettings(devices=8, nodes=16), Path("job.json"))
+    assert many[:3] == ["srun", "--nodes=16", "--ntasks-per-node=1"]
+    assert "--nnodes=16" in many
+
+
+def test_untrained_encoders_take_the_channels_of_their_screens() -> None:
+    settings = {"kind": "untrained", "architecture": "vit-tiny", "num_channels": None}
+    encoder = make_encoder({**settings, "pool": "class"}, channel_sets=[("dna", "er")], seed=3)
+    assert encoder.channels == ("dna", "er")
+    assert encoder.config.pool == "class"
+    assert encoder.num_channels == 2
+    with pytest.raises(ConfigurationError, match=r"equal channels, got dna; dna, er.*num_channels"):
+        make_encoder(settings, channel_sets=[("dna",), ("dna", "er")])
+    assert make_encoder({**settings, "num_channels": 5}).num_channels == 5
+    agnostic = {**settings, "architecture": "ca-vit-tiny"}
+    assert make_encoder(agnostic, channel_sets=[("a",), ("b", "c")]).num_channels is None

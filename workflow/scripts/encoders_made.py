@@ -1,0 +1,25 @@
+"""Write the folder of an encoder that is not trained here."""
+
+import pandas as pd
+
+from phenoprints import models
+from phenoprints.foundations.jobs import logged
+from phenoprints.foundations.provenance import artefact_path, write_provenance
+from phenoprints.training.making import make_encoder
+
+with logged(snakemake.log):
+    settings, seed = snakemake.params.settings, snakemake.params.seed
+    channel_sets = set()
+    for path in snakemake.input.get("sites", []):
+        channels = pd.read_parquet(path, columns=["channels"])["channels"]
+        channel_sets |= {tuple(names) for names in channels}
+    encoder = make_encoder(settings, channel_sets=channel_sets, seed=seed)
+    folder = artefact_path(snakemake.output[0])
+    models.save(folder, encoder, training={"kind": settings["kind"]})
+    write_provenance(
+        folder,
+        "training",
+        settings=settings,
+        inputs=list(snakemake.input),
+        seeds={"seed": seed},
+    )

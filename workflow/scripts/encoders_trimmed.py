@@ -1,0 +1,22 @@
+"""Write an encoder without the blocks after the one that the probes chose."""
+
+import json
+from pathlib import Path
+
+from phenoprints import models
+from phenoprints.foundations.jobs import logged
+from phenoprints.foundations.provenance import artefact_path, write_provenance
+
+with logged(snakemake.log):
+    base, chosen = snakemake.input.encoder[0], snakemake.input.chosen[0]
+    block = json.loads(Path(chosen).read_text(encoding="utf-8"))["block"]
+    encoder = models.load(artefact_path(base))
+    folder = artefact_path(snakemake.output[0])
+    models.save(folder, encoder.trimmed(block), training={"trimmed_by": "probes"})
+    write_provenance(
+        folder,
+        "training",
+        settings={"block": block},
+        inputs=list(snakemake.input),
+        rows={"blocks_in": encoder.num_blocks, "blocks_out": block},
+    )

@@ -1,0 +1,36 @@
+"""Train one encoder; killed or stopped, the next start goes on from its newest checkpoint."""
+
+import logging
+import sys
+
+from phenoprints.foundations.jobs import logged
+from phenoprints.foundations.provenance import artefact_path, write_provenance
+from phenoprints.training.job import TrainingJob, launch_job
+
+with logged(snakemake.log):
+    logging.basicConfig(stream=sys.stderr, level=logging.INFO, format="%(message)s")
+    paths, settings = snakemake.input, snakemake.params.settings
+    names = [path.split("/")[-2] for path in paths.sites]
+    folder = artefact_path(snakemake.output[0])
+    manifest, start = paths.get("manifest"), paths.get("start_from")
+    job = TrainingJob(
+        settings=settings,
+        folder=str(folder),
+        sites=dict(zip(names, paths.sites, strict=True)),
+        images=dict(zip(names, paths.images, strict=True)),
+        conditions=paths.conditions[0],
+        manifest=str(artefact_path(manifest[0])) if manifest else None,
+        wells=None if manifest else paths.wells[0],
+        quality=None if manifest else paths.quality[0],
+        start_from=str(artefact_path(start[0])) if start else None,
+        seed=snakemake.params.seed,
+    )
+    rows = launch_job(job)
+    write_provenance(
+        folder,
+        "training",
+        settings=settings,
+        inputs=list(paths),
+        rows=rows,
+        seeds={"seed": snakemake.params.seed},
+    )
