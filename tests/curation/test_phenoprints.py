@@ -13,6 +13,8 @@ from phenoprints.curation.expectation import (
     false_rate,
     measured_false,
     overlap_of_judges,
+    unreachable_limits,
+    unreachable_threshold,
     warnings_of,
 )
 from phenoprints.foundations.errors import ConfigurationError, DataError
@@ -242,3 +244,22 @@ def test_rules_refuse_everything_wrong_at_once():
     for key in ("p_value", "judge_by", "combine", "rare", "keep.treatment", "max_perturbations",
                 "min_wells", "limits.virus"):  # fmt: skip
         assert key in str(error.value)
+
+
+def test_thresholds_that_no_p_value_can_reach():
+    rules = Rules(judges=("j",), p_value=0.01)
+    assert unreachable_threshold(rules, {"s": ConsistencySettings(num_null=101)}) == []
+    [problem] = unreachable_threshold(rules, {"s": ConsistencySettings(num_null=100)})
+    assert "the smallest p-value, 0.01, is not below the threshold 0.01" in problem.what
+    assert unreachable_threshold(Rules(), {"s": ConsistencySettings(num_null=100)}) == []
+
+
+def test_limits_that_no_condition_reaches():
+    reached = {
+        "crispr": {"min_wells": 12, "min_experiments": 2},
+        "orf": {"min_wells": 0, "min_experiments": 0},
+    }
+    problems = unreachable_limits(Rules(min_wells=12, min_experiments=3), reached)
+    assert [p.what for p in problems] == [
+        "no condition of kind crispr reaches min_experiments 3: the most is 2"
+    ]

@@ -48,7 +48,7 @@ def test_tables_conform_to_the_contracts_of_screens(screen: SimulatedScreen) -> 
 
 def test_default_screen_has_the_stated_size(screen: SimulatedScreen) -> None:
     assert screen.wells.groupby("experiment").size().tolist() == [384] * 4
-    assert screen.truth["truth"].value_counts().to_dict() == {"full": 51, "none": 25, "partial": 4}
+    assert screen.truth["truth"].value_counts().to_dict() == {"full": 51, "none": 21, "partial": 4}
     assert set(screen.wells["role"]) == {
         "treatment", "negative_control", "positive_control", "unperturbed",
     }  # fmt: skip
@@ -84,7 +84,7 @@ def test_fixed_wells_keep_their_position_on_every_plate(role: str) -> None:
 @pytest.mark.parametrize("positions", ["moving", "fixed"])
 def test_unperturbed_and_positive_controls_stand_still(positions: str) -> None:
     wells = design({"positions": positions}).wells
-    for role, count in (("unperturbed", 8), ("positive_control", 2)):
+    for role, count in (("unperturbed", 12), ("positive_control", 2)):
         chosen = wells[wells["role"] == role]
         assert chosen["well"].nunique() == count
 
@@ -159,7 +159,7 @@ def test_each_compound_has_one_active_gene_and_enough_inactive_ones(
     active = table[table["nM_value"] <= 1000]
     target = screen.truth.drop_duplicates("perturbation").set_index("perturbation")["target"]
     assert active["gene_symbol"].tolist() == target[active["treatment"]].tolist()
-    assert set(table.groupby("treatment").size()) == {28}
+    assert set(table.groupby("treatment").size()) == {26}
 
 
 def test_accidents_are_planted_equally_often(screen: SimulatedScreen) -> None:
@@ -222,9 +222,9 @@ def test_wells_and_effects_do_not_depend_on_the_name_of_the_screen() -> None:
     assert not set(one.wells["well_id"]) & set(other.wells["well_id"])
 
 
-TRUTH_SHA256 = "956c2db073db50362e2e4ad2e50161015f166ca16ebb310174178a6aa4993397"
+TRUTH_SHA256 = "e924049c49ea272df042b00eeae12f9a95dff08bcec8b6e7a2153ad0ad408d56"
 IMAGE_SHA256 = {
-    0: "114419884852c2bbd6310568ddcdfbf9cb2ec7a943f0b0eb7f629fd7db50e0a1",
-    700: "70b6395027da97ebdd6e773794f9744025bdb53b097447e8a7b8653286598277",
-    1535: "7aef7690f99349eef1223b8f9041564477e388c7fb4e01184976ea25279da092",
+    0: "a39fa335724c517485c224f440a6a1b1b0b3bcd1e3db8ad54980d40918936d08",
+    700: "8c48877666b44ab4b9145c21f0d69ca9174932bf595aa2995272dd1f2a7911f9",
+    1535: "5366da647cc197d97fc74988674732990192208f78093802db335004d392e960",
 }

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pandas as pd
-from hypothesis import find, given
+from hypothesis import Phase, find, given, settings
 
 from phenoprints.screens.contracts import WELLS
 from phenoprints.testing.strategies import wells_tables
@@ -20,4 +20,5 @@ def test_awkward_wells_are_generated() -> None:
         lambda wells: any(c and len(c) > len(set(c)) for c in wells["conditions"]),
         lambda wells: any(c and len(set(c)) > 3 for c in wells["conditions"]),
     ):
-        assert is_awkward(find(wells_tables(), is_awkward))
+        quick = settings(phases=[Phase.generate], max_examples=200, database=None)
+        assert is_awkward(find(wells_tables(), is_awkward, settings=quick))

@@ -1,7 +1,9 @@
 """Test which conditions of one screen look the same every time, as one encoder sees them."""
 
+import sys
+
 from phenoprints.alignment import open_aligned
-from phenoprints.consistency import ConsistencySettings, screen_consistency
+from phenoprints.consistency import ConsistencySettings, repeated_vectors, screen_consistency
 from phenoprints.consistency.contracts import CONSISTENCY
 from phenoprints.embeddings import open_embeddings
 from phenoprints.foundations.jobs import logged
@@ -24,6 +26,11 @@ with logged(snakemake.log):
         seed=params.seed,
         workers=snakemake.threads,
     )
+    copies = repeated_vectors(wells, embeddings)
+    sys.stderr.writelines(
+        f"well {copy.well_id} has the same vector as well {copy.same_as}\n"
+        for copy in copies.itertuples()
+    )
     CONSISTENCY.write(snakemake.output.table, table)
     write_provenance(
         snakemake.output.table,
@@ -32,4 +39,5 @@ with logged(snakemake.log):
         inputs=list(paths),
         rows={"in": len(wells), "out": len(table)},
         seeds={"seed": params.seed},
+        notes={"repeated_vectors": len(copies)},
     )

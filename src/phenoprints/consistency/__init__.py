@@ -1,6 +1,7 @@
 """Which conditions look the same every time."""
 
 from phenoprints.consistency.cauchy import combine_cauchy
+from phenoprints.consistency.duplicates import repeated_vectors
 from phenoprints.consistency.experiment import experiment_consistency
 from phenoprints.consistency.screen import screen_consistency
 from phenoprints.consistency.settings import ConsistencySettings
@@ -9,5 +10,6 @@ __all__ = [
     "ConsistencySettings",
     "combine_cauchy",
     "experiment_consistency",
+    "repeated_vectors",
     "screen_consistency",
 ]

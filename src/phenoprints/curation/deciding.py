@@ -17,6 +17,8 @@ from phenoprints.curation.steps import Reason
 from phenoprints.foundations.randomness import is_kept
 from phenoprints.screens.contracts import ROLES
 
+LIMITS = ("min_experiments", "min_wells")
+
 
 @dataclass(frozen=True)
 class ConditionFacts:
@@ -34,16 +36,15 @@ class ConditionFacts:
     @classmethod
     def of(cls, table: pd.DataFrame, rules: Rules) -> ConditionFacts:
         """The facts of a phenoprints table (or of plain conditions, without judges)."""
-        kinds = table["kind"].to_numpy(dtype=object)
-        limits = {kind: (rules.least("min_experiments", kind), rules.least("min_wells", kind))
-                  for kind in set(kinds)}  # fmt: skip
-        both = np.array([limits[kind] for kind in kinds], dtype=np.int32).reshape(-1, 2)
-        pairs = pd.MultiIndex.from_frame(table[["perturbation", "kind"]])
+        kind, kinds = pd.factorize(table["kind"])
+        limits = [[rules.least(key, each) for each in kinds] for key in LIMITS]
+        min_experiments, min_wells = np.array(limits, dtype=np.int32).reshape(2, -1)[:, kind]
+        both = pd.factorize(table["perturbation"])[0] * np.int64(len(kinds)) + kind
         is_judged = "has_phenoprint" in table and bool(table["has_phenoprint"].notna().any())
         return cls(
-            min_experiments=both[:, 0],
-            min_wells=both[:, 1],
-            perturbation=pairs.factorize()[0],
+            min_experiments=min_experiments,
+            min_wells=min_wells,
+            perturbation=pd.factorize(both)[0],
             has_phenoprint=table["has_phenoprint"].to_numpy(np.bool_) if is_judged else None,
             is_testable=table["is_testable"].to_numpy(np.bool_) if is_judged else None,
         )

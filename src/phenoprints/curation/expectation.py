@@ -100,9 +100,13 @@ def warnings_of(
     measured: Mapping[str, Mapping[str, Any]],
     rules: Rules,
     settings: Mapping[str, ConsistencySettings],
+    reached: Mapping[str, Mapping[str, int]] | None = None,
 ) -> list[Problem]:
-    """What a reader must know before trusting the phenoprints."""
-    problems = []
+    """What a reader must know before trusting the phenoprints.
+
+    `reached` is that of a Funnel: the most that conditions of each kind have.
+    """
+    problems = [*unreachable_threshold(rules, settings), *unreachable_limits(rules, reached or {})]
     most = max((int(table[f"num_experiments_{j}"].max()) for j in judges_of(table)), default=0)
     for screen, each in sorted(settings.items()):
         if most and each.num_null < most / rules.p_value and rules.combine == "cauchy":
@@ -111,6 +115,42 @@ def warnings_of(
         if judge != "any" and (rate["rate"] or 0.0) > WARN_ABOVE * rules.p_value:
             problems.append(_layout_problem(judge, rate, rules))
     return problems
+
+
+def unreachable_threshold(
+    rules: Rules, settings: Mapping[str, ConsistencySettings]
+) -> list[Problem]:
+    """A problem per screen whose smallest p-value is not below the threshold."""
+    floors = {
+        screen: 1.0 / (each.num_null + (each.p_form == "plus-1"))
+        for screen, each in sorted(settings.items())
+    }
+    return [
+        Problem(
+            f'consistency of "{screen}"',
+            f"the smallest p-value, {floor:g}, is not below the threshold {rules.p_value:g}",
+            f"num_null above {int(np.ceil(1.0 / rules.p_value))}",
+            "raise consistency.num_null, or p_value of the manifest",
+        )
+        for screen, floor in floors.items()
+        if rules.judges and floor >= rules.p_value
+    ]
+
+
+def unreachable_limits(rules: Rules, reached: Mapping[str, Mapping[str, int]]) -> list[Problem]:
+    """A problem per kind of perturbation none of whose conditions passes step 3."""
+    return [
+        Problem(
+            "step 3 of the funnel",
+            f"no condition of kind {kind} reaches {key} {rules.least(key, kind)}:"
+            f" the most is {most[key]}",
+            "limits that the screen can reach",
+            "name the screen's preset, or set limits",
+        )
+        for kind, most in sorted(reached.items())
+        for key in ("min_experiments", "min_wells")
+        if most["min_wells"] and most[key] < rules.least(key, kind)
+    ]
 
 
 def unresolved(where: str, num_null: int, num_experiments: int, rules: Rules) -> Problem:

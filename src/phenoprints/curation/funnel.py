@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, TypeVar
 
 import numpy as np
@@ -33,6 +33,8 @@ class Funnel:
     steps
         Per step: its name, what leaves there, counts of wells, conditions, perturbations,
         experiments and roles before and after, and wells by reason.
+    reached
+        By kind of perturbation, the most wells and experiments that a condition has after step 2.
     reasons
         well_id, step and reason of every well that left; None where they were written to files.
     is_kept
@@ -40,6 +42,7 @@ class Funnel:
     """
 
     steps: list[dict[str, Any]]
+    reached: dict[str, dict[str, int]] = field(default_factory=dict)
     reasons: pd.DataFrame | None = field(default=None, repr=False)
     is_kept: NDArray[np.bool_] | None = field(default=None, repr=False)
 
@@ -91,7 +94,7 @@ def curate(
     new_ids[phenoprints["condition_id"]] = np.arange(len(phenoprints), dtype=np.int32)
     parts = screen_parts(wells.iloc[order], new_ids, quality=quality, sites=sites)
     sink = MemorySink()
-    steps = curate_parts(TableParts(parts), phenoprints, rules, sink, seed=seed).steps
+    funnel = curate_parts(TableParts(parts), phenoprints, rules, sink, seed=seed)
     reason = np.full(len(wells), Reason.KEPT, dtype=np.int8)
     if sink.reasons:
         reason[order] = np.concatenate([sink.reasons[i] for i in range(len(parts))])
@@ -104,7 +107,7 @@ def curate(
             "reason": np.array(REASON_WORDS, dtype=object)[left],
         }
     )
-    return Funnel(steps, table, is_kept)
+    return replace(funnel, reasons=table, is_kept=is_kept)
 
 
 def curate_parts(
@@ -151,7 +154,16 @@ def curate_parts(
 
     for part_tally in _each(second_pass, range(len(order)), workers):
         tally.add(part_tally)
-    return Funnel(tally.steps(facts.perturbation))
+    return Funnel(tally.steps(facts.perturbation), _reached(phenoprints["kind"], counts))
+
+
+def _reached(kind: pd.Series, counts: NDArray[np.int64]) -> dict[str, dict[str, int]]:
+    most = (
+        pd.DataFrame({"min_wells": counts[0], "min_experiments": counts[1]})
+        .groupby(kind.to_numpy())
+        .max()
+    )
+    return {str(kind): {str(k): int(v) for k, v in row.items()} for kind, row in most.iterrows()}
 
 
 def _each(work: Callable[[Item], Result], items: Sequence[Item], workers: int) -> Iterator[Result]:

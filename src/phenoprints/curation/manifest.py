@@ -67,7 +67,7 @@ def figures(
         "nominal_rate": rules.p_value,
         "warnings": [
             {"where": each.where, "what": each.what, "expected": each.expected, "fix": each.fix}
-            for each in warnings_of(phenoprints, measured, rules, settings)
+            for each in warnings_of(phenoprints, measured, rules, settings, funnel.reached)
         ],
     }
 

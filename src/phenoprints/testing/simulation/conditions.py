@@ -17,13 +17,13 @@ from phenoprints.testing.simulation.morphology import (
 from phenoprints.testing.simulation.settings import SimulationSettings
 
 CONCENTRATIONS_UM = (0.0025, 0.01, 0.025, 0.1, 0.25, 1.0, 2.5, 10.0)
-DOSE_STRENGTH = (0.0, 0.0, 0.0, 0.7, 0.85, 1.0, 1.1, 1.2)
+DOSE_STRENGTH = (0.0, 0.0, 0.0, 0.8, 0.9, 1.0, 1.1, 1.2)
 """Strength of a compound at each concentration, relative to the gene that it targets."""
 
-EFFECT_SIZE = 5.0
+EFFECT_SIZE = 7.5
 """Length of the shift of a full effect, in units of traits."""
 
-POSITIVE_CONTROL_SIZE = 4.5
+POSITIVE_CONTROL_SIZE = 6.5
 GUIDE_STRENGTH = (1.0, 0.9)
 """Strength of a gene's guides, in turn."""
 

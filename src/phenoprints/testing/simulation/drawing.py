@@ -11,13 +11,13 @@ from phenoprints.foundations.randomness import generator
 from phenoprints.testing.simulation import kernels
 from phenoprints.testing.simulation.nuisance import Nuisance
 
-MEANS = np.array([8.0, 11.0, 30.0, 30.0, 20.0, 26.0])
+MEANS = np.array([11.0, 13.0, 30.0, 30.0, 22.0, 27.0])
 """Mean of each channel at usual density, before gain; the grey values stay below 255."""
 
-CELL_AREA_PX = 900.0
+CELL_AREA_PX = 350.0
 """One cell for this many pixels at usual density."""
 
-GAP_PX = 19.0
+GAP_PX = 15.0
 CELL_JITTER = 0.4
 """Standard deviation of each trait between the cells of a well."""
 

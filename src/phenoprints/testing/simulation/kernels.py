@@ -22,8 +22,9 @@ State = NDArray[np.uint64]
 DNA, NUCLEOLI, ER, AGP, MITO, RNA = range(6)
 (
     NUCLEUS_SIZE, CHROMATIN_CONTRAST, CHROMATIN_GRAIN, NUCLEOLUS_NUMBER, NUCLEOLUS_SIZE,
-    NUCLEUS_ELONGATION, ER_GRAIN, ER_SPREAD, GOLGI_SPREAD, FILAMENT_PITCH, FILAMENT_WAVE, CORTEX,
-    MITO_LENGTH, MITO_SPREAD, MITO_ALIGNMENT, GRANULE_NUMBER, GRANULE_SIZE, CELL_ELONGATION,
+    NUCLEUS_ELONGATION, ER_GRAIN, ER_SPREAD, GOLGI_SPREAD, FILAMENT_CONTRAST, CORTEX,
+    CELL_ELONGATION, MITO_LENGTH, MITO_SPREAD, MITO_ALIGNMENT, GRANULE_NUMBER, GRANULE_SIZE,
+    CELL_SIZE,
 ) = range(18)  # fmt: skip
 
 NUM_TRAITS = 18
@@ -130,13 +131,12 @@ def draw_body(
     num_rows, num_columns = image.shape[1:]
     a, b, na, nb = sizes[0], sizes[1], sizes[2], sizes[3]
     reach = max(a, b)
-    grain = 0.62 / grow(z[CHROMATIN_GRAIN], 0.35)
-    contrast = 0.42 * grow(z[CHROMATIN_CONTRAST], 0.45)
-    er_grain = 0.36 / grow(z[ER_GRAIN], 0.40)
-    er_fall = 0.40 / grow(z[ER_SPREAD], 0.60)
-    pitch = 0.26 * grow(z[FILAMENT_PITCH], 0.28)
-    wave = 0.80 * grow(z[FILAMENT_WAVE], 0.80)
-    cortex = 0.55 * grow(z[CORTEX], 0.70)
+    grain = 0.55 / grow(z[CHROMATIN_GRAIN], 0.45)
+    contrast = 0.40 * grow(z[CHROMATIN_CONTRAST], 0.60)
+    er_grain = 0.36 / grow(z[ER_GRAIN], 0.80)
+    er_fall = 0.80 / grow(z[ER_SPREAD], 2.00)
+    bundles = 0.50 * grow(z[FILAMENT_CONTRAST], 0.60)
+    cortex = 0.60 * grow(z[CORTEX], 1.20)
     for i in range(max(int(y - reach), 0), min(int(y + reach) + 2, num_rows)):
         for j in range(max(int(x - reach), 0), min(int(x + reach) + 2, num_columns)):
             u = (j - x) * axis[0] + (i - y) * axis[1]
@@ -154,10 +154,12 @@ def draw_body(
             image[NUCLEOLI, i, j] += np.float32(0.10 * body + 0.15 * nucleus)
             net = 1.0 + 0.85 * texture(table, u * er_grain, v * er_grain, key + 71)
             image[ER, i, j] += np.float32(outside * net * 2.0 / (1.0 + er_fall * qn))
-            phase = v * pitch + wave * texture(table, u * 0.14, v * 0.07, key + 137)
+            phase = 0.16 * v + 0.8 * texture(table, u * 0.14, v * 0.07, key + 137)
             ridge = 4.0 * abs(phase - np.floor(phase) - 0.5) - 1.0
             ring = clamp(1.0 - abs(q - 0.78) * 5.0)
-            image[AGP, i, j] += np.float32(body * 0.5 * (1.0 + 0.9 * ridge) + cortex * ring)
+            image[AGP, i, j] += np.float32(
+                body * 0.5 * max(1.0 + bundles * ridge, 0.0) + cortex * ring
+            )
             image[MITO, i, j] += np.float32(0.12 * outside)
             image[RNA, i, j] += np.float32(0.35 * outside + 0.12 * nucleus)
 
@@ -168,8 +170,8 @@ def draw_organelles(
 ) -> None:
     """Add a cell's separate bodies: nucleoli, Golgi, mitochondria and RNA granules."""
     a, b, na, nb = sizes[0], sizes[1], sizes[2], sizes[3]
-    num = int(2.4 * grow(z[NUCLEOLUS_NUMBER], 0.45) + uniform(state))
-    radius = 1.7 * grow(z[NUCLEOLUS_SIZE], 0.30)
+    num = int(2.2 * grow(z[NUCLEOLUS_NUMBER], 0.60) + uniform(state))
+    radius = 1.7 * grow(z[NUCLEOLUS_SIZE], 0.35)
     for _ in range(max(num, 1)):
         u, v = 0.6 * na * (2.0 * uniform(state) - 1.0), 0.6 * nb * (2.0 * uniform(state) - 1.0)
         px, py = x + u * axis[0] - v * axis[1], y + u * axis[1] + v * axis[0]
@@ -177,16 +179,16 @@ def draw_organelles(
         stamp_dot(image[RNA], px, py, radius, 0.8)
 
     side = 1.0 if uniform(state) < 0.5 else -1.0
-    spread = 1.7 * grow(z[GOLGI_SPREAD], 0.55)
-    for _ in range(7):
+    spread = 1.2 * grow(z[GOLGI_SPREAD], 1.00)
+    for _ in range(5):
         u, v = side * 1.35 * na + spread * bell(state), 1.3 * spread * bell(state)
         px, py = x + u * axis[0] - v * axis[1], y + u * axis[1] + v * axis[0]
-        stamp_dot(image[AGP], px, py, 1.6, 1.6)
+        stamp_dot(image[AGP], px, py, 2.0, 3.2)
 
-    half = 2.6 * grow(z[MITO_LENGTH], 0.50)
-    spread = clamp(0.5 + 0.28 * z[MITO_SPREAD])
+    half = 2.4 * grow(z[MITO_LENGTH], 0.70)
+    spread = clamp(0.5 + 0.30 * z[MITO_SPREAD])
     order = clamp(0.45 + 0.30 * z[MITO_ALIGNMENT])
-    for _ in range(int(60.0 / (half + 0.9) + uniform(state))):
+    for _ in range(int(36.0 / (half + 0.9) + uniform(state))):
         cu, cv = direction(state)
         r = uniform(state)
         r = (1.0 - spread) * r * r + spread * np.sqrt(r)
@@ -199,8 +201,8 @@ def draw_organelles(
         ax, ay = du * axis[0] - dv * axis[1], du * axis[1] + dv * axis[0]
         stamp_rod(image[MITO], px, py, ax, ay, 1.5, 1.0)
 
-    radius = 1.8 * grow(z[GRANULE_SIZE], 0.30)
-    for _ in range(int(9.0 * grow(z[GRANULE_NUMBER], 0.50) + uniform(state))):
+    radius = 1.8 * grow(z[GRANULE_SIZE], 0.40)
+    for _ in range(int(5.0 * grow(z[GRANULE_NUMBER], 0.65) + uniform(state))):
         cu, cv = direction(state)
         r = np.sqrt(uniform(state))
         u, v = cu * (na + (0.85 * a - na) * r), cv * (nb + (0.85 * b - nb) * r)
@@ -243,10 +245,10 @@ def place_cells(num: int, size: int, gap: float, state: State) -> Floats:
 @compiled
 def draw_dead_cell(image: Image, x: float, y: float, state: State) -> None:
     """Add a dead cell: a small, bright, condensed nucleus in a shrunken body."""
-    radius = 2.6 + 0.5 * uniform(state)
+    radius = 2.3 + 0.4 * uniform(state)
     stamp_dot(image[DNA], x, y, radius, 9.0)
     for channel in range(1, 6):
-        stamp_dot(image[channel], x, y, 5.5, 0.8)
+        stamp_dot(image[channel], x, y, 4.5, 0.8)
 
 
 @compiled
@@ -270,9 +272,9 @@ def draw_cells(
         for t in range(NUM_TRAITS):
             z[t] = min(max(traits[t] + jitter * bell(state), -4.5), 4.5)
         axis[0], axis[1] = direction(state)
-        radius = 14.0 * (1.0 + 0.08 * bell(state))
-        elongation = 1.14 * grow(z[CELL_ELONGATION], 0.13)
-        nucleus, oval = 5.6 * grow(z[NUCLEUS_SIZE], 0.13), 1.12 * grow(z[NUCLEUS_ELONGATION], 0.13)
+        radius = 11.5 * grow(z[CELL_SIZE], 0.10) * (1.0 + 0.08 * bell(state))
+        elongation = 1.14 * grow(z[CELL_ELONGATION], 0.17)
+        nucleus, oval = 4.9 * grow(z[NUCLEUS_SIZE], 0.17), 1.12 * grow(z[NUCLEUS_ELONGATION], 0.17)
         sizes[0], sizes[1] = radius * elongation, radius / elongation
         sizes[2], sizes[3] = nucleus * oval, nucleus / oval
         draw_body(image, x, y, axis, sizes, z, table, int(uniform(state) * TABLE_SIZE))

@@ -16,21 +16,21 @@ TRAITS = (
     "nucleus_size", "chromatin_contrast", "chromatin_grain",
     "nucleolus_number", "nucleolus_size", "nucleus_elongation",
     "er_grain", "er_spread", "golgi_spread",
-    "filament_pitch", "filament_wave", "cortex",
+    "filament_contrast", "cortex", "cell_elongation",
     "mito_length", "mito_spread", "mito_alignment",
-    "granule_number", "granule_size", "cell_elongation",
+    "granule_number", "granule_size", "cell_size",
 )  # fmt: skip
-"""Traits of a cell, each with mean 0 and unit of one strong change; none is an intensity."""
+"""Traits of a cell, each with mean 0 and unit of a clear change; none is an intensity."""
 
-PATHWAY_TRAITS: Mapping[str, tuple[str, str, str]] = {
-    "chromatin": ("nucleus_size", "chromatin_contrast", "chromatin_grain"),
-    "nucleolus": ("nucleolus_number", "nucleolus_size", "nucleus_elongation"),
-    "secretion": ("er_grain", "er_spread", "golgi_spread"),
-    "cytoskeleton": ("filament_pitch", "filament_wave", "cortex"),
-    "mitochondria": ("mito_length", "mito_spread", "mito_alignment"),
-    "translation": ("granule_number", "granule_size", "cell_elongation"),
+PATHWAY_TRAITS: Mapping[str, Mapping[str, int]] = {
+    "chromatin": {"nucleus_size": 1, "chromatin_contrast": 1, "chromatin_grain": 1},
+    "nucleolus": {"nucleolus_number": 1, "nucleolus_size": 1, "nucleus_elongation": 1},
+    "secretion": {"er_grain": 1, "er_spread": -1, "golgi_spread": 1},
+    "cytoskeleton": {"filament_contrast": 1, "cortex": 1, "cell_elongation": 1},
+    "mitochondria": {"mito_length": 1, "mito_spread": -1, "mito_alignment": 1},
+    "translation": {"granule_number": 1, "granule_size": 1, "cell_size": -1},
 }
-"""The three traits that each pathway moves most."""
+"""The three traits that each pathway moves most, and which way."""
 
 PATHWAYS = tuple(PATHWAY_TRAITS)
 OWN_SHARE = 0.45
@@ -47,8 +47,7 @@ def pathway_direction(seed: int, pathway: str) -> NDArray[np.float64]:
     """The unit direction (traits,) of a pathway: its own traits, and a little of all others."""
     random = generator(seed, "simulation", "pathway", pathway)
     direction = 0.08 * random.standard_normal(len(TRAITS))
-    for trait in PATHWAY_TRAITS[pathway]:
-        sign = 1.0 if random.random() < 0.5 else -1.0
+    for trait, sign in PATHWAY_TRAITS[pathway].items():
         direction[TRAITS.index(trait)] += sign * random.uniform(0.7, 1.0)
     return unit(direction)
 

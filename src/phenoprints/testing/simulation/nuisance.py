@@ -14,10 +14,10 @@ from phenoprints.testing.simulation.settings import SimulationSettings
 
 BAD_KINDS = ("dead", "blurred", "saturated", "empty", "debris")
 
-EXPERIMENT_TRAITS, PLATE_TRAITS, WELL_TRAITS = 0.30, 0.25, 0.08
+EXPERIMENT_TRAITS, PLATE_TRAITS, WELL_TRAITS = 0.25, 0.18, 0.08
 """Standard deviations of shared shifts of each trait: drift of cells, and of their preparation."""
 
-EDGE_SIZE, ROW_SIZE = 0.9, 0.5
+EDGE_SIZE, ROW_SIZE = 0.8, 0.4
 """Length of the shift of traits at the plate's edge, and between its first and last row."""
 
 NUM_C, NUM_T = len(CHANNELS), len(TRAITS)
@@ -73,13 +73,13 @@ def _well_nuisance(
     traits += EDGE_SIZE * edge * _position_direction(seed, "edge")
     traits += ROW_SIZE * height * _position_direction(seed, "row")
 
-    mixing = np.eye(NUM_C) + strength * experiment.uniform(0.0, 0.10, (NUM_C, NUM_C))
+    mixing = np.eye(NUM_C) + strength * experiment.uniform(0.0, 0.03, (NUM_C, NUM_C))
     shading = 0.12 * experiment.standard_normal((NUM_C, 5))
     shading += 0.05 * plate.standard_normal((NUM_C, 5))
     gain = _factor(experiment, 0.25) * _factor(plate, 0.12) * _factor(well, 0.06)
     offset = 4.0 + 4.0 * experiment.random(NUM_C)
-    focus = 1.5 + experiment.uniform(0.0, 0.8) + plate.uniform(0.0, 0.5)
-    focus += 0.25 * edge + well.uniform(0.0, 0.4)
+    focus = 1.3 + experiment.uniform(0.0, 0.6) + plate.uniform(0.0, 0.4)
+    focus += 0.2 * edge + well.uniform(0.0, 0.2)
     density = (1.0 + 0.08 * plate.standard_normal() + 0.05 * well.standard_normal()) - 0.12 * edge
     return (
         strength * traits,
@@ -87,7 +87,7 @@ def _well_nuisance(
         strength * np.clip(shading, -0.3, 0.3),
         1.0 + strength * (gain - 1.0),
         offset,
-        np.array(1.5 + strength * (focus - 1.5)),
+        np.array(1.3 + strength * (focus - 1.3)),
         np.array(1.0 + strength * (density - 1.0)),
         np.array(0.20 + 0.10 * experiment.random()),
     )

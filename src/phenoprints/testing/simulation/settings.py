@@ -42,11 +42,11 @@ class SimulationSettings:
     plates: int = 4
     rows: int = 8
     columns: int = 12
-    unperturbed: int = 8
+    unperturbed: int = 12
     negative_controls: int = 6
     positive_controls: int = 2
     genes_per_pathway: int = 3
-    inactive_genes: int = 10
+    inactive_genes: int = 8
     partial_genes: int = 2
     guides: int = 2
     compounds: int = 3
