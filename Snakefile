@@ -17,6 +17,7 @@ include: "workflow/rules/embeddings.smk"
 include: "workflow/rules/alignment.smk"
 include: "workflow/rules/consistency.smk"
 include: "workflow/rules/curation.smk"
+include: "workflow/rules/probes.smk"
 include: "workflow/rules/maps.smk"
 include: "workflow/rules/benchmarks.smk"
 include: "workflow/rules/reports.smk"
@@ -47,6 +48,7 @@ rule all:
     default_target: True
     input:
         rules.curate.input,
+        rules.probe.input,
         rules.map.input,
         rules.benchmark.input,
         rules.report.input,

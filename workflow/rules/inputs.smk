@@ -259,3 +259,40 @@ def made_from(wildcards):
 def of_base(path, wildcards):
     """The path of an artefact of the encoder that a trimmed one comes from."""
     return of_names(path, "encoder", [wildcards.encoder.removesuffix(".trimmed")])
+
+
+def of_task(path):
+    """An input function: one path per screen of the task, in the order of its screens."""
+    return lambda wildcards: of_names(
+        path, "screen", config["probes"]["tasks"][wildcards.task]["screens"]
+    )
+
+
+def blocks_of_task(wildcards):
+    """The features of every block on the screens of a task that the encoder can look at."""
+    screens = config["probes"]["tasks"][wildcards.task]["screens"]
+    return of_pairs("<blocks>", [(screen, wildcards.encoder) for screen in screens])
+
+
+def accuracies_of(wildcards):
+    """The accuracies of an encoder in all tasks that it is probed for."""
+    pattern = workflow.pathvars.apply("<probe_accuracies>")
+    return [
+        pattern.format(task=task, encoder=wildcards.encoder)
+        for task, encoder in probes_planned()
+        if encoder == wildcards.encoder
+    ]
+
+
+def probes_planned():
+    """Pairs (task, encoder) that are probed: the encoder looks at every screen of the task."""
+    blocks = set(PLAN.block_pairs)
+    return [
+        (task, encoder)
+        for encoder in PLAN.probed_encoders
+        for task in PLAN.tasks
+        if config["probes"]["tasks"][task]["screens"]
+        and all(
+            (screen, encoder) in blocks for screen in config["probes"]["tasks"][task]["screens"]
+        )
+    ]

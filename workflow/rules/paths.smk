@@ -27,6 +27,7 @@ pathvars:
     encoder="<run_dir>/encoders/{encoder}.provenance.json",
     probe_split="<run_dir>/probes/{task}/split.parquet",
     probe_accuracies="<run_dir>/probes/{task}/accuracies/{encoder}.parquet",
+    probe_confusions="<run_dir>/probes/{task}/confusions/{encoder}.parquet",
     probe_chosen="<run_dir>/probes/chosen/{encoder}.json",
     map="<run_dir>/maps/{screen}/{encoder}.provenance.json",
     benchmark_table="<run_dir>/benchmarks/{screen}/{encoder}.parquet",

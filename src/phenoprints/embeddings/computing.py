@@ -72,6 +72,7 @@ def make_stores(
         "pooling": look.encoder.config.pool,
         "geometry": look.geometry.as_dict(),
         "precision": look.precision,
+        "channels": list(channels.iloc[0]) if len(channels) else [],
     }
     create_store(
         stores.embeddings, selection.ids, (num_features,), unit_wells=unit_wells, dtype=stored_as,

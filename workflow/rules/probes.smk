@@ -1,0 +1,112 @@
+# Which block of an encoder knows most biology: linear probes, split by unseen experiments.
+
+
+rule probe:
+    """Probe the blocks of every encoder and choose where each is trimmed."""
+    input:
+        of_names(
+            "<probe_chosen>",
+            "encoder",
+            sorted({encoder for _, encoder in probes_planned()}),
+        ),
+    localrule: True
+
+
+rule split_task:
+    """Decide which wells of a task train, choose the block and test."""
+    input:
+        wells=of_task("<screen_wells>"),
+        conditions=of_task("<screen_conditions>"),
+        quality=of_task("<quality>"),
+    output:
+        split="<probe_split>",
+    log:
+        "<logs>/split_task/{task}.log",
+    benchmark:
+        "<benchmarks>/split_task/{task}.tsv"
+    conda:
+        "../../envs/core.yaml"
+    threads: 1
+    resources:
+        mem_mb=4000,
+        runtime=30,
+    params:
+        version=STAGE_VERSIONS["probes"],
+        task=lookup(dpath="probes/tasks/{task}", within=config),
+        settings={
+            key: config["probes"][key]
+            for key in (
+                "split",
+                "choose",
+                "validation_fraction",
+                "test_fraction",
+                "max_wells_per_class",
+            )
+        },
+        seed=config["seed"],
+    message:
+        "probes: splitting the wells of {wildcards.task}"
+    script:
+        "../scripts/probes_split.py"
+
+
+rule probe_blocks:
+    """Fit a linear probe to every block of one encoder for one task."""
+    input:
+        split="<probe_split>",
+        blocks=blocks_of_task,
+    output:
+        accuracies="<probe_accuracies>",
+        confusions="<probe_confusions>",
+    log:
+        "<logs>/probe_blocks/{task}.{encoder}.log",
+    benchmark:
+        "<benchmarks>/probe_blocks/{task}.{encoder}.tsv"
+    wildcard_constraints:
+        encoder=one_of(PLAN.probed_encoders),
+    conda:
+        "../../envs/core.yaml"
+    threads: 1
+    resources:
+        mem_mb=16000,
+        runtime=240,
+        gpu=int(config["probes"]["device"] == "cuda"),
+    params:
+        version=STAGE_VERSIONS["probes"],
+        settings={
+            key: config["probes"][key]
+            for key in ("max_iter", "tol", "second_tol", "inverse_penalty", "device")
+        },
+    message:
+        "probes: {wildcards.task} in the blocks of {wildcards.encoder}"
+    script:
+        "../scripts/probes.py"
+
+
+rule choose_block:
+    """Choose the block after which one encoder is trimmed."""
+    input:
+        accuracies=accuracies_of,
+        encoder="<encoder>",
+    output:
+        chosen="<probe_chosen>",
+    log:
+        "<logs>/choose_block/{encoder}.log",
+    benchmark:
+        "<benchmarks>/choose_block/{encoder}.tsv"
+    wildcard_constraints:
+        encoder=one_of(PLAN.probed_encoders),
+    localrule: True
+    conda:
+        "../../envs/core.yaml"
+    threads: 1
+    resources:
+        mem_mb=1000,
+        runtime=10,
+    params:
+        version=STAGE_VERSIONS["probes"],
+        settings={key: config["probes"][key] for key in ("choose", "trim_by")},
+    message:
+        "probes: choosing a block of {wildcards.encoder}"
+    script:
+        "../scripts/probes_choose.py"
