@@ -91,10 +91,13 @@ def _compare(
 def random_pairs(
     num: int, seed: int, experiment_a: str, experiment_b: str
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """`num` pairs of different numbers below `num`, by the stream of (seed, pair)."""
+    """`num` pairs of different numbers below `num`, by the stream of (seed, pair of experiments).
+
+    Each number stands once on either side, so that no pair is drawn twice.
+    """
     rng = generator(seed, "benchmarks", "replicates", experiment_a, experiment_b)
-    first = rng.integers(0, num, num)
-    return first, (first + rng.integers(1, num, num)) % num
+    first = rng.permutation(num)
+    return first, np.roll(first, 1)
 
 
 def _row(group: str, a: str, b: str, num: int, reason: str) -> dict[str, object]:

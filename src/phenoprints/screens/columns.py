@@ -64,6 +64,8 @@ class ColumnRule:
     default: str | float | None = None
     scale: float | None = None
     separator: str | None = None
+    otherwise: str | None = None
+    """A second column, for rows in which the first is empty (only for recognised names)."""
 
     @classmethod
     def of(cls, setting: str | Mapping[str, Any] | ColumnRule) -> ColumnRule:
@@ -84,7 +86,9 @@ def recognised_rules(available: list[str]) -> dict[str, ColumnRule]:
         if column is not None:
             values: Mapping[str, str | float] = {**RECOGNISED_VALUES.get(name, {})}
             default = "treatment" if name == "role" else None
-            rules[name] = ColumnRule(column=column, map=values, default=default)
+            others = [c for c in candidates if c in available and c != column]
+            second = others[0] if name == "role" and others else None
+            rules[name] = ColumnRule(column=column, map=values, default=default, otherwise=second)
     return rules
 
 
@@ -98,6 +102,8 @@ def apply_rule(
     if rule.column is None:
         return pd.Series(rule.value, index=table.index, dtype=object), []
     values = table[rule.column].astype(object)
+    if rule.otherwise is not None:
+        values = values.where(values.notna(), table[rule.otherwise])
     problems: list[Problem] = []
     if rule.extract is not None:
         values, problems = _extracted(name, rule, values, table, origin)

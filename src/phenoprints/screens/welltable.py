@@ -191,7 +191,12 @@ def _roles(
     if "role" not in rules:
         return pd.Series("treatment", index=table.index, dtype=object)
     rule, role = rules["role"], values["role"]
-    named = role.map(lambda value: source.roles.get(str(value), value), na_action="ignore")
+    words = {word.casefold(): meaning for word, meaning in source.roles.items()}
+    known = {**{word: word for word in ROLES}, **words}
+    named = role.map(
+        lambda value: source.roles.get(str(value)) or known.get(str(value).casefold(), value),
+        na_action="ignore",
+    )
     if rule.default is not None and rule.column == rules["perturbation"].column:
         named = named.where(named.isin(ROLES), rule.default)
     return named

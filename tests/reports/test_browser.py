@@ -1,0 +1,296 @@
+"""The pages in a real browser: quiet, self-contained, usable with and without scripts."""
+
+from __future__ import annotations
+
+import io
+import json
+import re
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from phenoprints.reports import PAGE_NAMES, build
+from phenoprints.reports.pages import asset
+
+pytestmark = pytest.mark.browser
+
+PHONE_PX = 390
+HERE = Path(__file__).resolve().parent
+ACCESSIBILITY = (HERE / "accessibility.js").read_text(encoding="utf-8")
+CONTRAST = (HERE / "contrast.js").read_text(encoding="utf-8")
+
+
+class Browser:
+    """One Chromium for all tests: opens pages under emulated media and reads what they did."""
+
+    def __init__(self) -> None:
+        from selenium import webdriver
+
+        options = webdriver.ChromeOptions()
+        options.binary_location = str(shutil.which("chromium"))
+        for flag in ("--headless=new", "--no-sandbox", "--disable-gpu", "--window-size=1280,900"):
+            options.add_argument(flag)
+        options.set_capability("goog:loggingPrefs", {"browser": "ALL", "performance": "ALL"})
+        service = webdriver.ChromeService(str(shutil.which("chromedriver")))
+        self.driver = webdriver.Chrome(options=options, service=service)
+
+    def open(
+        self,
+        path: Path,
+        *,
+        anchor: str = "",
+        is_dark: bool = False,
+        media: str = "",
+        width: int = 1280,
+        has_scripts: bool = True,
+    ) -> None:
+        """Open a file under a colour scheme, medium, width, with or without scripts."""
+        features = [{"name": "prefers-color-scheme", "value": "dark" if is_dark else "light"}]
+        self._tell("Emulation.setEmulatedMedia", media=media, features=features)
+        self._tell("Emulation.setScriptExecutionDisabled", value=not has_scripts)
+        self._tell(
+            "Emulation.setDeviceMetricsOverride",
+            width=width, height=900, deviceScaleFactor=1, mobile=False,
+        )  # fmt: skip
+        self.driver.get("about:blank")
+        self.requests()
+        self.messages()
+        self.driver.get(path.as_uri() + anchor)
+
+    def _tell(self, command: str, **parameters: Any) -> None:
+        self.driver.execute_cdp_cmd(command, parameters)
+
+    def messages(self) -> list[str]:
+        """Console messages since the last question, errors of the policy among them."""
+        return [str(entry["message"]) for entry in self.driver.get_log("browser")]
+
+    def requests(self) -> list[str]:
+        """Addresses that were asked for since the last question, but for inline data."""
+        asked = []
+        for entry in self.driver.get_log("performance"):
+            message = json.loads(entry["message"])["message"]
+            if message["method"] == "Network.requestWillBeSent":
+                asked.append(str(message["params"]["request"]["url"]))
+        return [url for url in asked if not url.startswith(("data:", "about:"))]
+
+    def ask(self, script: str, *arguments: Any) -> Any:
+        """The value of a script's `return`; works also where the page's own scripts are off."""
+        return self.driver.execute_script(script, *arguments)
+
+    def colours(self) -> int:
+        """How many distinct colours a picture of the page has: few where it is blank."""
+        from PIL import Image
+
+        with Image.open(io.BytesIO(self.driver.get_screenshot_as_png())) as picture:
+            found = picture.convert("RGB").quantize(64).getcolors()
+        return len(found or [])
+
+    def close(self) -> None:
+        """End the browser that was started here."""
+        self.driver.quit()
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    """A browser, or a skip that says why there is none."""
+    pytest.importorskip("selenium")
+    for program in ("chromium", "chromedriver"):
+        if shutil.which(program) is None:
+            pytest.skip(f"{program} is not installed")
+    found = Browser()
+    yield found
+    found.close()
+
+
+@pytest.fixture(scope="module")
+def pages(
+    whole_run: Path, config: dict[str, Any], tmp_path_factory: pytest.TempPathFactory
+) -> Path:
+    folder = tmp_path_factory.mktemp("browsed")
+    build(whole_run, config, folder)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def every_page(pages: Path) -> list[Path]:
+    found = sorted(pages.glob("*.html"))
+    assert len(found) >= len(PAGE_NAMES)
+    return found
+
+
+def test_no_console_message_and_no_request(browser: Browser, every_page: list[Path]) -> None:
+    for path in every_page:
+        browser.open(path)
+        assert browser.messages() == [], path.name
+        assert browser.requests() == [path.as_uri()], path.name
+
+
+def test_the_policy_stops_foreign_scripts(browser: Browser, pages: Path, tmp_path: Path) -> None:
+    text = (pages / "index.html").read_text(encoding="utf-8")
+    forged = text.replace("</main>", "<script>document.title='forged'</script></main>")
+    (tmp_path / "forged.html").write_text(forged, encoding="utf-8")
+    browser.open(tmp_path / "forged.html")
+    assert browser.driver.title != "forged"
+    assert any("Content Security Policy" in message for message in browser.messages())
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {},
+        {"is_dark": True},
+        {"width": PHONE_PX},
+        {"media": "print"},
+        {"has_scripts": False},
+    ],
+    ids=["light", "dark", "phone", "print", "no-scripts"],
+)
+def test_pages_are_not_blank_and_do_not_overflow(
+    browser: Browser, every_page: list[Path], options: dict[str, Any]
+) -> None:
+    some = [path for path in every_page if path.stem in ("index", "curation", "benchmarks")]
+    for path in some if options else every_page:
+        browser.open(path, **options)
+        assert browser.colours() > 8, path.name
+        words = browser.ask("return document.querySelector('main').innerText.length")
+        assert words > 100, path.name
+        wide = browser.ask("return document.documentElement.scrollWidth - innerWidth")
+        assert wide <= 0, f"{path.name} is {wide} px too wide"
+
+
+def test_figures_and_first_rows_stand_without_scripts(browser: Browser, pages: Path) -> None:
+    browser.open(pages / "curation.html", has_scripts=False)
+    shown = browser.ask("return document.querySelectorAll('figure svg').length")
+    rows = browser.ask(
+        "return document.querySelectorAll('#phenoprints-phenoprints tbody tr').length"
+    )
+    assert shown >= 5
+    assert rows == 31
+    assert browser.ask("return document.querySelectorAll('th button, .bar').length") == 0
+
+
+def column(browser: Browser, table: str, at: int) -> list[str]:
+    script = (
+        "return [...document.querySelectorAll(`#${arguments[0]} tbody tr`)]"
+        ".map((row) => row.cells[arguments[1]].textContent)"
+    )
+    return [str(text) for text in browser.ask(script, table, at)]
+
+
+def click_heading(browser: Browser, table: str, at: int) -> None:
+    browser.ask(f"document.querySelectorAll('#{table} th button')[{at}].click()")
+
+
+def test_tables_sort_both_ways_and_say_so(browser: Browser, pages: Path) -> None:
+    browser.open(pages / "benchmarks.html")
+    headings = browser.ask(
+        "return [...document.querySelectorAll('#all th')].map((head) => head.textContent)"
+    )
+    at = headings.index("Value")
+    click_heading(browser, "all", at)
+    values = [float(text) for text in column(browser, "all", at)]
+    assert values == sorted(values)
+    state = f"return document.querySelectorAll('#all th')[{at}].getAttribute('aria-sort')"
+    assert browser.ask(state) == "ascending"
+    click_heading(browser, "all", at)
+    assert [float(text) for text in column(browser, "all", at)] == sorted(values, reverse=True)
+    assert browser.ask(state) == "descending"
+
+
+def search(browser: Browser, table: str, words: str) -> None:
+    browser.ask(
+        "const field = document.querySelector(`#${arguments[0]} input[type=search]`);"
+        "field.value = arguments[1]; field.dispatchEvent(new Event('input'));",
+        table, words,
+    )  # fmt: skip
+
+
+def test_search_finds_all_words_and_stays_in_the_address(browser: Browser, pages: Path) -> None:
+    browser.open(pages / "screens.html")
+    search(browser, "demo-conditions", "gene07 three")
+    names = column(browser, "demo-conditions", 0)
+    assert names
+    assert all("GENE07" in name for name in names)
+    address = browser.ask("return location.hash")
+    assert address == "#demo-conditions?q=gene07+three"
+    browser.open(pages / "screens.html", anchor=address)
+    assert column(browser, "demo-conditions", 0) == names
+
+
+def test_long_tables_are_paged(browser: Browser, pages: Path) -> None:
+    browser.open(pages / "consistency.html")
+    table = "demo-wsl-tests"
+    number = browser.ask(f"return document.querySelectorAll('#{table} tbody tr').length")
+    total = browser.ask(f"return document.querySelector('#{table} .bar span').textContent")
+    found = re.fullmatch(r"1–(\d+) of (\d+) rows", total)
+    assert found is not None
+    assert int(found.group(1)) == number
+    search(browser, table, "no such gene at all")
+    assert column(browser, table, 0) == []
+    assert "0–0 of 0 rows" in browser.ask(
+        f"return document.querySelector('#{table} .bar span').textContent"
+    )
+
+
+def test_rows_beyond_the_first_hundred_are_reached(browser: Browser, tmp_path: Path) -> None:
+    import pandas as pd
+
+    from phenoprints.reports.contents import Page, Section
+    from phenoprints.reports.pages import render
+    from phenoprints.reports.tables import Column, Table
+
+    frame = pd.DataFrame({"name": [f"<b>{at}" for at in range(250)], "n": range(250, 0, -1)})
+    columns = [Column("name", "Name"), Column("n", "N", "count")]
+    page = Page("p", "P", "?", "!", [Section("s", "S", [Table("t", "T", columns, frame)])])
+    (tmp_path / "p.html").write_text(render(page, run="r", site=[page]), encoding="utf-8")
+    browser.open(tmp_path / "p.html")
+    assert len(column(browser, "t", 0)) == 100
+    browser.ask("[...document.querySelectorAll('#t .bar button')].at(-1).click()")
+    assert column(browser, "t", 0)[0] == "<b>100"
+    click_heading(browser, "t", 1)
+    assert column(browser, "t", 1)[:3] == ["1", "2", "3"]
+    assert browser.ask("return document.querySelectorAll('#t b').length") == 0
+
+
+def test_plates_are_read_with_the_arrow_keys(browser: Browser, pages: Path) -> None:
+    browser.open(pages / "quality.html")
+    press = (
+        "const svg = document.querySelector('svg[data-plate]'); svg.focus();"
+        "for (const key of arguments[0]) svg.dispatchEvent(new KeyboardEvent('keydown', {key}));"
+        "return svg.nextElementSibling.textContent"
+    )
+    assert browser.ask(press, []).startswith("A01: pass")
+    assert re.match(r"B02: (pass|fail)", browser.ask(press, ["ArrowRight", "ArrowDown"]))
+    assert re.match(r"B02: ", browser.ask(press, []))
+
+
+def test_print_opens_what_is_folded(browser: Browser, pages: Path) -> None:
+    browser.open(pages / "curation.html")
+    browser.ask("dispatchEvent(new Event('beforeprint'))")
+    assert browser.ask("return document.querySelectorAll('details:not([open])').length") == 0
+
+
+def test_accessibility_basics(browser: Browser, every_page: list[Path]) -> None:
+    for path in every_page:
+        browser.open(path)
+        assert browser.ask(ACCESSIBILITY) == [], path.name
+
+
+@pytest.mark.parametrize("is_dark", [False, True], ids=["light", "dark"])
+def test_every_text_has_enough_contrast(browser: Browser, pages: Path, is_dark: bool) -> None:
+    for name in ("index", "curation", "quality"):
+        browser.open(pages / f"{name}.html", is_dark=is_dark)
+        ratio, where = browser.ask(CONTRAST)
+        assert ratio >= 4.5, f"{name}: {where}"
+
+
+def test_colours_follow_the_system(browser: Browser, pages: Path) -> None:
+    ground = "return getComputedStyle(document.body).backgroundColor"
+    browser.open(pages / "index.html")
+    light = browser.ask(ground)
+    browser.open(pages / "index.html", is_dark=True)
+    assert light != browser.ask(ground)
+    assert "prefers-color-scheme" in asset("style.css")
