@@ -10,6 +10,8 @@ from phenoprints.foundations.errors import Problem, UnsafeInputError
 MAX_NAME_BYTES = 200
 """Longest file name: file systems stop at 255 bytes, and writers add prefixes and suffixes."""
 
+MAX_PATH_BYTES = 4096
+
 
 def file_name(name: str, what: str = "name") -> str:
     """The name with all but `A-Z a-z 0-9 . _ -` %-encoded, and so a leading dot or `__`.
@@ -39,6 +41,8 @@ def inside(root: str | Path, relative: str) -> Path:
     try:
         place = (top / relative).resolve()
         is_inside = place != top and place.is_relative_to(top) and not Path(relative).is_absolute()
+        is_inside &= len(relative.encode()) <= MAX_PATH_BYTES
+        is_inside &= all(len(part.encode()) <= 255 for part in Path(relative).parts)
     except (ValueError, OSError, RuntimeError):  # null bytes, too long, loops of links
         is_inside = False
     if not is_inside:

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from phenoprints.foundations.errors import ImageError
-from phenoprints.screens.images.headers import Header, read_header
+from phenoprints.screens.images.headers import Header, quiet_tifffile, read_header
 
 Plane = NDArray[np.uint8] | NDArray[np.uint16]
 
@@ -63,9 +63,7 @@ def _checked(pixels: NDArray[Any], header: Header, name: str) -> NDArray[Any]:
 
 
 def _tiff(content: bytes) -> NDArray[Any]:
-    import tifffile
-
-    with tifffile.TiffFile(io.BytesIO(content)) as file:
+    with quiet_tifffile().TiffFile(io.BytesIO(content)) as file:
         pixels: NDArray[Any] = file.pages.first.asarray(maxworkers=1)
     return pixels
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import logging
 import struct
 import warnings
 from dataclasses import dataclass
@@ -123,9 +124,16 @@ def _codestream(content: bytes) -> int:
     return start
 
 
-def _tiff(content: bytes) -> Header:
+def quiet_tifffile() -> Any:
+    """The library tifffile, which else logs many lines about each broken file."""
     import tifffile
 
+    logging.getLogger("tifffile").setLevel(logging.CRITICAL)
+    return tifffile
+
+
+def _tiff(content: bytes) -> Header:
+    tifffile = quiet_tifffile()
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         try:
@@ -134,12 +142,12 @@ def _tiff(content: bytes) -> Header:
                 if _has_second_page(file):
                     raise ValueError("more than one page")
                 sizes = (page.imagelength, page.imagewidth, page.samplesperpixel)
+                height, width, samples = map(int, sizes)
                 bits, kind, depth = page.bitspersample, page.sampleformat, page.imagedepth
         except Exception as error:  # tifffile meets a broken file with many kinds of exception
             raise ValueError(str(error)[:200]) from error
     if kind != 1 or depth != 1 or not isinstance(bits, int):
         raise ValueError(f"sample format {kind}, depth {depth}, bits {bits}")
-    height, width, samples = (int(size) for size in sizes)
     return Header("tiff", height, width, samples, bits)
 
 

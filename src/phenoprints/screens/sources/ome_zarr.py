@@ -11,7 +11,7 @@ from typing import Any
 
 import pandas as pd
 
-from phenoprints.foundations.errors import MissingInputError, TableError
+from phenoprints.foundations.errors import MissingInputError, PhenoprintsError, TableError
 from phenoprints.foundations.names import below, inside
 from phenoprints.screens.imaged import named_channels, table_with_sites
 from phenoprints.screens.images.headers import MAX_SIDE_PX
@@ -156,9 +156,9 @@ def _fields(root: Path, folder: Path, notes: Notes) -> list[Field]:
             for site, image in enumerate(_attributes(well_folder)["well"]["images"], start=1):
                 place = inside(well_folder, str(image["path"]))
                 fields.append(_field(root, name, well_name(*position), site, place))
+    except PhenoprintsError:
+        raise
     except (KeyError, TypeError, ValueError, AttributeError, IndexError) as error:
-        if isinstance(error, TableError):
-            raise
         raise TableError(f"{folder}: not a plate of OME-NGFF 0.4 or 0.5 ({error}).") from error
     return fields
 
