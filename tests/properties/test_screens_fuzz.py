@@ -8,7 +8,6 @@ import pandas as pd
 import tifffile
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from phenoprints.testing.conformance.screens import shuffled_listing
 
 from phenoprints.foundations.errors import PhenoprintsError
 from phenoprints.screens import read
@@ -20,6 +19,7 @@ from phenoprints.screens.listing import Listing
 from phenoprints.screens.plates import PLATE_FORMATS, parse_well, well_name
 from phenoprints.screens.sources.harmony import read_index
 from phenoprints.screens.tables import read_table
+from phenoprints.testing.conformance.screens import shuffled_listing
 
 PLANE = np.arange(30 * 20, dtype=np.uint16).reshape(30, 20)
 
