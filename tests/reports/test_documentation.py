@@ -86,6 +86,7 @@ def test_commands_name_targets_that_exist() -> None:
         assert set(targets) <= rules | later, f"{page}: {line}"
 
 
+@pytest.mark.slow
 def test_documentation_builds_without_a_warning(tmp_path: Path) -> None:
     for library in ("sphinx", "myst_parser", "pydata_sphinx_theme"):
         pytest.importorskip(library)
