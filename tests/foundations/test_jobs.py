@@ -39,3 +39,10 @@ def test_standard_error_is_given_back(tmp_path):
     with logged([str(tmp_path / "a.log")]):
         assert sys.stderr is not before
     assert sys.stderr is before
+
+
+def test_lines_reach_terminal_and_log(tmp_path, capsys):
+    with logged([str(tmp_path / "a.log")]):
+        sys.stderr.writelines(["one\n", "two\n"])
+    assert capsys.readouterr().err == "one\ntwo\n"
+    assert (tmp_path / "a.log").read_text() == "one\ntwo\n"
