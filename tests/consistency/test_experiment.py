@@ -5,8 +5,10 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 import pytest
+from scipy.stats import chisquare
 
-from phenoprints.consistency import experiment_consistency
+from phenoprints.consistency import experiment_consistency, kernels
+from phenoprints.consistency.nulls import Pool, StratifiedPool
 from phenoprints.foundations.errors import ConfigurationError, DataError
 
 
@@ -134,6 +136,37 @@ def test_a_stratum_with_too_few_conditions():
         np.eye(4), ["a", "a", "b", "b"], null="layout-matched", stratum=[0, 0, 1, 1]
     )
     assert alone["reason"].tolist() == ["too_few_conditions"] * 2
+
+
+def test_crowded_strata_are_drawn_uniformly():
+    """Twelve of thirteen conditions in a set: blind draws fail, and each is left out as often."""
+    pool = StratifiedPool.of(np.repeat(np.arange(13), 2), np.tile([0, 1], 13))
+    sets = kernels.draw_matched(
+        np.repeat([0, 1], 6), pool.strata, pool.groups, pool.rows, pool.offsets, 13_000,
+        np.random.default_rng(0),
+    )  # fmt: skip
+    groups = np.sort(sets // 2, axis=1)
+    assert (np.diff(groups, axis=1) > 0).all()
+    assert (sets[:, :6] % 2 == 0).all()
+    assert (sets[:, 6:] % 2 == 1).all()
+    missing = 78 - groups.sum(axis=1)
+    assert chisquare(np.bincount(missing, minlength=13)).pvalue > 1e-3
+    too_many = kernels.draw_matched(
+        np.repeat([0, 1], 7), pool.strata, pool.groups, pool.rows, pool.offsets, 5,
+        np.random.default_rng(0),
+    )  # fmt: skip
+    assert (too_many == -1).all()
+
+
+def test_distinct_draws_are_uniform_and_their_prefixes_too():
+    pool = Pool.of(np.repeat(np.arange(6), 2))
+    uniforms = np.random.default_rng(0).random((12_000, 4, 2))
+    sets = kernels.draw_distinct(pool.rows, pool.offsets, uniforms)
+    assert (np.diff(np.sort(sets // 2, axis=1), axis=1) > 0).all()
+    for j in range(4):
+        assert chisquare(np.bincount(sets[:, j], minlength=12)).pvalue > 1e-3
+    pairs = np.bincount(sets[:, 0] // 2 * 6 + sets[:, 1] // 2, minlength=36).reshape(6, 6)
+    assert chisquare(pairs[~np.eye(6, dtype=bool)]).pvalue > 1e-3
 
 
 def test_errors_name_every_problem_at_once():

@@ -13,7 +13,12 @@ from phenoprints.curation import Rules, curate
 from phenoprints.curation.manifest import write_manifest
 from phenoprints.curation.parts import FileParts, TableParts, screen_parts, split_by_experiment
 from phenoprints.curation.steps import REASONS, STEPS, Reason
-from phenoprints.foundations.errors import DataError, MissingInputError, TableError
+from phenoprints.foundations.errors import (
+    ConfigurationError,
+    DataError,
+    MissingInputError,
+    TableError,
+)
 from phenoprints.screens.contracts import WELLS
 
 RULES = Rules(judges=("j",), min_experiments=3, min_wells=20, hold_out=("e5",))
@@ -272,3 +277,12 @@ def test_an_empty_screen(wells, conditions):
     funnel = curate(wells.iloc[:0], conditions, Rules())
     assert funnel.before["wells"] == funnel.after["wells"] == 0
     assert len(funnel.reasons) == 0
+
+
+def test_an_experiment_to_hold_out_must_be_there(wells, conditions):
+    with pytest.raises(ConfigurationError) as error:
+        curate(wells, conditions, Rules(hold_out=("e1", "e9", "t/e1")))
+    assert '"e9" is no experiment of these screens' in str(error.value)
+    assert '"t/e1" is no experiment' in str(error.value)
+    assert "s/e1" in str(error.value)
+    assert '"e1" is no' not in str(error.value)

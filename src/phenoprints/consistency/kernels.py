@@ -15,6 +15,9 @@ import numba
 import numpy as np
 from numpy.typing import NDArray
 
+MAX_TRIES = 16
+"""Blind draws from a stratum before its free entries are counted; changes the stream only."""
+
 Function = TypeVar("Function", bound=Callable[..., Any])
 
 
@@ -74,42 +77,59 @@ def draw_distinct(
 
 
 @compiled
+def _free_entry(
+    first: int,
+    last: int,
+    groups: NDArray[np.int64],
+    last_set: NDArray[np.int64],
+    k: int,
+    random: np.random.Generator,
+) -> int:
+    """A uniform entry of first:last whose group set k has not used; -1 where there is none."""
+    for _ in range(MAX_TRIES if last > first else 0):
+        entry = first + int(random.random() * (last - first))
+        if last_set[groups[entry]] != k:
+            return entry
+    num_free = 0  # a crowded stratum: count, and take one of those that are left
+    for entry in range(first, last):
+        num_free += last_set[groups[entry]] != k
+    skip = int(random.random() * num_free)
+    for entry in range(first, last):
+        if last_set[groups[entry]] != k:
+            if skip == 0:
+                return entry
+            skip -= 1
+    return -1
+
+
+@compiled
 def draw_matched(
     slots: NDArray[np.int64],
     strata: NDArray[np.int64],
     groups: NDArray[np.int64],
     rows: NDArray[np.int64],
     offsets: NDArray[np.int64],
-    uniforms: NDArray[np.float64],
+    num_sets: int,
+    random: np.random.Generator,
 ) -> NDArray[np.int64]:
     """Sets that take one row of stratum slots[j] as their j-th, all of distinct groups.
 
     Entry e (a group inside a stratum) owns rows[offsets[e]:offsets[e + 1]]; stratum s owns the
-    entries strata[s]:strata[s + 1], sorted by groups[e]. A set that cannot be finished is -1.
+    entries strata[s]:strata[s + 1]. Each slot takes a uniform entry among those whose group is
+    free. A set that cannot be finished is -1.
     """
-    num_sets, size = uniforms.shape[0], uniforms.shape[1]
-    used = np.empty(size, np.int64)
-    taken = np.empty(size, np.int64)
-    sets = np.empty((num_sets, size), np.int64)
+    sets = np.full((num_sets, slots.shape[0]), -1, np.int64)
+    last_set = np.full(groups.max() + 1, -1, np.int64)
     for k in range(num_sets):
-        for j in range(size):
+        for j in range(slots.shape[0]):
             first, last = strata[slots[j]], strata[slots[j] + 1]
-            num_taken = 0
-            for i in range(j):  # where the groups used so far stand in this stratum
-                entry = first + np.searchsorted(groups[first:last], used[i])
-                if entry < last and groups[entry] == used[i]:
-                    taken[num_taken] = entry
-                    num_taken += 1
-            if last - first <= num_taken:
+            entry = _free_entry(first, last, groups, last_set, k, random)
+            if entry < 0:
                 sets[k, :] = -1
                 break
-            entry = first + int(uniforms[k, j, 0] * (last - first - num_taken))
-            for position in np.sort(taken[:num_taken]):
-                if entry >= position:
-                    entry += 1
-            used[j] = groups[entry]
+            last_set[groups[entry]] = k
             count = offsets[entry + 1] - offsets[entry]
-            sets[k, j] = rows[offsets[entry] + int(uniforms[k, j, 1] * count)]
+            sets[k, j] = rows[offsets[entry] + int(random.random() * count)]
     return sets
 
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
-from itertools import combinations, islice, product
+from itertools import chain, combinations, islice, product
 from math import factorial, prod
 
 import numpy as np
@@ -99,8 +99,8 @@ class Pool:
     def every_set(self, size: int) -> NDArray[np.int64]:
         """All sets of `size` rows of distinct groups, as (M, size)."""
         members = np.split(self.rows, self.offsets[1:-1])
-        sets = [s for chosen in combinations(members, size) for s in product(*chosen)]
-        return np.array(sets, dtype=np.int64).reshape(-1, size)
+        sets = (s for chosen in combinations(members, size) for s in product(*chosen))
+        return np.fromiter(chain.from_iterable(sets), dtype=np.int64).reshape(-1, size)
 
 
 def pool_nulls(
@@ -223,9 +223,8 @@ def _draw_matched(
     """Up to `num_null` sets; draws that ran into a dead end are repeated a few times."""
     sets = np.empty((0, len(slots)), dtype=np.int64)
     for _ in range(MAX_ROUNDS):
-        uniforms = stream.random((num_null, len(slots), 2))
         drawn = kernels.draw_matched(
-            slots, pool.strata, pool.groups, pool.rows, pool.offsets, uniforms
+            slots, pool.strata, pool.groups, pool.rows, pool.offsets, num_null, stream
         )
         sets = np.concatenate([sets, drawn[drawn[:, 0] >= 0]])
         if len(sets) >= num_null:

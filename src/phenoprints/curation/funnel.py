@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from phenoprints.curation.deciding import ConditionFacts, Rare, count, reasons
 from phenoprints.curation.encoding import encode
 from phenoprints.curation.parts import Parts, TableParts, screen_parts
-from phenoprints.curation.rules import Rules
+from phenoprints.curation.rules import Rules, check_held_out
 from phenoprints.curation.steps import REASON_WORDS, STEP_WORDS, Reason
 from phenoprints.curation.tally import Tally
 from phenoprints.curation.writing import MemorySink, Sink
@@ -127,6 +127,8 @@ def curate_parts(
 
     Raises
     ------
+    ConfigurationError
+        When an experiment to hold out is in no part.
     DataError
         When an experiment stands in two parts, or a part breaks its contract.
     """
@@ -141,8 +143,9 @@ def curate_parts(
     for number, names, part_counts in _each(first_pass, range(len(parts)), workers):
         counts += part_counts
         experiments[number] = names
-    rare = Rare.of(facts, counts[0], counts[1])
     order = _order(experiments)
+    check_held_out(rules, {each for names in experiments.values() for each in names})
+    rare = Rare.of(facts, counts[0], counts[1])
     tally = Tally.empty(len(facts))
 
     def second_pass(position: int) -> Tally:

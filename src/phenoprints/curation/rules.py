@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field, fields
+from difflib import get_close_matches
 from typing import Any
 
 from phenoprints.foundations.errors import ConfigurationError, Problem, raise_problems
@@ -83,3 +84,18 @@ class Rules:
     def is_held_out(self, screen: str, experiment: str) -> bool:
         """Whether an experiment is held out, by its name or as `<screen>/<experiment>`."""
         return experiment in self.hold_out or f"{screen}/{experiment}" in self.hold_out
+
+
+def check_held_out(rules: Rules, experiments: Collection[tuple[str, str]]) -> None:
+    """Refuse to hold out what is not there: a misspelt name would leak into the manifest."""
+    known = {name for _, name in experiments} | {f"{s}/{name}" for s, name in experiments}
+    problems = [
+        Problem("hold_out", f'"{name}" is no experiment of these screens', _nearest(name, known))
+        for name in sorted(set(rules.hold_out) - known)
+    ]
+    raise_problems(problems, ConfigurationError)
+
+
+def _nearest(name: str, known: Collection[str]) -> str:
+    near = get_close_matches(name, sorted(known), n=3, cutoff=0.0)
+    return f"a name such as {', '.join(near)}" if near else "an experiment"
