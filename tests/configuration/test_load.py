@@ -76,11 +76,6 @@ ONE_FAULT = {
         "num_null: 100\nrun: demo",
         'mine.yaml, line 1: num_null: unknown key "num_null"; it belongs into "consistency"',
     ),
-    "code that would run": (
-        "run: demo",
-        "__use_yte__: true\nrun: demo",
-        'mine.yaml, line 1: __use_yte__: unknown key "__use_yte__"; expected one of run, seed,',
-    ),
     "wrong type": (
         "run: demo",
         "seed: first\nrun: demo",
@@ -169,6 +164,26 @@ ONE_FAULT = {
         "everything: {screens: [demo]}",
         "everything: {screens: [demo], judges: [mae]}",
         "line 10: encoders.mae: mae → everything → mae is a cycle",
+    ),
+    "a pattern without a group": (
+        "{column: compound, default: treatment}",
+        "{column: compound, extract: Week}",
+        'line 8: screens.table.columns.role.extract: "Week" has no group; expected one in',
+    ),
+    "a pattern that is none": (
+        "{column: compound, default: treatment}",
+        "{column: compound, extract: '(Week'}",
+        '"(Week" is no regular expression (missing ), unterminated subpattern at position 0)',
+    ),
+    "an id pattern without wells": (
+        "{kind: precomputed, screens: [table]}",
+        "{kind: precomputed, screens: [table], id_pattern: '(?P<plate>.+)'}",
+        'line 11: encoders.profiles.id_pattern: "(?P<plate>.+)" lacks the groups well',
+    ),
+    "neither column nor value": (
+        "{column: compound, default: treatment}",
+        "{default: treatment}",
+        "screens.table.columns.role: 0 of the keys column and value are given; expected one of",
     ),
     "unquoted date": (
         "run: demo",

@@ -10,7 +10,7 @@ if SOURCE.is_dir() and str(SOURCE) not in sys.path:
     environ["PYTHONPATH"] = pathsep.join(filter(None, [str(SOURCE), environ.get("PYTHONPATH")]))
 
 from phenoprints import configuration
-from phenoprints.foundations.errors import ConfigurationError
+from phenoprints.foundations.errors import PhenoprintsError
 from phenoprints.foundations.publishing import publish_text
 from phenoprints.foundations.versions import STAGE_VERSIONS
 from snakemake.exceptions import WorkflowError
@@ -27,7 +27,7 @@ try:
         resolved = configuration.load(config, files=workflow.configfiles)
     else:
         resolved = configuration.thaw(FROZEN)
-except ConfigurationError as error:
+except PhenoprintsError as error:
     raise WorkflowError(str(error)) from None
 config.clear()
 config.update(resolved)

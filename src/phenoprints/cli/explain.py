@@ -96,7 +96,7 @@ def _chain(
 
 def _facts(provenance: Mapping[str, Any], with_settings: bool) -> Iterator[str]:
     code = provenance["code"]
-    commit = f", commit {code['commit'][:12]}" if code.get("commit") else ""
+    commit = f", commit {code['commit'][:12]}" if code["commit"] else ""
     yield f"sha256 {short(provenance['sha256'])}, phenoprints {code['version']}{commit}"
     threads = provenance.get("threads")
     seeds = _pairs(provenance.get("seeds", {})) or "none"

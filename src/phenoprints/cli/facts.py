@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from phenoprints.cli.estimates import Size, num_crops
+from phenoprints.configuration import screen_settings
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -77,7 +78,7 @@ def facts_of(name: str, config: Mapping[str, Any]) -> ScreenFacts:
     from phenoprints.screens import read
 
     settings = config["screens"][name]
-    screen = read(settings, name=name)
+    screen = read(screen_settings(config, name), name=name, seed=config["seed"])
     roles = screen.wells["role"].value_counts()
     treatments = int(roles.get("treatment", 0))
     return ScreenFacts(

@@ -62,9 +62,11 @@ def short(digest: str) -> str:
 
 
 _SHAPE = {
+    "sha256": str,
     "stage": str,
     "stage_version": int,
     "settings": dict,
+    "settings_sha256": str,
     "seeds": dict,
     "inputs": dict,
     "rows": dict,
@@ -73,11 +75,14 @@ _SHAPE = {
 
 
 def checked_provenance(artefact: Path) -> dict[str, Any]:
-    """The provenance of an artefact, with every part of the type that it should have."""
+    """The provenance of an artefact, with every part there and of the type it should have."""
     provenance = read_provenance(artefact)
     for key, kind in _SHAPE.items():
-        if not isinstance(provenance.setdefault(key, kind()), kind):
+        if not isinstance(provenance.get(key), kind):
             raise CorruptionError(f'{provenance_path(artefact)}: "{key}" is not what it should be.')
+    for key in ("version", "commit"):
+        if not isinstance(provenance["code"].get(key), str):
+            raise CorruptionError(f'{provenance_path(artefact)}: "code" is not what it should be.')
     return provenance
 
 

@@ -22,7 +22,7 @@ def thaw(path: str | Path) -> dict[str, Any]:
         raise MissingInputError(f"{path}: the run's configuration is not there. Start it again.")
     try:
         config = json.loads(Path(path).read_text(encoding="utf-8"))
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise CorruptionError(f"{path}: not JSON ({error}). Delete it and run again.") from error
     if not isinstance(config, dict) or "run" not in config:
         raise CorruptionError(f"{path}: not a run's configuration. Delete it and run again.")

@@ -14,6 +14,7 @@ import yaml
 from phenoprints.foundations.errors import (
     ConfigurationError,
     MissingInputError,
+    PhenoprintsError,
     Problem,
     UnsafeInputError,
     raise_problems,
@@ -52,6 +53,34 @@ def read(path: str | Path) -> Source:
     """The content of one YAML file with its lines; tags, bombs and duplicated keys are refused."""
     name = str(path)
     text = _text(Path(path))
+    try:
+        _check_events(text, name)
+        return _parsed(text, name)
+    except PhenoprintsError:
+        raise
+    except yaml.constructor.ConstructorError as error:
+        raise UnsafeInputError(_marked(name, error)) from error
+    except yaml.MarkedYAMLError as error:
+        raise ConfigurationError(_marked(name, error)) from error
+    except (yaml.YAMLError, ValueError, RecursionError) as error:
+        raise ConfigurationError(f"{name}: not readable as YAML ({error}).") from error
+
+
+def _check_events(text: str, name: str) -> None:
+    """Refuse what would exhaust the memory or the stack, before anything is built of it."""
+    depth = 0
+    for number, event in enumerate(yaml.parse(text, Loader=_Loader)):
+        depth += isinstance(event, yaml.CollectionStartEvent)
+        depth -= isinstance(event, yaml.CollectionEndEvent)
+        if depth > MAX_DEPTH or number > MAX_NODES:
+            line = event.start_mark.line + 1 if event.start_mark else 0
+            raise UnsafeInputError(
+                f"{name}, line {line}: nested more than {MAX_DEPTH} levels deep, or more than "
+                f"{MAX_NODES:,} keys and items; expected a configuration."
+            )
+
+
+def _parsed(text: str, name: str) -> Source:
     loader = _Loader(text)
     try:
         node = loader.get_single_node()
@@ -59,12 +88,6 @@ def read(path: str | Path) -> Source:
             return Source({}, {}, name)
         places = _places(node, name)
         content = loader.construct_document(node)
-    except yaml.constructor.ConstructorError as error:
-        raise UnsafeInputError(_marked(name, error)) from error
-    except yaml.MarkedYAMLError as error:
-        raise ConfigurationError(_marked(name, error)) from error
-    except (yaml.YAMLError, ValueError) as error:
-        raise ConfigurationError(f"{name}: not readable as YAML ({error}).") from error
     finally:
         loader.dispose()
     if not isinstance(content, dict):

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from phenoprints.configuration.patterns import wrong_patterns
 from phenoprints.configuration.presets import KINDS, Limits, preset, preset_of_screen
 from phenoprints.configuration.reading import Source, merge, plain, read
 from phenoprints.configuration.recipes import RECIPES
@@ -17,10 +18,14 @@ from phenoprints.configuration.references import (
 )
 from phenoprints.configuration.tasks import BUILT_IN_TASKS
 from phenoprints.configuration.validation import faults, with_defaults
-from phenoprints.foundations.errors import ConfigurationError, raise_problems
+from phenoprints.foundations.errors import ConfigurationError, UnsafeInputError, raise_problems
 
 SCREEN_SECTIONS = ("quality", "alignment", "consistency", "maps", "benchmarks")
 """Sections that a screen may replace in part; after resolution each screen holds them whole."""
+
+
+TEMPLATE_SWITCH = "__use_yte__"
+"""With this key Snakemake runs a configuration as a template, before any Snakefile is read."""
 
 
 def load(
@@ -51,11 +56,16 @@ def load(
     ------
     ConfigurationError
         With one line for each thing that is wrong, all at once.
+    UnsafeInputError
+        The file would build objects, run code or exhaust the memory.
+    MissingInputError
+        A file is not there.
     """
     source = _source(configuration, files)
     raise_problems(faults(source), ConfigurationError)
     config = with_defaults(_overrides(source.content))
-    raise_problems([*wrong_references(config, source), *cycles(config, source)], ConfigurationError)
+    problems = [*wrong_references(config, source), *cycles(config, source)]
+    raise_problems([*problems, *wrong_patterns(config, source)], ConfigurationError)
     return _resolved(config)
 
 
@@ -63,17 +73,28 @@ def _source(configuration: Any, files: Iterable[str | Path]) -> Source:
     if isinstance(configuration, Mapping):
         places = {}
         for file in files:
-            places.update(read(file).places)
+            places.update(_safe(read(file)).places)
         origin = "--config" if places else "configuration"
         return Source(plain(configuration, origin, places), places, origin)
     single = isinstance(configuration, str | Path)
-    sources = [read(path) for path in ([configuration] if single else configuration)]
+    sources = [_safe(read(path)) for path in ([configuration] if single else configuration)]
     content: dict[str, Any] = {}
     places = {}
     for source in sources:
         content = merge(content, source.content)
         places.update(source.places)
     return Source(content, places, sources[-1].origin if sources else "configuration")
+
+
+def _safe(source: Source) -> Source:
+    """The source, unless it asks Snakemake to run the Python that it holds."""
+    if TEMPLATE_SWITCH in source.content:
+        where = source.where((TEMPLATE_SWITCH,))
+        raise UnsafeInputError(
+            f"{where}: {TEMPLATE_SWITCH}: this file would run code when Snakemake reads it; "
+            "expected plain YAML."
+        )
+    return source
 
 
 def _overrides(content: Mapping[str, Any]) -> dict[str, Any]:

@@ -77,7 +77,7 @@ def read_provenance(artefact: str | Path) -> dict[str, Any]:
         raise MissingInputError(f"{artefact}: it has no provenance ({path.name} is not there).")
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise CorruptionError(f"{path}: not JSON ({error}). Delete it and run again.") from error
     if not isinstance(content, dict) or "sha256" not in content:
         raise CorruptionError(f"{path}: not a provenance file. Delete it and run again.")
