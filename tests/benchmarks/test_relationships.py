@@ -4,12 +4,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from phenoprints.benchmarks import NullSettings, relationship_recall
-from phenoprints.benchmarks.order_statistics import (
-    BLOCK_ROWS,
-    pair_cosines,
-    pair_order_statistics,
-)
+from phenoprints.benchmarks import NullSettings, order_statistics, relationship_recall
+from phenoprints.benchmarks.order_statistics import BLOCK_ROWS, scan_pairs
 from phenoprints.benchmarks.relationships import clean_pairs, random_recall
 from phenoprints.foundations.errors import DataError
 from phenoprints.maps import unit_rows
@@ -26,21 +22,36 @@ def make_pairs(names, num=400, seed=1, source="known"):
     return pd.DataFrame({"entity1": first, "entity2": second, "source": source})
 
 
+def sorted_cosines(unit):
+    return np.sort(np.concatenate([(unit @ unit.T)[i, i + 1 :] for i in range(len(unit))]))
+
+
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 def test_order_statistics_are_those_of_all_sorted_pairs(dtype):
-    x, _ = make_map(BLOCK_ROWS + 90, 5)
+    x, _ = make_map(BLOCK_ROWS + 30, 5)
     unit = unit_rows(x.astype(dtype))
-    values = np.sort(np.concatenate([(unit @ unit.T)[i, i + 1 :] for i in range(len(unit))]))
+    values = sorted_cosines(unit)
     ranks = [0, 1, 17, len(values) // 2, len(values) - 1]
-    np.testing.assert_allclose(pair_order_statistics(unit, ranks), values[ranks], atol=1e-6)
+    found, _ = scan_pairs(unit, ranks, np.empty((0, 2), int))
+    np.testing.assert_allclose(found, values[ranks], atol=1e-6)
+
+
+def test_a_wrong_forecast_costs_a_second_pass_and_no_digit(monkeypatch):
+    x, _ = make_map(300, 5)
+    unit = unit_rows(x)
+    expected, _ = scan_pairs(unit, [40, 30_000], np.empty((0, 2), int))
+    nothing = np.zeros(order_statistics.NUM_BINS, bool)
+    monkeypatch.setattr(order_statistics, "_foretold_bins", lambda *_: nothing.copy())
+    found, _ = scan_pairs(unit, [40, 30_000], np.empty((0, 2), int))
+    np.testing.assert_array_equal(found, expected)
 
 
 def test_a_pair_has_the_very_cosine_that_it_has_in_the_null():
-    x, _ = make_map(BLOCK_ROWS + 90, 5)
+    x, _ = make_map(BLOCK_ROWS + 30, 5)
     unit = unit_rows(x.astype(np.float32))
-    (smallest,) = pair_order_statistics(unit, [0])
-    first, second = np.triu_indices(len(unit), 1)
-    assert pair_cosines(unit, second, first).min() == smallest
+    pairs = np.stack(np.triu_indices(len(unit), 1), axis=1)[:, ::-1]
+    extremes, cosines = scan_pairs(unit, [0, len(pairs) - 1], pairs)
+    assert [cosines.min(), cosines.max()] == extremes.tolist()
 
 
 def test_pairs_are_undirected_once_and_never_with_oneself():

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import numba
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
@@ -17,7 +18,7 @@ Floats = NDArray[np.floating]
 MIN_WELLS = 5
 """A perturbation needs so many wells (EFAAR_benchmarking)."""
 
-BLOCK_ROWS = 4096
+BLOCK_ROWS = 512
 """Wells whose distances to all controls exist at a time."""
 
 
@@ -114,22 +115,31 @@ def _finite(x: Floats) -> Floats:
     return rows
 
 
+@numba.njit(cache=True, nogil=True)
+def _sums_of_roots(squared, skip, sums):  # type: ignore[no-untyped-def]
+    """Sums of the roots of each row, negatives as 0; entry (i, skip + i) left out if skip >= 0."""
+    for i in range(squared.shape[0]):
+        total = 0.0
+        for j in range(squared.shape[1]):
+            total += np.sqrt(max(squared[i, j], np.float32(0.0)))
+        if skip >= 0:
+            total -= np.sqrt(max(squared[i, skip + i], np.float32(0.0)))
+        sums[i] = total
+
+
 def _row_sums(x: Floats, y: Floats, *, is_same: bool = False) -> NDArray[np.float64]:
-    """The sum of the distances of each row of x to all rows of y; zero to itself if `is_same`."""
-    lengths = np.einsum("mk,mk->m", y, y)
+    """The sum of the distances of each row of x to all rows of y; zero to itself if `is_same`.
+
+    Squared distances come out of one matrix product: (x, |x|², 1) · (-2y, 1, |y|²).
+    """
+    right = np.empty((y.shape[1] + 2, len(y)), y.dtype)
+    right[:-2], right[-2], right[-1] = -2 * y.T, 1, np.einsum("mk,mk->m", y, y)
     sums = np.empty(len(x))
     for start in range(0, len(x), BLOCK_ROWS):
         part = x[start : start + BLOCK_ROWS]
-        squared = part @ y.T
-        squared *= -2
-        squared += np.einsum("nk,nk->n", part, part)[:, None]
-        squared += lengths
-        np.maximum(squared, 0, out=squared)
-        if is_same:
-            rows = np.arange(len(part))
-            squared[rows, start + rows] = 0
-        np.sqrt(squared, out=squared)
-        sums[start : start + BLOCK_ROWS] = squared.sum(axis=1, dtype=np.float64)
+        left = np.empty((len(part), x.shape[1] + 2), x.dtype)
+        left[:, :-2], left[:, -2], left[:, -1] = part, np.einsum("nk,nk->n", part, part), 1
+        _sums_of_roots(left @ right, start if is_same else -1, sums[start : start + len(part)])
     return sums
 
 

@@ -10,36 +10,103 @@ import numba
 import numpy as np
 from numpy.typing import NDArray
 
+from phenoprints.foundations.randomness import generator
+
 Floats = NDArray[np.floating]
 
 NUM_BINS = 1 << 16
-"""Bins of the first pass over [-1, 1]; the second keeps only the few bins with a wanted rank."""
+"""Bins over [-1, 1] that all pairs are counted in."""
 
 BLOCK_ROWS = 512
 """Rows of the cosine matrix that exist at a time."""
 
+SAMPLE_ROWS = 2000
+"""Rows whose pairs foretell in which bins the wanted ranks will lie."""
 
-@numba.njit(cache=True, nogil=True)
-def _count(block, counts):  # type: ignore[no-untyped-def]
-    """Add to `counts` the bins of the entries of `block` right of the diagonal."""
-    half = NUM_BINS / 2
-    for i in range(block.shape[0]):
-        for j in range(i + 1, block.shape[1]):
-            value = (block[i, j] + 1.0) * half
-            counts[min(max(int(value), 0), NUM_BINS - 1)] += 1
+MARGIN = 0.005
+"""How far, as a share of all pairs, the foretold rank may be off before a second pass is needed."""
 
 
 @numba.njit(cache=True, nogil=True)
-def _collect(block, wanted, out, size):  # type: ignore[no-untyped-def]
-    """Append to `out` the entries right of the diagonal whose bin is wanted."""
-    half = NUM_BINS / 2
+def _scan(block, wanted, counts, out):  # type: ignore[no-untyped-def]
+    """Count the bins of the entries right of the diagonal; copy those in wanted bins to `out`."""
+    half = np.float32(NUM_BINS / 2)
+    size = 0
     for i in range(block.shape[0]):
         for j in range(i + 1, block.shape[1]):
-            value = (block[i, j] + 1.0) * half
-            if wanted[min(max(int(value), 0), NUM_BINS - 1)]:
-                out[size] = block[i, j]
+            value = block[i, j]
+            index = min(max(int((value + np.float32(1.0)) * half), 0), NUM_BINS - 1)
+            counts[index] += 1
+            if wanted[index]:
+                out[size] = value
                 size += 1
     return size
+
+
+def scan_pairs(
+    unit: Floats, ranks: Sequence[int], pairs: NDArray[np.integer]
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Order statistics of the cosines of all pairs of rows, and the cosines of some pairs.
+
+    Parameters
+    ----------
+    unit
+        Rows of length 1 (G, K), in C order.
+    ranks
+        Which of the n(n-1)/2 sorted cosines are wanted, from 0 and ascending.
+    pairs
+        Row numbers (P, 2) of pairs whose cosines are wanted, as the blocks hold them bit by bit.
+
+    The values at the ranks are exact: those of sorting all pairs. Blocks of the cosine matrix are
+    computed one after the other; values are kept only in the bins where a sample of rows foretells
+    the wanted ranks. Where it was wrong, a second pass keeps the right bins.
+    """
+    wanted = _foretold_bins(unit, ranks)
+    counts, kept, cosines = _pass(unit, wanted, pairs)
+    bins = np.searchsorted(np.cumsum(counts), np.asarray(ranks, np.int64), side="right")
+    if not wanted[bins].all():
+        wanted[bins] = True
+        counts, kept, _ = _pass(unit, wanted, pairs[:0])
+    before = np.cumsum(np.where(wanted, 0, counts))
+    kept.sort()
+    values = kept[np.asarray(ranks, np.int64) - before[bins]].astype(np.float64)
+    return values, cosines
+
+
+def _foretold_bins(unit: Floats, ranks: Sequence[int]) -> NDArray[np.bool_]:
+    """The bins in which a sample of the pairs has the wanted quantiles, with a margin."""
+    wanted = np.zeros(NUM_BINS, np.bool_)
+    size = len(unit) * (len(unit) - 1) // 2
+    rng = generator(0, "benchmarks", "order-statistics", len(unit))
+    rows = unit[np.sort(rng.permutation(len(unit))[:SAMPLE_ROWS])]
+    sample = np.sort((rows @ rows.T)[np.triu_indices(len(rows), 1)])
+    for rank in ranks:
+        share = np.clip([rank / size - MARGIN, rank / size + MARGIN], 0, 1)
+        low, high = sample[(share * (len(sample) - 1)).astype(np.int64)]
+        wanted[_bin(low) : _bin(high) + 1] = True
+    return wanted
+
+
+def _bin(value: float) -> int:
+    return int(min(max(int((value + 1.0) * (NUM_BINS / 2)), 0), NUM_BINS - 1))
+
+
+def _pass(
+    unit: Floats, wanted: NDArray[np.bool_], pairs: NDArray[np.integer]
+) -> tuple[NDArray[np.int64], Floats, NDArray[np.float64]]:
+    """Counts of all bins, the values in the wanted bins, and the cosines of the pairs."""
+    low, high = pairs.min(axis=1, initial=len(unit)), pairs.max(axis=1, initial=-1)
+    order = np.argsort(low, kind="stable")
+    starts = np.searchsorted(low[order], np.arange(0, len(unit) + BLOCK_ROWS, BLOCK_ROWS))
+    counts, cosines = np.zeros(NUM_BINS, np.int64), np.empty(len(pairs))
+    buffer = np.empty(BLOCK_ROWS * len(unit), unit.dtype)
+    kept = []
+    for number, (row, block) in enumerate(cosine_blocks(unit)):
+        size = _scan(block, wanted, counts, buffer)
+        kept.append(buffer[:size].copy())
+        own = order[starts[number] : starts[number + 1]]
+        cosines[own] = block[low[own] - row, high[own] - row]
+    return counts, np.concatenate(kept), cosines
 
 
 def cosine_blocks(unit: Floats) -> Iterator[tuple[int, Floats]]:
@@ -49,40 +116,3 @@ def cosine_blocks(unit: Floats) -> Iterator[tuple[int, Floats]]:
     """
     for row in range(0, len(unit), BLOCK_ROWS):
         yield row, unit[row : row + BLOCK_ROWS] @ unit[row:].T
-
-
-def pair_order_statistics(unit: Floats, ranks: Sequence[int]) -> NDArray[np.float64]:
-    """The values of given ranks (from 0, ascending) among the cosines of all pairs of rows.
-
-    Two passes over the blocks of the cosine matrix: the first counts bins, the second keeps the
-    bins that hold a wanted rank. The result is exact: that of sorting all n(n-1)/2 values.
-    """
-    counts = np.zeros(NUM_BINS, np.int64)
-    for _, block in cosine_blocks(unit):
-        _count(block, counts)
-    ends = np.cumsum(counts)
-    bins = np.searchsorted(ends, np.asarray(ranks), side="right")
-    wanted = np.zeros(NUM_BINS, np.bool_)
-    wanted[bins] = True
-    kept = np.empty(int(counts[wanted].sum()), unit.dtype)
-    size = 0
-    for _, block in cosine_blocks(unit):
-        size = _collect(block, wanted, kept, size)
-    kept.sort()
-    before = np.cumsum(np.where(wanted, 0, counts))
-    values: NDArray[np.float64] = kept[np.asarray(ranks) - before[bins]].astype(np.float64)
-    return values
-
-
-def pair_cosines(
-    unit: Floats, first: NDArray[np.integer], second: NDArray[np.integer]
-) -> NDArray[np.float64]:
-    """The cosines of given pairs, as the blocks of the cosine matrix hold them, bit by bit."""
-    low, high = np.minimum(first, second), np.maximum(first, second)
-    order = np.argsort(low, kind="stable")
-    starts = np.searchsorted(low[order], np.arange(0, len(unit) + BLOCK_ROWS, BLOCK_ROWS))
-    values = np.empty(len(low))
-    for number, (row, block) in enumerate(cosine_blocks(unit)):
-        pairs = order[starts[number] : starts[number + 1]]
-        values[pairs] = block[low[pairs] - row, high[pairs] - row]
-    return values

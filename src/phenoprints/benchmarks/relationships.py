@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from phenoprints.benchmarks.order_statistics import pair_cosines, pair_order_statistics
+from phenoprints.benchmarks.order_statistics import scan_pairs
 from phenoprints.foundations.errors import DataError
 from phenoprints.foundations.randomness import generator
 from phenoprints.maps import unit_rows
@@ -97,15 +97,14 @@ def relationship_recall(
     unit, kept = _checked(vectors, names, min_perturbations)
     null = null or NullSettings()
     levels = _threshold_pairs(thresholds)
-    cuts = list(_cuts(unit, levels, null))
+    known = {source: clean_pairs(own, kept) for source, own in _by_source(pairs)}
+    cuts, cosines = _cuts_and_cosines(unit, levels, null, known)
     rows = []
-    for source, own in _by_source(pairs):
-        known = clean_pairs(own, kept)
-        cosines = pair_cosines(unit, known[:, 0], known[:, 1])
-        for variant, chosen in _variants(known, kept, arms):
+    for source, own in known.items():
+        for variant, chosen in _variants(own, kept, arms):
             for level in levels:
                 for tails in ("both", "right"):
-                    row = _recall(cosines[chosen], [cut[level] for cut in cuts], tails)
+                    row = _recall(cosines[source][chosen], [cut[level] for cut in cuts], tails)
                     rows.append({"source": source, "pairs": variant, "tails": tails,
                                  "lower": level[0], "upper": level[1], **row})  # fmt: skip
     result = pd.DataFrame(rows)
@@ -191,22 +190,36 @@ def _ranks(size: int, lower: float, upper: float) -> tuple[int, int]:
     return allowed, needed - 1
 
 
-def _cuts(
-    unit: Floats, levels: Sequence[tuple[float, float]], null: NullSettings
-) -> Iterator[dict[tuple[float, float], Cut]]:
-    if null.null == "all-pairs":
-        size = len(unit) * (len(unit) - 1) // 2
-        ranks = [_ranks(size, *level) for level in levels]
-        flat = sorted({rank for pair in ranks for rank in pair if 0 <= rank < size})
-        values = dict(zip(flat, pair_order_statistics(unit, flat), strict=True))
-        yield _as_cuts(levels, ranks, values, size)
-        return
-    for sample in range(null.num_samples):
-        cosines = _sampled_cosines(unit, null, sample)
-        ranks = [_ranks(len(cosines), *level) for level in levels]
-        flat = sorted({rank for pair in ranks for rank in pair if 0 <= rank < len(cosines)})
-        ordered = np.partition(cosines, flat)
-        yield _as_cuts(levels, ranks, {r: float(ordered[r]) for r in flat}, len(cosines))
+def _cuts_and_cosines(
+    unit: Floats,
+    levels: Sequence[tuple[float, float]],
+    null: NullSettings,
+    known: Mapping[str, NDArray[np.intp]],
+) -> tuple[list[dict[tuple[float, float], Cut]], dict[str, NDArray[np.float64]]]:
+    """What decides, once per null sample, and the cosines of each source's pairs."""
+    size = len(unit) * (len(unit) - 1) // 2
+    ranks = [_ranks(size, *level) for level in levels]
+    exact = null.null == "all-pairs"
+    flat = sorted({rank for pair in ranks for rank in pair if exact and 0 <= rank < size})
+    every = np.concatenate([np.empty((0, 2), np.intp), *known.values()])
+    values, cosines = scan_pairs(unit, flat, every)
+    ends = np.cumsum([len(own) for own in known.values()], dtype=np.intp)
+    by_source = dict(zip(known, np.split(cosines, ends)[: len(known)], strict=True))
+    if exact:
+        cuts = [_as_cuts(levels, ranks, dict(zip(flat, values, strict=True)), size)]
+    else:
+        cuts = [_sampled_cuts(unit, levels, null, sample) for sample in range(null.num_samples)]
+    return cuts, by_source
+
+
+def _sampled_cuts(
+    unit: Floats, levels: Sequence[tuple[float, float]], null: NullSettings, sample: int
+) -> dict[tuple[float, float], Cut]:
+    cosines = _sampled_cosines(unit, null, sample)
+    ranks = [_ranks(len(cosines), *level) for level in levels]
+    flat = sorted({rank for pair in ranks for rank in pair if 0 <= rank < len(cosines)})
+    ordered = np.partition(cosines, flat)
+    return _as_cuts(levels, ranks, {r: float(ordered[r]) for r in flat}, len(cosines))
 
 
 def _as_cuts(
@@ -260,7 +273,7 @@ def random_recall(
     """
     unit, kept = _checked(vectors, names, 2)
     (level,) = _threshold_pairs(thresholds)
-    (cuts,) = _cuts(unit, [level], NullSettings())
+    (cuts,), _ = _cuts_and_cosines(unit, [level], NullSettings(), {})
     rng = generator(seed, "benchmarks", "relationships", "random")
     orders = [rng.permutation(len(unit)) for _ in range(num_random)]
     rows = []
