@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from typing import Any
 
 GFLOP_PER_SECOND = 395_000.0
+CORE_GFLOP_PER_SECOND = 90.0  # 8 crops of S/16 a second in float32 on one core
 SECONDS_PER_HOUR = 3600.0
 BYTES = {"float32": 4, "float16": 2}
 RING_FROM = 8
@@ -23,8 +24,7 @@ ALIGNED_NUMBERS_PER_SECOND = 8e6  # wells × features of TVN on one core
 
 
 MASKED_SHARE = 0.25
-DECODER = (512, 8, 2048)
-CHANNEL_DECODER = (512, 1, 2048)  # one for each channel of a channel-agnostic encoder
+DECODER = {"decoder_width": 512, "decoder_blocks": 8}
 PASSES_OF_TRAINING = 3
 
 # Width, blocks and MLP width by size.
@@ -103,10 +103,13 @@ def network_of(encoder: Mapping[str, Any], crop_px: int = 256, channels: int = 6
     width, blocks, _ = shape
     if encoder["kind"] != "mae":
         return Network(PASSES_OF_TRAINING * once, once, width, blocks)
-    decoder = (
-        channels * _gflop(CHANNEL_DECODER, patches) if is_agnostic else _gflop(DECODER, tokens)
-    )
-    step = _gflop(shape, MASKED_SHARE * tokens) + decoder
+    decoder = {**DECODER, **encoder.get("training", {})}
+    wide = decoder["decoder_width"]
+    if is_agnostic:  # a decoder of one block for each channel
+        decoding = channels * _gflop((wide, 1, 4 * wide), patches)
+    else:
+        decoding = _gflop((wide, decoder["decoder_blocks"], 4 * wide), tokens)
+    step = _gflop(shape, MASKED_SHARE * tokens) + decoding
     return Network(PASSES_OF_TRAINING * step, once, width, blocks)
 
 

@@ -6,6 +6,8 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from phenoprints.cli.estimates import (
+    CORE_GFLOP_PER_SECOND,
+    GFLOP_PER_SECOND,
     Cost,
     Size,
     blocks_cost,
@@ -91,12 +93,16 @@ def _sums(
         encoders = [base_encoder(e) for s, e in planned.pairs if s == name]
         features = sum(_features(config["encoders"][encoder]) for encoder in encoders)
         hours += processor_hours(size, features, len(judges))
-    gpu = f", {count(whole.gpu_hours)} GPU hours at most" if whole.gpu_hours else ""
     disk = bytes_text(whole.stored_bytes)
-    yield f"Expected: {hours_text(hours)} of one processor core, {disk} of disk{gpu}."
-    if whole.gpu_hours:
-        yield "GPU: an H100 at 40 % of its peak (published runs reached 4 to 15 %); training counts"
-        yield "every well of its screens, before curation takes some away."
+    yield f"Expected: {hours_text(hours)} of one processor core and {disk} of disk for all but"
+    if not whole.gpu_hours:
+        yield "networks, of which there are none."
+        return
+    instead = hours_text(whole.gpu_hours * GFLOP_PER_SECOND / CORE_GFLOP_PER_SECOND)
+    on_gpu = hours_text(whole.gpu_hours)
+    yield f"networks; for these at most {on_gpu} of a GPU, or {instead} of a core."
+    yield "A GPU is an H100 at 40 % of its peak (published runs reached 4 to 15 %); training counts"
+    yield "every well of its screens, before curation takes some away."
 
 
 def _features(encoder: Mapping[str, Any]) -> int:
