@@ -8,29 +8,21 @@ of all n² cosines, diagonal included. Sums run in float64, so that equal sets g
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any, TypeVar
+from typing import Any
 
-import numba
 import numpy as np
 from numpy.typing import NDArray
+
+from phenoprints.foundations.compiling import compiled
 
 MAX_TRIES = 16
 """Blind draws from a stratum before its free entries are counted; changes the stream only."""
 
-Function = TypeVar("Function", bound=Callable[..., Any])
+# Lets the loops over features use vector instructions; NaN and infinities keep their meaning.
+VECTORS = {"reassoc", "contract"}
 
 
-def compiled(function: Function) -> Function:
-    """The function compiled to machine code, kept on disk between processes, free of the GIL."""
-    # Reassociation lets the loops over features use vector instructions; NaN keep their meaning.
-    result: Function = numba.njit(cache=True, nogil=True, fastmath={"reassoc", "contract"})(
-        function
-    )
-    return result
-
-
-@compiled
+@compiled(fastmath=VECTORS)
 def inverse_norms(x: NDArray[Any]) -> NDArray[np.float64]:
     """1/|x_i| per row in float64; NaN where the row is not finite, infinite where it is zero."""
     result = np.empty(x.shape[0], np.float64)
@@ -48,7 +40,7 @@ def inverse_norms(x: NDArray[Any]) -> NDArray[np.float64]:
     return result
 
 
-@compiled
+@compiled(fastmath=VECTORS)
 def draw_distinct(
     rows: NDArray[np.int64], offsets: NDArray[np.int64], uniforms: NDArray[np.float64]
 ) -> NDArray[np.int64]:
@@ -76,7 +68,7 @@ def draw_distinct(
     return sets
 
 
-@compiled
+@compiled(fastmath=VECTORS)
 def _free_entry(
     first: int,
     last: int,
@@ -102,7 +94,7 @@ def _free_entry(
     return -1
 
 
-@compiled
+@compiled(fastmath=VECTORS)
 def draw_matched(
     slots: NDArray[np.int64],
     strata: NDArray[np.int64],
@@ -133,7 +125,7 @@ def draw_matched(
     return sets
 
 
-@compiled
+@compiled(fastmath=VECTORS)
 def prefix_statistics(
     x: NDArray[Any],
     inverse_norm: NDArray[np.float64],
@@ -162,7 +154,7 @@ def prefix_statistics(
     return result
 
 
-@compiled
+@compiled(fastmath=VECTORS)
 def group_statistics(
     x: NDArray[Any],
     inverse_norm: NDArray[np.float64],

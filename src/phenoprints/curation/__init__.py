@@ -1,6 +1,5 @@
 """Which wells are worth learning from."""
 
-from phenoprints.curation.comparison import compare_manifests
 from phenoprints.curation.conditions import unite_conditions
 from phenoprints.curation.funnel import Funnel, curate, curate_parts
 from phenoprints.curation.phenoprints import genes_table, phenoprints_table
@@ -9,7 +8,6 @@ from phenoprints.curation.rules import Rules
 __all__ = [
     "Funnel",
     "Rules",
-    "compare_manifests",
     "curate",
     "curate_parts",
     "genes_table",

@@ -19,6 +19,9 @@ from phenoprints.screens.contracts import ROLES
 
 LIMITS = ("min_experiments", "min_wells")
 
+RARE, FEW_EXPERIMENTS, PHENOPRINT, TESTABLE = 1, 2, 4, 8
+"""Bits of a condition: what steps 3 and 5 need to know of it."""
+
 
 @dataclass(frozen=True)
 class ConditionFacts:
@@ -49,23 +52,25 @@ class ConditionFacts:
             is_testable=table["is_testable"].to_numpy(np.bool_) if is_judged else None,
         )
 
+    @property
+    def is_judged(self) -> bool:
+        """Whether step 5 takes place."""
+        return self.has_phenoprint is not None
+
     def __len__(self) -> int:
         return len(self.min_wells)
 
 
-@dataclass(frozen=True)
-class Rare:
-    """Which conditions step 3 drops, and whether for want of experiments or only of wells."""
-
-    experiments: NDArray[np.bool_]
-    wells: NDArray[np.bool_]
-
-    @classmethod
-    def of(
-        cls, facts: ConditionFacts, num_wells: NDArray[np.int64], num_experiments: NDArray[np.int64]
-    ) -> Rare:
-        """From the distinct wells and experiments of every condition after step 2."""
-        return cls(num_experiments < facts.min_experiments, num_wells < facts.min_wells)
+def condition_flags(
+    facts: ConditionFacts, num_wells: NDArray[np.int64], num_experiments: NDArray[np.int64]
+) -> NDArray[np.uint8]:
+    """The bits of every condition, from its distinct wells and experiments after step 2."""
+    few_experiments = num_experiments < facts.min_experiments
+    flags = few_experiments * FEW_EXPERIMENTS
+    flags |= (few_experiments | (num_wells < facts.min_wells)) * RARE
+    if facts.has_phenoprint is not None and facts.is_testable is not None:
+        flags |= facts.has_phenoprint * PHENOPRINT | facts.is_testable * TESTABLE
+    return flags.astype(np.uint8)
 
 
 def own_reasons(part: Encoded, rules: Rules) -> NDArray[np.int8]:
@@ -95,28 +100,33 @@ def count(part: Encoded, rules: Rules, num_conditions: int) -> NDArray[np.int32]
 
 
 def reasons(
-    part: Encoded, rules: Rules, facts: ConditionFacts, rare: Rare, seed: int
+    part: Encoded, rules: Rules, flags: NDArray[np.uint8], *, is_judged: bool, seed: int
 ) -> NDArray[np.int8]:
-    """The reason of every well: the first step that drops it, or KEPT."""
+    """The reason of every well: the first step that drops it, or KEPT.
+
+    `flags` are those of every condition; not `is_judged` ends the funnel after step 4.
+    """
+    of_any, of_all = kernels.fold_flags(part.offsets, part.values, flags)
     reason = own_reasons(part, rules)
-    later = (_step_3(part, rules, rare), _step_4(part, rules, seed), _step_5(part, rules, facts))
-    for step in later:
-        reason = np.where(reason == Reason.KEPT, step, reason)
+    steps = [_step_3(part, rules, of_any, of_all), _step_4(part, rules, seed)]
+    if is_judged:
+        steps.append(_step_5(part, of_any))
+    if not rules.keep_controls:
+        steps.append(np.where(part.role == TREATMENT, Reason.KEPT, Reason.CONTROL))
+    for step in steps:
+        reason = np.where(reason == Reason.KEPT, step, reason).astype(np.int8)
     return reason
 
 
-def _step_3(part: Encoded, rules: Rules, rare: Rare) -> NDArray[np.int8]:
+def _step_3(
+    part: Encoded, rules: Rules, of_any: NDArray[np.uint8], of_all: NDArray[np.uint8]
+) -> NDArray[np.int8]:
     """Wells of which any condition (option: every condition) is rare."""
-    is_any = rules.rare == "any"
+    is_rare = (of_any if rules.rare == "any" else of_all) & RARE != 0
     result = np.full(len(part.well_id), Reason.KEPT, dtype=np.int8)
-    has_conditions = part.num_conditions > 0
-    any_rare, all_rare = kernels.any_and_all(
-        part.offsets, part.values, rare.experiments | rare.wells
-    )
-    leaves = (any_rare if is_any else all_rare) & has_conditions
-    few_experiments, _ = kernels.any_and_all(part.offsets, part.values, rare.experiments)
+    leaves = is_rare & (part.num_conditions > 0)
     result[leaves] = Reason.TOO_FEW_WELLS
-    result[leaves & few_experiments] = Reason.TOO_FEW_EXPERIMENTS
+    result[leaves & (of_any & FEW_EXPERIMENTS != 0)] = Reason.TOO_FEW_EXPERIMENTS
     return result
 
 
@@ -129,15 +139,10 @@ def _step_4(part: Encoded, rules: Rules, seed: int) -> NDArray[np.int8]:
     return result
 
 
-def _step_5(part: Encoded, rules: Rules, facts: ConditionFacts) -> NDArray[np.int8]:
+def _step_5(part: Encoded, of_any: NDArray[np.uint8]) -> NDArray[np.int8]:
     """Treatments none of whose conditions has a phenoprint; controls are exempt."""
     result = np.full(len(part.well_id), Reason.KEPT, dtype=np.int8)
-    is_treated = part.role == TREATMENT
-    if facts.has_phenoprint is not None and facts.is_testable is not None:
-        has_one, _ = kernels.any_and_all(part.offsets, part.values, facts.has_phenoprint)
-        testable, _ = kernels.any_and_all(part.offsets, part.values, facts.is_testable)
-        result[is_treated & ~has_one] = Reason.NO_PHENOPRINT
-        result[is_treated & ~testable & ~has_one] = Reason.UNTESTABLE
-    if not rules.keep_controls:
-        result[~is_treated] = Reason.CONTROL
+    leaves = (part.role == TREATMENT) & (of_any & PHENOPRINT == 0)
+    result[leaves] = Reason.NO_PHENOPRINT
+    result[leaves & (of_any & TESTABLE == 0)] = Reason.UNTESTABLE
     return result

@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from phenoprints.curation.deciding import ConditionFacts, Rare, count, reasons
+from phenoprints.curation.deciding import ConditionFacts, condition_flags, count, reasons
 from phenoprints.curation.encoding import encode
 from phenoprints.curation.parts import Parts, TableParts, screen_parts
 from phenoprints.curation.rules import Rules, check_held_out
@@ -145,13 +145,13 @@ def curate_parts(
         experiments[number] = names
     order = _order(experiments)
     check_held_out(rules, {each for names in experiments.values() for each in names})
-    rare = Rare.of(facts, counts[0], counts[1])
+    flags = condition_flags(facts, counts[0], counts[1])
     tally = Tally.empty(len(facts))
 
     def second_pass(position: int) -> Tally:
         table = parts.read(order[position], deciding_only=False)
         part = encode(table, len(facts))
-        reason = reasons(part, rules, facts, rare, seed)
+        reason = reasons(part, rules, flags, is_judged=facts.is_judged, seed=seed)
         sink.write(position, table, reason)
         return Tally.of(part, reason, len(facts))
 

@@ -4,23 +4,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any, TypeVar
-
-import numba
 import numpy as np
 from numpy.typing import NDArray
 
-Function = TypeVar("Function", bound=Callable[..., Any])
+from phenoprints.foundations.compiling import compiled
 
 
-def compiled(function: Function) -> Function:
-    """The function compiled to machine code, kept on disk between processes, free of the GIL."""
-    result: Function = numba.njit(cache=True, nogil=True)(function)
-    return result
-
-
-@compiled
+@compiled()
 def count_conditions(
     offsets: NDArray[np.int32],
     values: NDArray[np.int32],
@@ -50,23 +40,21 @@ def count_conditions(
     return wells, experiments
 
 
-@compiled
-def any_and_all(
-    offsets: NDArray[np.int32], values: NDArray[np.int32], flag: NDArray[np.bool_]
-) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
-    """Per well: whether any, and whether all, of its conditions have a flag (none: no, yes)."""
-    has_any = np.zeros(offsets.shape[0] - 1, np.bool_)
-    has_all = np.ones(offsets.shape[0] - 1, np.bool_)
-    for w in range(has_any.shape[0]):
+@compiled()
+def fold_flags(
+    offsets: NDArray[np.int32], values: NDArray[np.int32], flags: NDArray[np.uint8]
+) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
+    """Per well the bits that any, and that all, of its conditions have (none: no bit, all bits)."""
+    of_any = np.zeros(offsets.shape[0] - 1, np.uint8)
+    of_all = np.full(offsets.shape[0] - 1, 255, np.uint8)
+    for w in range(of_any.shape[0]):
         for i in range(offsets[w], offsets[w + 1]):
-            if flag[values[i]]:
-                has_any[w] = True
-            else:
-                has_all[w] = False
-    return has_any, has_all
+            of_any[w] |= flags[values[i]]
+            of_all[w] &= flags[values[i]]
+    return of_any, of_all
 
 
-@compiled
+@compiled()
 def farthest(
     offsets: NDArray[np.int32],
     values: NDArray[np.int32],
