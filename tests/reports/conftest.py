@@ -16,6 +16,7 @@ from phenoprints import configuration
 from phenoprints.benchmarks.contracts import BENCHMARKS
 from phenoprints.consistency.contracts import CONSISTENCY
 from phenoprints.foundations.publishing import publish_json, publish_table, publish_text
+from phenoprints.probes.contracts import ACCURACIES, CONFUSIONS
 from phenoprints.quality.contracts import QUALITY
 from phenoprints.screens.contracts import CONDITIONS, SITES, WELLS
 
@@ -271,13 +272,28 @@ def write_learning(run: Path) -> None:
         publish_text(run / f"encoders/{encoder}.training/speed.csv", speeds.to_csv(index=False))
         provenance(run / f"encoders/{encoder}.provenance.json", "training")
     for encoder in ("untrained", "phenoprints-mae"):
-        rows = [
-            (block, split, 0.2 + 0.1 * block - 0.25 * (block == 4) * (encoder != "untrained"))
-            for block in range(1, 5)
-            for split in ("validation", "test")
-        ]
-        table = pd.DataFrame(rows, columns=["block", "split", "balanced_accuracy"])
-        publish_table(run / f"probes/pathway/accuracies/{encoder}.parquet", table)
+        block = np.arange(1, 5)
+        dip = 0.25 * (block == 4) * (encoder != "untrained")
+        names = {
+            "encoder": encoder, "task": "pathway", "screen": "demo", "cell_type": "U2OS",
+            "background": "",
+        }  # fmt: skip
+        accuracy = 0.2 + 0.1 * block - dip
+        table = pd.DataFrame(
+            {
+                **names, "block": block, "balanced_accuracy": accuracy - 0.01,
+                "validation_accuracy": accuracy, "standard_error": 0.01, "train_accuracy": 1.0,
+                "num_iterations": 9, "has_converged": True, "num_classes": 3, "num_train": 9,
+                "num_validation": 9, "num_test": 9,
+            }
+        )  # fmt: skip
+        ACCURACIES.write(run / f"probes/pathway/accuracies/{encoder}.parquet", table)
+        pairs = [(a, b, 1 + (a == b)) for a in "xyz" for b in "xyz"]
+        confusions = pd.DataFrame(pairs, columns=["label", "predicted", "num_wells"])
+        confusions = confusions.assign(**names, block=3)
+        CONFUSIONS.write(run / f"probes/pathway/confusions/{encoder}.parquet", confusions)
+        chosen = {"block": 3, "mean_rank": [1.0], "savings": {"parameters": 0.25}}
+        publish_json(run / f"probes/chosen/{encoder}.json", chosen)
     split = pd.DataFrame({"well_id": [1, 2, 3], "label": ["a", "b", "c"]})
     publish_table(run / "probes/pathway/split.parquet", split)
 

@@ -98,7 +98,7 @@ def test_summary_says_what_the_demo_is_judged_by(built: Path) -> None:
     assert truth["false_calls"]["of"] == 15
     steps = figures["curation"]["phenoprints"]["steps"]
     assert steps["5 phenoprints"]["wells_out"] == 150
-    assert figures["probes"]["pathway"]["phenoprints-mae"]["best_block"] == 3
+    assert figures["probes"]["pathway"]["phenoprints-mae"]["demo"]["U2OS"]["best_block"] == 3
     recall = figures["benchmarks"]["demo"]["relationships"]["screen"]["recall_0.05_0.95"]
     assert recall["phenoprints-mae"]["random"] == 0.1
     assert recall["phenoprints-mae"]["untrained"] == 0.2

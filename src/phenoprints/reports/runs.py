@@ -34,6 +34,7 @@ LAYOUT = {
     "encoder": "encoders/{encoder}.provenance.json",
     "probe_split": "probes/{task}/split.parquet",
     "probe_accuracies": "probes/{task}/accuracies/{encoder}.parquet",
+    "probe_confusions": "probes/{task}/confusions/{encoder}.parquet",
     "probe_chosen": "probes/chosen/{encoder}.json",
     "map": "maps/{screen}/{encoder}.provenance.json",
     "benchmark_table": "benchmarks/{screen}/{encoder}.parquet",

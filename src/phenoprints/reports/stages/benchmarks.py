@@ -12,7 +12,7 @@ from phenoprints.reports import numbers, rules
 from phenoprints.reports.completeness import look_for, pairs
 from phenoprints.reports.contents import Box, Fact, Figure, Page, Section, Text
 from phenoprints.reports.figures import interval_chart
-from phenoprints.reports.frames import records
+from phenoprints.reports.frames import is_told, records
 from phenoprints.reports.runs import Run
 from phenoprints.reports.tables import Column, Table
 from phenoprints.reports.verdicts import CHECK, NOT_RUN, PASS, Verdict
@@ -22,6 +22,7 @@ QUESTION = "How good is the map, compared with chance and with an untrained netw
 KEYS = ["screen", "benchmark", "source", "context", "metric"]
 BASELINE_KINDS = ("random", "untrained")
 MIN_Z = 3.0
+MAX_HEADLINES = 4
 MAX_FIGURES = 12
 """Figures of one benchmark on one screen; the table holds every metric."""
 
@@ -37,7 +38,7 @@ def page(run: Run) -> Page:
     verdicts = [found.verdict(rules.BENCHMARKS_RAN, NAME)]
     sections = [Section("missing", "Not run", boxes)] if (boxes := found.boxes()) else []
     everything = benchmark_table(run)
-    table = everything[everything["metric"] != ""]
+    table = with_values(everything)
     facts = _facts(table)
     if len(everything):
         sections += _not_run(everything)
@@ -66,6 +67,11 @@ def benchmark_table(run: Run) -> pd.DataFrame:
     return _with_untrained(run, table)
 
 
+def with_values(table: pd.DataFrame) -> pd.DataFrame:
+    """The rows that have a value: the others say only why they have none."""
+    return table[table["value"].notna()].reset_index(drop=True)
+
+
 def _with_untrained(run: Run, table: pd.DataFrame) -> pd.DataFrame:
     kind = {name: str(item["kind"]) for name, item in run.config["encoders"].items()}
     kinds = table["encoder"].map(lambda name: kind.get(name.removesuffix(".trimmed"), name))
@@ -80,15 +86,21 @@ def _with_untrained(run: Run, table: pd.DataFrame) -> pd.DataFrame:
 
 def _answer(table: pd.DataFrame) -> str:
     if table.empty:
-        return "No benchmark has run."
+        return "No benchmark has a value."
+    told = [
+        f"{row['benchmark']} {row['metric'].replace('_', ' ')} {numbers.number(row['value'])} "
+        f"with {row['encoder']} on {row['screen']} (random {numbers.number(row['random'])})"
+        for row in records(table.loc[_headlines(table)[:2]])
+    ]
     encoders = numbers.plural(table["encoder"].nunique(), "encoder")
-    pieces = numbers.plural(len(table[KEYS].drop_duplicates()), "measure")
-    return f"{encoders} on {pieces} of {numbers.plural(table['screen'].nunique(), 'screen')}."
+    measures = numbers.plural(len(table[KEYS].drop_duplicates()), "measure")
+    return "; ".join([f"{encoders} on {measures}", *told]) + "."
 
 
 def _facts(table: pd.DataFrame) -> list[Fact]:
     facts = []
-    for row in records(table):
+    headlines = _headlines(table)
+    for row in records(table.reset_index(names="at")):
         source = [row[name] for name in ("source", "context") if row[name]]
         path = (
             "benchmarks",
@@ -102,7 +114,9 @@ def _facts(table: pd.DataFrame) -> list[Fact]:
             f"{row['benchmark']} {' '.join(source)} {row['metric']}, {row['encoder']} on "
             f"{row['screen']}"
         )
-        facts.append(Fact((*path, "value"), label, _float(row["value"]), note=_note(row)))
+        is_large = row["at"] in headlines
+        value = _float(row["value"])
+        facts.append(Fact((*path, "value"), label, value, note=_note(row), headline=is_large))
         facts += [
             Fact((*path, key), f"{label}: {key}", _float(row[key]))
             for key in ("sd", "n", "random", "random_sd", "untrained", "z")
@@ -111,6 +125,14 @@ def _facts(table: pd.DataFrame) -> list[Fact]:
         if row["seen"]:
             facts.append(Fact((*path, "seen"), f"{label}: seen of the screen", str(row["seen"])))
     return facts
+
+
+def _headlines(table: pd.DataFrame) -> list[Any]:
+    """The best row of the first measures that have a random baseline."""
+    ours = table[~table["is_baseline"] & table["random"].notna()]
+    best = ours.sort_values("value", ascending=False, kind="stable").drop_duplicates(KEYS)
+    first = best.sort_index().drop_duplicates(["screen", "benchmark"])
+    return list(first.index[:MAX_HEADLINES])
 
 
 def _float(value: Any) -> float | int | None:
@@ -167,8 +189,14 @@ def _in_sample_verdict(table: pd.DataFrame) -> Verdict:
     )
 
 
-def overview_columns() -> list[Column]:
-    """Columns of the table of all values."""
+def overview(table: pd.DataFrame, anchor: str, caption: str, note: str) -> Table:
+    """All values as a table, without columns that say nothing here."""
+    words = table.assign(metric=table["metric"].str.replace("_", " "))
+    told = [column for column in _columns() if is_told(table[column.name])]
+    return Table(anchor, caption, told, words, note)
+
+
+def _columns() -> list[Column]:
     return [
         Column("screen", "Screen"),
         Column("benchmark", "Benchmark"),
@@ -192,9 +220,7 @@ def _overview(table: pd.DataFrame) -> Section:
         "z = (value − random)/sqrt(sd² + sd_random²). A row whose encoder has seen the screen or "
         "its experiments is in-sample: read it as an upper bound."
     )
-    return Section(
-        "values", "All values", [Table("all", "Benchmark values", overview_columns(), table, note)]
-    )
+    return Section("values", "All values", [overview(table, "all", "Benchmark values", note)])
 
 
 def _figures(table: pd.DataFrame) -> list[Section]:
@@ -269,10 +295,12 @@ def _anchor(text: str) -> str:
 
 def _not_run(table: pd.DataFrame) -> list[Section]:
     """What could not run on a screen, with the reason that the benchmark gives."""
-    rows = table[table["metric"] == ""].drop_duplicates(["screen", "benchmark", "reason"])
+    rows = table[table["value"].isna()].drop_duplicates(["screen", "benchmark", "reason"])
     boxes = [
         Box(
-            f"{row['benchmark']} on {row['screen']}", row["reason"], anchor=_anchor(f"not-run-{at}")
+            f"{row['benchmark']} on {row['screen']}",
+            row["reason"] or "No value was computed, and no reason was given.",
+            anchor=f"not-run-{at}",
         )
         for at, row in enumerate(records(rows))
     ]

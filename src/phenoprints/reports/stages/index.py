@@ -241,7 +241,7 @@ def _trust_text(run: Run, frame: pd.DataFrame) -> Text | Box:
                 "p-values."
             )
     table = benchmarks.benchmark_table(run)
-    table = table[table["metric"] != ""]
+    table = benchmarks.with_values(table)
     if len(table):
         seen = table[~table["seen"].isin(["", "none"]) & ~table["is_baseline"]]
         items.append(
@@ -316,7 +316,7 @@ def _hit_shares(run: Run, screen: str) -> pd.Series:
 
 def _benchmark_section(run: Run) -> list[Section]:
     table = benchmarks.benchmark_table(run)
-    table = table[table["metric"] != ""]
+    table = benchmarks.with_values(table)
     if table.empty:
         box = Box(
             "No benchmark",
@@ -324,14 +324,9 @@ def _benchmark_section(run: Run) -> list[Section]:
             anchor="no-benchmark",
         )
         return [Section("benchmarks", "Benchmarks", [box])]
-    columns = [c for c in benchmarks.overview_columns() if c.name not in ("sd", "n")]
-    shown = Table(
-        "benchmark-table",
-        "Benchmark values beside their baselines",
-        columns,
-        table,
-        "In-sample rows are those whose encoder has seen the screen or its experiments.",
-    )
+    note = "In-sample rows are those whose encoder has seen the screen or its experiments."
+    caption = "Benchmark values beside their baselines"
+    shown = benchmarks.overview(table, "benchmark-table", caption, note)
     return [Section("benchmarks", "Benchmarks", [shown])]
 
 

@@ -198,7 +198,7 @@ def _heat_figure(
             limits=(-1, 1),
             step=11 if size > 30 else 16,
         ),
-        is_wide=True,
+        is_wide=size > 40,
     )
 
 
