@@ -16,7 +16,9 @@ import pytest
 from phenoprints.foundations.publishing import publish_json
 from phenoprints.reports import PAGE_NAMES, build
 from phenoprints.reports.build import summary
-from phenoprints.reports.pages import MAX_PAGE_BYTES
+from phenoprints.reports.pages import MAX_PAGE_BYTES, render
+from phenoprints.reports.runs import Run
+from phenoprints.reports.stages import curation, quality, training
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -187,32 +189,30 @@ def test_an_empty_run_gives_pages_that_say_not_run(config: dict[str, Any], tmp_p
 
 
 def test_no_phenoprint_at_all_is_a_fail_that_says_so(
-    make_run: Callable[..., Path], config: dict[str, Any], tmp_path: Path
+    make_run: Callable[..., Path], config: dict[str, Any]
 ) -> None:
-    report = build(make_run(share_true=0.0), config, tmp_path / "out")
-    found = [v for v in report.verdicts if v.rule.code == "CU101"]
-    assert "FAIL" in {v.status for v in found}
-    text = (tmp_path / "out/curation.html").read_text(encoding="utf-8")
-    assert "No condition has a phenoprint" in text
+    page = curation.page(Run(make_run(share_true=0.0), config))
+    found = {v.scope: v.status for v in page.verdicts if v.rule.code == "CU101"}
+    assert found["phenoprints"] == "FAIL"
+    assert "No condition has a phenoprint" in render(page, run="demo", site=[page])
 
 
 def test_a_screen_without_images_is_not_green(
-    make_run: Callable[..., Path], config: dict[str, Any], tmp_path: Path
+    make_run: Callable[..., Path], config: dict[str, Any]
 ) -> None:
-    report = build(make_run(has_images=False), config, tmp_path / "out")
-    assert {v.status for v in report.verdicts if v.rule.code == "QC901"} == {"NOT RUN"}
+    page = quality.page(Run(make_run(has_images=False), config))
+    assert {v.status for v in page.verdicts if v.rule.code == "QC901"} == {"NOT RUN"}
+    assert "No images" in render(page, run="demo", site=[page])
 
 
-def test_training_can_be_read_while_it_runs(
-    run_copy: Path, config: dict[str, Any], tmp_path: Path
-) -> None:
+def test_training_can_be_read_while_it_runs(run_copy: Path, config: dict[str, Any]) -> None:
     (run_copy / "encoders/phenoprints-mae.provenance.json").unlink()
     (run_copy / "encoders/phenoprints-mae/losses.csv").unlink()
     history = [{"step": 10, "crops": 80, "loss": 0.5}, {"step": 20, "crops": 160, "loss": 0.25}]
     checkpoint = run_copy / "encoders/phenoprints-mae.training/step-000000020/state.json"
     publish_json(checkpoint, {"step": 20, "history": history})
-    build(run_copy, config, tmp_path / "out")
-    text = (tmp_path / "out/training.html").read_text(encoding="utf-8")
+    page = training.page(Run(run_copy, config))
+    text = render(page, run="demo", site=[page])
     assert "Training has not ended" in text
     assert "Loss of phenoprints-mae: from 0.500 to 0.250" in text
 

@@ -19,7 +19,8 @@ PREFIXES = {
     "embed": "embeddings",
     "align": "alignment", "consistency": "consistency", "curat": "curation", "funnel": "curation",
     "train": "training", "encoder": "training", "probe": "probes", "block": "probes",
-    "trim": "probes", "task": "probes", "map": "maps", "benchmark": "benchmarks", "report": "reports",
+    "trim": "probes", "task": "probes", "map": "maps",
+    "benchmark": "benchmarks", "report": "reports",
 }  # fmt: skip
 
 
