@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import json
 import signal
 import subprocess
@@ -22,42 +21,17 @@ from phenoprints.foundations.errors import ConfigurationError, DataError  # noqa
 from phenoprints.foundations.fingerprints import tree_sha256  # noqa: E402
 from phenoprints.training.checkpoints import finished  # noqa: E402
 
-Tables = tuple[pd.DataFrame, pd.DataFrame]
-MAE = training.EncoderPlan("mae", "vit-tiny")
-CLASSIFIER = training.EncoderPlan("weakly-supervised", "cnn-tiny")
-LABELS = pd.Series({c: f"condition-{c}" for c in range(5)})
-
-
-def images(num: int = 64, channels: int = 2) -> list[np.ndarray]:
-    """Images whose stripes follow the well's condition, in the order of the well ids."""
-    stream = np.random.default_rng(5)
-    rows = np.arange(48)[:, None]
-    return [
-        (stream.integers(0, 120, (channels, 48, 64)) + 100 * (rows % (2 + i % 5) == 0)).astype(
-            np.uint8
-        )
-        for i in range(num)
-    ]
-
-
-def in_order(tables: Tables) -> Tables:
-    """The tables with conditions that follow the images."""
-    wells = tables[0].sort_values("well_id", ignore_index=True)
-    return wells.assign(conditions=[[i % 5] for i in range(len(wells))]), tables[1]
-
-
-def fit(
-    folder: Path, tables: Tables, settings: object, plan: object = MAE, **options: object
-) -> training.Outcome:
-    labels = LABELS if plan is CLASSIFIER else None
-    corpus = training.build_corpus(*in_order(tables), labels=labels)
-    source = options.pop("source", training.ArrayImages(images()))
-    return training.train(corpus, source, folder, plan=plan, settings=settings, **options)
-
-
-def losses(folder: Path) -> list[float]:
-    with open(folder / "losses.csv", newline="") as stream:
-        return [float(row["loss"]) for row in csv.DictReader(stream)]
+sys.path.insert(0, str(Path(__file__).parent))
+from small_training import (  # noqa: E402
+    CLASSIFIER,
+    LABELS,
+    MAE,
+    Tables,
+    fit,
+    images,
+    in_order,
+    losses,
+)
 
 
 def test_training_writes_a_folder_that_loads_and_learns(
@@ -128,9 +102,8 @@ SCRIPT = """
 import os, signal, sys
 import numpy as np, pandas as pd
 sys.path.insert(0, {tests!r})
-from test_train import MAE, fit
+from small_training import fit, images
 from phenoprints.training import ArrayImages, TrainingSettings
-from test_train import images
 
 class Source(ArrayImages):
     reads = 0

@@ -101,7 +101,7 @@ def full_state(module: nn.Module, optimizer: Optimizer) -> tuple[dict[str, Tenso
     weights, state = gathered
     tensors = {
         f"{name}{SEPARATOR}{key}": torch.as_tensor(value)
-        for name, values in state["state"].items()
+        for name, values in state.get("state", {}).items()
         for key, value in values.items()
     }
     return weights, tensors

@@ -1,0 +1,48 @@
+"""What tests of training share, also those that run in processes of their own."""
+
+from __future__ import annotations
+
+import csv
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from phenoprints import training
+
+Tables = tuple[pd.DataFrame, pd.DataFrame]
+MAE = training.EncoderPlan("mae", "vit-tiny")
+CLASSIFIER = training.EncoderPlan("weakly-supervised", "cnn-tiny")
+LABELS = pd.Series({c: f"condition-{c}" for c in range(5)})
+
+
+def images(num: int = 64, channels: int = 2) -> list[np.ndarray]:
+    """Images whose stripes follow the well's condition, in the order of the well ids."""
+    stream = np.random.default_rng(5)
+    rows = np.arange(48)[:, None]
+    return [
+        (stream.integers(0, 120, (channels, 48, 64)) + 100 * (rows % (2 + i % 5) == 0)).astype(
+            np.uint8
+        )
+        for i in range(num)
+    ]
+
+
+def in_order(tables: Tables) -> Tables:
+    """The tables with conditions that follow the images."""
+    wells = tables[0].sort_values("well_id", ignore_index=True)
+    return wells.assign(conditions=[[i % 5] for i in range(len(wells))]), tables[1]
+
+
+def fit(
+    folder: Path, tables: Tables, settings: object, plan: object = MAE, **options: object
+) -> training.Outcome:
+    labels = LABELS if plan is CLASSIFIER else None
+    corpus = training.build_corpus(*in_order(tables), labels=labels)
+    source = options.pop("source", training.ArrayImages(images()))
+    return training.train(corpus, source, folder, plan=plan, settings=settings, **options)
+
+
+def losses(folder: Path) -> list[float]:
+    with open(folder / "losses.csv", newline="") as stream:
+        return [float(row["loss"]) for row in csv.DictReader(stream)]
