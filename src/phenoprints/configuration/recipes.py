@@ -1,7 +1,8 @@
 """Recipes: named settings of training, laid over the defaults of the section `training`.
 
 Sources: ViTally Consistent 3.2, A.2, Table 5 for `paper-*` and `openphenom`; what it leaves open
-(`paper-judge-wsl`) is our choice. `mu-net-2023` is Kraus et al. 2023, `dino-*` are trials of A.9.
+(`paper-judge-wsl`) is our choice. `dino-*` are the trials of A.9. `demo` and `demo-wsl` were found
+on the simulated screen; `small` is for one card and an afternoon.
 """
 
 from __future__ import annotations
@@ -15,19 +16,39 @@ _CA_S16 = {
 _L8 = {**_PAPER, "num_epochs": 500, "learning_rate": 3e-5, "batch_size": 16384, "drop_path": 0.3}
 _DINO = {"learning_rate": 1e-5, "optimizer": "adamw", "precision": "bfloat16", "batch_size": 1024}
 
+# Few steps: AdamW instead of Lion, a layer scale that does not have to grow first, and more weight
+# on textures, in which the simulated screen's effects lie.
+_DEMO: dict[str, Any] = {
+    "drop_path": 0.0,
+    "log_steps": 25,
+    "max_crops": 40_000,
+    "num_epochs": 1000,
+    "optimizer": "adamw",
+    "precision": "float32",
+}
+
 RECIPES: dict[str, dict[str, Any]] = {
     "default": {},
     "demo": {
-        "batch_size": 128,
-        "decoder_blocks": 2,
+        **_DEMO,
+        "batch_size": 32,
+        "decoder_blocks": 1,
         "decoder_heads": 4,
         "decoder_width": 64,
-        "learning_rate": 1e-3,
-        "max_crops": 40_000,
-        "num_epochs": 25,
-        "precision": "float32",
+        "fourier_weight": 0.1,
+        "layer_scale": 1.0,
+        "learning_rate": 3e-3,
     },
-    "paper-ca-s16": _CA_S16,
+    "demo-wsl": {**_DEMO, "batch_size": 64, "learning_rate": 5e-3},
+    "small": {
+        "batch_size": 256,
+        "learning_rate": 1e-4,
+        "num_epochs": 50,
+        "precision": "bfloat16",
+        "compile": True,
+        "num_workers": 4,
+    },
+    "paper-s16": _CA_S16,
     "paper-l8": _L8,
     "paper-g8": {**_L8, "batch_size": 8192, "drop_path": 0.6},
     "paper-judge-l8": {**_L8, "num_epochs": 40, "max_crops": 3_500_000_000},
@@ -41,7 +62,6 @@ RECIPES: dict[str, dict[str, Any]] = {
         "precision": "bfloat16",
     },
     "openphenom": _CA_S16,
-    "mu-net-2023": {"mask_fraction": 0.25, "fourier_weight": 0.0, "num_epochs": 100},
     "dino-scratch": {**_DINO, "num_epochs": 100},
     "dino-fine-tuning": {**_DINO, "num_epochs": 10},
 }
