@@ -47,7 +47,7 @@ ORDER = (
 """Pages of the stages in the order of the journey; whatever else lies here follows by name."""
 
 LISTED = {
-    "index", "stages", "decisions", "configuration", "outputs", "glossary", "rules",
+    "index", "stages", "decisions", "configuration", "commands", "outputs", "glossary", "rules",
     "reading-the-reports", "tutorials", "how-to", "reference",
 }  # fmt: skip
 """Pages that another table of contents holds."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 from phenoprints.cli import main
@@ -9,6 +11,7 @@ from phenoprints.cli.new import new_configuration
 from phenoprints.configuration import load, plan
 from phenoprints.configuration.validation import schema
 
+ROOT = Path(__file__).resolve().parents[2]
 SOURCES = schema()["$defs"]["screen"]["properties"]["source"]["enum"]
 
 
@@ -50,3 +53,15 @@ def test_unknown_source_and_bad_name(capsys, tmp_path):
     path = tmp_path / "x.yaml"
     assert main(["new", "harmony", "--name", "../x", "-o", str(path)]) == 2
     assert "cannot be a name" in capsys.readouterr().err
+
+
+def test_the_page_on_commands_names_every_command_and_option():
+    from phenoprints.cli import COMMANDS, parser
+
+    page = (ROOT / "docs/commands.md").read_text()
+    subparsers = next(a for a in parser()._actions if hasattr(a, "choices") and a.choices)
+    for name in COMMANDS:
+        assert f"## phenoprints {name} " in page
+        for action in subparsers.choices[name]._actions:
+            for option in set(action.option_strings) - {"-h", "--help"}:
+                assert f"`{option}" in page, option
