@@ -6,7 +6,7 @@ import pytest
 
 from phenoprints.benchmarks import BenchmarkInputs, run_benchmarks
 from phenoprints.benchmarks.contracts import BENCHMARKS
-from phenoprints.benchmarks.loading import pairs_of_annotation, seen_by
+from phenoprints.benchmarks.loading import groups_of_pairs, pairs_of_annotation, seen_by
 from phenoprints.benchmarks.running import BENCHMARK_FUNCTIONS
 from phenoprints.maps import MapSettings, perturbation_map
 
@@ -168,3 +168,10 @@ def test_an_annotation_makes_pairs_of_genes():
     pairs = make_inputs().pairs["screen"]
     assert len(pairs) == 8 * 6
     assert (pairs["entity1"] < pairs["entity2"]).all()
+
+
+def test_pairs_make_groups_again():
+    inputs = make_inputs()
+    groups = groups_of_pairs(inputs.pairs["screen"])
+    assert len(groups) == 8
+    assert groups["G04"] == {"G04", "G05", "G06", "G07"}

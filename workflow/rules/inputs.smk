@@ -73,13 +73,18 @@ def expression_of(wildcards):
 
 
 def known_biology(wildcards):
-    """Name to path of the tables that the benchmarks of a screen use, as far as they can be had."""
+    """Name to path of the tables that the benchmarks of a screen use, as far as they can be had.
+
+    A simulated screen, whose genes are invented, has its own tables beside it and needs no other.
+    """
+    if config["screens"][wildcards.screen]["source"] == "simulated":
+        return {}
     settings = config["screens"][wildcards.screen]["benchmarks"]
     asked = set(config["evaluation"]["benchmarks"])
     names, given = [], {}
     if "relationships" in asked:
         names += [s for s in settings["relationships"]["sources"] if s in annotation.CATALOGUE]
-    if asked & {"clusters", "enrichment"} and settings["clusters"]["source"] == "corum":
+    if asked & {"clusters", "enrichment"} and settings["clusters"]["source"] in ("auto", "corum"):
         names.append("corum-clusters")
     if "proximity-bias" in asked:
         names.append("gene-loci")

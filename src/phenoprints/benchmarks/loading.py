@@ -10,6 +10,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
+from scipy import sparse
+from scipy.sparse.csgraph import connected_components
 
 from phenoprints.alignment import (
     Alignment,
@@ -73,6 +75,7 @@ def load_inputs(
     ----------
     paths
         wells, conditions and quality tables; provenance files of embeddings, alignment and map.
+        Beside the wells a screen may have tables of its own: `relationships` and `compound_genes`.
     tables
         Name to path of known biology: sources of relationships, corum-clusters, compound-gene,
         gene-loci; what is absent is not at hand.
@@ -93,7 +96,7 @@ def load_inputs(
             MapSettings(**built.attributes["settings"]), is_usable=usable,
         )  # fmt: skip
     experiments = wells["experiment"].unique()
-    pairs = _pairs(tables, settings, Path(paths["wells"]).parent, built.table)
+    beside = Path(paths["wells"]).parent
     return BenchmarkInputs(
         wells=wells,
         conditions=conditions,
@@ -104,9 +107,9 @@ def load_inputs(
         encoder=encoder,
         seen=seen_by(experiments, learned_from_screen=learned_from_screen, hold_out=hold_out),
         seed=seed,
-        pairs=pairs,
-        clusters=read_clusters(tables["corum-clusters"]) if "corum-clusters" in tables else None,
-        truth=read_truth(tables["compound-gene"]) if "compound-gene" in tables else None,
+        pairs=_pairs(tables, settings, beside, built.table),
+        clusters=_clusters(tables, settings, beside),
+        truth=_truth(tables, beside),
         arms=arms_of_loci(read_table(tables["gene-loci"])) if "gene-loci" in tables else None,
         uncorrected=_without_arms(alignment).of(embeddings),
     )
@@ -136,6 +139,34 @@ def _pairs(
     return {
         source: table.drop(columns="source", errors="ignore") for source, table in pairs.items()
     }
+
+
+def _clusters(
+    tables: Mapping[str, str], settings: Mapping[str, Any], screen_folder: Path
+) -> Mapping[str, frozenset[str]] | None:
+    source, own = settings["clusters"]["source"], screen_folder / "relationships.parquet"
+    if source in ("auto", "screen") and own.exists():
+        return groups_of_pairs(read_pairs(own))
+    if source in ("auto", "corum") and "corum-clusters" in tables:
+        return read_clusters(tables["corum-clusters"])
+    return None
+
+
+def _truth(tables: Mapping[str, str], screen_folder: Path) -> pd.DataFrame | None:
+    own = screen_folder / "compound_genes.parquet"
+    if "compound-gene" in tables:
+        return read_truth(tables["compound-gene"])
+    return read_truth(own) if own.exists() else None
+
+
+def groups_of_pairs(pairs: pd.DataFrame) -> dict[str, frozenset[str]]:
+    """The connected groups of known pairs, each named after its first member."""
+    names, code = np.unique(pairs[["entity1", "entity2"]].to_numpy(dtype=str), return_inverse=True)
+    first, second = code.reshape(-1, 2).T
+    edges = sparse.coo_array((np.ones(len(first)), (first, second)), shape=(len(names),) * 2)
+    _, group = connected_components(edges, directed=False)
+    members = pd.Series(names).groupby(group)
+    return {str(own.min()): frozenset(own) for _, own in members}
 
 
 def pairs_of_annotation(table: pd.DataFrame, column: str) -> pd.DataFrame:
