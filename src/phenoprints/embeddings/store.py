@@ -22,10 +22,11 @@ from phenoprints.foundations.errors import (
     CorruptionError,
     DataError,
     MissingInputError,
+    StorageError,
 )
 from phenoprints.foundations.names import file_name
 from phenoprints.foundations.provenance import provenance_path
-from phenoprints.foundations.publishing import publish_bytes
+from phenoprints.foundations.publishing import PARTIAL_SUFFIX, publish_bytes
 
 if TYPE_CHECKING:
     import tensorstore
@@ -97,6 +98,7 @@ def create_store(
     provenance_path(root).unlink(missing_ok=True)
     for folder in ("wells", "well_ids"):
         _write_group(root / folder, {})
+        _remove_unfinished(root / folder)
         _remove_strangers(root / folder, set(names.values()))
     for experiment, ids in well_ids.items():
         shape = (len(ids), *row_shape)
@@ -131,7 +133,14 @@ def write_unit(path: str | Path, unit: Unit, values: NDArray[Any]) -> None:
     if unit.stop % chunk:
         # Of a last chunk that is not full, tensorstore would read the old one first.
         chunk_files(path, unit)[-1].unlink(missing_ok=True)
-    array[unit.rows].write(values.astype(array.dtype.numpy_dtype)).result()
+    try:
+        array[unit.rows].write(values.astype(array.dtype.numpy_dtype)).result()
+    except ValueError as error:
+        raise StorageError(
+            f"{path}: rows {unit.start} to {unit.stop} of {unit.experiment} cannot be written: "
+            f"{_reason(error)}.\n  To fix: make room, and run the same command again; what is "
+            "whole is kept."
+        ) from error
 
 
 def chunk_files(path: str | Path, unit: Unit) -> list[Path]:
@@ -238,6 +247,12 @@ def _read_group(root: Path) -> dict[str, Any]:
     return attributes
 
 
+def _remove_unfinished(folder: Path) -> None:
+    """Remove what a killed job left: the group holds nothing but Zarr."""
+    for entry in (*folder.parent.glob(f".*{PARTIAL_SUFFIX}"), *folder.glob(f".*{PARTIAL_SUFFIX}")):
+        entry.unlink(missing_ok=True)
+
+
 def _remove_strangers(folder: Path, known: set[str]) -> None:
     for entry in folder.iterdir():
         if entry.is_dir() and entry.name not in known:
@@ -288,8 +303,13 @@ def _cure(root: Path) -> str:
     )
 
 
+def _reason(error: ValueError) -> str:
+    """What tensorstore says, without its specification and places in its source."""
+    return str(error).split(" [", maxsplit=1)[0]
+
+
 def _corruption(root: Path, experiment: str, error: ValueError) -> CorruptionError:
-    reason = str(error).split(" [", maxsplit=1)[0]
+    reason = _reason(error)
     named = re.search(r'local file "([^"]+)"', reason)
     where = named.group(1) if named else str(root)
     return CorruptionError(f'{where}: experiment "{experiment}": {reason}. {_cure(root)}')

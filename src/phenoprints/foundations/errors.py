@@ -46,6 +46,10 @@ class CorruptionError(PhenoprintsError, OSError):
     """A stored artefact is not what was written."""
 
 
+class StorageError(PhenoprintsError, OSError):
+    """Results cannot be written: no space, no permission, a limit of the system."""
+
+
 class MissingDependencyError(PhenoprintsError, ImportError):
     """An optional library is needed and absent."""
 

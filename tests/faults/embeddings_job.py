@@ -1,0 +1,112 @@
+"""A job of embeddings that is started many times and ends by a signal, a limit, or well.
+
+`python embeddings_job.py FOLDER=PLAN…`: each word is one start of the job in a folder, in a process
+of its own (`+` between two that run together), so that torch is imported once. Each start tells
+its folder and its end in a line of JSON.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import resource
+import signal
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import torch
+
+from phenoprints.embeddings import computing
+from phenoprints.embeddings.geometry import Geometry
+from phenoprints.embeddings.passes import Look, Site
+from phenoprints.embeddings.selection import Selection, Stores
+from phenoprints.foundations.randomness import generator, well_ids
+from phenoprints.models import build
+
+CHANNELS = ("DNA", "ER")
+ENCODER = build("vit-tiny", channels=CHANNELS)
+
+
+def selection() -> Selection:
+    places = [(f"e{e}", f"A{w:02d}") for e in range(2) for w in range(1, 10)]
+    wells = pd.DataFrame(places, columns=["experiment", "well"]).assign(plate="p")
+    wells["well_id"] = well_ids("s", wells["experiment"], wells["plate"], wells["well"])
+    sites = wells[["well_id"]].assign(
+        site=1, locator=wells["experiment"] + wells["well"], height=64, width=64,
+        channels=pd.Series([list(CHANNELS)] * len(wells)),
+    )  # fmt: skip
+    chosen = wells["well_id"][::2]
+    return Selection(wells, sites, block_wells=chosen)
+
+
+def read(site: Site) -> np.ndarray:
+    return generator(0, "faults", site.locator).integers(0, 256, (2, 64, 64), dtype=np.uint8)
+
+
+def die(*args: object, **kwargs: object) -> None:
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+def nth(number: int, function: Callable, last: Callable) -> Callable:
+    """A function that is `last` when it is called for the `number`-th time."""
+    calls = iter(range(1, 10_000))
+    return lambda *args, **kwargs: (last if next(calls) == number else function)(*args, **kwargs)
+
+
+def job(folder: Path, plan: str) -> None:
+    kind, _, number = plan.partition(":")
+    reader = nth(int(number), read, die) if kind == "read" else read
+    if kind == "write":  # after the embeddings are written, before the blocks are
+        computing.write_unit = nth(int(number), computing.write_unit, die)
+    if kind == "mark":
+        computing.mark_done = nth(int(number), computing.mark_done, die)
+    if kind == "rename":
+        Path.replace = nth(int(number), Path.replace, die)
+    if kind == "full":
+        signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+        resource.setrlimit(resource.RLIMIT_FSIZE, (int(number), int(number)))
+    look = Look(ENCODER, Geometry(32))
+    chosen, stores = selection(), Stores.at(folder / "e", folder / "b")
+    computing.make_stores(chosen, look, stores, attributes={}, unit_wells=4)
+    works = chosen.plan(computing.content_of(look, version=1), 4)
+    done = computing.compute_units(works, chosen, look, stores, read=reader)
+    computing.gather(works, chosen, stores)
+    tell(folder, wells=done["wells"])
+
+
+def tell(folder: Path, **told: object) -> None:
+    sys.stdout.write(json.dumps({"folder": str(folder), **told}) + "\n")
+    sys.stdout.flush()
+
+
+def start(folder: Path, plan: str) -> int:
+    """Run the job in a process of its own, whose number is returned."""
+    pid = os.fork()
+    if pid == 0:
+        status = 1
+        try:
+            job(folder, plan)
+            status = 0
+        except BaseException as error:
+            tell(folder, error=f"{type(error).__name__}: {error}")
+        os._exit(status)
+    return pid
+
+
+def main() -> None:
+    torch.set_num_threads(1)
+    # What torch does once, before the processes part; tensorstore's threads would not survive it.
+    ENCODER.features(torch.zeros(1, 2, 32, 32))
+    for word in sys.argv[1:]:
+        folder, _, plans = word.partition("=")
+        for pid in [start(Path(folder), plan) for plan in plans.split("+")]:
+            status = os.waitpid(pid, 0)[1]
+            if os.WIFSIGNALED(status):
+                tell(Path(folder), signal=os.WTERMSIG(status))
+
+
+if __name__ == "__main__":
+    main()
