@@ -23,7 +23,7 @@ SETTINGS = {
     },
     "mechanism": {"annotation": "pathway"},
     "activity": {"num_null": 500, "p_value": 0.05},
-    "clusters": {"source": "annotation", "min_genes": 3},
+    "clusters": {"min_genes": 3},
     "enrichment": {"num_neighbours": 4, "p_value": 0.05},
     "proximity_bias": {"num_samples": 500},
 }  # fmt: skip
@@ -80,6 +80,7 @@ def make_inputs(strength=1.5, seed=0, **changes):
         "encoder": "test",
         "pairs": {"screen": pairs_of_annotation(built.table, "pathway")},
         "truth": truth,
+        "cluster_source": "annotation",
         "arms": {name: ("1p" if k < 22 else "2q") for k, name in enumerate(genes)},
         "uncorrected": reader,
     }
@@ -131,13 +132,14 @@ def test_without_effects_nothing_is_invented():
 
 
 def test_what_is_not_at_hand_is_said_and_stops_nothing():
-    inputs = make_inputs(pairs={}, truth=None, arms=None)
+    inputs = make_inputs(pairs={}, truth=None, arms=None, cluster_source="corum")
     inputs.wells["replicate_group"] = ""
     table = run_benchmarks(list(BENCHMARK_FUNCTIONS), inputs).set_index("benchmark")
     for name, reason in {
         "relationships": "no table of known relationships",
         "compound-gene": "no table of compound-gene interactions",
         "proximity-bias": "no table of gene loci",
+        "clusters": "no table of known groups",
         "replicates": "names no replicate experiments",
     }.items():
         assert reason in table.loc[name, "reason"]

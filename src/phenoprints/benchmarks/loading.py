@@ -97,6 +97,7 @@ def load_inputs(
         )  # fmt: skip
     experiments = wells["experiment"].unique()
     beside = Path(paths["wells"]).parent
+    cluster_source, clusters = _clusters(tables, settings, beside)
     return BenchmarkInputs(
         wells=wells,
         conditions=conditions,
@@ -108,7 +109,8 @@ def load_inputs(
         seen=seen_by(experiments, learned_from_screen=learned_from_screen, hold_out=hold_out),
         seed=seed,
         pairs=_pairs(tables, settings, beside, built.table),
-        clusters=_clusters(tables, settings, beside),
+        clusters=clusters,
+        cluster_source=cluster_source,
         truth=_truth(tables, beside),
         arms=arms_of_loci(read_table(tables["gene-loci"])) if "gene-loci" in tables else None,
         uncorrected=_without_arms(alignment).of(embeddings),
@@ -143,13 +145,15 @@ def _pairs(
 
 def _clusters(
     tables: Mapping[str, str], settings: Mapping[str, Any], screen_folder: Path
-) -> Mapping[str, frozenset[str]] | None:
+) -> tuple[str, Mapping[str, frozenset[str]] | None]:
+    """Where the known groups come from, and the groups; None where they are not at hand."""
     source, own = settings["clusters"]["source"], screen_folder / "relationships.parquet"
     if source in ("auto", "screen") and own.exists():
-        return groups_of_pairs(read_pairs(own))
-    if source in ("auto", "corum") and "corum-clusters" in tables:
-        return read_clusters(tables["corum-clusters"])
-    return None
+        return "screen", groups_of_pairs(read_pairs(own))
+    if source in ("auto", "corum"):
+        path = tables.get("corum-clusters")
+        return "corum", read_clusters(path) if path else None
+    return source, None
 
 
 def _truth(tables: Mapping[str, str], screen_folder: Path) -> pd.DataFrame | None:

@@ -58,6 +58,7 @@ class BenchmarkInputs:
     seed: int = 0
     pairs: Mapping[str, pd.DataFrame] = field(default_factory=dict)
     clusters: Mapping[str, frozenset[str]] | None = None
+    cluster_source: str = "corum"
     truth: pd.DataFrame | None = None
     arms: Mapping[str, str] | None = None
     uncorrected: EmbeddingsReader | None = None
@@ -253,18 +254,20 @@ def _compound_gene(inputs: BenchmarkInputs) -> Iterator[Row]:
     scores = compound_gene_scores(
         compounds.table, compounds.vectors, genes.table["name"].tolist(), genes.vectors
     )
-    for by in ("compound", "gene"):
-        for row in compound_gene_precision(scores, inputs.truth, settings, by=by).to_dict(
-            "records"
-        ):
-            for metric in ("average_precision", "auc"):
-                yield {
-                    "source": str(row["score"]),
-                    "metric": metric if by == "compound" else f"{metric}_by_gene",
-                    "value": row[metric], "sd": row[f"{metric}_sd"], "n": row["num_queries"],
-                    "random": row[f"{metric}_random"], "random_sd": row[f"{metric}_random_sd"],
-                    "reason": "" if row["num_queries"] else "no compound and gene can be asked",
-                }  # fmt: skip
+    yield from _precision_rows(compound_gene_precision(scores, inputs.truth, settings))
+    by_gene = compound_gene_precision(scores, inputs.truth, settings, by="gene")
+    yield from _precision_rows(by_gene[by_gene["num_queries"] > 0], "_by_gene")
+
+
+def _precision_rows(table: pd.DataFrame, suffix: str = "") -> Iterator[Row]:
+    for row in table.to_dict("records"):
+        for metric in ("average_precision", "auc"):
+            yield {
+                "source": str(row["score"]), "metric": f"{metric}{suffix}",
+                "value": row[metric], "sd": row[f"{metric}_sd"], "n": row["num_queries"],
+                "random": row[f"{metric}_random"], "random_sd": row[f"{metric}_random_sd"],
+                "reason": "" if row["num_queries"] else "no compound can be asked",
+            }  # fmt: skip
 
 
 def _mechanism(inputs: BenchmarkInputs) -> Iterator[Row]:
@@ -333,8 +336,7 @@ def _activity(inputs: BenchmarkInputs) -> Iterator[Row]:
 
 
 def _known_groups(inputs: BenchmarkInputs, part: PerturbationMap) -> Mapping[str, frozenset[str]]:
-    settings = inputs.settings["clusters"]
-    if settings["source"] == "annotation":
+    if inputs.cluster_source == "annotation":
         column = inputs.settings["mechanism"]["annotation"]
         if column not in part.table.columns:
             raise NotRunError(f'no perturbation has an annotation "{column}"')
@@ -355,14 +357,14 @@ def _clusters(inputs: BenchmarkInputs) -> Iterator[Row]:
         rng = generator(inputs.seed, "benchmarks", "clusters", context)
         order = rng.permutation(len(names))
         random = cluster_separation(part.vectors[order], names, known, min_genes=min_genes)
-        source = inputs.settings["clusters"]["source"]
         gap, random_gap = (t["within_mean"] - t["between_mean"] for t in (found, random))
         for metric, value, baseline in (
             ("ks", found["ks"], random["ks"]),
             ("cosine_gap", gap, random_gap),
         ):
             yield {
-                "source": source, "context": context, "metric": metric, "value": value.mean(),
+                "source": inputs.cluster_source, "context": context, "metric": metric,
+                "value": value.mean(),
                 "sd": value.std(ddof=0), "n": len(value), "random": baseline.mean(),
                 "random_sd": baseline.std(ddof=0),
             }  # fmt: skip
@@ -379,7 +381,7 @@ def _enrichment(inputs: BenchmarkInputs) -> Iterator[Row]:
         if table.empty:
             raise NotRunError("no perturbation of the map is in a known group")
         yield {
-            "source": inputs.settings["clusters"]["source"], "context": context,
+            "source": inputs.cluster_source, "context": context,
             "metric": "fraction_enriched", "value": table["is_enriched"].mean(), "n": len(table),
             "random": random, "random_sd": random_sd,
         }  # fmt: skip
