@@ -39,7 +39,7 @@ RECIPES: dict[str, dict[str, Any]] = {
         "layer_scale": 1.0,
         "learning_rate": 3e-3,
     },
-    "demo-wsl": {**_DEMO, "batch_size": 64, "learning_rate": 5e-3},
+    "demo-wsl": {**_DEMO, "batch_size": 32, "learning_rate": 4e-3},
     "small": {
         "batch_size": 256,
         "learning_rate": 1e-4,
