@@ -34,6 +34,13 @@ def of_names(path, wildcard, names):
     return [pattern.format(**{wildcard: name}) for name in names]
 
 
+def quality_batches_of(wildcards):
+    """The tables of metrics of a screen's sites, one for each of its measuring jobs."""
+    num_jobs = config["screens"][wildcards.screen]["quality"]["num_jobs"]
+    pattern = workflow.pathvars.apply("<quality_metrics>")
+    return [pattern.format(screen=wildcards.screen, batch=batch) for batch in range(num_jobs)]
+
+
 def profiles_of(wildcards):
     """The tables of a precomputed encoder: its own below the screen's root, else the screen's."""
     screen = config["screens"][wildcards.screen]

@@ -1,3 +1,7 @@
+# Screens with images are measured in batches of their sites, and judged when all are measured, since
+# a site is compared with the controls of its plate.
+
+
 rule quality:
     """Assess the images of every screen: metrics, verdicts and the reasons for them."""
     input:
@@ -5,17 +9,19 @@ rule quality:
     localrule: True
 
 
-rule assess_quality:
-    """Measure the images of one screen and say which sites and wells can be trusted."""
+rule quality_without_images:
+    """Say of every well of a screen without images that its quality is not assessed."""
     input:
         wells="<screen_wells>",
         sites="<screen_sites>",
     output:
         table="<quality>",
     log:
-        "<logs>/assess_quality/{screen}.log",
+        "<logs>/quality_without_images/{screen}.log",
     benchmark:
-        "<benchmarks>/assess_quality/{screen}.tsv"
+        "<benchmarks>/quality_without_images/{screen}.tsv"
+    wildcard_constraints:
+        screen=one_of(set(PLAN.screens) - set(PLAN.screens_with_images)),
     conda:
         "../../envs/core.yaml"
     threads: 1
@@ -24,8 +30,69 @@ rule assess_quality:
         runtime=60,
     params:
         version=STAGE_VERSIONS["quality"],
+    message:
+        "quality: {wildcards.screen} has no images to assess"
+    script:
+        "../scripts/quality_without_images.py"
+
+
+rule measure_quality:
+    """Measure the images of one batch of a screen's sites."""
+    input:
+        wells="<screen_wells>",
+        sites="<screen_sites>",
+        images="<screen_images>",
+        unreadable="<screen_unreadable>",
+    output:
+        metrics="<quality_metrics>",
+    log:
+        "<logs>/measure_quality/{screen}.{batch}.log",
+    benchmark:
+        "<benchmarks>/measure_quality/{screen}.{batch}.tsv"
+    wildcard_constraints:
+        screen=one_of(PLAN.screens_with_images),
+        batch=r"\d+",
+    conda:
+        "../../envs/core.yaml"
+    threads: 4
+    resources:
+        mem_mb=memory_mb(6000),
+        runtime=1440,
+    params:
+        version=STAGE_VERSIONS["quality"],
+        num_batches=lookup(dpath="screens/{screen}/quality/num_jobs", within=config),
+        nucleus_channel=lookup(dpath="screens/{screen}/quality/nucleus_channel", within=config),
+    message:
+        "quality: measuring batch {wildcards.batch} of {wildcards.screen}"
+    script:
+        "../scripts/quality_metrics.py"
+
+
+rule assess_quality:
+    """Say which sites and wells of a screen can be trusted, and how its plates did."""
+    input:
+        wells="<screen_wells>",
+        metrics=quality_batches_of,
+    output:
+        table="<quality>",
+        plates="<quality_plates>",
+        rules="<quality_rules>",
+    log:
+        "<logs>/assess_quality/{screen}.log",
+    benchmark:
+        "<benchmarks>/assess_quality/{screen}.tsv"
+    wildcard_constraints:
+        screen=one_of(PLAN.screens_with_images),
+    conda:
+        "../../envs/core.yaml"
+    threads: 1
+    resources:
+        mem_mb=memory_mb(8000),
+        runtime=120,
+    params:
+        version=STAGE_VERSIONS["quality"],
         settings=lookup(dpath="screens/{screen}/quality", within=config),
     message:
-        "quality: measuring the images of {wildcards.screen}"
+        "quality: judging the images of {wildcards.screen}"
     script:
         "../scripts/quality.py"

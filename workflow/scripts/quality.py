@@ -1,18 +1,32 @@
-"""Write the quality table of one screen."""
+"""Judge the measured sites, wells and plates of one screen."""
 
 import pandas as pd
 
+from phenoprints.foundations.jobs import logged
 from phenoprints.foundations.provenance import write_provenance
-from phenoprints.quality import QUALITY, not_assessed
+from phenoprints.foundations.publishing import publish_json, publish_table
+from phenoprints.quality import QUALITY, QualitySettings, assess_screen, catalogue
+from phenoprints.screens.contracts import WELLS
 
-wells = pd.read_parquet(snakemake.input.wells, columns=["well_id"])
-sites = pd.read_parquet(snakemake.input.sites, columns=["well_id", "site"])
-table = not_assessed(wells, sites)
-QUALITY.write(snakemake.output.table, table)
-write_provenance(
-    snakemake.output.table,
-    "quality",
-    settings=snakemake.params.settings,
-    inputs=[snakemake.input.wells, snakemake.input.sites],
-    rows={"wells": len(wells), "sites": len(sites), "out": len(table)},
-)
+with logged(snakemake.log):
+    files, out = snakemake.input, snakemake.output
+    settings = QualitySettings.from_section(snakemake.params.settings)
+    wells = WELLS.read(files.wells)
+    metrics = pd.concat([pd.read_parquet(path) for path in files.metrics], ignore_index=True)
+    table, plates = assess_screen(metrics, wells, settings)
+    QUALITY.write(out.table, table)
+    publish_table(out.plates, plates)
+    publish_json(out.rules, catalogue(settings))
+    whole = table[table["site"] == -1]
+    write_provenance(
+        out.table,
+        "quality",
+        settings=dict(snakemake.params.settings),
+        inputs=[files.wells, *files.metrics],
+        rows={
+            "wells": len(wells),
+            "sites": len(metrics),
+            "failing_wells": int((whole["verdict"] == "fail").sum()),
+            "failing_plate_checks": int((plates["verdict"] == "fail").sum()),
+        },
+    )

@@ -11,8 +11,11 @@ from phenoprints.foundations.randomness import generator
 from phenoprints.testing.simulation import kernels
 from phenoprints.testing.simulation.nuisance import Nuisance
 
-MEANS = np.array([11.0, 13.0, 30.0, 30.0, 22.0, 27.0])
+MEANS = np.array([10.0, 10.0, 26.0, 14.0, 18.0, 24.0])
 """Mean of each channel at usual density, before gain; the grey values stay below 255."""
+
+DEAD_SHARES = np.array([1.0, 0.3, 0.3, 0.3, 0.3, 0.3])
+"""What is left of the means where cells are dead: condensed nuclei keep their DNA."""
 
 CELL_AREA_PX = 350.0
 """One cell for this many pixels at usual density."""
@@ -48,7 +51,8 @@ def draw_well(
     places = kernels.place_cells(num, size, GAP_PX, state)
     dead_share = 0.9 if kind == "dead" else 0.01
     kernels.draw_cells(image, places, traits, CELL_JITTER, dead_share, texture_table(), state)
-    kernels.scale_to_mean(image, MEANS * len(places) / usual * (0.3 if kind == "dead" else 1.0))
+    means = MEANS * len(places) / usual
+    kernels.scale_to_mean(image, means * (DEAD_SHARES if kind == "dead" else 1.0))
     if kind == "debris":
         draw_debris(image, state)
     kernels.blur(image, 9.0 if kind == "blurred" else float(nuisance.focus_px[well]))

@@ -245,7 +245,7 @@ def place_cells(num: int, size: int, gap: float, state: State) -> Floats:
 @compiled
 def draw_dead_cell(image: Image, x: float, y: float, state: State) -> None:
     """Add a dead cell: a small, bright, condensed nucleus in a shrunken body."""
-    radius = 2.3 + 0.4 * uniform(state)
+    radius = 2.8 + 0.6 * uniform(state)
     stamp_dot(image[DNA], x, y, radius, 9.0)
     for channel in range(1, 6):
         stamp_dot(image[channel], x, y, 4.5, 0.8)

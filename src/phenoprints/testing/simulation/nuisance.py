@@ -74,6 +74,7 @@ def _well_nuisance(
     traits += ROW_SIZE * height * _position_direction(seed, "row")
 
     mixing = np.eye(NUM_C) + strength * experiment.uniform(0.0, 0.03, (NUM_C, NUM_C))
+    mixing[0, 1:] *= 0.2  # Hoechst is excited alone
     shading = 0.12 * experiment.standard_normal((NUM_C, 5))
     shading += 0.05 * plate.standard_normal((NUM_C, 5))
     gain = _factor(experiment, 0.25) * _factor(plate, 0.12) * _factor(well, 0.06)

@@ -1,0 +1,91 @@
+"""Artefacts that several channels show together: debris, copies, channels in the wrong place."""
+
+# C channels · H W pixels · P pairs of channels
+
+from __future__ import annotations
+
+import hashlib
+
+import numpy as np
+from numpy.typing import NDArray
+
+JOINT_BRIGHTNESS = 1.5
+"""Pixels this many times as far above the median as the 95th percentile, in all channels, are
+debris: cells have no place where every stain is bright at once."""
+
+SAMPLED_PIXELS = 8192
+
+RUN_PX = 32
+MIN_RUN_STD = 2.0
+"""Runs of this many pixels along a row are compared; flatter ones are alike by chance."""
+
+
+def channel_correlations(image: NDArray[np.float32]) -> NDArray[np.float64]:
+    """Pearson's correlation (P,) of each pair of channels, as triu orders them; NaN if constant."""
+    flat = image.reshape(len(image), -1)
+    flat = flat - flat.mean(axis=1, keepdims=True)
+    norms = np.sqrt(np.einsum("cp,cp->c", flat, flat, dtype=np.float64))
+    with np.errstate(invalid="ignore", divide="ignore"):
+        matrix = (flat @ flat.T) / np.outer(norms, norms)
+    pairs: NDArray[np.float64] = matrix[np.triu_indices(len(image), 1)]
+    return pairs
+
+
+def debris_percent(image: NDArray[np.float32]) -> float:
+    """The percentage of pixels that are very bright in all channels at once; NaN for one channel.
+
+    What is usual in a channel is told by its median and 95th percentile over a sample of pixels,
+    leaving out those in the upper tenth of all channels, which debris would fill.
+    """
+    if len(image) < 2:
+        return float("nan")
+    flat = image.reshape(len(image), -1)
+    sample = flat[:, :: max(1, flat.shape[1] // SAMPLED_PIXELS)]
+    upper = np.percentile(sample, 90, axis=1, keepdims=True)
+    usual = sample[:, ~(sample > upper).all(axis=0)]
+    median, high = np.percentile(usual, (50, 95), axis=1)
+    limit = median + JOINT_BRIGHTNESS * np.maximum(high - median, 4.0)
+    is_bright = np.ones(flat.shape[1], bool)
+    for plane, least in zip(flat, limit, strict=True):
+        is_bright &= plane > least
+    return 100.0 * float(is_bright.mean())
+
+
+def copied_percent(plane: NDArray[np.unsignedinteger]) -> float:
+    """The percentage of runs of 32 pixels that stand elsewhere in the plane (H, W), bit by bit.
+
+    Camera noise makes every run unique, so that copies tell of pasted or badly stitched regions.
+    Estimated from the eighth of runs that their own hash chooses, so that copies are chosen with
+    their originals. Runs with a standard deviation below 2 grey values count nowhere.
+    """
+    if plane.shape[1] <= RUN_PX:
+        return 0.0
+    hashes = _run_hashes(plane)
+    is_chosen = (hashes & np.uint64(7)) == 0
+    runs = np.lib.stride_tricks.sliding_window_view(plane, RUN_PX, axis=1)[is_chosen]
+    ordered = np.sort(hashes[is_chosen][runs.std(axis=1, dtype=np.float32) > MIN_RUN_STD])
+    if len(ordered) == 0:
+        return 0.0
+    is_same = ordered[1:] == ordered[:-1]
+    num_copied = np.count_nonzero(np.append(is_same, [False]) | np.append([False], is_same))
+    return 100.0 * num_copied / len(ordered)
+
+
+def _run_hashes(plane: NDArray[np.unsignedinteger]) -> NDArray[np.uint64]:
+    """A 64-bit hash of the RUN_PX pixels from each place to the right, (H, W - RUN_PX + 1)."""
+    with np.errstate(over="ignore"):
+        run = plane.astype(np.uint64) + np.uint64(1)
+        size = 1
+        while size < RUN_PX:
+            factor = np.uint64(0x9E3779B97F4A7C15) ^ np.uint64(size * 0x10001)
+            run = run[:, :-size] * (factor | np.uint64(1)) + run[:, size:]
+            run ^= run >> np.uint64(29)
+            size *= 2
+    return run
+
+
+def image_fingerprint(image: NDArray[np.unsignedinteger]) -> str:
+    """The first 16 hexadecimal digits of the sha256 of the pixels: equal images have equal ones."""
+    content = np.ascontiguousarray(image)
+    key = f"{content.dtype.str}{content.shape}".encode()
+    return hashlib.sha256(key + content.tobytes()).hexdigest()[:16]

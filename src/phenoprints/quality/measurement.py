@@ -1,0 +1,125 @@
+"""All metrics of one image."""
+
+# C channels · H W pixels
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from itertools import combinations
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from phenoprints.foundations.errors import DataError
+from phenoprints.quality.artefacts import (
+    channel_correlations,
+    copied_percent,
+    debris_percent,
+    image_fingerprint,
+)
+from phenoprints.quality.metrics import (
+    illumination_unevenness,
+    intensity_metrics,
+    laplacian_variance,
+    power_log_log_slope,
+)
+from phenoprints.quality.nuclei import nuclei_metrics
+
+NUCLEUS_NAMES = ("dna", "hoechst", "dapi", "nuclei")
+MIN_SIDE_PX = 32
+
+
+def measure(
+    image: NDArray[np.unsignedinteger],
+    channels: Sequence[str] | None = None,
+    *,
+    nucleus_channel: str | None = None,
+    max_value: int | None = None,
+) -> dict[str, Any]:
+    """The metrics of an image (C, H, W) by name; those of a channel end with `_<channel>`.
+
+    Parameters
+    ----------
+    image
+        uint8 or uint16, at least 32 pixels on each side.
+    channels
+        Names of the channels; `channel_1`, … when absent.
+    nucleus_channel
+        The channel with nuclei; None takes the first named DNA, Hoechst, DAPI or nuclei, and the
+        first channel where none is.
+    max_value
+        The value of a saturated pixel; the largest of the image's type when absent.
+
+    Returns
+    -------
+    Per channel: mean, std, percentile_1 … percentile_99, minimum_percent, maximum_percent,
+    saturated_percent, power_log_log_slope, laplacian_variance, sharpness (Laplacian variance over
+    variance), illumination_unevenness, copied_percent. Of the image: nuclei_count, nuclei_area,
+    nuclei_intensity, nuclei_condensation_10 … _90, debris_percent, correlation_<a>_<b>, and
+    `fingerprint`, a text. What cannot be told is NaN.
+
+    Raises
+    ------
+    DataError
+        Not three axes, another type, too small, or names that do not match the channels.
+    """
+    names = _channel_names(image, channels)
+    top = int(np.iinfo(image.dtype).max if max_value is None else max_value)
+    pixels = image.astype(np.float32)
+    result: dict[str, Any] = {}
+    for name, plane in zip(names, image, strict=True):
+        result |= {f"{key}_{name}": value for key, value in intensity_metrics(plane, top).items()}
+        result[f"copied_percent_{name}"] = copied_percent(plane)
+    sharpness = laplacian_variance(pixels)
+    for c, name in enumerate(names):
+        variance = result[f"std_{name}"] ** 2
+        result[f"sharpness_{name}"] = sharpness[c] / variance if variance > 0 else np.nan
+    result |= _named("laplacian_variance", names, sharpness)
+    result |= _named("power_log_log_slope", names, power_log_log_slope(pixels))
+    result |= _named("illumination_unevenness", names, illumination_unevenness(pixels))
+    pairs = [f"{a}_{b}" for a, b in combinations(names, 2)]
+    result |= _named("correlation", pairs, channel_correlations(pixels))
+    result |= nuclei_metrics(pixels[_nucleus_index(names, nucleus_channel)])
+    result["debris_percent"] = debris_percent(pixels)
+    result["fingerprint"] = image_fingerprint(image)
+    return result
+
+
+def _named(metric: str, names: Sequence[str], values: NDArray[np.float64]) -> dict[str, float]:
+    return {f"{metric}_{name}": float(value) for name, value in zip(names, values, strict=True)}
+
+
+def column_name(channel: str) -> str:
+    """The channel's name as it ends metric names: lower case, letters and digits."""
+    return re.sub(r"[^a-z0-9]+", "_", channel.lower()).strip("_")
+
+
+def _channel_names(image: NDArray[Any], channels: Sequence[str] | None) -> list[str]:
+    if image.ndim != 3 or image.dtype not in (np.uint8, np.uint16):
+        raise DataError(
+            f"image: {image.dtype} of shape {image.shape}. Expected uint8 or uint16 (C, H, W)."
+        )
+    if min(image.shape[1:]) < MIN_SIDE_PX:
+        raise DataError(f"image: {image.shape[1:]} pixels. Expected at least 32 on each side.")
+    given = channels if channels is not None else [f"channel {c + 1}" for c in range(len(image))]
+    names = [column_name(name) for name in given]
+    if len(names) != len(image) or len(set(names)) != len(names):
+        raise DataError(
+            f"channels: {list(given)} for {len(image)} channels. Expected one distinct name each."
+        )
+    return names
+
+
+def _nucleus_index(names: Sequence[str], nucleus_channel: str | None) -> int:
+    if nucleus_channel is not None:
+        wanted = column_name(nucleus_channel)
+        if wanted not in names:
+            raise DataError(
+                f"nucleus_channel: {nucleus_channel!r} is no channel. Expected one of "
+                f"{', '.join(names)}."
+            )
+        return names.index(wanted)
+    known = [at for at, name in enumerate(names) if name.startswith(NUCLEUS_NAMES)]
+    return known[0] if known else 0

@@ -1,0 +1,111 @@
+"""Metrics of single channels: focus, saturation, intensity and illumination."""
+
+# C channels · H W pixels
+
+from __future__ import annotations
+
+from functools import lru_cache
+
+import numpy as np
+import scipy.fft
+from numpy.typing import NDArray
+
+PERCENTILES = (1, 5, 50, 95, 99)
+NUM_BLOCKS = 8
+"""Blocks along each side on which the evenness of illumination is judged."""
+
+Pixels = NDArray[np.unsignedinteger]
+Floats = NDArray[np.float64]
+
+
+def intensity_metrics(plane: Pixels, max_value: int) -> dict[str, float]:
+    """Mean, standard deviation, percentiles and the shares at the extremes of one channel (H, W).
+
+    `minimum_percent` and `maximum_percent` are the percentages of pixels at the plane's own lowest
+    and highest value (CellProfiler's PercentMinimal and PercentMaximal); `saturated_percent` those
+    at `max_value`. Percentiles are the smallest value that so many percent of pixels do not exceed.
+    """
+    counts = np.bincount(plane.ravel(), minlength=max_value + 1)
+    values = np.flatnonzero(counts)
+    shares = counts[values] / plane.size
+    mean = float(np.dot(shares, values))
+    cumulative = np.cumsum(counts[values])
+    ranks = np.maximum(np.ceil(np.array(PERCENTILES) / 100 * plane.size), 1)
+    at = values[np.searchsorted(cumulative, ranks)]
+    return {
+        "mean": mean,
+        "std": float(np.sqrt(np.dot(shares, (values - mean) ** 2))),
+        **{f"percentile_{p}": float(v) for p, v in zip(PERCENTILES, at, strict=True)},
+        "minimum_percent": 100.0 * float(shares[0]),
+        "maximum_percent": 100.0 * float(shares[-1]),
+        "saturated_percent": 100.0 * float(counts[max_value]) / plane.size,
+    }
+
+
+@lru_cache(maxsize=8)
+def _frequency_bins(height: int, width: int) -> tuple[NDArray[np.int64], Floats]:
+    """The whole radius (from 1) of each element of a half spectrum, and its multiplicity."""
+    rows = np.minimum(np.arange(height), height - np.arange(height))
+    columns = np.arange(width // 2 + 1)
+    radii = np.floor(np.sqrt(rows[:, None] ** 2 + columns[None] ** 2)).astype(np.int64) + 1
+    weights = np.full(radii.shape, 2.0)
+    weights[:, 0] = 1.0
+    if width % 2 == 0:
+        weights[:, -1] = 1.0
+    return radii.ravel(), weights.ravel()
+
+
+def power_log_log_slope(image: NDArray[np.float32]) -> Floats:
+    """The slope (C,) of log power against log radius of each channel's spectrum; steep is blurred.
+
+    CellProfiler's PowerLogLogSlope (MeasureImageQuality; Bray 2012, doi:10.1177/1087057111420292):
+    power is summed over rings of one pixel, from the second ring to an eighth of the shorter side.
+    NaN for a constant channel, and for images below 32 pixels.
+    """
+    num_channels, height, width = image.shape
+    rings = np.arange(2, min(height, width) // 8)
+    slopes = np.full(num_channels, np.nan)
+    if len(rings) < 2:
+        return slopes
+    spectrum = scipy.fft.rfft2(image - image.mean(axis=(1, 2), keepdims=True), workers=1)
+    radii, weights = _frequency_bins(height, width)
+    for c in range(num_channels):
+        power = (spectrum[c].real ** 2 + spectrum[c].imag ** 2).ravel() * weights
+        by_ring = np.bincount(radii, power, minlength=rings[-1] + 1)[rings]
+        if by_ring.min() > 0.0 and image[c].min() < image[c].max():
+            slopes[c] = np.polyfit(np.log(rings), np.log(by_ring), 1)[0]
+    return slopes
+
+
+def laplacian_variance(image: NDArray[np.float32]) -> Floats:
+    """The variance (C,) of the 4-neighbour Laplacian inside each channel; small is blurred."""
+    centre = image[:, 1:-1, 1:-1]
+    around = image[:, :-2, 1:-1] + image[:, 2:, 1:-1] + image[:, 1:-1, :-2] + image[:, 1:-1, 2:]
+    variance: Floats = (around - 4.0 * centre).var(axis=(1, 2), dtype=np.float64)
+    return variance
+
+
+def illumination_unevenness(image: NDArray[np.float32]) -> Floats:
+    """How uneven each channel's light is (C,): (highest - lowest) / mean of a quadratic surface.
+
+    The surface is fitted to the means of 8 × 8 blocks by least squares. NaN where the mean is 0.
+    """
+    height, width = image.shape[1] // NUM_BLOCKS, image.shape[2] // NUM_BLOCKS
+    cut = image[:, : height * NUM_BLOCKS, : width * NUM_BLOCKS]
+    blocks = cut.reshape(-1, NUM_BLOCKS, height, NUM_BLOCKS, width).mean(axis=(2, 4))
+    surface = blocks.reshape(len(image), -1).astype(np.float64) @ _quadratic_projection()
+    mean = surface.mean(axis=1)
+    spread: Floats = np.divide(
+        np.ptp(surface, axis=1), mean, out=np.full(len(image), np.nan), where=mean > 0
+    )
+    return spread
+
+
+@lru_cache(maxsize=1)
+def _quadratic_projection() -> Floats:
+    """The symmetric matrix that replaces block means by their quadratic least-squares surface."""
+    x = np.linspace(-1.0, 1.0, NUM_BLOCKS)
+    x, y = (grid.ravel() for grid in np.meshgrid(x, x))
+    terms = np.stack([np.ones_like(x), x, y, x * x, y * y, x * y], axis=1)
+    projection: Floats = terms @ np.linalg.pinv(terms)
+    return projection

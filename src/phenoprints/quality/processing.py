@@ -1,0 +1,117 @@
+"""Measure many sites in worker processes; a site that cannot be read is a row with the reason."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from typing import Any, Protocol
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from phenoprints.foundations.errors import PhenoprintsError
+from phenoprints.quality.measurement import measure
+
+SITES_AT_ONCE = 16
+"""Sites that a worker measures before it hands back rows; pixels of one are held at a time."""
+
+
+class SiteReader(Protocol):
+    """Gives the pixels of a site; `phenoprints.screens.images.ScreenImages` is one."""
+
+    def read(
+        self, locator: str, channels: Any, *, experiment: str, shape: tuple[int, int]
+    ) -> NDArray[np.uint8]:
+        """The pixels (C, H, W) of a site."""
+
+
+def measure_sites(
+    images: SiteReader,
+    sites: pd.DataFrame,
+    *,
+    nucleus_channel: str | None = None,
+    num_workers: int = 1,
+    unreadable: pd.DataFrame | None = None,
+) -> pd.DataFrame:
+    """A row of metrics per site, in the order of `sites`, for `assess`.
+
+    Parameters
+    ----------
+    images
+        The reader; it is sent to the workers.
+    sites
+        The sites contract's columns and `experiment`.
+    nucleus_channel
+        As in `measure`.
+    num_workers
+        Processes, each with one numerical thread; 1 measures in this process. The result does not
+        depend on it.
+    unreadable
+        Sites known to be unreadable (well_id, site, reason), whose pixels are not asked for.
+
+    Returns
+    -------
+    well_id, site, unreadable ("" where the image was read, else the error's first line), and the
+    metrics of `measure`, NaN where the image could not be read.
+    """
+    sites = _with_reasons(sites, unreadable)
+    parts = (sites.iloc[at : at + SITES_AT_ONCE] for at in range(0, len(sites), SITES_AT_ONCE))
+    rows = [row for part in _measured(images, parts, nucleus_channel, num_workers) for row in part]
+    table = pd.DataFrame(rows, columns=None if rows else ["well_id", "site", "unreadable"])
+    return table.astype({"well_id": np.uint64, "site": np.int32, "unreadable": "str"})
+
+
+def _with_reasons(sites: pd.DataFrame, unreadable: pd.DataFrame | None) -> pd.DataFrame:
+    """The sites with the column `unreadable`: why their pixels are known to be missing, or ""."""
+    if unreadable is None or unreadable.empty:
+        return sites.assign(unreadable="")
+    reasons = unreadable[["well_id", "site", "reason"]].rename(columns={"reason": "unreadable"})
+    reasons = reasons.astype({"well_id": np.uint64, "site": np.int32})
+    joined = sites.merge(reasons, on=["well_id", "site"], how="left")
+    return joined.assign(unreadable=joined["unreadable"].fillna(""))
+
+
+def _measured(
+    images: SiteReader,
+    parts: Iterable[pd.DataFrame],
+    nucleus_channel: str | None,
+    num_workers: int,
+) -> Iterator[list[dict[str, Any]]]:
+    if num_workers <= 1:
+        yield from (measure_part(images, part, nucleus_channel) for part in parts)
+        return
+    from joblib import Parallel, delayed, parallel_config
+
+    with parallel_config(backend="loky", inner_max_num_threads=1):
+        jobs = (delayed(measure_part)(images, part, nucleus_channel) for part in parts)
+        yield from Parallel(n_jobs=num_workers, return_as="generator", batch_size=1)(jobs)
+
+
+def measure_part(
+    images: SiteReader, sites: pd.DataFrame, nucleus_channel: str | None
+) -> list[dict[str, Any]]:
+    """The metrics of some sites, one image in memory at a time."""
+    return [_measure_site(images, site, nucleus_channel) for site in sites.to_dict("records")]
+
+
+def _measure_site(
+    images: SiteReader, site: dict[Any, Any], nucleus_channel: str | None
+) -> dict[str, Any]:
+    key = {"well_id": site["well_id"], "site": site["site"], "unreadable": site["unreadable"]}
+    if key["unreadable"]:
+        return key
+    channels = [str(name) for name in site["channels"]]
+    shape = (int(site["height"]), int(site["width"]))
+    try:
+        pixels = images.read(
+            site["locator"], channels, experiment=str(site["experiment"]), shape=shape
+        )
+    except (PhenoprintsError, OSError, ValueError) as error:
+        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        return {**key, "unreadable": reason[:300]}
+    return {**key, **measure(pixels, channels, nucleus_channel=nucleus_channel)}
+
+
+def batch_of(sites: pd.DataFrame, batch: int, num_batches: int) -> pd.DataFrame:
+    """The sites of one of `num_batches` nearly equal, contiguous batches (counted from 0)."""
+    return sites.iloc[batch * len(sites) // num_batches : (batch + 1) * len(sites) // num_batches]
