@@ -134,6 +134,12 @@ def test_the_chain_goes_back_to_the_inputs(run, capsys):
     assert any("rows: out 1" in line for line in lines)
 
 
+def test_a_file_inside_an_artefact_is_explained_by_it(run, capsys):
+    assert main(["explain", "results/demo/embeddings/a/mae/c/0"]) == 0
+    first = capsys.readouterr().out.splitlines()[0]
+    assert first == "results/demo/embeddings/a/mae  embeddings (version 1)"
+
+
 def test_the_chain_with_settings_and_through_a_provenance_file(run, capsys):
     file = "results/demo/screens/a/wells.parquet.provenance.json"
     assert main(["explain", "--settings", file]) == 0

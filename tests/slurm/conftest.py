@@ -61,7 +61,7 @@ def new_folder(parent: Path, name: str) -> Path:
 def contents(folder: Path) -> dict[str, bytes]:
     """The bytes of every result that must not depend on where it was computed."""
     results = folder / "results/tiny"
-    apart = {"logs", "durations", "reports", "config.json"}
+    apart = {"logs", "durations", "reports", "reports.provenance.json", "config.json"}
     files = [path for path in sorted(results.rglob("*")) if path.is_file()]
     return {
         str(path.relative_to(results)): path.read_bytes()

@@ -37,3 +37,4 @@ pathvars:
     report_index="<run_dir>/reports/index.html",
     report_summary="<run_dir>/reports/summary.json",
     report_verdicts="<run_dir>/reports/verdicts.json",
+    report_provenance="<run_dir>/reports.provenance.json",

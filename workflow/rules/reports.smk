@@ -43,6 +43,7 @@ rule write_reports:
         ],
         summary="<report_summary>",
         verdicts="<report_verdicts>",
+        provenance="<report_provenance>",
     log:
         "<logs>/write_reports.log",
     benchmark:

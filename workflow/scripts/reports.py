@@ -1,10 +1,18 @@
 """Write the pages of one run."""
 
 import sys
+from pathlib import Path
 
 from phenoprints.foundations.jobs import logged
+from phenoprints.foundations.provenance import write_provenance
 from phenoprints.reports import build
 
 with logged(snakemake.log):
     report = build(snakemake.params.run_folder, snakemake.params.config)
     sys.stderr.write("\n".join(report.lines) + "\n")
+    write_provenance(
+        Path(snakemake.output.summary).parent,
+        "reports",
+        settings=snakemake.params.config["reports"],
+        inputs=sorted(set(snakemake.input)),
+    )

@@ -27,7 +27,7 @@ MAX_SETTING_CHARACTERS = 88
 def run(arguments: argparse.Namespace) -> int:
     """Print the chain; the file must have a provenance or have been used as an input."""
     path = Path(arguments.file.rstrip("/"))
-    artefact = artefact_path(path) if path.name.endswith(SUFFIX) else path
+    artefact = artefact_path(path) if path.name.endswith(SUFFIX) else holding_artefact(path)
     if arguments.forward:
         for line in forward(artefact):
             print(line)
@@ -38,6 +38,15 @@ def run(arguments: argparse.Namespace) -> int:
     for line in back(artefact, with_settings=arguments.settings):
         print(line)
     return 0
+
+
+def holding_artefact(path: Path) -> Path:
+    """The artefact that a path is, or lies in: a page of the reports, a chunk of a store."""
+    absolute = path.absolute()
+    for place in (absolute, *absolute.parents):
+        if place.name and provenance_path(place).exists():
+            return place
+    return path
 
 
 def back(artefact: Path, *, with_settings: bool = False) -> Iterator[str]:
