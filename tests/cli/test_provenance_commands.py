@@ -93,6 +93,17 @@ def test_an_input_that_is_gone_and_an_unfinished_file_are_told(run, capsys, tmp_
     assert out.splitlines()[-1].startswith("! CHECK")
 
 
+def test_a_file_that_lost_its_provenance_is_told(run, capsys):
+    provenance_path(run / "screens/a/wells.parquet").unlink()
+    (run / "embeddings/a/mae.failures.parquet").write_text("named after the store")
+    (run / "logs").mkdir()
+    (run / "logs/screens.log").write_text("no artefact")
+    main(["verify", "demo"])
+    out = capsys.readouterr().out
+    assert out.count("expected a provenance file beside it, found none") == 1
+    assert "! CHECK  results/demo/screens/a/wells.parquet" in out
+
+
 @pytest.mark.parametrize("content", ["", "[]", "{", '{"sha256": "a", "inputs": []}'])
 def test_a_broken_provenance_file_is_named(run, capsys, content):
     path = provenance_path(run / "reports/index.html")

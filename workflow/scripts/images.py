@@ -15,12 +15,13 @@ with logged(snakemake.log):
         seed=snakemake.params.seed,
         threads=snakemake.threads,
     )
-    write_provenance(
-        snakemake.output.images,
-        "screens",
-        settings=settings,
-        inputs=[snakemake.input.sites],
-        rows={"sites": done["sites"], "unreadable": done["unreadable"]},
-        seeds={"seed": snakemake.params.seed},
-        notes={"windows": done["windows"]},
-    )
+    for output in snakemake.output:
+        write_provenance(
+            output,
+            "screens",
+            settings=settings,
+            inputs=[snakemake.input.sites],
+            rows={"sites": done["sites"], "unreadable": done["unreadable"]},
+            seeds={"seed": snakemake.params.seed},
+            notes={"windows": done["windows"]},
+        )

@@ -25,6 +25,9 @@ TARGETS = {
 }
 """The target of each stage."""
 
+TARGET_FOLDERS = {*TARGETS, "blocks", "encoders"}
+"""Folders of a run that hold artefacts."""
+
 
 def run_folder(run: str) -> Path:
     """The folder of a run, given by its path or by its name below `results/`."""

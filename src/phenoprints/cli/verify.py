@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Iterator, Mapping
+import shlex
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from phenoprints.cli.runs import (
+    SUFFIX,
+    TARGET_FOLDERS,
     TARGETS,
     base_folder,
     change_of,
@@ -18,7 +21,7 @@ from phenoprints.cli.runs import (
     short,
 )
 from phenoprints.cli.terminal import count, verdict
-from phenoprints.foundations.errors import CorruptionError
+from phenoprints.foundations.errors import MAX_SHOWN, CorruptionError
 from phenoprints.foundations.fingerprints import content_sha256
 from phenoprints.foundations.provenance import artefact_path
 from phenoprints.foundations.publishing import PARTIAL_SUFFIX
@@ -46,9 +49,9 @@ def run(arguments: argparse.Namespace) -> int:
     folder = run_folder(arguments.run)
     files = list(provenance_files(folder))
     findings = list(verified(folder))
-    for finding in findings:
-        print(finding)
     failed = sum(finding.verdict == "FAIL" for finding in findings)
+    for finding in _shown(findings):
+        print(finding)
     word = "FAIL" if failed else "CHECK" if findings or not files else "PASS"
     others = len(findings) - failed
     print(
@@ -56,6 +59,15 @@ def run(arguments: argparse.Namespace) -> int:
         f"{others} to look at"
     )
     return int(failed > 0)
+
+
+def _shown(findings: Sequence[Finding]) -> Iterator[Finding | str]:
+    """Every FAIL, the first of what is to be looked at, and how many more of these there are."""
+    yield from (finding for finding in findings if finding.verdict == "FAIL")
+    others = [finding for finding in findings if finding.verdict != "FAIL"]
+    yield from others[:MAX_SHOWN]
+    if len(others) > MAX_SHOWN:
+        yield f"… and {count(len(others) - MAX_SHOWN)} more to look at"
 
 
 def verified(folder: Path) -> Iterator[Finding]:
@@ -67,9 +79,39 @@ def verified(folder: Path) -> Iterator[Finding]:
     base = base_folder(folder)
     for path in provenance_files(folder):
         yield from _verified(path, base)
+    for path in unaccounted(folder):
+        mend = f"rm {shlex.quote(str(path))} && snakemake all"
+        yield Finding("CHECK", str(path), "a provenance file beside it", "found none", mend)
     for partial in sorted(folder.rglob(f"*{PARTIAL_SUFFIX}")):
-        mend = f"rm -r {partial}, when no run is going on"
+        mend = f"rm -r {shlex.quote(str(partial))}, when no run is going on"
         yield Finding("CHECK", str(partial), "no unfinished file", "found one", mend)
+
+
+def unaccounted(folder: Path) -> Iterator[Path]:
+    """Files of the stages that neither are nor belong to an artefact with a provenance.
+
+    What is named after an artefact (`mae.failures.parquet`, `images/…` beside `images.json`)
+    belongs to it. Logs, durations, the configuration and an exported crate are no artefacts.
+    """
+    stems = set()
+    for path in provenance_files(folder):
+        artefact = artefact_path(path)
+        stems |= {artefact, artefact.with_name(artefact.name.split(".")[0])}
+    for path in sorted(folder.rglob("*")):
+        inside = path.relative_to(folder).parts
+        is_made = path.is_file() and inside[0] in TARGET_FOLDERS and SUFFIX not in path.name
+        if is_made and not path.name.endswith(PARTIAL_SUFFIX) and not _belongs(path, stems):
+            yield path
+
+
+def _belongs(path: Path, stems: set[Path]) -> bool:
+    """Whether the path or a folder that it lies in is an artefact, or named after one."""
+    places = (path, *path.parents)
+    return any(
+        place in stems or place.with_name(place.name.split(".")[0]) in stems
+        for place in places
+        if place.name
+    )
 
 
 def _verified(path: Path, base: Path) -> Iterator[Finding]:
@@ -105,4 +147,4 @@ def _inputs(
 
 def _mend(path: Path, provenance: Mapping[str, Any]) -> str:
     target = TARGETS.get(str(provenance.get("stage")), "all")
-    return f"rm {path} && snakemake {target}"
+    return f"rm {shlex.quote(str(path))} && snakemake {target}"
