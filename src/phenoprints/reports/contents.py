@@ -74,13 +74,14 @@ class Figure:
 
 @dataclass(frozen=True)
 class Gallery:
-    """Small pictures of one kind side by side, with one caption and one legend."""
+    """Small pictures of one kind, side by side or stacked, with one caption and one legend."""
 
     anchor: str
     title: str
     caption: str
     pictures: Sequence[Markup]
     legend: Markup = field(default_factory=Markup)
+    is_stacked: bool = False
     kind: ClassVar[str] = "gallery"
 
 

@@ -58,6 +58,22 @@ UNEVEN_QUALITY = Rule(
     "three times the median share of the experiments, and at least 10 %, a choice of this report",
     "Look at that experiment alone: leave it out, or image it again.",
 )
+PLATE_CHECKS = Rule(
+    "QC904",
+    "Plates as a whole",
+    "Too few or unlike controls, edge effects and turned plate maps spoil all wells of a plate.",
+    "no plate fails a check.",
+    "the settings of quality control",
+    "Look at these plates; quality.plate_rules_that_fail makes their wells fail.",
+)
+PLANTED_BAD_WELLS = Rule(
+    "QC905",
+    "Planted bad wells",
+    "The simulated screen knows which wells are dead, blurred, saturated, empty or full of debris.",
+    "98 % or more found, at most 1 % of the good wells failed.",
+    "0.98 and 0.01, the promise of the simulated screen",
+    "Look at the missed wells and at the rules that raise false alarms.",
+)
 EMBEDDINGS_RAN = _ran("EM100", "Embedding")
 FAILED_ROWS = Rule(
     "EM101",

@@ -99,17 +99,25 @@ class Run:
 
     def document_at(self, path: Path) -> dict[str, Any] | None:
         """The JSON object at a path, or None."""
-        if not path.is_file():
-            return None
-        try:
-            content = json.loads(path.read_text(encoding="utf-8"))
-        except (ValueError, OSError) as error:
-            self.unreadable[self.shown(path)] = f"not readable JSON ({error})"
-            return None
-        if not isinstance(content, dict):
+        content = self._json_at(path)
+        if content is not None and not isinstance(content, dict):
             self.unreadable[self.shown(path)] = "not a JSON object"
             return None
         return content
+
+    def list_at(self, path: Path) -> list[Any]:
+        """The JSON list at a path; empty where there is none."""
+        content = self._json_at(path)
+        return content if isinstance(content, list) else []
+
+    def _json_at(self, path: Path) -> Any:
+        if not path.is_file():
+            return None
+        try:
+            return json.loads(path.read_text(encoding="utf-8"))
+        except (ValueError, OSError) as error:
+            self.unreadable[self.shown(path)] = f"not readable JSON ({error})"
+            return None
 
     def shown(self, path: Path) -> str:
         """A path as pages print it: below the run's folder, never with a home folder."""

@@ -33,7 +33,7 @@ COLUMNS = (
 
 def page(run: Run) -> Page:
     """The page, from the stores' attributes and tables of failures."""
-    found = look_for(run, "embeddings", pairs(run.plan.pairs), "store of embeddings")
+    found = look_for(run, "embeddings", pairs(run.plan.pairs), "embeddings store")
     verdicts = [found.verdict(rules.EMBEDDINGS_RAN, NAME)]
     sections = [Section("missing", "Not run", boxes)] if (boxes := found.boxes()) else []
     rows = [_row(run, names) for names in found.there]

@@ -34,7 +34,7 @@ def page(run: Run) -> Page:
         for task in run.config["evaluation"]["probes"]
         for encoder in run.plan.probed_encoders
     ]
-    found = look_for(run, "probe_accuracies", wanted, "table of probe accuracies")
+    found = look_for(run, "probe_accuracies", wanted, "probe table")
     verdicts = [found.verdict(rules.PROBES_RAN, NAME)]
     sections = [Section("missing", "Not run", boxes)] if (boxes := found.boxes()) else []
     facts: list[Fact] = []

@@ -10,8 +10,9 @@ import pandas as pd
 from phenoprints.reports import numbers, palettes, rules
 from phenoprints.reports.completeness import look_for
 from phenoprints.reports.contents import Box, Fact, Figure, Gallery, Page, Section
+from phenoprints.reports.examples import Example, example_gallery
 from phenoprints.reports.figures import interval_chart
-from phenoprints.reports.frames import records
+from phenoprints.reports.frames import is_told, records
 from phenoprints.reports.platemaps import (
     ColourScale,
     category_legend,
@@ -29,6 +30,11 @@ QUESTION = "Which images can be trusted, and what is wrong with the others?"
 MAX_PLATES = 48
 MAX_METRIC_MAPS = 240
 MAX_FAILED = 0.20
+MAX_FAILING = 7
+MIN_FOUND, MAX_ALARMS = 0.98, 0.01
+PLATE_COLUMNS = [
+    "experiment", "plate", "code", "check", "value", "threshold", "verdict", "detail",
+]  # fmt: skip
 CONTROLS = ("negative_control", "positive_control", "unperturbed")
 WELL_COLUMNS = ("well_id", "experiment", "plate", "well", "row", "column", "role")
 
@@ -45,8 +51,10 @@ def page(run: Run) -> Page:
         if table is None:
             continue
         facts += _facts(names["screen"], table)
-        verdicts += _verdicts(names["screen"], table)
-        sections.append(_section(names["screen"], table))
+        facts += _planted_facts(run, names["screen"], table)
+        verdicts += _verdicts(run, names["screen"], table)
+        verdicts += _more_verdicts(run, names["screen"], table)
+        sections.append(_section(run, names["screen"], table))
         failed += int((table["verdict"] == "fail").sum())
         assessed += int((table["verdict"] != "not assessed").sum())
     answer = (
@@ -150,7 +158,13 @@ def _facts(screen: str, table: pd.DataFrame) -> list[Fact]:
     ]
 
 
-def _verdicts(screen: str, table: pd.DataFrame) -> list[Verdict]:
+def _why_not_assessed(run: Run, screen: str) -> str:
+    if screen in run.plan.screens_without_images:
+        return "the screen has no images to assess"
+    return "the images of the screen were not assessed"
+
+
+def _verdicts(run: Run, screen: str, table: pd.DataFrame) -> list[Verdict]:
     assessed = table[table["verdict"] != "not assessed"]
     if assessed.empty:
         return [
@@ -158,7 +172,7 @@ def _verdicts(screen: str, table: pd.DataFrame) -> list[Verdict]:
                 rules.FAILED_WELLS,
                 NOT_RUN,
                 screen,
-                "the screen has no images to assess",
+                _why_not_assessed(run, screen),
                 page=NAME,
                 anchor=f"{screen}-none",
             )
@@ -177,6 +191,86 @@ def _verdicts(screen: str, table: pd.DataFrame) -> list[Verdict]:
         f"{screen}-plates",
     )
     return [wells, _controls_verdict(screen, assessed), _uneven_verdict(screen, table)]
+
+
+PLANTED_LABELS = {"found": "Planted bad wells found", "false_alarms": "Good wells that fail"}
+
+
+def _planted_facts(run: Run, screen: str, table: pd.DataFrame) -> list[Fact]:
+    facts = []
+    for key, (count, total) in planted(run, screen, table).items():
+        low, high = numbers.wilson_interval(count, total)
+        note = f"{count} of {total}; 95 % {numbers.percent(low)} to {numbers.percent(high)}"
+        path, label = ("quality", screen, "truth", key), f"{PLANTED_LABELS[key]}, {screen}"
+        share = count / total if total else np.nan
+        facts += [
+            Fact((*path, "value"), label, share, numbers.percent(share), note, headline=True),
+            Fact((*path, "low"), f"{label}, lower bound", low),
+            Fact((*path, "high"), f"{label}, upper bound", high),
+            Fact((*path, "count"), f"{label}, count", count),
+            Fact((*path, "of"), f"{label}, out of", total),
+        ]
+    return facts
+
+
+def _more_verdicts(run: Run, screen: str, table: pd.DataFrame) -> list[Verdict]:
+    verdicts = []
+    checks = plate_checks(run, screen)
+    if len(checks):
+        failed = int((checks["verdict"] == "fail").sum())
+        plates = checks.loc[checks["verdict"] == "fail", ["experiment", "plate"]].drop_duplicates()
+        verdicts.append(
+            Verdict(
+                rules.PLATE_CHECKS,
+                CHECK if failed else PASS,
+                screen,
+                f"{numbers.plural(failed, 'check')} fail on {numbers.plural(len(plates), 'plate')}",
+                str(failed),
+                "0",
+                failed,
+                NAME,
+                f"{screen}-checks",
+            )
+        )
+    shares = planted(run, screen, table)
+    if shares and all(total for _, total in shares.values()):
+        (found, bad), (alarms, good) = shares["found"], shares["false_alarms"]
+        is_good = found / bad >= MIN_FOUND and alarms / good <= MAX_ALARMS
+        verdicts.append(
+            Verdict(
+                rules.PLANTED_BAD_WELLS,
+                PASS if is_good else CHECK,
+                screen,
+                f"{found} of {bad} planted bad wells found, {alarms} false alarms",
+                f"{numbers.percent(found / bad)}; {numbers.percent(alarms / good)}",
+                f"{numbers.percent(MIN_FOUND, 0)}; {numbers.percent(MAX_ALARMS, 0)}",
+                bad - found + alarms,
+                NAME,
+                f"{screen}-plates",
+            )
+        )
+    return verdicts
+
+
+def _plates_table(run: Run, screen: str) -> list[Table]:
+    checks = plate_checks(run, screen)
+    if checks.empty:
+        return []
+    order = checks["verdict"].map({"fail": 0, "pass": 1}).fillna(2)
+    frame = checks.assign(order=order).sort_values("order", kind="stable", ignore_index=True)
+    frame["status"] = frame["verdict"].map({"fail": CHECK, "pass": PASS}).fillna(NOT_RUN)
+    columns = [
+        Column("status", "Verdict", "verdict"),
+        Column("experiment", "Experiment"),
+        Column("plate", "Plate"),
+        Column("code", "Rule"),
+        Column("check", "What would be wrong"),
+        Column("value", "Value", "number"),
+        Column("threshold", "Threshold", "number"),
+        Column("detail", "Detail"),
+    ]
+    shown = [column for column in columns if is_told(frame[column.name])]
+    return [Table(f"{screen}-checks", f"Plates of {screen} as a whole", shown, frame)]
 
 
 def _controls_verdict(screen: str, assessed: pd.DataFrame) -> Verdict:
@@ -224,18 +318,27 @@ def _uneven_verdict(screen: str, table: pd.DataFrame) -> Verdict:
     )
 
 
-def _section(screen: str, table: pd.DataFrame) -> Section:
+def _section(run: Run, screen: str, table: pd.DataFrame) -> Section:
     if (table["verdict"] == "not assessed").all():
         text = (
-            f"Screen {screen} comes without images, so nothing was measured. Its wells are used "
-            "as they are: not assessed is neither pass nor fail."
+            f"{_why_not_assessed(run, screen).capitalize()}, so nothing was measured. Its wells "
+            "are used as they are: not assessed is neither pass nor fail."
         )
         return Section(
             screen, f"Screen {screen}", [Box("No images", text, anchor=f"{screen}-none")]
         )
     parts: list[Any] = [
         _verdict_gallery(screen, table),
-        _rules_table(screen, table),
+        _rules_table(run, screen, table),
+        *_plates_table(run, screen),
+        example_gallery(
+            run,
+            screen,
+            examples_of(run, screen, table),
+            anchor=f"{screen}-examples",
+            title="What passes and what fails",
+            caption="A typical passing control and treatment, then one failing well per rule.",
+        ),
         _drift_figure(screen, table),
         *_metric_drift(screen, table),
         _wells_table(screen, table),
@@ -276,7 +379,7 @@ def _verdict_gallery(screen: str, table: pd.DataFrame) -> Gallery:
     )
 
 
-def _rules_table(screen: str, table: pd.DataFrame) -> Table:
+def _rules_table(run: Run, screen: str, table: pd.DataFrame) -> Table:
     columns = [
         Column("rule", "Rule"),
         Column("title", "What"),
@@ -284,17 +387,69 @@ def _rules_table(screen: str, table: pd.DataFrame) -> Table:
         Column("controls", "of them controls", "count"),
     ]
     counts = rule_counts(table)
-    counts["title"] = [rule_title(str(code)) for code in counts["rule"]]
+    titles = rule_titles(run, screen)
+    counts["title"] = [titles.get(str(code), "") for code in counts["rule"]]
     caption = f"Rules that failed wells of {screen} break; a well may break several"
     return Table(f"{screen}-rules", caption, columns, counts)
 
 
-def rule_title(code: str) -> str:
-    """What a rule code of quality control says, "" where the library does not know it."""
-    from phenoprints import quality
+def rule_titles(run: Run, screen: str) -> dict[str, str]:
+    """What every rule code of quality control says, from the catalogue that the stage wrote."""
+    rows = run.list_at(run.folder / "quality" / f"{screen}.rules.json")
+    return {str(row["code"]): str(row.get("what", "")) for row in rows}
 
-    titles = getattr(quality, "RULE_TITLES", {})
-    return str(titles.get(code, ""))
+
+def plate_checks(run: Run, screen: str) -> pd.DataFrame:
+    """Checks of whole plates: experiment, plate, code, check, value, threshold, verdict, detail."""
+    table = run.table_at(run.folder / "quality" / f"{screen}.plates.parquet")
+    return pd.DataFrame(columns=PLATE_COLUMNS) if table is None else table
+
+
+def planted(run: Run, screen: str, table: pd.DataFrame) -> dict[str, tuple[int, int]]:
+    """Planted bad wells that were found, and good wells that failed, as (count, of); or nothing.
+
+    Only simulated screens know their bad wells.
+    """
+    truth = run.table_at(run.folder / "screens" / screen / "bad_wells.parquet", ["well_id"])
+    if truth is None or (table["verdict"] == "not assessed").all():
+        return {}
+    is_bad = table["well_id"].isin(truth["well_id"])
+    failed = table["verdict"] == "fail"
+    return {
+        "found": (int((failed & is_bad).sum()), int(is_bad.sum())),
+        "false_alarms": (int((failed & ~is_bad).sum()), int((~is_bad).sum())),
+    }
+
+
+def examples_of(run: Run, screen: str, table: pd.DataFrame) -> list[Example]:
+    """A typical passing control and treatment, and the first failing well of every rule."""
+    titles, chosen = rule_titles(run, screen), []
+    passing = table[table["verdict"] == "pass"]
+    is_control = passing["role"].isin(CONTROLS)
+    for what, part in (("control", passing[is_control]), ("treatment", passing[~is_control])):
+        if len(part):
+            chosen.append(_example(_typical(part), f"PASS, a typical {what}"))
+    failing = table[table["verdict"] == "fail"].explode("reasons")
+    first = failing.sort_values("reasons", kind="stable").drop_duplicates("reasons")
+    for _, row in first.head(MAX_FAILING).iterrows():
+        code = str(row["reasons"])
+        chosen.append(_example(row, f"FAIL, {code} {titles.get(code, '')}".strip()))
+    return chosen
+
+
+def _typical(part: pd.DataFrame) -> pd.Series:
+    """The well whose metrics are nearest to the medians of all, by rank of the largest distance."""
+    values = part[metric_columns(part)].to_numpy(float)
+    if not values.size:
+        return part.iloc[0]
+    spread = np.nanmedian(np.abs(values - np.nanmedian(values, axis=0)), axis=0)
+    far = np.abs(values - np.nanmedian(values, axis=0)) / np.where(spread > 0, spread, np.inf)
+    return part.iloc[int(np.argmin(np.nan_to_num(far, nan=np.inf).max(axis=1)))]
+
+
+def _example(row: pd.Series, what: str) -> Example:
+    place = f"{row['experiment']} / {row['plate']} / {row['well']}"
+    return Example(int(row["well_id"]), f"{what}: {place}")
 
 
 def _drift_figure(screen: str, table: pd.DataFrame) -> Figure:

@@ -7,24 +7,25 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from markupsafe import Markup
 
 from phenoprints.foundations.provenance import artefact_path
 from phenoprints.reports import numbers, rules
 from phenoprints.reports.completeness import Found
 from phenoprints.reports.contents import Box, Fact, Figure, Page, Section
 from phenoprints.reports.figures import line_chart
-from phenoprints.reports.points import png_uri
 from phenoprints.reports.runs import Run
 from phenoprints.reports.tables import Column, Table
+from phenoprints.reports.tiles import reconstruction_panel
 from phenoprints.reports.verdicts import CHECK, FAIL, NOT_RUN, PASS, Verdict
 
 NAME, TITLE = "training", "Training"
 QUESTION = "Did the encoders learn, and at what cost?"
 LOSSES, SPEEDS, WORK_SUFFIX = "losses.csv", "speed.csv", ".training"
-PANELS = "reconstructions.png"
-MAX_PANEL_BYTES = 1_500_000
+PANELS = "reconstructions.npz"
+MAX_PANEL_BYTES = 20_000_000
 MAX_POINTS = 400
+MIN_LINE = 3
+"""A line of so few points is drawn with points too, or it could not be seen."""
 
 
 def page(run: Run) -> Page:
@@ -171,6 +172,7 @@ def _lines(encoder: str, metrics: pd.DataFrame, names: list[str], what: str, lab
     thinned = long.groupby("group", sort=False, group_keys=False)[["x", "y", "group"]].apply(
         lambda part: part.iloc[:: max(1, len(part) // MAX_POINTS)]
     )
+    has_points = int(thinned.groupby("group").size().min()) <= MIN_LINE
     values = metrics[names[0]].dropna()
     first, last = numbers.number(values.iloc[0]), numbers.number(values.iloc[-1])
     title = f"{label} of {encoder}: from {first} to {last}"
@@ -179,7 +181,11 @@ def _lines(encoder: str, metrics: pd.DataFrame, names: list[str], what: str, lab
         title,
         f"By optimiser step, at most {MAX_POINTS} points a line.",
         line_chart(
-            thinned.astype({"x": float, "y": float}), title=title, x_title="step", y_title=label
+            thinned.astype({"x": float, "y": float}),
+            title=title,
+            x_title="step",
+            y_title=label,
+            has_points=has_points,
         ),
     )
 
@@ -189,19 +195,29 @@ def _panels(run: Run, encoder: str) -> list[Figure]:
     path = artefact_path(run.path("encoder", encoder=encoder)) / PANELS
     if not path.is_file() or path.stat().st_size > MAX_PANEL_BYTES:
         return []
+    try:
+        with np.load(path, allow_pickle=False) as arrays:
+            picture = reconstruction_panel(
+                arrays["target"],
+                arrays["prediction"],
+                arrays["is_hidden"],
+                [str(name) for name in arrays["channels"]],
+                title=f"Reconstructions of {encoder}",
+            )
+    except (OSError, ValueError, KeyError) as error:
+        run.unreadable[run.shown(path)] = f"not readable ({error})"
+        return []
     return [
         Figure(
             f"{encoder}-reconstructions",
             f"What {encoder} predicts of hidden patches",
-            "One row per crop and channel; from left to right the input, what the encoder saw "
-            "(hidden patches grey), its prediction, and prediction minus input. All at one range: "
-            "3 standard deviations below to above the mean of the crop's channel. Good looks like "
-            "predictions with the cells' outlines and a flat difference.",
-            picture(path.read_bytes(), f"Reconstructions of {encoder}"),
+            "One row per channel; for each crop from left to right the input, what the encoder saw "
+            "(hidden patches in plain grey), its prediction, and prediction minus input. All at "
+            "one "
+            "range: 3 standard deviations below to above the mean of the crop's channel. Good "
+            "looks "
+            "like predictions with the cells' outlines and a flat difference.",
+            picture,
+            is_wide=True,
         )
     ]
-
-
-def picture(content: bytes, title: str) -> Markup:
-    """A PNG inside of the page."""
-    return Markup('<img src="{}" alt="{}">').format(png_uri(content), title)
