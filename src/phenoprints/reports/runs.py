@@ -21,6 +21,8 @@ LAYOUT = {
     "screen_conditions": "screens/{screen}/conditions.parquet",
     "screen_notes": "screens/{screen}/notes.json",
     "quality": "quality/{screen}.parquet",
+    "quality_plates": "quality/{screen}.plates.parquet",
+    "quality_rules": "quality/{screen}.rules.json",
     "embeddings": "embeddings/{screen}/{encoder}.provenance.json",
     "embedding_failures": "embeddings/{screen}/{encoder}.failures.parquet",
     "blocks": "blocks/{screen}/{encoder}.provenance.json",

@@ -412,7 +412,7 @@ def _artefacts(run: Run) -> list[dict[str, Any]]:
     rows = []
     for path in sorted(run.folder.rglob("*.provenance.json")):
         document = run.document_at(path)
-        if document is None:
+        if document is None or document.get("stage") == "reports":
             continue
         rows.append(
             {

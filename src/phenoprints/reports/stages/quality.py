@@ -395,13 +395,13 @@ def _rules_table(run: Run, screen: str, table: pd.DataFrame) -> Table:
 
 def rule_titles(run: Run, screen: str) -> dict[str, str]:
     """What every rule code of quality control says, from the catalogue that the stage wrote."""
-    rows = run.list_at(run.folder / "quality" / f"{screen}.rules.json")
+    rows = run.list_at(run.path("quality_rules", screen=screen))
     return {str(row["code"]): str(row.get("what", "")) for row in rows}
 
 
 def plate_checks(run: Run, screen: str) -> pd.DataFrame:
     """Checks of whole plates: experiment, plate, code, check, value, threshold, verdict, detail."""
-    table = run.table_at(run.folder / "quality" / f"{screen}.plates.parquet")
+    table = run.table("quality_plates", screen=screen)
     return pd.DataFrame(columns=PLATE_COLUMNS) if table is None else table
 
 
