@@ -6,7 +6,7 @@ CORES ?= all
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-train check test demo test-demo test-slurm bench docs lock
+.PHONY: help setup setup-train check test demo test-demo test-slurm bench bench-gpu docs lock
 
 help:  ## show the verbs
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -52,6 +52,9 @@ test-slurm: $(VENV)/.train  ## a small run on a real one-node Slurm of this mach
 
 bench: $(VENV)/.train  ## speed and memory against peers, in one run: results/bench/summary.json
 	$(BIN)/python -m benchmarks.run
+
+bench-gpu: $(VENV)/.train  ## training and inference on this machine's card: results/bench/gpu.json
+	$(BIN)/python benchmarks/gpu.py
 
 docs: $(VENV)/.docs  ## the documentation as pages: docs/_build/html/index.html
 	$(BIN)/sphinx-build --fail-on-warning --keep-going --quiet -b html docs docs/_build/html

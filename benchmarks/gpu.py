@@ -1,0 +1,224 @@
+"""Training and inference on one card: crops per second and MFU, against the plain eager loop.
+
+    python benchmarks/gpu.py                       # S/16, CA-S/16, L/8 and G/8
+    python benchmarks/gpu.py vit-l8 --seconds 20
+    python benchmarks/gpu.py --smoke               # tiny networks on a CPU: only that it runs
+
+Ours: bfloat16, blocks compiled one by one, the head on hidden tokens only, Lion with foreach.
+Plain: bfloat16, eager, the head and the Fourier loss as published on all tokens, Lion in a loop.
+Crops are uint8 and on the card already: what is measured is the network.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+HERE = Path(__file__).resolve().parent
+sys.path.insert(0, str(HERE.parent / "src"))
+
+RESULTS = HERE.parent / "results" / "bench" / "gpu.json"
+BATCHES = {"vit-s16": 512, "ca-vit-s16": 128, "vit-l8": 128, "vit-g8": 32}
+"""Crops of a step; halved until they fit into the card's memory."""
+GOALS = {"vit-s16": 0.2, "ca-vit-s16": 0.2, "vit-l8": 0.4, "vit-g8": 0.4}
+"""Share of the card's stated peak that training should reach on an H100 or H200."""
+SMOKE = {"vit-tiny": 4, "ca-vit-tiny": 2}
+
+
+@dataclass(frozen=True)
+class Speed:
+    """One network, one task, one way: crops per second, MFU (None without a known peak)."""
+
+    network: str
+    task: str
+    way: str
+    batch: int
+    crops_per_s: float
+    mfu: float | None
+    peak_memory_gb: float
+
+
+def main(arguments: list[str] | None = None) -> list[Speed]:
+    """Measure what was asked for, print a table and write results/bench/gpu.json."""
+    import torch
+
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("networks", nargs="*", help="; ".join(BATCHES))
+    parser.add_argument("--seconds", type=float, default=10.0, help="of every measurement")
+    parser.add_argument("--smoke", action="store_true", help="tiny networks on a CPU")
+    parser.add_argument("--out", type=Path, default=RESULTS)
+    given = parser.parse_args(arguments)
+    if not given.smoke and not torch.cuda.is_available():
+        sys.exit("No card: torch.cuda.is_available() is false. `--smoke` runs on a CPU.")
+    device = torch.device("cpu" if given.smoke else "cuda")
+    batches = SMOKE if given.smoke else BATCHES
+    chosen = {name: batches[name] for name in given.networks or batches}
+    speeds = []
+    for name, batch in chosen.items():
+        for task in ("train", "infer"):
+            for way in ("plain", "ours"):
+                speeds.append(fitting(name, task, way, batch, device, given.seconds))
+                show(speeds[-1])
+    card = "CPU (smoke test, no figure of any use)" if given.smoke else torch.cuda.get_device_name()
+    report(speeds, card, given.out)
+    return speeds
+
+
+def fitting(name: str, task: str, way: str, batch: int, device: Any, seconds: float) -> Speed:
+    """The speed at the largest batch, halving from `batch`, that fits into memory."""
+    import torch
+
+    while True:
+        try:
+            return speed(name, task, way, batch, device, seconds)
+        except torch.OutOfMemoryError:
+            if batch == 1:
+                raise
+            batch //= 2
+            torch.cuda.empty_cache()
+
+
+def speed(name: str, task: str, way: str, batch: int, device: Any, seconds: float) -> Speed:
+    """Crops per second of one way of doing one task."""
+    import torch
+
+    from phenoprints import models
+    from phenoprints.models.flops import encoder_flops, training_flops
+    from phenoprints.training.progress import peak_flops
+
+    torch.manual_seed(0)
+    torch.set_float32_matmul_precision("high")
+    loss = models.LossSettings("patch" if way == "ours" else "as-published")
+    encoder = models.build(name, channels=6)
+    model = models.MaskedAutoencoder(encoder, loss=loss, num_channels=6).to(device)
+    if way == "ours" and device.type == "cuda":
+        compile_blocks(model)
+    size = encoder.crop_px
+    crops = torch.randint(0, 256, (batch, 6, size, size), dtype=torch.uint8, device=device)
+    step = training_step(model, crops, way) if task == "train" else inference_step(encoder, crops)
+    rate = batch * steps_per_second(step, device, seconds)
+    operations = training_flops(model, 6) if task == "train" else encoder_flops(encoder, 6)
+    peak = peak_flops(torch.cuda.get_device_name()) if device.type == "cuda" else None
+    memory = torch.cuda.max_memory_allocated() / 1e9 if device.type == "cuda" else 0.0
+    return Speed(name, task, way, batch, rate, peak and rate * operations / peak, memory)
+
+
+def compile_blocks(model: Any) -> None:
+    from phenoprints.training.devices import blocks_of
+
+    for block in blocks_of(model):
+        block.compile()
+
+
+def training_step(model: Any, crops: Any, way: str) -> Callable[[], None]:
+    import torch
+
+    from phenoprints.training.optimizers import Lion, parameter_groups
+
+    model.train()
+    groups = parameter_groups(model, 0.05)
+    optimizer = Lion(groups, lr=1e-5) if way == "ours" else LoopLion(groups, lr=1e-5)
+    keys = torch.arange(len(crops), device=crops.device)
+
+    def step() -> None:
+        with torch.autocast(crops.device.type, dtype=torch.bfloat16):
+            loss = model(crops, keys)["loss"]
+        loss.backward()
+        optimizer.step()
+        optimizer.zero_grad()
+
+    return step
+
+
+def inference_step(encoder: Any, crops: Any) -> Callable[[], None]:
+    import torch
+
+    encoder.eval()
+
+    def step() -> None:
+        with torch.autocast(crops.device.type, dtype=torch.bfloat16):
+            encoder.features(crops)
+
+    return step
+
+
+def LoopLion(groups: list[dict[str, Any]], lr: float) -> Any:  # noqa: N802 - it makes an optimiser
+    """Lion as its paper prints it: one parameter after the other."""
+    import torch
+
+    class Plain(torch.optim.Optimizer):
+        @torch.no_grad()
+        def step(self) -> None:  # type: ignore[override]
+            for group in self.param_groups:
+                for p in group["params"]:
+                    if p.grad is None:
+                        continue
+                    state = self.state[p]
+                    average = state.setdefault("exp_avg", torch.zeros_like(p))
+                    p.mul_(1 - group["lr"] * group["weight_decay"])
+                    p.add_((0.9 * average + 0.1 * p.grad).sign_(), alpha=-group["lr"])
+                    average.mul_(0.95).add_(p.grad, alpha=0.05)
+
+    return Plain(groups, {"lr": lr, "weight_decay": 0.0})
+
+
+def steps_per_second(step: Callable[[], None], device: Any, seconds: float) -> float:
+    """Steps per second after three that compile and warm up; at least one is measured."""
+    import torch
+
+    def wait() -> None:
+        if device.type == "cuda":
+            torch.cuda.synchronize()
+
+    for _ in range(3 if device.type == "cuda" else 1):
+        step()
+    wait()
+    if device.type == "cuda":
+        torch.cuda.reset_peak_memory_stats()
+    started, num_steps = time.perf_counter(), 0
+    while num_steps == 0 or time.perf_counter() - started < seconds:
+        step()
+        num_steps += 1
+        if num_steps % 5 == 0:
+            wait()
+    wait()
+    return num_steps / (time.perf_counter() - started)
+
+
+def show(speed: Speed) -> None:
+    mfu = "" if speed.mfu is None else f", MFU {100 * speed.mfu:.1f} %"
+    print(
+        f"{speed.network} {speed.task} {speed.way}: {speed.crops_per_s:,.1f} crops/s{mfu}, batch "
+        f"{speed.batch}, {speed.peak_memory_gb:.1f} GB",
+        flush=True,
+    )
+
+
+def report(speeds: list[Speed], card: str, out: Path) -> None:
+    """Print card, date and the ratio to the plain loop; write everything as JSON."""
+    import torch
+
+    date = datetime.now(UTC).date().isoformat()
+    print(f"\n{card}, {date}, torch {torch.__version__}")
+    by = {(s.network, s.task, s.way): s for s in speeds}
+    for (network, task, way), ours in by.items():
+        if way == "ours":
+            ratio = ours.crops_per_s / by[network, task, "plain"].crops_per_s
+            goal = (
+                f", goal {GOALS[network]:.0%} MFU" if task == "train" and network in GOALS else ""
+            )
+            print(f"{network} {task}: {ratio:.2f} times the plain loop{goal}")
+    out.parent.mkdir(parents=True, exist_ok=True)
+    content = {"card": card, "date": date, "speeds": [asdict(s) for s in speeds]}
+    out.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,30 @@
+"""The benchmark of cards runs without one, on tiny networks: its code, not its figures."""
+
+from __future__ import annotations
+
+import json
+import runpy
+from pathlib import Path
+
+import pytest
+
+torch = pytest.importorskip("torch")
+pytestmark = pytest.mark.torch
+
+SCRIPT = Path(__file__).parents[2] / "benchmarks" / "gpu.py"
+
+
+def test_smoke(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    main = runpy.run_path(str(SCRIPT))["main"]
+    main(["--smoke", "--seconds", "0", "--out", str(tmp_path / "gpu.json")])
+    found = json.loads((tmp_path / "gpu.json").read_text())
+    kinds = {(s["network"], s["task"], s["way"]) for s in found["speeds"]}
+    assert len(kinds) == 8
+    assert all(s["crops_per_s"] > 0 and s["mfu"] is None for s in found["speeds"])
+    assert "smoke test, no figure of any use" in capsys.readouterr().out
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="there is a card")
+def test_without_a_card_it_says_so() -> None:
+    with pytest.raises(SystemExit, match="No card"):
+        runpy.run_path(str(SCRIPT))["main"]([])
