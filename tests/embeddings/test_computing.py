@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import time
 from pathlib import Path
 
@@ -12,16 +13,16 @@ import pytest
 torch = pytest.importorskip("torch")
 pytestmark = pytest.mark.torch
 
-from tests.embeddings.screens import CHANNELS, pixels, read, sites_of, wells_of  # noqa: E402
-
 from phenoprints.embeddings import Geometry, embed, open_embeddings  # noqa: E402
 from phenoprints.embeddings.computing import (  # noqa: E402
     compute_units,
     content_of,
     gather,
     make_stores,
+    refuse_too_large,
 )
 from phenoprints.embeddings.passes import Look, Site, channel_order, look_at  # noqa: E402
+from phenoprints.embeddings.progress import Progress  # noqa: E402
 from phenoprints.embeddings.reading import ReadAhead  # noqa: E402
 from phenoprints.embeddings.selection import Selection, Stores  # noqa: E402
 from phenoprints.embeddings.store import Unit, chunk_files  # noqa: E402
@@ -33,8 +34,50 @@ from phenoprints.foundations.errors import (  # noqa: E402
     ImageError,
 )
 from phenoprints.foundations.fingerprints import tree_sha256  # noqa: E402
+from phenoprints.foundations.randomness import generator, well_ids  # noqa: E402
 from phenoprints.models import build  # noqa: E402
 from phenoprints.screens.listing import Screen  # noqa: E402
+
+CHANNELS = ("DNA", "ER", "RNA")
+
+
+def wells_of(counts: dict[str, int]) -> pd.DataFrame:
+    rows = [
+        (e, "p1", f"{chr(65 + i // 24)}{i % 24 + 1:02d}")
+        for e, n in counts.items()
+        for i in range(n)
+    ]
+    wells = pd.DataFrame(rows, columns=["experiment", "plate", "well"])
+    return wells.assign(well_id=well_ids("s", wells["experiment"], wells["plate"], wells["well"]))
+
+
+def sites_of(wells: pd.DataFrame, num_sites: int = 2) -> pd.DataFrame:
+    places = wells["experiment"] + "/" + wells["well"]
+    channels = pd.Series([list(CHANNELS)] * len(wells))
+    parts = [
+        wells[["well_id"]].assign(
+            site=site,
+            locator="memory:" + places + f"/{site}",
+            channels=channels,
+            height=64,
+            width=64,
+        )
+        for site in range(1, num_sites + 1)
+    ]
+    return pd.concat(parts, ignore_index=True)
+
+
+def read(site: Site) -> np.ndarray:
+    """The pixels of a site, or an error where its locator says `bad`."""
+    return pixels(site.locator)
+
+
+def pixels(locator: str) -> np.ndarray:
+    """The pixels of a locator, or an error where it says `bad`."""
+    if "bad" in locator:
+        raise ImageError(f"{locator}: cut off\n  at byte 7")
+    return generator(0, "test", locator).integers(0, 256, (len(CHANNELS), 64, 64), dtype=np.uint8)
+
 
 WELLS = wells_of({"e1": 7, "e2": 3})
 SITES = sites_of(WELLS)
@@ -371,3 +414,51 @@ def test_images_of_several_sizes_share_a_unit(encoder) -> None:
 
     first = _last(encoder, [Site(0, 1, "x", CHANNELS)] * 2, images[:2])[:1]
     np.testing.assert_allclose(together[:1], first, atol=1e-5)
+
+
+def test_vectors_of_crops_are_kept_on_request(encoder, tmp_path: Path, rows: np.ndarray) -> None:
+    sites = SITES.drop(index=[2])  # well 2 lacks its first site
+    selection, geometry = Selection(WELLS, sites), Geometry(32)
+    look = Look(encoder, geometry).keeping(np.empty(0, np.int64), selection.crop_shape(geometry))
+    stores = Stores.at(tmp_path / "e", crops=tmp_path / "c")
+    make_stores(selection, look, stores, attributes={}, unit_wells=4)
+    works = selection.plan(content_of(look, version=1), 4)
+    compute_units(works, selection, look, stores, read=read)
+    gather(works, selection, stores)
+
+    crops = open_embeddings(tmp_path / "c")
+
+    assert crops.row_shape == (2, 4, 96)
+    assert crops.attributes["sites"] == [1, 2]
+    kept = np.concatenate([crops.read(e) for e in crops.experiments])
+    assert np.isnan(kept[2, 0]).all()
+    assert np.isfinite(kept[2, 1]).all()
+    others = [i for i in range(10) if i != 2]
+    np.testing.assert_allclose(kept[others].mean(axis=(1, 2)), rows[others], atol=1e-5)
+    plain = selection.plan(content_of(Look(encoder, geometry), version=1), 4)
+    assert {work.key for work in plain}.isdisjoint(work.key for work in works)
+
+
+def test_the_size_of_crops_is_estimated_and_refused(encoder) -> None:
+    selection, look = Selection(WELLS, SITES), Look(encoder, Geometry(32))
+
+    refuse_too_large(selection, look, max_crops_gb=10 * 2 * 4 * 96 * 4 / 1e9)
+    with pytest.raises(ConfigurationError, match=r"10 wells × 2 sites × 4 crops × 96 features"):
+        refuse_too_large(selection, look, max_crops_gb=1e-5)
+
+
+def test_progress_tells_rate_waiting_and_time_left() -> None:
+    clock, stream = iter([0.0, 10.0, 70.0, 70.0, 70.0, 100.0, 100.0]), io.StringIO()
+    progress = Progress("demo by mae", 1000, stream=stream, clock=lambda: next(clock))
+    progress.skip(100)
+
+    progress.advance(100, 1.0)
+    progress.advance(200, 6.0)
+    progress.tell(last=True)
+
+    assert stream.getvalue().splitlines() == [
+        "demo by mae: 400 of 1,000 wells, 100 done before, 4.3 wells/s, 10 % waiting for images, "
+        "2 min left",
+        "demo by mae: 400 of 1,000 wells, 100 done before, 3.0 wells/s, 7 % waiting for images, "
+        "3 min left",
+    ]

@@ -73,6 +73,9 @@ rule random_embeddings:
 # A network looks at images. Encoders of one job do everything in it; for the others a plan is made
 # once, batches of its units are computed, and gathered. The features of every block of probed
 # encoders come out of the same pass. What is done stays done: each unit has its own marker.
+CROPS = {"crops": "<crops>"} if config["inference"]["keep_crops"] else {}
+
+
 rule embeddings:
     """Compute what one encoder sees in one screen."""
     input:
@@ -83,6 +86,7 @@ rule embeddings:
         quality="<quality>",
         encoder="<encoder>",
     output:
+        **CROPS,
         failures="<embedding_failures>",
         throughput="<embedding_throughput>",
         provenance="<embeddings>",
@@ -113,6 +117,7 @@ rule embeddings:
 
 use rule embeddings as embeddings_and_blocks with:
     output:
+        **CROPS,
         failures="<embedding_failures>",
         throughput="<embedding_throughput>",
         blocks="<blocks>",
@@ -205,6 +210,7 @@ use rule plan_embeddings as gather_embeddings with:
         plan="<embedding_plan>",
         batches=batches_of,
     output:
+        **CROPS,
         failures="<embedding_failures>",
         throughput="<embedding_throughput>",
         provenance="<embeddings>",
@@ -226,6 +232,7 @@ use rule plan_embeddings as gather_embeddings with:
 
 use rule gather_embeddings as gather_embeddings_and_blocks with:
     output:
+        **CROPS,
         failures="<embedding_failures>",
         throughput="<embedding_throughput>",
         blocks="<blocks>",

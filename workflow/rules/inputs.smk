@@ -186,17 +186,26 @@ def batches_of(wildcards):
     return [pattern.format(batch=batch, num_batches=number, **wildcards) for batch in range(number)]
 
 
+def is_probed(encoder):
+    """Whether the features of every block of an encoder are kept."""
+    return encoder in {name for _, name in PLAN.block_pairs}
+
+
 def stores_of(wildcards):
-    """The provenance of what a pair computes: its embeddings and, where probed, its blocks."""
+    """The provenance of what a pair computes: embeddings, and blocks and crops where kept."""
     pair = [(wildcards.screen, wildcards.encoder)]
-    is_probed = wildcards.encoder in {encoder for _, encoder in PLAN.block_pairs}
-    return of_pairs("<embeddings>", pair) + (of_pairs("<blocks>", pair) if is_probed else [])
+    stores = {"embeddings": of_pairs("<embeddings>", pair)[0]}
+    if is_probed(wildcards.encoder):
+        stores["blocks"] = of_pairs("<blocks>", pair)[0]
+    if config["inference"]["keep_crops"]:
+        stores["crops"] = of_pairs("<crops>", pair)[0]
+    return stores
 
 
 def tasks_of(wildcards):
     """The probe tasks that the blocks of a pair serve, by name; none where it is not probed."""
     tasks = config["probes"]["tasks"]
-    if len(stores_of(wildcards)) == 1:
+    if not is_probed(wildcards.encoder):
         return {}
     return {name: tasks[name] for name, screen in PLAN.task_screens if screen == wildcards.screen}
 
@@ -205,7 +214,7 @@ def embedding_settings(wildcards):
     """The settings that embeddings of a pair depend on."""
     encoder = settings_of_encoder(wildcards.encoder)
     screen = config["screens"][wildcards.screen]
-    inference = ("batch_size", "precision", "stored_as", "unit_wells")
+    inference = ("batch_size", "precision", "stored_as", "unit_wells", "keep_crops", "max_crops_gb")
     geometry = ("crop_px", "drop_ring", "overlap_px", "max_failed_fraction")
     return {
         **{name: config["inference"][name] for name in inference},

@@ -19,6 +19,7 @@ pathvars:
     embedding_throughput="<run_dir>/embeddings/{screen}/{encoder}.throughput.json",
     embedding_plan="<run_dir>/embeddings/{screen}/{encoder}.plan.parquet",
     embedding_batch="<run_dir>/embeddings/{screen}/{encoder}.batches/{batch}-of-{num_batches}.json",
+    crops="<run_dir>/crops/{screen}/{encoder}.provenance.json",
     blocks="<run_dir>/blocks/{screen}/{encoder}.provenance.json",
     alignment="<run_dir>/alignment/{screen}/{encoder}.provenance.json",
     consistency="<run_dir>/consistency/{screen}/{encoder}.parquet",

@@ -20,7 +20,7 @@ with logged(snakemake.log):
     is_computing = "compute" in params.phases
     pair = open_pair(
         PairFiles(paths.wells, paths.sites, paths.quality, paths.images, paths.encoder),
-        Stores.at(*map(artefact_path, params.stores)),
+        Stores.at(**{kind: artefact_path(path) for kind, path in params.stores.items()}),
         params.settings,
         name=f"{names.screen} by {names.encoder}",
         block_wells=wells_of_tasks(paths.wells, paths.conditions, params.settings, params.seed),

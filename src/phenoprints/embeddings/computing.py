@@ -25,6 +25,7 @@ from phenoprints.embeddings.reading import ReadAhead
 from phenoprints.embeddings.selection import Selection, Stores
 from phenoprints.embeddings.store import UNIT_WELLS, Unit, create_store, write_unit
 from phenoprints.embeddings.units import Work, mark_done, read_marker, told_by_all
+from phenoprints.foundations.errors import ConfigurationError
 
 KEYS = ("well_id", "experiment", "plate", "well")
 NO_IMAGE = "no_image"
@@ -51,6 +52,7 @@ def content_of(look: Look, *, version: int, stored_as: str = "float32") -> dict[
         "batch_size": look.batch_size,
         "precision": look.precision,
         "stored_as": stored_as,
+        **({} if look.crop_shape is None else {"crops": list(look.crop_shape)}),
     }
 
 
@@ -84,6 +86,30 @@ def make_stores(
             stores.blocks, selection.block_ids(), (len(blocks), num_features),
             unit_wells=unit_wells, dtype=stored_as, attributes={**described, "blocks": blocks},
         )  # fmt: skip
+    if stores.crops is not None:
+        shape = (*selection.crop_shape(look.geometry), num_features)
+        create_store(
+            stores.crops, selection.ids, shape, unit_wells=unit_wells, dtype=stored_as,
+            attributes={**described, "sites": selection.site_numbers},
+        )  # fmt: skip
+
+
+def refuse_too_large(
+    selection: Selection, look: Look, *, max_crops_gb: float, stored_as: str = "float32"
+) -> None:
+    """Raise ConfigurationError when the vectors of crops would take more than `max_crops_gb`."""
+    num_sites, num_crops = selection.crop_shape(look.geometry)
+    channels = selection.sites["channels"]
+    width = num_features_of(look.encoder, channels.iloc[0] if len(channels) else ())
+    values = len(selection.wells) * num_sites * num_crops * width
+    estimate = values * np.dtype(stored_as).itemsize / 1e9
+    if estimate > max_crops_gb:
+        raise ConfigurationError(
+            f"inference.keep_crops: the vectors of {len(selection.wells):,} wells × {num_sites} "
+            f"sites × {num_crops} crops × {width} features take {estimate:,.0f} GB as {stored_as}."
+            f"\n  Expected at most {max_crops_gb:g} GB (inference.max_crops_gb).\n"
+            "  To fix: raise inference.max_crops_gb, store as float16, or keep well means only."
+        )
 
 
 def compute_units(
@@ -156,10 +182,10 @@ def _compute(
     places: Mapping[Path, Unit],
 ) -> dict[str, Any]:
     rows = selection.rows(unit)
-    looks = [look.keeping(selection.block_rows(unit))]
+    looks = [look.keeping(selection.block_rows(unit), look.crop_shape)]
     [seen], failed = look_at(sites, images, rows.stop - rows.start, looks)
-    for (store, place), values in zip(places.items(), (seen.last, seen.blocks), strict=False):
-        assert values is not None
+    kept = [values for values in (seen.last, seen.blocks, seen.crops) if values is not None]
+    for (store, place), values in zip(places.items(), kept, strict=True):
         write_unit(store, place, values)
     return {"failures": failure_rows(unit, selection, seen, sites=sites, failed=failed)}
 

@@ -17,6 +17,7 @@ from phenoprints.embeddings.computing import (
     content_of,
     gather,
     make_stores,
+    refuse_too_large,
 )
 from phenoprints.embeddings.geometry import Geometry
 from phenoprints.embeddings.passes import Look, Site
@@ -111,7 +112,7 @@ def open_pair(
         Where it is read from, and where results go.
     settings
         batch_size, precision, stored_as, unit_wells, crop_px, drop_ring, overlap_px, resize,
-        block (None: the last), max_failed_fraction.
+        block (None: the last), max_failed_fraction, and max_crops_gb where crops are kept.
     name
         What messages call it.
     block_wells
@@ -130,6 +131,10 @@ def open_pair(
     look = Look(
         encoder, geometry, settings["resize"], settings["batch_size"], settings["precision"]
     )
+    if stores.crops is not None:
+        limit = settings["max_crops_gb"]
+        refuse_too_large(selection, look, max_crops_gb=limit, stored_as=settings["stored_as"])
+        look = look.keeping(look.block_wells, selection.crop_shape(geometry))
     return Pair(name, selection, look, stores, open_images(files.images), settings)
 
 

@@ -27,7 +27,8 @@ Precision = Literal["float32", "bfloat16"]
 class Site:
     """An image to be read: the well (row in the unit), its number there, its pixels' place.
 
-    `shape` is the height and width that the screen declares.
+    `shape` is the height and width that the screen declares, `slot` the place of the site among
+    the screen's site numbers.
     """
 
     well: int
@@ -36,6 +37,7 @@ class Site:
     channels: tuple[str, ...]
     experiment: str = ""
     shape: tuple[int, int] | None = None
+    slot: int = 0
 
 
 ReadImage = Callable[[Site], NDArray[np.uint8]]
@@ -60,6 +62,8 @@ class Look:
         Arithmetic of the forward pass; standardisation and means are float32 in either.
     block_wells
         Rows (wells of the unit) whose features of every block are kept.
+    crop_shape
+        Sites of a well and crops of a site whose own vectors are kept; None keeps none.
     """
 
     encoder: Encoder
@@ -68,6 +72,7 @@ class Look:
     batch_size: int = 128
     precision: Precision = "float32"
     block_wells: NDArray[np.int64] = field(default_factory=lambda: np.empty(0, np.int64))
+    crop_shape: tuple[int, int] | None = None
 
     def __post_init__(self) -> None:
         side, crop = self.encoder.crop_px, self.geometry.crop_px
@@ -78,21 +83,25 @@ class Look:
                 "the encoder."
             )
 
-    def keeping(self, block_wells: NDArray[np.int64]) -> Look:
-        """The same look with other wells whose features of every block are kept."""
-        return replace(self, block_wells=block_wells)
+    def keeping(
+        self, block_wells: NDArray[np.int64], crop_shape: tuple[int, int] | None = None
+    ) -> Look:
+        """The same look that keeps the blocks of other wells, and crops or none."""
+        return replace(self, block_wells=block_wells, crop_shape=crop_shape)
 
 
 @dataclass
 class UnitFeatures:
     """Well means of a unit: `last` (n, D), `blocks` (wells of block_wells, L, D); NaN if failed.
 
-    `num_sites` counts the sites that went into each well's mean.
+    `num_sites` counts the sites that went into each well's mean. `crops` (n, S, K, D) holds the
+    vector of each crop where they are kept, NaN where a well lacks a site.
     """
 
     last: NDArray[np.float32]
     blocks: NDArray[np.float32] | None
     num_sites: NDArray[np.int64]
+    crops: NDArray[np.float32] | None = None
 
 
 @dataclass(frozen=True)
@@ -138,7 +147,7 @@ def look_at(
             failed.append(FailedSite(site, str(error).partition("\n")[0]))
             continue
         for run, crops in zip(runs, batches, strict=True):
-            run.add(site.well, crops)
+            run.add(site, crops)
     return [run.finish() for run in runs], failed
 
 
@@ -150,11 +159,12 @@ class _Run:
         self.num_wells = num_wells
         self.is_kept = np.zeros(num_wells, np.bool_)
         self.is_kept[look.block_wells] = True
-        self.pending: list[tuple[int, NDArray[np.uint8]]] = []
+        self.pending: list[tuple[Site, NDArray[np.uint8]]] = []
         self.num_pending = 0
         # Means stay on the device until the unit ends, so that it never waits for a copy.
         self.last: list[tuple[list[int], torch.Tensor]] = []
         self.blocks: list[tuple[list[int], torch.Tensor]] = []
+        self.crops: list[tuple[list[Site], torch.Tensor]] = []
 
     def prepared(self, site: Site, image_CHW: NDArray[np.uint8]) -> NDArray[np.uint8]:
         """The site's crops with channels in the encoder's order (K, C, H, W)."""
@@ -162,28 +172,38 @@ class _Run:
             raise DataError(f"{len(image_CHW)} channels; its screen declares {len(site.channels)}")
         order = channel_order(self.look.encoder.channels, site.channels)
         crops = self.look.geometry.crops(image_CHW)
+        if self.look.crop_shape is not None and len(crops) != self.look.crop_shape[1]:
+            raise DataError(
+                f"{len(crops)} crops; the screen's images have {self.look.crop_shape[1]}, and the "
+                "vectors of all crops are kept"
+            )
         return crops if order is None else crops[:, order]
 
-    def add(self, well: int, crops_KCHW: NDArray[np.uint8]) -> None:
+    def add(self, site: Site, crops_KCHW: NDArray[np.uint8]) -> None:
         """Add a site; run the pending ones first when they would not fit into one pass with it."""
         fits = self.num_pending + len(crops_KCHW) <= self.look.batch_size
         alike = not self.pending or self.pending[0][1].shape == crops_KCHW.shape
         if self.pending and not (fits and alike):
             self.run()
-        self.pending.append((well, crops_KCHW))
+        self.pending.append((site, crops_KCHW))
         self.num_pending += len(crops_KCHW)
 
     def run(self) -> None:
         """One forward pass over the pending sites."""
         import torch
 
-        wells = [well for well, _ in self.pending]
+        sites = [site for site, _ in self.pending]
+        wells = [site.well for site in sites]
         crops = torch.from_numpy(np.concatenate([crops for _, crops in self.pending]))
         step = self.look.batch_size
         features = [self._features(crops[at : at + step]) for at in range(0, len(crops), step)]
         vectors = features[0] if len(features) == 1 else torch.cat(features)
-        means = vectors.reshape(len(wells), -1, *vectors.shape[1:]).mean(dim=1)
+        by_site = vectors.reshape(len(wells), -1, *vectors.shape[1:])
+        means = by_site.mean(dim=1)
         self.pending, self.num_pending = [], 0
+        if self.look.crop_shape is not None:
+            last = by_site[:, :, -1] if len(self.look.block_wells) else by_site
+            self.crops.append((sites, last.contiguous()))
         if not len(self.look.block_wells):
             self.last.append((wells, means))
             return
@@ -210,11 +230,21 @@ class _Run:
             self.run()
         num_features = num_features_of(self.look.encoder, ())
         last, counts = _well_means(self.last, self.num_wells, (num_features,))
+        crops = self._kept_crops(last.shape[1])
         if not len(self.look.block_wells):
-            return UnitFeatures(last, None, counts)
+            return UnitFeatures(last, None, counts, crops)
         shape = (self.look.encoder.num_blocks, last.shape[1])
         blocks, _ = _well_means(self.blocks, self.num_wells, shape, self.look.block_wells)
-        return UnitFeatures(last, blocks, counts)
+        return UnitFeatures(last, blocks, counts, crops)
+
+    def _kept_crops(self, num_features: int) -> NDArray[np.float32] | None:
+        if self.look.crop_shape is None:
+            return None
+        kept = np.full((self.num_wells, *self.look.crop_shape, num_features), np.nan, np.float32)
+        for sites, vectors in self.crops:
+            rows, slots = [site.well for site in sites], [site.slot for site in sites]
+            kept[rows, slots] = vectors.float().cpu().numpy()
+        return kept
 
 
 def _well_means(

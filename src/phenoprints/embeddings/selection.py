@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from phenoprints.embeddings.geometry import Geometry
 from phenoprints.embeddings.passes import Site
 from phenoprints.embeddings.store import UNIT_WELLS, Unit
 from phenoprints.embeddings.units import Work, plan_work
@@ -19,22 +20,33 @@ from phenoprints.embeddings.writing import ids_by_experiment
 
 @dataclass(frozen=True)
 class Stores:
-    """Where the results of a pair go: its embeddings, its markers, and its blocks if wanted."""
+    """Where results of a pair go: embeddings, markers, and blocks and crops where wanted."""
 
     embeddings: Path
     units: Path
     blocks: Path | None = None
+    crops: Path | None = None
 
     @classmethod
-    def at(cls, embeddings: str | Path, blocks: str | Path | None = None) -> Stores:
+    def at(
+        cls,
+        embeddings: str | Path,
+        blocks: str | Path | None = None,
+        crops: str | Path | None = None,
+    ) -> Stores:
         """The stores of a pair; markers lie beside the embeddings, in `<name>.units`."""
         path = Path(embeddings)
         units = path.with_name(f"{path.name}.units")
-        return cls(path, units, None if blocks is None else Path(blocks))
+        return cls(
+            path,
+            units,
+            None if blocks is None else Path(blocks),
+            None if crops is None else Path(crops),
+        )
 
     def written(self) -> list[Path]:
         """The stores, without the markers."""
-        return [self.embeddings] if self.blocks is None else [self.embeddings, self.blocks]
+        return [path for path in (self.embeddings, self.blocks, self.crops) if path is not None]
 
 
 class Selection:
@@ -63,6 +75,7 @@ class Selection:
         self.wells = wells.reset_index(drop=True)
         ids = self.wells["well_id"].to_numpy(np.uint64)
         self._rank = pd.Index(ids)
+        self.site_numbers = sorted(int(number) for number in sites["site"].unique())
         self.has_image = self.wells["well_id"].isin(sites["well_id"]).to_numpy()
         self.sites = self._good(sites, quality)
         self.is_block_well: pd.Series[bool] | None = None
@@ -95,10 +108,14 @@ class Selection:
         part = self.sites.iloc[start:stop]
         columns = [part[name].tolist() for name in ("row", "site", "locator", "channels")]
         shapes = zip(part["height"].tolist(), part["width"].tolist(), strict=True)
+        slots = {number: slot for slot, number in enumerate(self.site_numbers)}
         return [
-            Site(row - rows.start, number, locator, tuple(channels), unit.experiment, shape)
+            Site(
+                row - rows.start, number, locator, tuple(channels), unit.experiment, shape,
+                slots[number],
+            )
             for row, number, locator, channels, shape in zip(*columns, shapes, strict=True)
-        ]
+        ]  # fmt: skip
 
     def block_rows(self, unit: Unit) -> NDArray[np.int64]:
         """The wells of a unit, counted in it, whose blocks are kept."""
@@ -118,7 +135,18 @@ class Selection:
         num_blocks = len(self.block_rows(unit))
         if stores.blocks is not None and num_blocks:
             places[stores.blocks] = Unit(unit.experiment, 0, num_blocks)
+        if stores.crops is not None:
+            places[stores.crops] = unit
         return places
+
+    def crop_shape(self, geometry: Geometry) -> tuple[int, int]:
+        """Sites of a well and crops of a site, (S, K), of the screen's most frequent size."""
+        if not len(self.sites):
+            return len(self.site_numbers), 0
+        shapes = self.sites[["height", "width"]].to_numpy(np.int64)
+        sizes, counts = np.unique(shapes, axis=0, return_counts=True)
+        height, width = sizes[counts.argmax()].tolist()
+        return len(self.site_numbers), len(geometry.origins(height, width))
 
     def plan(self, content: Mapping[str, Any], unit_wells: int = UNIT_WELLS) -> list[Work]:
         """The units of the screen with their keys."""

@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 FORMAT = 1
 UNIT_WELLS = 1024
 """Wells of a unit, and so of a chunk, at most."""
-AXES = {1: ("feature",), 2: ("block", "feature")}
+AXES = {1: ("feature",), 2: ("block", "feature"), 3: ("site", "crop", "feature")}
 
 
 @dataclass(frozen=True, order=True)

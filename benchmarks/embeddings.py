@@ -1,0 +1,159 @@
+"""Embeddings: end to end against the bare network, all blocks in one pass, rates of the store."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from registry import Stopwatch, Timing, benchmark, timed
+
+CHANNELS = ("DNA", "ER", "RNA", "AGP", "Mito", "Brightfield")
+NUM_WELLS, SIDE_PX, CROP_PX = 128, 256, 32
+STORE_WELLS, NUM_FEATURES = 100_000, 384
+
+
+def network():
+    import torch
+
+    from phenoprints.models import build
+
+    torch.set_num_threads(1)
+    return build("vit-tiny", channels=CHANNELS)
+
+
+def image_store(folder: Path) -> Path:
+    return folder / "images.zarr"
+
+
+def pack_images(folder: Path) -> None:
+    """One plate of random pixels in the project's image store."""
+    from phenoprints.screens.images.stores import array_metadata, create_array, write_sites
+
+    shape = (NUM_WELLS, len(CHANNELS), SIDE_PX, SIDE_PX)
+    create_array(image_store(folder), array_metadata(shape, compression="none"))
+    images = np.random.default_rng(0).integers(0, 256, shape, dtype=np.uint8)
+    write_sites(image_store(folder), 0, images)
+
+
+def end_to_end(folder: Path) -> Timing:
+    """Plan, read, crop, look, average, write, mark."""
+    from phenoprints.embeddings.computing import compute_units, content_of, make_stores
+    from phenoprints.embeddings.geometry import Geometry
+    from phenoprints.embeddings.passes import Look
+    from phenoprints.embeddings.selection import Selection, Stores
+    from phenoprints.screens.images import ScreenImages
+
+    wells = pd.DataFrame({"well_id": np.arange(NUM_WELLS, dtype=np.uint64), "experiment": "e",
+                          "plate": "p", "well": [f"w{i}" for i in range(NUM_WELLS)]})  # fmt: skip
+    sites = wells[["well_id"]].assign(
+        site=1, locator=[f"zarr:images.zarr#{i}" for i in range(NUM_WELLS)], height=SIDE_PX,
+        width=SIDE_PX, channels=pd.Series([list(CHANNELS)] * NUM_WELLS),
+    )  # fmt: skip
+    images = ScreenImages(str(folder))
+    look, selection = Look(network(), Geometry(CROP_PX)), Selection(wells, sites)
+    stores = Stores.at(folder / f"embeddings-{time.time_ns()}")
+    watch = Stopwatch()
+    make_stores(selection, look, stores, attributes={})
+    works = selection.plan(content_of(look, version=1))
+    compute_units(
+        works, selection, look, stores,
+        read=lambda site: images.read(site.locator, site.channels, shape=site.shape),
+    )  # fmt: skip
+    return watch.timing()
+
+
+def bare(_folder: Path) -> Timing:
+    """The same network on the same number of crops in the same batches, from memory."""
+    import torch
+
+    encoder = network()
+    crops = torch.randint(0, 256, (108, len(CHANNELS), CROP_PX, CROP_PX), dtype=torch.uint8)
+    encoder.features(crops)
+    watch = Stopwatch()
+    for _ in range(NUM_WELLS * 36 // 108):
+        encoder.features(crops)
+    return watch.timing()
+
+
+@benchmark("embeddings-end-to-end", prepares=True, min_ratios={"bare forward": 0.9})
+def embeddings_end_to_end(how: str, folder: Path) -> Timing:
+    """128 wells of 36 crops of 32 px from a packed store through a ViT of 4 blocks of 96."""
+    if how == "prepare":
+        pack_images(folder)
+        return Timing(0.0)
+    if how == "bare forward":
+        return bare(folder)
+    end_to_end(folder)
+    return end_to_end(folder)
+
+
+@benchmark(
+    "embeddings-all-blocks", min_ratios={"last block alone": 1 / 1.05, "a pass per block": 1}
+)
+def all_blocks(how: str, _folder: Path) -> Timing:
+    """The features of all 12 blocks of S/16 in one pass, 8 crops of 256 px."""
+    import torch
+
+    from phenoprints.models import build
+
+    torch.set_num_threads(1)
+    encoder = build("vit-s16", channels=CHANNELS)
+    crops = torch.randint(0, 256, (8, len(CHANNELS), 256, 256), dtype=torch.uint8)
+    if how == "a pass per block":
+        shorter = [encoder.trimmed(block) for block in range(1, 13)]
+        return timed(lambda: [e.features(crops) for e in shorter], repeats=1, warm=False)
+    blocks = "last" if how == "last block alone" else "all"
+    return timed(lambda: encoder.features(crops, blocks), clock=time.process_time)
+
+
+def vectors() -> np.ndarray:
+    rng = np.random.default_rng(0)
+    return rng.standard_normal((STORE_WELLS, NUM_FEATURES)).astype(np.float32)
+
+
+def ids() -> dict[str, np.ndarray]:
+    return {"e": np.arange(STORE_WELLS, dtype=np.uint64)}
+
+
+@benchmark("embeddings-store-write", min_ratios={"np.save": 0.5})
+def store_write(how: str, folder: Path) -> Timing:
+    """100,000 vectors of 384 written with checksums and synced, against np.save and fsync."""
+    import os
+
+    from phenoprints.embeddings.store import create_store, plan_units, write_unit
+
+    values = vectors()
+    if how == "np.save":
+
+        def save() -> None:
+            with open(folder / "v.npy", "wb") as file:
+                np.save(file, values)
+                file.flush()
+                os.fsync(file.fileno())
+
+        return timed(save)
+    units = plan_units({"e": STORE_WELLS})
+    create_store(folder / "store", ids(), (NUM_FEATURES,), attributes={})
+
+    def write() -> None:
+        for unit in units:
+            write_unit(folder / "store", unit, values[unit.rows])
+
+    return timed(write)
+
+
+@benchmark("embeddings-store-read", min_ratios={"np.load": 0.5})
+def store_read(how: str, folder: Path) -> Timing:
+    """100,000 vectors of 384 read with their checksums tested, against np.load."""
+    from phenoprints.embeddings import open_embeddings
+    from phenoprints.embeddings.store import Unit, create_store, write_unit
+
+    if how == "np.load":
+        np.save(folder / "v.npy", vectors())
+        return timed(lambda: np.load(folder / "v.npy"))
+    create_store(folder / "store", ids(), (NUM_FEATURES,), attributes={})
+    write_unit(folder / "store", Unit("e", 0, STORE_WELLS), vectors())
+    reader = open_embeddings(folder / "store")
+    return timed(lambda: reader.read("e"))
