@@ -28,7 +28,7 @@ rule split_task:
         "../../envs/core.yaml"
     threads: 1
     resources:
-        mem_mb=4000,
+        mem_mb=memory_mb(4000),
         runtime=30,
     params:
         version=STAGE_VERSIONS["probes"],
@@ -68,7 +68,7 @@ rule probe_blocks:
         "../../envs/core.yaml"
     threads: 1
     resources:
-        mem_mb=16000,
+        mem_mb=memory_mb(16000),
         runtime=240,
         gpu=int(config["probes"]["device"] == "cuda"),
     params:
@@ -101,7 +101,7 @@ rule choose_block:
         "../../envs/core.yaml"
     threads: 1
     resources:
-        mem_mb=1000,
+        mem_mb=memory_mb(1000),
         runtime=10,
     params:
         version=STAGE_VERSIONS["probes"],
