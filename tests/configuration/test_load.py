@@ -160,6 +160,16 @@ ONE_FAULT = {
         "profiles.trimmed",
         '"profiles.trimmed" cannot be made: "profiles" has no blocks; expected a network',
     ),
+    "nothing to compare an encoder on": (
+        "screens: [demo, table]\n  encoders: [mae, profiles,",
+        "screens: [demo]\n  encoders: [mae, profiles,",
+        'evaluation.encoders[1]: "profiles" can see none of the screens in evaluation.screens',
+    ),
+    "a scope in a manifest": (
+        "judges: [mae]",
+        "judges: [mae], limits: {orf: {scope: across-experiments}}",
+        'manifests.chosen.limits.orf.scope: unknown key "scope"; it belongs into "consistency"',
+    ),
     "cycle": (
         "everything: {screens: [demo]}",
         "everything: {screens: [demo], judges: [mae]}",

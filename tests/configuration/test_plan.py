@@ -135,6 +135,15 @@ def test_jump_without_load_data_has_no_images():
     assert plan(load({"run": "a", "screens": screens})).screens_without_images == ("jump",)
 
 
+def test_a_planned_table_has_no_images():
+    table = {"source": "planned", "stands_for": "profiles-table", "experiments": 1, "num_wells": 9}
+    planned = plan(
+        load({"run": "a", "screens": {"a": table, "b": table | {"stands_for": "rxrx1"}}})
+    )
+    assert planned.screens_without_images == ("a",)
+    assert planned.planned_screens == ("a", "b")
+
+
 def test_kinds_of_networks_are_kinds_of_the_schema():
     from phenoprints.configuration.validation import schema
 

@@ -15,6 +15,7 @@ from phenoprints.configuration.references import (
     TRAINED_KINDS,
     TRIMMED,
     base_encoder,
+    can_see,
     dependencies,
     has_images,
 )
@@ -95,6 +96,7 @@ def plan(config: Mapping[str, Any]) -> Plan:
     pairs = judged | evaluated
     probed = _probed(config)
     task_screens = {(name, screen) for name, task in tasks.items() for screen in task["screens"]}
+    blocks = {(s, e) for e in probed for _, s in task_screens if can_see(config, e, s)}
     trimmed = _sorted(encoder for _, encoder in pairs if encoder.endswith(TRIMMED))
     return Plan(
         screens=tuple(sorted(screens)),
@@ -114,7 +116,7 @@ def plan(config: Mapping[str, Any]) -> Plan:
         random_pairs=_sorted(p for p in pairs if _kind(config, p[1]) == "random"),
         judged_pairs=_sorted(judged),
         evaluated_pairs=_sorted(evaluated),
-        block_pairs=_sorted((s, e) for e in probed for _, s in task_screens if _sees(config, e, s)),
+        block_pairs=_sorted(blocks),
     )
 
 
@@ -187,14 +189,6 @@ def _of_kinds(config: Mapping[str, Any], kinds: Any) -> Names:
     return _sorted(name for name, item in config["encoders"].items() if item["kind"] in kinds)
 
 
-def _sees(config: Mapping[str, Any], encoder: str, screen: str) -> bool:
-    """Whether there is anything of a screen for an encoder: vectors, images, or chance."""
-    item = config["encoders"][base_encoder(encoder)]
-    if item["kind"] == "precomputed":
-        return screen in item["screens"]
-    return item["kind"] == "random" or has_images(config["screens"][screen])
-
-
 def _judge_pairs(config: Mapping[str, Any]) -> set[Pair]:
     manifests = config["manifests"].values()
     return {(s, judge) for m in manifests for judge in m["judges"] for s in m["screens"]}
@@ -206,7 +200,7 @@ def _evaluation_pairs(config: Mapping[str, Any]) -> set[Pair]:
         (screen, encoder)
         for screen in evaluation["screens"]
         for encoder in evaluation["encoders"]
-        if _sees(config, encoder, screen)
+        if can_see(config, encoder, screen)
     }
 
 

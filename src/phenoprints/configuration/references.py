@@ -25,11 +25,19 @@ def base_encoder(name: str) -> str:
 
 def has_images(screen: Config) -> bool:
     """Whether a screen, as configured, has pixels to look at."""
-    if screen["source"] == "profiles-table":
+    if "profiles-table" in (screen["source"], screen.get("stands_for")):
         return False
     if screen["source"] == "jump-cp":
         return bool(screen.get("load_data"))
     return screen.get("images", True) is not None
+
+
+def can_see(config: Config, encoder: str, screen: str) -> bool:
+    """Whether there is anything of a screen for an encoder: vectors, images, or chance."""
+    item = config["encoders"][base_encoder(encoder)]
+    if item["kind"] == "precomputed":
+        return screen in item["screens"]
+    return item["kind"] == "random" or has_images(config["screens"][screen])
 
 
 def wrong_references(config: Config, source: Source) -> list[Problem]:
@@ -191,6 +199,16 @@ def _evaluation(config: Config) -> Iterator[_Fault]:
     screens, encoders = evaluation.get("screens", []), evaluation.get("encoders", [])
     yield from _missing(("evaluation", "screens"), screens, config["screens"], "screen")
     yield from _missing_encoders(("evaluation", "encoders"), encoders, config)
+    known = [screen for screen in screens if screen in config["screens"]]
+    for index, name in enumerate(encoders):
+        item = config["encoders"].get(base_encoder(name))
+        is_probed = evaluation.get("probes") and item and item["kind"] in NETWORK_KINDS
+        if item and not is_probed and not any(can_see(config, name, each) for each in known):
+            what = f'"{name}" can see none of the screens in evaluation.screens'
+            yield (
+                ("evaluation", "encoders", index),
+                f"{what}; expected one with its vectors or images",
+            )
 
 
 def _probes(config: Config) -> Iterator[_Fault]:
