@@ -48,6 +48,7 @@ rule all:
     default_target: True
     input:
         rules.curate.input,
+        rules.train.input,
         rules.probe.input,
         rules.map.input,
         rules.benchmark.input,

@@ -29,6 +29,8 @@ rule write_reports:
         rules.align.input,
         rules.consistency.input,
         rules.curate.input,
+        rules.train.input,
+        rules.probe.input,
         rules.map.input,
         rules.benchmark.input,
     output:

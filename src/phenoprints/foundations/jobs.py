@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import sys
 import traceback
 from collections.abc import Iterable, Iterator, Sequence
@@ -12,7 +13,7 @@ from typing import TextIO
 from phenoprints.foundations.errors import PhenoprintsError
 
 
-class _Tee:
+class _Tee(io.TextIOBase):
     """A text stream that writes to several others."""
 
     def __init__(self, *streams: TextIO) -> None:
@@ -30,9 +31,6 @@ class _Tee:
     def flush(self) -> None:
         for stream in self._streams:
             stream.flush()
-
-    def isatty(self) -> bool:
-        return False
 
 
 @contextmanager
