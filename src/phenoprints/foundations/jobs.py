@@ -19,7 +19,7 @@ class _Tee(io.TextIOBase):
     def __init__(self, *streams: TextIO) -> None:
         self._streams = streams
 
-    def write(self, text: str) -> int:
+    def write(self, text: str, /) -> int:
         for stream in self._streams:
             stream.write(text)
             stream.flush()
