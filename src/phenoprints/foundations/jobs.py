@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import sys
 import traceback
 from collections.abc import Iterable, Iterator, Sequence
@@ -13,13 +12,13 @@ from typing import TextIO
 from phenoprints.foundations.errors import PhenoprintsError
 
 
-class _Tee(io.TextIOBase):
+class _Tee:
     """A text stream that writes to several others."""
 
     def __init__(self, *streams: TextIO) -> None:
         self._streams = streams
 
-    def write(self, text: str, /) -> int:
+    def write(self, text: str) -> int:
         for stream in self._streams:
             stream.write(text)
             stream.flush()
@@ -31,6 +30,9 @@ class _Tee(io.TextIOBase):
     def flush(self) -> None:
         for stream in self._streams:
             stream.flush()
+
+    def isatty(self) -> bool:
+        return False
 
 
 @contextmanager
