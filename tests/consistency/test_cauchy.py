@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import doctest
+
 import numpy as np
 import pytest
 
-from phenoprints.consistency import combine_cauchy
+from phenoprints.consistency import cauchy, combine_cauchy, experiment
 from phenoprints.foundations.errors import DataError
 
 
@@ -55,3 +57,10 @@ def test_values_outside_the_range_are_refused(strange):
 def test_weights_that_cannot_be_shares_are_refused(weights):
     with pytest.raises(DataError, match="weights"):
         combine_cauchy([0.5, 0.1], weights=weights)
+
+
+@pytest.mark.parametrize("module", [cauchy, experiment])
+def test_examples_of_the_docstrings(module):
+    results = doctest.testmod(module)
+    assert results.attempted > 0
+    assert results.failed == 0

@@ -117,6 +117,10 @@ def test_a_p_value_of_one_does_not_erase_what_others_found():
     assert clipped["depends_on_clip_j"].tolist()[:2] == [True, False]
 
 
+def test_p_values_below_the_floor_count_as_the_floor():
+    assert judged([("a", 0, 1e-9)])["p_value_j"][0] == pytest.approx(1e-4)
+
+
 def test_weights_by_root_of_wells():
     rows = [("a", 0, 0.02, 16), ("b", 0, 0.4, 4)]
     weighted = judged(rows, settings=ConsistencySettings(weights="sqrt-wells"))

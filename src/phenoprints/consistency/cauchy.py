@@ -42,7 +42,7 @@ def combine_cauchy(
     Examples
     --------
     >>> round(float(combine_cauchy([0.01, 0.04, float("nan")])), 6)
-    0.015995
+    0.016008
     """
     p = np.moveaxis(np.asarray(p, dtype=np.float64), axis, -1)
     check_p_values(p)
