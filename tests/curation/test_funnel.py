@@ -13,8 +13,10 @@ from phenoprints.curation import Rules, curate
 from phenoprints.curation.manifest import write_manifest
 from phenoprints.curation.parts import FileParts, TableParts, screen_parts, split_by_experiment
 from phenoprints.curation.steps import REASONS, STEPS, Reason
+from phenoprints.curation.writing import write_part
 from phenoprints.foundations.errors import (
     ConfigurationError,
+    CorruptionError,
     DataError,
     MissingInputError,
     TableError,
@@ -271,6 +273,16 @@ def test_bad_parts_are_named(parts, wells, conditions, phenoprints, tmp_path):
         curate(wells.assign(conditions=[[40]] * len(wells)), conditions, RULES)
     with pytest.raises(DataError, match="ids from 0 to 39"):
         write_manifest(TableParts(parts), phenoprints.head(5), RULES, tmp_path / "m", tmp_path)
+
+
+def test_a_damaged_part_is_named(parts, tmp_path):
+    path = tmp_path / "a.parquet"
+    write_part(path, parts[0])
+    content = bytearray(path.read_bytes())
+    for damaged in (content[: len(content) // 2], content[:300] + b"?" + content[301:]):
+        path.write_bytes(damaged)
+        with pytest.raises(CorruptionError, match=r"a\.parquet: this part cannot be read"):
+            FileParts([path]).read(0, deciding_only=False)
 
 
 def test_an_empty_screen(wells, conditions):

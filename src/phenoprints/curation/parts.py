@@ -13,7 +13,13 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from phenoprints.curation.encoding import ENCODED, FLAGS
-from phenoprints.foundations.errors import MissingInputError, Problem, TableError, raise_problems
+from phenoprints.foundations.errors import (
+    CorruptionError,
+    MissingInputError,
+    Problem,
+    TableError,
+    raise_problems,
+)
 from phenoprints.screens.contracts import WELLS
 
 WELLS_PER_PART = 1 << 20
@@ -61,19 +67,29 @@ class FileParts:
         return len(self._paths)
 
     def read(self, number: int, *, deciding_only: bool) -> pa.Table:
-        """One part, texts as dictionaries."""
+        """One part, texts as dictionaries; a damaged file is named."""
         path = self._paths[number]
-        names = pq.read_schema(path).names
-        absent = [name for name in ENCODED.names if name not in names]
-        raise_problems(
-            [Problem(str(path), f'column "{name}" is missing') for name in absent], TableError
-        )
-        return pq.read_table(
-            path,
-            columns=_deciding(names) if deciding_only else None,
-            read_dictionary=[name for name in TEXTS if name in names],
-            use_threads=False,
-        )
+        try:
+            return _read_part(path, deciding_only)
+        except (pa.ArrowException, OSError) as error:
+            raise CorruptionError(
+                f"{path}: this part cannot be read ({error}).\n  To fix: write it again."
+            ) from error
+
+
+def _read_part(path: Path, deciding_only: bool) -> pa.Table:
+    names = pq.read_schema(path).names
+    absent = [name for name in ENCODED.names if name not in names]
+    raise_problems(
+        [Problem(str(path), f'column "{name}" is missing') for name in absent], TableError
+    )
+    return pq.read_table(
+        path,
+        columns=_deciding(names) if deciding_only else None,
+        read_dictionary=[name for name in TEXTS if name in names],
+        use_threads=False,
+        page_checksum_verification=True,
+    )
 
 
 def _deciding(names: Sequence[str]) -> list[str]:

@@ -87,4 +87,5 @@ def write_part(path: Path, table: pa.Table) -> None:
         or False,
         store_schema=False,
         write_statistics=True,
+        write_page_checksum=True,
     )
