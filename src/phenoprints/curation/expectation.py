@@ -170,5 +170,6 @@ def _layout_problem(judge: str, rate: Mapping[str, Any], rules: Rules) -> Proble
         f"{rate['below']} of {rate['tests']} groups of control wells that share only their"
         f" position ({rate['rate']:.1%}) have p < {rules.p_value:g}",
         f"at most {WARN_ABOVE * rules.p_value:.1%}",
-        "set alignment.remove_position: plate-rows-columns, or the null layout-matched",
+        "compare the null layout-matched and, where plates hold many controls,"
+        " alignment.remove_position: plate-rows-columns; see docs/consistency.md",
     )
