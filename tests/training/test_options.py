@@ -127,6 +127,17 @@ def test_experiments_kept_aside_are_not_learned_from(
     assert "e2" not in set.union(*read[1:])
 
 
+def test_a_mu_net_is_trained_like_the_others(
+    tmp_path: Path, tables: object, settings: Callable[..., object]
+) -> None:
+    plan = training.EncoderPlan("mae", "mu-net-tiny")
+    chosen = settings(max_crops=160, mask_fraction=0.25, fourier_weight=0.0)
+    outcome = fit(tmp_path / "mu", tables, chosen, plan)
+    assert outcome.encoder.num_blocks == 1
+    assert losses(tmp_path / "mu")[-1] < losses(tmp_path / "mu")[0]
+    assert np.load(tmp_path / "mu" / "reconstructions.npz")["is_hidden"].mean() == 0.25
+
+
 def test_flips_turn_what_they_say() -> None:
     image = torch.arange(4.0).reshape(1, 1, 2, 2).repeat(4, 1, 1, 1)
     flips = torch.tensor([[0, 0], [1, 0], [0, 1], [1, 1]], dtype=torch.bool)

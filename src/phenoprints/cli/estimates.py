@@ -44,7 +44,13 @@ _TIMM_SIZES = {
     "giant": (1536, 40, 6144),
 }
 # GFLOP per megapixel of one crop, features and blocks of networks that are no transformers.
-_CONVOLUTIONAL = {"densenet161": (311, 2208, 4), "cnn-small": (15, 256, 4), "cnn-tiny": (5, 96, 3)}
+_CONVOLUTIONAL = {
+    "cnn-small": (48, 256, 1),
+    "cnn-tiny": (29, 96, 1),
+    "densenet161": (315, 2208, 1),
+    "mu-net": (523, 1024, 1),
+    "mu-net-tiny": (20, 64, 1),
+}
 
 
 @dataclass(frozen=True)

@@ -62,6 +62,8 @@ RECIPES: dict[str, dict[str, Any]] = {
         "precision": "bfloat16",
     },
     "openphenom": _CA_S16,
+    # Kraus et al. 2023: a quarter hidden, no Fourier loss yet.
+    "mu-net": {"mask_fraction": 0.25, "fourier_weight": 0.0, "num_epochs": 100},
     "dino-scratch": {**_DINO, "num_epochs": 100},
     "dino-fine-tuning": {**_DINO, "num_epochs": 10},
 }

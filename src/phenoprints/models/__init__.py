@@ -6,6 +6,7 @@ from phenoprints.models.encoder import Encoder, EncoderConfig, Pool
 from phenoprints.models.folders import load, save
 from phenoprints.models.losses import LossSettings, fourier_loss, l2_loss, reconstruction_loss
 from phenoprints.models.mae import MaskedAutoencoder, Reconstruction
+from phenoprints.models.munet import ConvolutionalMaskedAutoencoder, MuNetEncoder
 from phenoprints.models.pretrained import BASELINES, openphenom, timm_encoder
 from phenoprints.models.registry import build, from_config, names
 from phenoprints.models.standardization import self_standardize
@@ -14,11 +15,13 @@ from phenoprints.models.vit import ViTEncoder, ViTShape
 __all__ = [
     "BASELINES",
     "Classifier",
+    "ConvolutionalMaskedAutoencoder",
     "DecoderShape",
     "Encoder",
     "EncoderConfig",
     "LossSettings",
     "MaskedAutoencoder",
+    "MuNetEncoder",
     "Pool",
     "Reconstruction",
     "ViTEncoder",

@@ -10,6 +10,7 @@ import torch
 from phenoprints.foundations.errors import ConfigurationError
 from phenoprints.models.cnn import DenseNet161, SmallCNN
 from phenoprints.models.encoder import Encoder, EncoderConfig, channel_names
+from phenoprints.models.munet import MuNetEncoder
 from phenoprints.models.pretrained import TimmEncoder
 from phenoprints.models.vit import ViTEncoder, ViTShape, vit_config
 
@@ -52,10 +53,16 @@ _CNNS: dict[str, tuple[dict[str, object], int]] = {
     "cnn-small": ({"widths": [32, 64, 128, 256]}, 64),
 }
 
+_MU_NETS: dict[str, tuple[dict[str, object], int]] = {
+    "mu-net": ({"widths": [64, 128, 256, 512, 1024], "patch_px": 16}, DEFAULT_CROP_PX),
+    "mu-net-tiny": ({"widths": [16, 32, 64], "patch_px": 8}, 32),
+}
+
 FAMILIES: dict[str, type[Encoder]] = {
     "vit": ViTEncoder,
     "cnn": SmallCNN,
     "densenet161": DenseNet161,
+    "mu-net": MuNetEncoder,
     "timm": TimmEncoder,
 }
 """The class that builds each family."""
@@ -64,7 +71,7 @@ FAMILIES: dict[str, type[Encoder]] = {
 def names() -> list[str]:
     """Every registered name, sorted."""
     agnostic = [f"ca-{name}" for name in VITS]
-    return sorted([*VITS, *agnostic, *_CNNS, "densenet161"])
+    return sorted([*VITS, *agnostic, *_CNNS, *_MU_NETS, "densenet161"])
 
 
 def build(
@@ -122,6 +129,8 @@ def configure(
     architecture: dict[str, object]
     if name in _CNNS:
         family, (architecture, default_px) = "cnn", _CNNS[name]
+    elif name in _MU_NETS:
+        family, (architecture, default_px) = "mu-net", _MU_NETS[name]
     elif name == "densenet161":
         family, default_px, architecture = name, DEFAULT_CROP_PX, {}
     else:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import torch
 from torch import Tensor, nn
 
@@ -11,22 +9,25 @@ from phenoprints.foundations.errors import ConfigurationError
 from phenoprints.foundations.randomness import generator
 from phenoprints.models import (
     Classifier,
+    ConvolutionalMaskedAutoencoder,
     DecoderShape,
     Encoder,
     LossSettings,
     MaskedAutoencoder,
+    MuNetEncoder,
     ViTEncoder,
     cut_mix,
 )
 from phenoprints.training.settings import TrainingSettings
 
+Autoencoder = MaskedAutoencoder | ConvolutionalMaskedAutoencoder
 KINDS = ("mae", "weakly-supervised")
 
 
 class MaskedObjective(nn.Module):
     """Predict the hidden patches of every crop."""
 
-    def __init__(self, model: MaskedAutoencoder) -> None:
+    def __init__(self, model: Autoencoder) -> None:
         super().__init__()
         self.model = model
 
@@ -107,16 +108,20 @@ def build_objective(
     raise ConfigurationError(f"kind must be one of {', '.join(KINDS)}, got {kind!r}.")
 
 
-def _autoencoder(encoder: Encoder, settings: TrainingSettings, num_channels: int) -> Any:
+def _autoencoder(encoder: Encoder, settings: TrainingSettings, num_channels: int) -> Autoencoder:
+    loss = LossSettings(settings.fourier_loss, settings.fourier_weight)
+    if isinstance(encoder, MuNetEncoder):
+        ratio = settings.mask_fraction
+        return ConvolutionalMaskedAutoencoder(encoder, mask_ratio=ratio, loss=loss)
     if not isinstance(encoder, ViTEncoder):
         raise ConfigurationError(
-            f"{encoder.config.name}: a masked autoencoder needs a vision transformer. To fix: "
-            "choose a vit or ca-vit architecture."
+            f"{encoder.config.name}: a masked autoencoder needs a vision transformer or a MU-Net. "
+            "To fix: choose a vit, ca-vit or mu-net architecture."
         )
     return MaskedAutoencoder(
         encoder,
         DecoderShape(settings.decoder_width, settings.decoder_blocks, settings.decoder_heads),
         mask_ratio=settings.mask_fraction,
-        loss=LossSettings(settings.fourier_loss, settings.fourier_weight),
+        loss=loss,
         num_channels=num_channels,
     )

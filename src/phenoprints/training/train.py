@@ -271,8 +271,9 @@ def _validation(loader: Loader, aside: np.ndarray[Any, Any]) -> list[Batch]:
 def flops_per_crop(objective: Objective, corpus: Corpus) -> float | None:
     """Operations of a training step per crop; None for networks whose cost is not counted."""
     num_channels = len(corpus.channel_sets[0])
-    if isinstance(objective, MaskedObjective):
-        return float(training_flops(objective.model, num_channels))
+    model = objective.model
+    if isinstance(model, models.MaskedAutoencoder):
+        return float(training_flops(model, num_channels))
     if isinstance(objective.encoder, ViTEncoder):
         return float(BACKWARD_FACTOR * encoder_flops(objective.encoder, num_channels))
     return None
