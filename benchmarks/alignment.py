@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import efaar
@@ -80,4 +81,67 @@ def prepare(folder: Path) -> None:
     wells["plate"] = "p"
     wells["well_id"] = np.arange(len(wells), dtype=np.uint64)
     wells.to_parquet(folder / "wells.parquet")
+    write_rows(folder / "embeddings", wells, x, attributes={})
+
+
+@benchmark("alignment-jump-742825", max_memory_gb=2.5, prepares=True)
+def jump(how: str, folder: Path) -> Timing:
+    """JUMP's real well table (742,825 wells) with 384 random features: align and build the map."""
+    from phenoprints.alignment import AlignmentSettings, fit_alignment
+    from phenoprints.embeddings import open_embeddings
+    from phenoprints.maps import MapSettings, perturbation_map
+
+    if how == "prepare":
+        prepare_jump(folder)
+        return Timing(0.0)
+    wells = pd.read_parquet(folder / "wells.parquet")
+    conditions = pd.read_parquet(folder / "conditions.parquet")
+    watch = Stopwatch()
+    reader = open_embeddings(folder / "embeddings")
+    alignment = fit_alignment(wells, reader, AlignmentSettings(small_batches="skip"))
+    settings = MapSettings(levels=("gene", "compound"))
+    built = perturbation_map(wells, conditions, alignment.of(reader), settings)
+    assert len(built.table) > 100_000
+    return watch.timing(f"({len(wells):,} wells, {len(built.table):,} perturbations)")
+
+
+def prepare_jump(folder: Path) -> None:
+    from phenoprints.embeddings.writing import write_rows
+
+    tables = Path(os.environ["PHENOPRINTS_TEST_DATA"]) / "metadata/jump_cpg0016"
+    raw = pd.read_csv(tables / "well_2022-12-21.csv.gz", dtype=str)
+    raw = raw.merge(pd.read_csv(tables / "plate.csv.gz", dtype=str), how="left")
+    controls = pd.read_csv(tables / "perturbation_control.csv", dtype=str)
+    negative = set(controls.loc[controls["pert_type"] == "negcon", "Metadata_JCP2022"])
+    crispr = pd.read_csv(tables / "crispr.csv.gz", dtype=str)
+    orf = pd.read_csv(tables / "orf.csv.gz", dtype=str)
+    gene = {
+        **dict(zip(orf["Metadata_JCP2022"], orf["Metadata_Symbol"], strict=True)),
+        **dict(zip(crispr["Metadata_JCP2022"], crispr["Metadata_Symbol"], strict=True)),
+    }
+    names, code = np.unique(raw["Metadata_JCP2022"].to_numpy(str), return_inverse=True)
+    wells = pd.DataFrame(
+        {
+            "experiment": raw["Metadata_Batch"].fillna("none").to_numpy(),
+            "plate": raw["Metadata_Plate"].to_numpy(),
+            "role": np.where(
+                raw["Metadata_JCP2022"].isin(negative), "negative_control", "treatment"
+            ),
+            "conditions": [[np.int32(k)] for k in code],
+            "well_id": np.arange(len(raw), dtype=np.uint64),
+        }
+    ).sort_values(["experiment", "plate"], kind="stable", ignore_index=True)
+    symbol = [gene.get(name) for name in names]
+    conditions = pd.DataFrame(
+        {
+            "condition_id": np.arange(len(names), dtype=np.int32), "perturbation": names,
+            "kind": ["compound" if s is None else "orf" for s in symbol],
+            "gene": [s or "" for s in symbol], "guide": "", "concentration_um": np.nan,
+            "cell_type": "U2OS", "background": "",
+        }
+    )  # fmt: skip
+    wells.to_parquet(folder / "wells.parquet")
+    conditions.to_parquet(folder / "conditions.parquet")
+    rng = np.random.default_rng(0)
+    x = rng.standard_normal((len(wells), 384), dtype=np.float32)
     write_rows(folder / "embeddings", wells, x, attributes={})

@@ -121,16 +121,16 @@ def neighbour_enrichment(
     for column, members in enumerate(known.values()):
         member[index.get_indexer(pd.Index(members)), column] = True
     nearest, _ = nearest_neighbours(vectors, num_neighbours)
-    labels = np.array(list(known), dtype=object)
-    p, overlap = _own_cluster_tests(member, nearest)
-    table = _best(p, overlap, member, index, labels)
-    table["is_enriched"] = table["corrected_p_value"] < p_value
+    best = _best(_own_cluster_tests(member, nearest))
+    best["is_enriched"] = best["corrected_p_value"] < p_value
+    table = best.assign(
+        name=index.take(best["gene"].to_numpy()),
+        cluster=pd.Index(list(known)).take(best["cluster"].to_numpy()),
+    ).drop(columns="gene")
     shares = []
     for order in _permutations(len(names), num_random, seed):
-        shuffled = member[order]
-        p, overlap = _own_cluster_tests(shuffled, nearest)
-        best = _best(p, overlap, shuffled, index, labels)
-        shares.append(float((best["corrected_p_value"] < p_value).mean()) if len(best) else np.nan)
+        random = _best(_own_cluster_tests(member[order], nearest))
+        shares.append(float((random["corrected_p_value"] < p_value).mean()) if len(random) else 0.0)
     return table, float(np.mean(shares)), float(np.std(shares))
 
 
@@ -140,43 +140,24 @@ def _permutations(size: int, count: int, seed: int) -> Iterator[NDArray[np.intp]
         yield rng.permutation(size)
 
 
-def _own_cluster_tests(
-    member: NDArray[np.bool_], nearest: NDArray[np.intp]
-) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
-    """P (G, C) of each gene's neighbours in each of its own clusters, 1 elsewhere; overlaps.
+def _own_cluster_tests(member: NDArray[np.bool_], nearest: NDArray[np.intp]) -> pd.DataFrame:
+    """One row per gene and cluster of it: gene, cluster, overlap, p_value.
 
     The gene itself is neither a neighbour nor a member that could be found.
     """
     num_genes, num_neighbours = nearest.shape
-    overlap = np.zeros(member.shape, np.int64)
-    for rank in range(num_neighbours):
-        overlap += member[nearest[:, rank]]
-    others = member.sum(axis=0)[None] - member
-    p = np.ones(member.shape)
     gene, cluster = np.nonzero(member)
-    tail = hypergeom.sf(
-        overlap[gene, cluster] - 1, num_genes - 1, num_neighbours, others[gene, cluster]
-    )
-    p[gene, cluster] = np.asarray(tail, np.float64)
-    return p, overlap
-
-
-def _best(
-    p: NDArray[np.float64],
-    overlap: NDArray[np.int64],
-    member: NDArray[np.bool_],
-    names: pd.Index[str],
-    labels: NDArray[np.object_],
-) -> pd.DataFrame:
-    rows = np.flatnonzero(member.any(axis=1))
-    best = np.where(member[rows], p[rows], np.inf).argmin(axis=1) if len(rows) else rows
-    smallest = p[rows, best]
+    overlap = member[nearest[gene], cluster[:, None]].sum(axis=1)
+    others = member.sum(axis=0)[cluster] - 1
+    p = hypergeom.sf(overlap - 1, num_genes - 1, num_neighbours, others)
     return pd.DataFrame(
-        {
-            "name": names[rows],
-            "cluster": labels[best] if len(rows) else labels[:0],
-            "overlap": overlap[rows, best],
-            "p_value": smallest,
-            "corrected_p_value": np.minimum(smallest * member[rows].sum(axis=1), 1.0),
-        }
+        {"gene": gene, "cluster": cluster, "overlap": overlap, "p_value": np.asarray(p)}
     )
+
+
+def _best(tests: pd.DataFrame) -> pd.DataFrame:
+    """The test with the smallest p of each gene, corrected for the gene's clusters (Bonferroni)."""
+    num_clusters = tests.groupby("gene")["cluster"].transform("size")
+    tests["corrected_p_value"] = np.minimum(tests["p_value"] * num_clusters, 1.0)
+    ordered = tests.sort_values(["gene", "p_value"], kind="stable")
+    return ordered.drop_duplicates("gene").reset_index(drop=True)

@@ -33,6 +33,9 @@ from phenoprints.maps.building import Vectors
 from phenoprints.maps.perturbations import Groups, describe_wells, group_wells
 from phenoprints.maps.summaries import alignment_controls, sample_controls
 
+MAX_RANDOM_GROUPS = 500
+"""Perturbations of the random baseline of magnitude, at most."""
+
 Row = dict[str, Any]
 NAN = float("nan")
 
@@ -214,10 +217,8 @@ def _magnitude(inputs: BenchmarkInputs) -> Iterator[Row]:
         found = True
         chosen = (groups.code >= 0) & inputs.is_usable
         code, x = groups.code[chosen], vectors.rows(chosen)
-        rng = generator(inputs.seed, "benchmarks", "magnitude", level)
-        noise, zero = rng.standard_normal(x.shape), rng.standard_normal(controls.shape)
         ours = energy_distances(x, code, controls, min_wells=settings["min_wells"])
-        random = energy_distances(noise, code, zero, min_wells=settings["min_wells"])
+        random = _random_magnitude(code, controls.shape, settings["min_wells"], inputs.seed)
         for metric in ("energy_distance", "unbiased"):
             value, sd, n = magnitude_summary(ours[metric].tolist())
             baseline, baseline_sd, _ = magnitude_summary(random[metric].tolist())
@@ -226,6 +227,18 @@ def _magnitude(inputs: BenchmarkInputs) -> Iterator[Row]:
                 "random": baseline, "random_sd": baseline_sd,
                 "reason": "" if n else f"no perturbation has {settings['min_wells']} wells",
             }  # fmt: skip
+
+
+def _random_magnitude(
+    code: NDArray[np.integer], shape: tuple[int, ...], min_wells: int, seed: int
+) -> pd.DataFrame:
+    """Energy distances of normal vectors, for at most 500 groups of the numbers of wells given."""
+    rng = generator(seed, "benchmarks", "magnitude", "random")
+    groups = np.sort(rng.permutation(int(code.max()) + 1)[:MAX_RANDOM_GROUPS])
+    own = np.searchsorted(groups, code[np.isin(code, groups)])
+    noise = rng.standard_normal((len(own), shape[1]), dtype=np.float32)
+    controls = rng.standard_normal(shape, dtype=np.float32)
+    return energy_distances(noise, own, controls, min_wells=min_wells)
 
 
 def control_vectors(inputs: BenchmarkInputs, max_controls: int) -> NDArray[np.float32]:

@@ -6,7 +6,9 @@ from __future__ import annotations
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
+from phenoprints.foundations.randomness import generator
 from phenoprints.maps.aggregation import Floats, group_sums, unit_rows
 
 OUTLIER_QUANTILE = 0.95
@@ -15,7 +17,8 @@ OUTLIER_QUANTILE = 0.95
 MIN_AGREEING_GUIDES = 2
 """A guide is an outlier only where at least so many others of its gene agree."""
 
-COLUMNS = ("cosine_to_others", "threshold", "is_outlier")
+MAX_GUIDES = 2000
+"""Guides that are compared with all foreign genes; where there are more, so many are drawn."""
 
 
 def guide_concordance(table: pd.DataFrame, vectors: Floats) -> pd.DataFrame:
@@ -55,9 +58,13 @@ def guide_concordance(table: pd.DataFrame, vectors: Floats) -> pd.DataFrame:
     )
 
 
-def _foreign_quantile(unit: Floats, genes: Floats, code: np.ndarray) -> float:
+def _foreign_quantile(unit: Floats, genes: Floats, code: NDArray[np.integer]) -> float:
     if len(genes) < 2:
         return float("nan")
+    if len(unit) > MAX_GUIDES:
+        rng = generator(0, "maps", "guides", len(unit))
+        chosen = np.sort(rng.permutation(len(unit))[:MAX_GUIDES])
+        unit, code = unit[chosen], code[chosen]
     cosines = unit.astype(np.float32) @ genes.T.astype(np.float32)
     cosines[np.arange(len(unit)), code] = np.nan
     return float(np.nanquantile(cosines, OUTLIER_QUANTILE))
