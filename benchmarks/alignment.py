@@ -84,7 +84,7 @@ def prepare(folder: Path) -> None:
     write_rows(folder / "embeddings", wells, x, attributes={})
 
 
-@benchmark("alignment-jump-742825", max_memory_gb=2.5, prepares=True)
+@benchmark("alignment-jump-742825", max_memory_gb=3, prepares=True)
 def jump(how: str, folder: Path) -> Timing:
     """JUMP's real well table (742,825 wells) with 384 random features: align and build the map."""
     from phenoprints.alignment import AlignmentSettings, fit_alignment
@@ -112,7 +112,7 @@ def prepare_jump(folder: Path) -> None:
     raw = pd.read_csv(tables / "well_2022-12-21.csv.gz", dtype=str)
     raw = raw.merge(pd.read_csv(tables / "plate.csv.gz", dtype=str), how="left")
     controls = pd.read_csv(tables / "perturbation_control.csv", dtype=str)
-    negative = set(controls.loc[controls["pert_type"] == "negcon", "Metadata_JCP2022"])
+    negative = set(controls.loc[controls["Metadata_pert_type"] == "negcon", "Metadata_JCP2022"])
     crispr = pd.read_csv(tables / "crispr.csv.gz", dtype=str)
     orf = pd.read_csv(tables / "orf.csv.gz", dtype=str)
     gene = {

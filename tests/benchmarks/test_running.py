@@ -147,6 +147,15 @@ def test_what_is_not_at_hand_is_said_and_stops_nothing():
     assert table.loc["activity", "value"].notna().all()
 
 
+def test_one_context_that_is_too_small_does_not_silence_the_others():
+    inputs = make_inputs()
+    rows = (inputs.built.table["name"].isin(["G00", "G01"])).to_numpy()
+    inputs.built.table.loc[rows, "cell_type"] = "HUVEC"
+    table = run_benchmarks(["relationships"], inputs).set_index("context")
+    assert "the map has 2 perturbations" in table.loc["crispr HUVEC", "reason"]
+    assert table.loc["crispr U2OS", "value"].notna().any()
+
+
 def test_a_map_that_is_too_small_is_said():
     settings = {**SETTINGS, "relationships": {**SETTINGS["relationships"], "min_perturbations": 99}}
     table = run_benchmarks(["relationships"], make_inputs(settings=settings))

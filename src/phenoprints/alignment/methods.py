@@ -75,7 +75,7 @@ class ControlAlignment(ABC):
         Rows with a value that is not finite are left out. A batch with fewer than 4 control wells
         is an error that names it, or is skipped where `limits.small_batches` is "skip".
         """
-        batches = np.asarray(batch).astype(str)
+        x, batches = np.asarray(x), np.asarray(batch).astype(str)
         controls = np.asarray(is_control, dtype=bool)
         _check_lengths(x, controls, batches)
         return self.fit_statistics(
@@ -113,7 +113,7 @@ class ControlAlignment(ABC):
 
     def transform(self, x: Floats, batch: ArrayLike) -> Floats:
         """The aligned rows (N, K), float32 for float32; rows of skipped batches are NaN."""
-        batches = np.asarray(batch).astype(str)
+        x, batches = np.asarray(x), np.asarray(batch).astype(str)
         names, codes = np.unique(batches, return_inverse=True)
         self._check_known(names)
         dtype = np.float32 if x.dtype == np.float32 else np.float64

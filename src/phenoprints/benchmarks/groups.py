@@ -16,6 +16,9 @@ from phenoprints.maps import nearest_neighbours, unit_rows
 
 Floats = NDArray[np.floating]
 
+NUM_RANDOM = 10
+"""Permutations of the names for the random baseline of enrichment."""
+
 
 def clusters_on_map(
     clusters: Mapping[str, Collection[str]], names: Sequence[str], min_genes: int
@@ -104,7 +107,6 @@ def neighbour_enrichment(
     num_neighbours: int = 20,
     min_genes: int = 3,
     p_value: float = 0.05,
-    num_random: int = 10,
     seed: int = 0,
 ) -> tuple[pd.DataFrame, float, float]:
     """Whether the nearest neighbours of each gene are enriched in a cluster of that gene.
@@ -128,7 +130,7 @@ def neighbour_enrichment(
         cluster=pd.Index(list(known)).take(best["cluster"].to_numpy()),
     ).drop(columns="gene")
     shares = []
-    for order in _permutations(len(names), num_random, seed):
+    for order in _permutations(len(names), NUM_RANDOM, seed):
         random = _best(_own_cluster_tests(member[order], nearest))
         shares.append(float((random["corrected_p_value"] < p_value).mean()) if len(random) else 0.0)
     return table, float(np.mean(shares)), float(np.std(shares))

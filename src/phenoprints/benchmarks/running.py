@@ -30,7 +30,12 @@ from phenoprints.foundations.errors import PhenoprintsError
 from phenoprints.foundations.randomness import generator
 from phenoprints.maps import MapSettings, PerturbationMap, aggregate, perturbation_map
 from phenoprints.maps.building import Vectors
-from phenoprints.maps.perturbations import Groups, describe_wells, group_wells
+from phenoprints.maps.perturbations import (
+    GENETIC_KINDS,
+    Groups,
+    describe_wells,
+    group_wells,
+)
 from phenoprints.maps.summaries import alignment_controls, sample_controls
 
 MAX_RANDOM_GROUPS = 500
@@ -94,7 +99,7 @@ def run_benchmarks(names: Sequence[str], inputs: BenchmarkInputs) -> pd.DataFram
         try:
             own = list(BENCHMARK_FUNCTIONS[name](inputs))
         except PhenoprintsError as error:
-            own = [{"metric": "", "reason": " ".join(str(error).split())}]
+            own = [{"metric": "", "reason": _one_line(error)}]
         rows += [{"benchmark": name, **row} for row in own]
     defaults: Row = {"source": "", "context": "", "value": NAN, "sd": NAN, "n": 0}
     defaults |= {"random": NAN, "random_sd": NAN, "reason": ""}
@@ -121,11 +126,32 @@ def contexts_of(part: PerturbationMap) -> Iterator[tuple[str, PerturbationMap]]:
         yield name, PerturbationMap(table, part.vectors[rows], part.attributes)
 
 
+def in_each_context(
+    inputs: BenchmarkInputs,
+    benchmark: Callable[[BenchmarkInputs, PerturbationMap], Iterator[Row]],
+) -> Iterator[Row]:
+    """The rows of a benchmark of the main level, context by context; one that fails says why."""
+    for context, part in contexts_of(inputs.main_level()):
+        try:
+            rows = list(benchmark(inputs, part))
+        except PhenoprintsError as error:
+            rows = [{"metric": "", "reason": _one_line(error)}]
+        yield from ({"context": context, **row} for row in rows)
+
+
+def _one_line(error: Exception) -> str:
+    return " ".join(str(error).split())
+
+
 def _relationships(inputs: BenchmarkInputs) -> Iterator[Row]:
-    settings = inputs.settings["relationships"]
-    pairs = [table.assign(source=source) for source, table in sorted(inputs.pairs.items())]
-    if not pairs:
+    if not inputs.pairs:
         raise NotRunError("no table of known relationships is at hand")
+    return in_each_context(inputs, _recall_of_map)
+
+
+def _recall_of_map(inputs: BenchmarkInputs, part: PerturbationMap) -> Iterator[Row]:
+    settings, names = inputs.settings["relationships"], part.table["name"].tolist()
+    pairs = [table.assign(source=source) for source, table in sorted(inputs.pairs.items())]
     known = pd.concat(pairs, ignore_index=True)
     null = NullSettings(
         null=settings["null"],
@@ -133,26 +159,24 @@ def _relationships(inputs: BenchmarkInputs) -> Iterator[Row]:
         sample_size=settings["sample_size"],
         seed=inputs.seed,
     )
-    lower, upper = settings["thresholds"]
-    for context, part in contexts_of(inputs.main_level()):
-        names = part.table["name"].tolist()
-        recall = relationship_recall(
-            part.vectors, names, known, [(lower, upper), (0.1, 0.9)], null=null, arms=inputs.arms,
-            min_perturbations=settings["min_perturbations"],
-        )  # fmt: skip
-        random = random_recall(part.vectors, names, known, (lower, upper), seed=inputs.seed)
-        baseline = random.set_index("source")
-        for row in recall.drop_duplicates(["source", "pairs", "tails", "lower"]).itertuples():
-            yield _recall_row(row, context, baseline, (lower, upper))
+    level = (float(settings["thresholds"][0]), float(settings["thresholds"][1]))
+    recall = relationship_recall(
+        part.vectors, names, known, list(dict.fromkeys([level, (0.1, 0.9)])), null=null,
+        arms=inputs.arms, min_perturbations=settings["min_perturbations"],
+    )  # fmt: skip
+    random = random_recall(part.vectors, names, known, level, seed=inputs.seed)
+    baseline = random.set_index("source")
+    for row in recall.itertuples():
+        yield _recall_row(row, baseline, level)
 
 
-def _recall_row(row: Any, context: str, baseline: pd.DataFrame, level: tuple[float, float]) -> Row:
+def _recall_row(row: Any, baseline: pd.DataFrame, level: tuple[float, float]) -> Row:
     metric = f"recall_{row.lower:g}_{row.upper:g}"
     metric += "" if row.tails == "both" else "_right"
     metric += "" if row.pairs == "all" else f"_{row.pairs.replace('-', '_')}"
     is_main = (row.tails, row.pairs, row.lower, row.upper) == ("both", "all", *level)
     return {
-        "source": row.source, "context": context, "metric": metric, "value": row.recall,
+        "source": row.source, "metric": metric, "value": row.recall,
         "sd": row.sd, "n": row.num_pairs,
         "reason": "" if row.num_pairs else "no pair of the source is on the map",
         **(dict(baseline.loc[row.source]) if is_main else {}),
@@ -293,7 +317,8 @@ def _mechanism(inputs: BenchmarkInputs) -> Iterator[Row]:
         raise NotRunError(f'no perturbation has an annotation "{column}"')
     for context, own in contexts_of(part):
         labels = own.table[column].tolist()
-        compounds = own.table["perturbation"].where(own.table["gene"] == "", own.table["gene"])
+        is_genetic = own.table["kind"].isin(GENETIC_KINDS)
+        compounds = own.table["gene"].where(is_genetic, own.table["perturbation"])
         for metric, batches in (
             ("accuracy_not_same_perturbation", None),
             ("accuracy_not_same_perturbation_and_batch", own.table["experiments"].tolist()),
@@ -361,43 +386,47 @@ def _known_groups(inputs: BenchmarkInputs, part: PerturbationMap) -> Mapping[str
 
 
 def _clusters(inputs: BenchmarkInputs) -> Iterator[Row]:
+    return in_each_context(inputs, _separation_on_map)
+
+
+def _separation_on_map(inputs: BenchmarkInputs, part: PerturbationMap) -> Iterator[Row]:
     min_genes = inputs.settings["clusters"]["min_genes"]
-    for context, part in contexts_of(inputs.main_level()):
-        names, known = part.table["name"].tolist(), _known_groups(inputs, part)
-        found = cluster_separation(part.vectors, names, known, min_genes=min_genes)
-        if found.empty:
-            raise NotRunError(f"no known group has {min_genes} members on the map")
-        rng = generator(inputs.seed, "benchmarks", "clusters", context)
-        order = rng.permutation(len(names))
-        random = cluster_separation(part.vectors[order], names, known, min_genes=min_genes)
-        gap, random_gap = (t["within_mean"] - t["between_mean"] for t in (found, random))
-        for metric, value, baseline in (
-            ("ks", found["ks"], random["ks"]),
-            ("cosine_gap", gap, random_gap),
-        ):
-            yield {
-                "source": inputs.cluster_source, "context": context, "metric": metric,
-                "value": value.mean(),
-                "sd": value.std(ddof=0), "n": len(value), "random": baseline.mean(),
-                "random_sd": baseline.std(ddof=0),
-            }  # fmt: skip
+    names, known = part.table["name"].tolist(), _known_groups(inputs, part)
+    found = cluster_separation(part.vectors, names, known, min_genes=min_genes)
+    if found.empty:
+        raise NotRunError(f"no known group has {min_genes} members on the map")
+    order = generator(inputs.seed, "benchmarks", "clusters").permutation(len(names))
+    random = cluster_separation(part.vectors[order], names, known, min_genes=min_genes)
+    gap, random_gap = (t["within_mean"] - t["between_mean"] for t in (found, random))
+    for metric, value, baseline in (
+        ("ks", found["ks"], random["ks"]),
+        ("cosine_gap", gap, random_gap),
+    ):
+        yield {
+            "source": inputs.cluster_source, "metric": metric, "value": value.mean(),
+            "sd": value.std(ddof=0), "n": len(value), "random": baseline.mean(),
+            "random_sd": baseline.std(ddof=0),
+        }  # fmt: skip
 
 
 def _enrichment(inputs: BenchmarkInputs) -> Iterator[Row]:
+    return in_each_context(inputs, _enrichment_on_map)
+
+
+def _enrichment_on_map(inputs: BenchmarkInputs, part: PerturbationMap) -> Iterator[Row]:
     settings = inputs.settings["enrichment"]
-    for context, part in contexts_of(inputs.main_level()):
-        table, random, random_sd = neighbour_enrichment(
-            part.vectors, part.table["name"].tolist(), _known_groups(inputs, part),
-            num_neighbours=settings["num_neighbours"], p_value=settings["p_value"],
-            min_genes=inputs.settings["clusters"]["min_genes"], seed=inputs.seed,
-        )  # fmt: skip
-        if table.empty:
-            raise NotRunError("no perturbation of the map is in a known group")
-        yield {
-            "source": inputs.cluster_source, "context": context,
-            "metric": "fraction_enriched", "value": table["is_enriched"].mean(), "n": len(table),
-            "random": random, "random_sd": random_sd,
-        }  # fmt: skip
+    table, random, random_sd = neighbour_enrichment(
+        part.vectors, part.table["name"].tolist(), _known_groups(inputs, part),
+        num_neighbours=settings["num_neighbours"], p_value=settings["p_value"],
+        min_genes=inputs.settings["clusters"]["min_genes"], seed=inputs.seed,
+    )  # fmt: skip
+    if table.empty:
+        raise NotRunError("no perturbation of the map is in a known group")
+    yield {
+        "source": inputs.cluster_source, "metric": "fraction_enriched",
+        "value": table["is_enriched"].mean(), "n": len(table), "random": random,
+        "random_sd": random_sd,
+    }  # fmt: skip
 
 
 def _proximity_bias(inputs: BenchmarkInputs) -> Iterator[Row]:
