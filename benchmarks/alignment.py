@@ -19,9 +19,11 @@ def screen(num_wells: int, num_features: int, num_batches: int) -> tuple[np.ndar
     rng = np.random.default_rng(0)
     mixing = rng.standard_normal((num_features, num_features), dtype=np.float32)
     batch = np.sort(rng.integers(0, num_batches, num_wells))
-    offsets = rng.standard_normal((num_batches, num_features), dtype=np.float32)
-    x = rng.standard_normal((num_wells, num_features), dtype=np.float32) @ mixing
-    x += offsets[batch]
+    x = np.empty((num_wells, num_features), np.float32)
+    for number in range(num_batches):
+        rows = np.flatnonzero(batch == number)
+        x[rows] = rng.standard_normal((len(rows), num_features), dtype=np.float32) @ mixing
+        x[rows] += rng.standard_normal(num_features, dtype=np.float32)
     wells = pd.DataFrame({"batch": batch, "pert": rng.choice(["control", *"abcd"], num_wells)})
     return x, wells
 
@@ -36,18 +38,20 @@ def tvn(how: str, num_features: int) -> Timing:
         TypicalVariationNormalization().fit_transform(x, is_control, wells["batch"])
         return watch.timing()
     reference = efaar.load("efaar")
+    if how == "EFAAR 1.0":
+        x = x.astype(np.float64)  # as pandas gives it the columns of a csv file
     watch = Stopwatch()
     reference.tvn_on_controls(x, wells, "pert", "control", "batch")
     return watch.timing("(no re-colouring: its form does less)")
 
 
-@benchmark("alignment-100k-d384", min_ratios={"EFAAR 1.0": 8})
+@benchmark("alignment-100k-d384", min_ratios={"EFAAR 1.0": 8, "EFAAR 1.0, float32": None})
 def wells_100k_384(how: str, _folder: Path) -> Timing:
     """TVN of 100,000 wells of 384 features in 20 batches, in memory."""
     return tvn(how, 384)
 
 
-@benchmark("alignment-100k-d1024", min_ratios={"EFAAR 1.0": 8})
+@benchmark("alignment-100k-d1024", min_ratios={"EFAAR 1.0": 8, "EFAAR 1.0, float32": None})
 def wells_100k_1024(how: str, _folder: Path) -> Timing:
     """TVN of 100,000 wells of 1,024 features in 20 batches, in memory."""
     return tvn(how, 1024)

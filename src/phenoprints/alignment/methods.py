@@ -78,12 +78,12 @@ class ControlAlignment(ABC):
         x, batches = np.asarray(x), np.asarray(batch).astype(str)
         controls = np.asarray(is_control, dtype=bool)
         _check_lengths(x, controls, batches)
-        return self.fit_statistics(
-            {
-                name: ControlStatistics.of_rows(x[controls & (batches == name)])
-                for name in np.unique(batches)
-            }
-        )
+        statistics = {
+            name: ControlStatistics.of_rows(x[controls & (batches == name)])
+            for name in np.unique(batches)
+        }
+        dtype = np.float32 if x.dtype == np.float32 else np.float64
+        return self.fit_statistics(statistics, dtype)
 
     def fit_statistics(
         self,
@@ -236,7 +236,7 @@ class TypicalVariationNormalization(ControlAlignment):
         dtype: type[np.floating[Any]],
     ) -> Iterator[tuple[str, Affine]]:
         assert shared.matrix is not None
-        centre = shared.centre.astype(dtype)
+        centre, matrix = shared.centre.astype(dtype), shared.matrix.astype(dtype)
         num_components = shared.matrix.shape[1]
         pooled, count = np.zeros((num_components, num_components)), 0
         whitening = {}
@@ -247,23 +247,22 @@ class TypicalVariationNormalization(ControlAlignment):
             root /= spread[:, None]
             pooled += scatter
             count += batch.num_wells
-            whitening[name] = (
-                (shared.matrix @ root).astype(dtype),
-                (-batch.mean @ root).astype(dtype),
-            )
+            whitening[name] = (matrix @ root.astype(dtype), (-batch.mean @ root).astype(dtype))
         colour = self._root(pooled / max(count - 1, 1)).astype(dtype)
         for name in list(whitening):
-            matrix, offset = whitening.pop(name)
-            yield name, Affine(centre, matrix @ colour, None, offset @ colour)
+            white, offset = whitening.pop(name)
+            yield name, Affine(centre, white @ colour, None, offset @ colour)
 
     def _inverse_root(self, covariance: NDArray[np.float64]) -> NDArray[np.float64]:
         values, vectors = np.linalg.eigh(covariance)
-        root: NDArray[np.float64] = (vectors / self._roots(values)) @ vectors.T
+        half = vectors / np.sqrt(self._roots(values))
+        root: NDArray[np.float64] = half @ half.T
         return root
 
     def _root(self, covariance: NDArray[np.float64]) -> NDArray[np.float64]:
         values, vectors = np.linalg.eigh(covariance)
-        root: NDArray[np.float64] = (vectors * self._roots(values)) @ vectors.T
+        half = vectors * np.sqrt(self._roots(values))
+        root: NDArray[np.float64] = half @ half.T
         return root
 
     def _roots(self, values: NDArray[np.float64]) -> NDArray[np.float64]:
