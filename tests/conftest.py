@@ -15,7 +15,13 @@ settings.register_profile(
     max_examples=25,
     suppress_health_check=[HealthCheck.too_slow],
 )
-settings.load_profile("phenoprints")
+settings.register_profile(
+    "soak",
+    deadline=None,
+    max_examples=5_000,
+    suppress_health_check=[HealthCheck.too_slow],
+)
+settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "phenoprints"))
 
 
 @pytest.fixture(scope="session")

@@ -15,6 +15,9 @@ from phenoprints.cli import main
 from phenoprints.configuration import freeze, load, plan, thaw
 from phenoprints.foundations.errors import ConfigurationError, PhenoprintsError, UnsafeInputError
 
+CASES = settings.default.max_examples
+"""25 in a usual run, thousands with HYPOTHESIS_PROFILE=soak."""
+
 PLAIN = "run: demo\nscreens: {demo: {source: simulated}}\n"
 BOMB = "\n".join(
     ["a0: &a0 [x, x, x, x, x, x, x, x, x, x]"]
@@ -165,7 +168,7 @@ def places(value, path=()):
 PLACES = sorted((path for path in places(VALID) if path), key=str)
 
 
-@settings(max_examples=150)
+@settings(max_examples=6 * CASES)
 @given(st.sampled_from(PLACES), ANYTHING)
 def test_anything_in_the_place_of_anything_is_accepted_or_refused_by_our_error(path, value):
     config = copy.deepcopy(VALID)
@@ -182,7 +185,7 @@ def test_anything_in_the_place_of_anything_is_accepted_or_refused_by_our_error(p
     assert plan(resolved).screens
 
 
-@settings(max_examples=150)
+@settings(max_examples=6 * CASES)
 @given(st.text(alphabet="abc:{}[]&*!|>-#?'\"\n\t %@`,01.~<", max_size=60))
 def test_any_text_is_read_or_refused_by_our_error(tmp_path_factory, text):
     path = tmp_path_factory.getbasetemp() / "any.yaml"
@@ -191,7 +194,7 @@ def test_any_text_is_read_or_refused_by_our_error(tmp_path_factory, text):
         load(path)
 
 
-@settings(max_examples=100)
+@settings(max_examples=4 * CASES)
 @given(st.binary(max_size=40))
 def test_any_bytes_are_read_or_refused_by_our_error(tmp_path_factory, content):
     path = tmp_path_factory.getbasetemp() / "any.bin"
@@ -208,7 +211,7 @@ GOOD_PROVENANCE = {
 }  # fmt: skip
 
 
-@settings(max_examples=60)
+@settings(max_examples=2 * CASES)
 @given(st.dictionaries(st.sampled_from(sorted(GOOD_PROVENANCE)), ANYTHING, max_size=2))
 def test_any_provenance_is_verified_explained_or_refused(tmp_path_factory, content):
     folder = tmp_path_factory.getbasetemp() / "results/run"
