@@ -21,6 +21,7 @@ from phenoprints.reports.stages import (
     maps,
     probes,
     quality,
+    quality_metrics,
     screens,
     training,
 )
@@ -74,7 +75,7 @@ def build(
     stage_pages = [module.page(run) for module in STAGE_PAGES]
     first = index.page(run, stage_pages)
     site = [first, *stage_pages]
-    for page in [*site, *quality.metric_pages(run)]:
+    for page in [*site, *quality_metrics.metric_pages(run)]:
         _write_page(folder, page, run.name, site)
     verdicts = by_severity(first.all_verdicts)
     publish_json(folder / "summary.json", summary(site))

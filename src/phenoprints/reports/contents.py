@@ -131,6 +131,7 @@ class Page:
     next_steps: Sequence[str] = ()
     all_verdicts: Sequence[Verdict] = ()
     nav: str = ""
+    has_verdict: bool = True
 
     @property
     def short_title(self) -> str:

@@ -30,6 +30,9 @@ COMPOSITE = {
 }
 """Colours of composites that stay apart for colour-blind readers; other channels stay out."""
 
+COMPOSITE_BRIGHTNESS = 1.6
+"""Over the mean of the colours: bright enough to see, dark enough to keep them apart."""
+
 COMPOSITE_LEGEND = "DNA pale blue, ER green, RNA yellow, AGP orange, Mito magenta"
 
 Ranges = Sequence[tuple[float, float]]
@@ -72,7 +75,8 @@ def composite(
     for at in known:
         share = grey(image[at], ranges[at]).astype(np.float32)[..., None] / 255
         total += share * np.array(COMPOSITE[channels[at]], dtype=np.float32)
-    mixed: NDArray[np.uint8] = np.rint(np.clip(total, 0, 255)).astype(np.uint8)
+    brightness = COMPOSITE_BRIGHTNESS / len(known)
+    mixed: NDArray[np.uint8] = np.rint(np.clip(total * brightness, 0, 255)).astype(np.uint8)
     return mixed
 
 

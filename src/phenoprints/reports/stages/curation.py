@@ -11,17 +11,24 @@ import pandas as pd
 from phenoprints.reports import numbers, rules
 from phenoprints.reports.completeness import look_for
 from phenoprints.reports.contents import Box, Fact, Figure, Page, Section, Text
-from phenoprints.reports.figures import funnel_chart, interval_chart, p_value_histogram, qq_plot
+from phenoprints.reports.figures import funnel_chart, p_value_histogram, qq_plot
 from phenoprints.reports.frames import is_told, is_true, records
 from phenoprints.reports.runs import Run
+from phenoprints.reports.stages.phenoprint_examples import phenoprint_examples
+from phenoprints.reports.stages.phenoprint_tables import (
+    count_phenoprints,
+    decided_by_clip,
+    funnel_steps,
+    judges_of,
+    nominal_rate,
+)
+from phenoprints.reports.stages.truth import truth_facts, truth_parts, truth_verdicts
 from phenoprints.reports.tables import Column, Table
 from phenoprints.reports.verdicts import CHECK, FAIL, NOT_RUN, PASS, Verdict
 
 NAME, TITLE = "curation", "Curation"
 QUESTION = "Which wells are worth learning from, and why did the others leave?"
 MAX_CLIP_SHARE = 0.02
-MIN_RECALL = 0.90
-STEP_COLUMNS = ("step", "what", "wells_in", "wells_out", "conditions_in", "conditions_out")
 
 CONDITION_COLUMNS = {
     "perturbation": Column("perturbation", "Perturbation"),
@@ -53,49 +60,6 @@ def page(run: Run) -> Page:
     return Page(NAME, TITLE, QUESTION, answer, sections, facts, verdicts)
 
 
-def funnel_steps(run: Run, manifest: str) -> pd.DataFrame:
-    """One row per step (0 is held-out experiments): STEP_COLUMNS and `reasons`, wells by reason."""
-    document = run.document("funnel", manifest=manifest) or {}
-    rows = [
-        {
-            "step": f"{number} {step['step'].replace('_', ' ')}",
-            "what": step.get("leaves", ""),
-            **{f"{what}_in": step["before"][what] for what in ("wells", "conditions")},
-            **{f"{what}_out": step["after"][what] for what in ("wells", "conditions")},
-            "reasons": {reason: n for reason, n in step["reasons"].items() if n},
-        }
-        for number, step in enumerate(document.get("steps", []))
-    ]
-    return pd.DataFrame(rows, columns=[*STEP_COLUMNS, "reasons"])
-
-
-def judges_of(phenoprints: pd.DataFrame) -> list[str]:
-    """The judges whose combined p-values the table holds."""
-    prefix = "p_value_"
-    return [name.removeprefix(prefix) for name in phenoprints.columns if name.startswith(prefix)]
-
-
-def count_phenoprints(phenoprints: pd.DataFrame | None) -> tuple[int, int] | None:
-    """Conditions with a phenoprint, and testable ones; None where nothing judged."""
-    if phenoprints is None or not judges_of(phenoprints):
-        return None
-    has = is_true(phenoprints["has_phenoprint"])
-    testable = is_true(phenoprints["is_testable"])
-    return int(has.sum()), int(testable.sum())
-
-
-def nominal_rate(run: Run, manifest: str) -> float:
-    """False phenoprints per tested unit that the rule gives without any effect, as curation says.
-
-    Without its word on it 1 - (1 - p_value)^judges, which holds for one chance per judge.
-    """
-    expected = (run.document("funnel", manifest=manifest) or {}).get("expected_false") or {}
-    if expected.get("rate") is not None:
-        return float(expected["rate"])
-    settings = run.config["manifests"][manifest]
-    return float(1 - (1 - float(settings["p_value"])) ** len(settings["judges"]))
-
-
 def sentence(manifest: str, steps: pd.DataFrame, phenoprints: pd.DataFrame | None) -> str:
     """What the manifest keeps and how many conditions have a phenoprint."""
     if steps.empty:
@@ -110,36 +74,6 @@ def sentence(manifest: str, steps: pd.DataFrame, phenoprints: pd.DataFrame | Non
     has, testable = counted
     share = numbers.percent(has / testable) if testable else numbers.MISSING
     return f"{text}; {has:,} of {testable:,} tested conditions ({share}) have a phenoprint."
-
-
-def truth_table(run: Run, manifest: str) -> pd.DataFrame | None:
-    """Conditions of simulated screens with truth and verdict, or None without a truth."""
-    phenoprints = run.table("phenoprints", manifest=manifest)
-    if phenoprints is None or not judges_of(phenoprints):
-        return None
-    tables = []
-    for screen in run.config["manifests"][manifest]["screens"]:
-        truth = run.table_at(run.folder / "screens" / screen / "truth.parquet")
-        if truth is not None:
-            tables.append(truth)
-    if not tables:
-        return None
-    keys = ["perturbation", "concentration_um"]
-    truth = pd.concat(tables, ignore_index=True).drop_duplicates(keys)
-    columns = [*keys, "has_phenoprint", "is_testable"]
-    return truth.merge(phenoprints[columns], on=keys, how="inner")
-
-
-def recovery(truth: pd.DataFrame) -> dict[str, tuple[int, int]]:
-    """Recall, precision and false calls as (successes, trials); `partial` counts in none."""
-    called = is_true(truth["has_phenoprint"])
-    full, none = truth["truth"] == "full", truth["truth"] == "none"
-    found, false = int((called & full).sum()), int((called & none).sum())
-    return {
-        "recall": (found, int(full.sum())),
-        "precision": (found, found + false),
-        "false_calls": (false, int(none.sum())),
-    }
 
 
 def _facts(
@@ -177,7 +111,7 @@ def _facts(
                 headline=True,
             )
         )
-    return facts + _phenoprint_facts(run, manifest, phenoprints) + _truth_facts(run, manifest)
+    return facts + _phenoprint_facts(run, manifest, phenoprints) + truth_facts(run, manifest)
 
 
 def _phenoprint_facts(run: Run, manifest: str, phenoprints: pd.DataFrame | None) -> list[Fact]:
@@ -223,45 +157,6 @@ def _phenoprint_facts(run: Run, manifest: str, phenoprints: pd.DataFrame | None)
     return facts
 
 
-def _truth_facts(run: Run, manifest: str) -> list[Fact]:
-    truth = truth_table(run, manifest)
-    if truth is None:
-        return []
-    labels = {
-        "recall": "Planted phenoprints found",
-        "precision": "Phenoprints that were planted",
-        "false_calls": "Conditions without effect that were called",
-    }
-    facts = []
-    for key, (hits, trials) in recovery(truth).items():
-        low, high = numbers.wilson_interval(hits, trials)
-        share = hits / trials if trials else np.nan
-        note = f"{hits} of {trials}; 95 % {numbers.percent(low)} to {numbers.percent(high)}"
-        path = ("curation", manifest, "truth", key)
-        facts += [
-            Fact(
-                (*path, "value"),
-                f"{labels[key]}, {manifest}",
-                share,
-                numbers.percent(share),
-                note,
-                headline=True,
-            ),
-            Fact((*path, "low"), f"{labels[key]}, lower bound, {manifest}", low),
-            Fact((*path, "high"), f"{labels[key]}, upper bound, {manifest}", high),
-            Fact((*path, "hits"), f"{labels[key]}, count, {manifest}", hits),
-            Fact((*path, "of"), f"{labels[key]}, out of, {manifest}", trials),
-        ]
-    return facts
-
-
-def decided_by_clip(phenoprints: pd.DataFrame) -> pd.Series:
-    """Whether any judge's verdict on a condition depends on the upper clip."""
-    columns = [name for name in phenoprints.columns if name.startswith("depends_on_clip_")]
-    flags: pd.Series = phenoprints[columns].fillna(False).astype(bool).any(axis=1)
-    return flags
-
-
 def _int(value: Any) -> int | None:
     return None if numbers.is_missing(value) else int(value)
 
@@ -284,7 +179,7 @@ def _verdicts(
     return [
         size,
         *_phenoprint_verdicts(run, manifest, phenoprints),
-        *_truth_verdicts(run, manifest),
+        *truth_verdicts(run, manifest),
     ]
 
 
@@ -324,41 +219,6 @@ def _phenoprint_verdicts(
     return [found, clipped]
 
 
-def _truth_verdicts(run: Run, manifest: str) -> list[Verdict]:
-    truth = truth_table(run, manifest)
-    if truth is None:
-        return []
-    found = recovery(truth)
-    (hits, full), (false, none) = found["recall"], found["false_calls"]
-    place: dict[str, Any] = {"page": NAME, "anchor": f"{manifest}-truth"}
-    recall = hits / full if full else np.nan
-    nominal = nominal_rate(run, manifest)
-    low, high = numbers.wilson_interval(false, none)
-    return [
-        Verdict(
-            rules.TRUTH_RECALL,
-            NOT_RUN if not full else PASS if recall >= MIN_RECALL else FAIL,
-            manifest,
-            f"{hits} of {full} planted phenoprints found",
-            numbers.percent(recall),
-            numbers.percent(MIN_RECALL, 0),
-            full - hits,
-            **place,
-        ),
-        Verdict(
-            rules.TRUTH_FALSE,
-            NOT_RUN if not none else PASS if low <= nominal else CHECK,
-            manifest,
-            f"{false} of {none} conditions without effect called (95 % {numbers.percent(low)} to "
-            f"{numbers.percent(high)})",
-            numbers.percent(false / none if none else np.nan),
-            numbers.percent(nominal),
-            false,
-            **place,
-        ),
-    ]
-
-
 def _section(
     run: Run, manifest: str, steps: pd.DataFrame, phenoprints: pd.DataFrame | None
 ) -> Section:
@@ -371,7 +231,7 @@ def _section(
             _steps_table(manifest, steps),
             _reasons_table(manifest, steps),
         ]
-    parts += _truth_parts(run, manifest)
+    parts += truth_parts(run, manifest)
     if phenoprints is None or not judges_of(phenoprints):
         text = "No judge was asked, so the funnel ends after step 4 and no condition was tested."
         parts.append(Box("No phenoprints", text, anchor=f"{manifest}-no-phenoprints"))
@@ -458,67 +318,6 @@ def _reasons_table(manifest: str, steps: pd.DataFrame) -> Table:
     return Table(f"{manifest}-reasons", "Why wells left", columns, frame, note)
 
 
-def _truth_parts(run: Run, manifest: str) -> list[Figure | Table]:
-    truth = truth_table(run, manifest)
-    if truth is None:
-        return []
-    found = recovery(truth)
-    rows = []
-    for name, (hits, trials) in found.items():
-        low, high = numbers.wilson_interval(hits, trials)
-        rows.append(
-            {
-                "name": name.replace("_", " "),
-                "value": hits / trials if trials else np.nan,
-                "low": low,
-                "high": high,
-                "hits": hits,
-                "of": trials,
-            }
-        )
-    frame = pd.DataFrame(rows)
-    recall = rows[0]
-    wrong = truth[
-        ((truth["truth"] == "full") & ~is_true(truth["has_phenoprint"]))
-        | ((truth["truth"] == "none") & is_true(truth["has_phenoprint"]))
-    ]
-    columns = [
-        Column("perturbation", "Perturbation"),
-        Column("concentration_um", "Concentration", "number", "µM"),
-        Column("truth", "Truth"),
-        Column("has_phenoprint", "Called"),
-    ]
-    return [
-        Figure(
-            f"{manifest}-truth",
-            f"{recall['hits']} of {recall['of']} planted phenoprints are found",
-            "Against the truth of the simulated screen, with 95 % Wilson intervals; effects that "
-            "exist in one experiment only count in neither. Good looks like recall at 0.9 or more "
-            "and false calls at the nominal rate.",
-            interval_chart(frame, title="Recovery of the truth", value_title="share"),
-            Table(
-                f"{manifest}-truth-numbers",
-                "Recovery of the truth",
-                [
-                    Column("name", "Measure"),
-                    Column("hits", "Count", "count"),
-                    Column("of", "Of", "count"),
-                    Column("value", "Share", "percent"),
-                    Column("low", "Low", "percent"),
-                    Column("high", "High", "percent"),
-                ],
-                frame,
-            ),
-        ),
-        Table(
-            f"{manifest}-wrong",
-            "Conditions on which the verdict and the truth differ",
-            columns,
-            wrong,
-        ),
-    ]
-
-
 def _phenoprint_parts(run: Run, manifest: str, phenoprints: pd.DataFrame) -> list[Any]:
     parts: list[Any] = []
     threshold = float(run.config["manifests"][manifest]["p_value"])
@@ -555,6 +354,7 @@ def _phenoprint_parts(run: Run, manifest: str, phenoprints: pd.DataFrame) -> lis
             f"{manifest}-phenoprints", f"Conditions of {manifest}", CONDITION_COLUMNS, phenoprints
         )
     )
+    parts += phenoprint_examples(run, manifest, phenoprints)
     if is_true(phenoprints["has_phenoprint"]).sum() == 0:
         parts.insert(
             0, Text("No condition has a phenoprint: only controls are left in the manifest.")

@@ -16,7 +16,15 @@ from phenoprints.reports.durations import job_durations, stage_durations
 from phenoprints.reports.frames import records
 from phenoprints.reports.methods import bibliography, methods
 from phenoprints.reports.runs import Run
-from phenoprints.reports.stages import benchmarks, consistency, curation, quality, screens
+from phenoprints.reports.stages import (
+    benchmarks,
+    consistency,
+    curation,
+    phenoprint_tables,
+    quality,
+    quality_tables,
+    screens,
+)
 from phenoprints.reports.tables import Column, Table
 from phenoprints.reports.verdicts import (
     CHECK,
@@ -155,7 +163,7 @@ def _trust_facts(pages: Sequence[Page]) -> list[Fact]:
 def _funnel_sections(run: Run) -> list[Section]:
     figures = []
     for manifest in run.plan.manifests:
-        steps = curation.funnel_steps(run, manifest)
+        steps = phenoprint_tables.funnel_steps(run, manifest)
         if len(steps):
             figures.append(curation.funnel_figure(f"index-{manifest}", steps, manifest))
     if not figures:
@@ -234,8 +242,8 @@ def _trust_text(run: Run, frame: pd.DataFrame) -> Text | Box:
     items = []
     for manifest in run.plan.manifests:
         table = run.table("phenoprints", manifest=manifest)
-        if table is not None and curation.judges_of(table):
-            clip = int(curation.decided_by_clip(table).sum())
+        if table is not None and phenoprint_tables.judges_of(table):
+            clip = int(phenoprint_tables.decided_by_clip(table).sum())
             items.append(
                 f"{manifest}: {numbers.plural(clip, 'condition')} decided by the upper clip of "
                 "p-values."
@@ -291,7 +299,7 @@ def _experiment_rows(run: Run, screen: str) -> list[dict[str, Any]]:
         return []
     table = screens.experiments_table(wells).assign(screen=screen)
     table["controls"] = table["negative_control"] + table["unperturbed"]
-    assessed = quality.well_quality(run, screen)
+    assessed = quality_tables.well_quality(run, screen)
     shares = pd.Series(dtype=float)
     if assessed is not None:
         shares = quality.failures_by_experiment(assessed).set_index("experiment")["share"]

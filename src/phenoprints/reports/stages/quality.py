@@ -14,29 +14,29 @@ from phenoprints.reports.examples import Example, example_gallery
 from phenoprints.reports.figures import interval_chart
 from phenoprints.reports.frames import is_told, records
 from phenoprints.reports.platemaps import (
-    ColourScale,
     category_legend,
     category_map,
-    colour_bar,
     plate_format,
-    plate_map,
 )
 from phenoprints.reports.runs import Run
+from phenoprints.reports.stages.quality_metrics import metric_links
+from phenoprints.reports.stages.quality_tables import (
+    metric_columns,
+    planted,
+    plate_checks,
+    rule_titles,
+    well_quality,
+)
 from phenoprints.reports.tables import Column, Table
 from phenoprints.reports.verdicts import CHECK, NOT_RUN, PASS, Verdict
 
 NAME, TITLE = "quality", "Quality"
 QUESTION = "Which images can be trusted, and what is wrong with the others?"
 MAX_PLATES = 48
-MAX_METRIC_MAPS = 240
 MAX_FAILED = 0.20
 MAX_FAILING = 7
 MIN_FOUND, MAX_ALARMS = 0.98, 0.01
-PLATE_COLUMNS = [
-    "experiment", "plate", "code", "check", "value", "threshold", "verdict", "detail",
-]  # fmt: skip
 CONTROLS = ("negative_control", "positive_control", "unperturbed")
-WELL_COLUMNS = ("well_id", "experiment", "plate", "well", "row", "column", "role")
 
 
 def page(run: Run) -> Page:
@@ -64,37 +64,6 @@ def page(run: Run) -> Page:
         else "No image was assessed: no screen of this run has images."
     )
     return Page(NAME, TITLE, QUESTION, answer, sections, facts, verdicts)
-
-
-def metric_pages(run: Run) -> list[Page]:
-    """Further pages, one per experiment with images: every metric on every plate."""
-    pages = []
-    for screen in run.plan.screens:
-        table = well_quality(run, screen)
-        metrics = [] if table is None else metric_columns(table)
-        if table is None or not metrics:
-            continue
-        scales = {metric: ColourScale.of(table[metric].to_numpy(float)) for metric in metrics}
-        for at, (experiment, part) in enumerate(table.groupby("experiment", sort=True), start=1):
-            pages.append(_metric_page(screen, str(experiment), at, part, scales))
-    return pages
-
-
-def well_quality(run: Run, screen: str) -> pd.DataFrame | None:
-    """The row that speaks for each well, with its place and role; None without both tables."""
-    quality = run.table("quality", screen=screen)
-    wells = run.table("screen_wells", WELL_COLUMNS, screen=screen)
-    if quality is None or wells is None:
-        return None
-    whole = quality[quality["site"] == -1].drop(columns="site")
-    return wells.merge(whole, on="well_id", how="left", validate="one_to_one")
-
-
-def metric_columns(table: pd.DataFrame) -> list[str]:
-    """The metrics of a quality table: its numeric columns beyond keys and place."""
-    known = {*WELL_COLUMNS, "verdict", "reasons"}
-    numeric = table.select_dtypes("number").columns
-    return [name for name in numeric if name not in known and table[name].notna().any()]
 
 
 def failures_by_experiment(table: pd.DataFrame) -> pd.DataFrame:
@@ -341,6 +310,7 @@ def _section(run: Run, screen: str, table: pd.DataFrame) -> Section:
         ),
         _drift_figure(screen, table),
         *_metric_drift(screen, table),
+        *metric_links(screen, table),
         _wells_table(screen, table),
     ]
     return Section(screen, f"Screen {screen}", parts)
@@ -393,34 +363,6 @@ def _rules_table(run: Run, screen: str, table: pd.DataFrame) -> Table:
     return Table(f"{screen}-rules", caption, columns, counts)
 
 
-def rule_titles(run: Run, screen: str) -> dict[str, str]:
-    """What every rule code of quality control says, from the catalogue that the stage wrote."""
-    rows = run.list_at(run.path("quality_rules", screen=screen))
-    return {str(row["code"]): str(row.get("what", "")) for row in rows}
-
-
-def plate_checks(run: Run, screen: str) -> pd.DataFrame:
-    """Checks of whole plates: experiment, plate, code, check, value, threshold, verdict, detail."""
-    table = run.table("quality_plates", screen=screen)
-    return pd.DataFrame(columns=PLATE_COLUMNS) if table is None else table
-
-
-def planted(run: Run, screen: str, table: pd.DataFrame) -> dict[str, tuple[int, int]]:
-    """Planted bad wells that were found, and good wells that failed, as (count, of); or nothing.
-
-    Only simulated screens know their bad wells.
-    """
-    truth = run.table_at(run.folder / "screens" / screen / "bad_wells.parquet", ["well_id"])
-    if truth is None or (table["verdict"] == "not assessed").all():
-        return {}
-    is_bad = table["well_id"].isin(truth["well_id"])
-    failed = table["verdict"] == "fail"
-    return {
-        "found": (int((failed & is_bad).sum()), int(is_bad.sum())),
-        "false_alarms": (int((failed & ~is_bad).sum()), int((~is_bad).sum())),
-    }
-
-
 def examples_of(run: Run, screen: str, table: pd.DataFrame) -> list[Example]:
     """A typical passing control and treatment, and the first failing well of every rule."""
     titles, chosen = rule_titles(run, screen), []
@@ -429,11 +371,23 @@ def examples_of(run: Run, screen: str, table: pd.DataFrame) -> list[Example]:
     for what, part in (("control", passing[is_control]), ("treatment", passing[~is_control])):
         if len(part):
             chosen.append(_example(_typical(part), f"PASS, a typical {what}"))
-    failing = table[table["verdict"] == "fail"].explode("reasons")
-    first = failing.sort_values("reasons", kind="stable").drop_duplicates("reasons")
-    for _, row in first.head(MAX_FAILING).iterrows():
-        code = str(row["reasons"])
+    for code, row in _clearest_failures(table).items():
         chosen.append(_example(row, f"FAIL, {code} {titles.get(code, '')}".strip()))
+    return chosen
+
+
+def _clearest_failures(table: pd.DataFrame) -> dict[str, pd.Series]:
+    """By rule a failing well that breaks few others, each well once."""
+    failing = table[table["verdict"] == "fail"]
+    failing = failing.assign(num_broken=failing["reasons"].map(len))
+    rows = failing.explode("reasons").sort_values(["reasons", "num_broken"], kind="stable")
+    chosen: dict[str, pd.Series] = {}
+    used: set[int] = set()
+    for code, part in rows.groupby("reasons", sort=True):
+        free = part[~part["well_id"].isin(used)]
+        if len(free) and len(chosen) < MAX_FAILING:
+            chosen[str(code)] = free.iloc[0]
+            used.add(int(free["well_id"].iloc[0]))
     return chosen
 
 
@@ -517,49 +471,4 @@ def _wells_table(screen: str, table: pd.DataFrame) -> Table:
         f"Failed wells of {screen}, with every rule that each breaks",
         columns,
         failed,
-    )
-
-
-def _metric_page(
-    screen: str, experiment: str, at: int, part: pd.DataFrame, scales: dict[str, ColourScale]
-) -> Page:
-    shape = plate_format(part["row"].to_numpy(), part["column"].to_numpy())
-    plates = list(part.groupby("plate", sort=True))
-    room = max(1, MAX_METRIC_MAPS * 96 // max(1, shape[0] * shape[1]))
-    shown = list(scales)[: max(1, room // max(1, len(plates)))]
-    sections = [
-        Section(
-            f"metric-{number}",
-            metric,
-            [
-                Gallery(
-                    f"plates-{number}",
-                    f"{metric} on {numbers.plural(len(plates), 'plate')}",
-                    "Colour limits are the 1st and 99th percentile over all plates of the screen.",
-                    [
-                        plate_map(
-                            wells[["row", "column", "role"]].assign(value=wells[metric]),
-                            title=str(plate),
-                            scale=scales[metric],
-                            shape=shape,
-                        )
-                        for plate, wells in plates
-                    ],
-                    colour_bar(scales[metric], metric),
-                )
-            ],
-        )
-        for number, metric in enumerate(shown, start=1)
-    ]
-    left = (
-        f" The first {len(shown)} of {len(scales)} metrics are drawn."
-        if len(shown) < len(scales)
-        else ""
-    )
-    return Page(
-        f"quality-{screen}-{at:03d}",
-        f"Quality of {experiment}",
-        f"How does every metric look on the plates of {experiment} (screen {screen})?",
-        f"{numbers.plural(len(shown), 'metric')} on {numbers.plural(len(plates), 'plate')}.{left}",
-        sections,
     )
