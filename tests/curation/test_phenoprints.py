@@ -153,6 +153,7 @@ def test_without_judges_nothing_is_said():
     table = phenoprints_table({}, conditions_of(3), Rules())
     assert table["has_phenoprint"].isna().all()
     assert genes_table({}, Rules()).empty
+    assert overlap_of_judges(table, Rules()) == []
 
 
 def test_genes():

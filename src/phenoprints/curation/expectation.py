@@ -85,8 +85,8 @@ def overlap_of_judges(table: pd.DataFrame, rules: Rules) -> list[dict[str, Any]]
     judges = judges_of(table)
     column = "p_value" if rules.combine == "cauchy" else "smallest_p_value"
     calls = {judge: (table[f"{column}_{judge}"] < rules.p_value) for judge in judges}
-    result = []
-    for size in range(len(judges) + 1):
+    result: list[dict[str, Any]] = []
+    for size in range(len(judges) + 1 if judges else 0):
         for chosen in combinations(judges, size):
             exact = np.logical_and.reduce(
                 [call if judge in chosen else ~call for judge, call in calls.items()]

@@ -183,9 +183,7 @@ def _locators(
     """By well the locators of its sites that did not fail, in order of site."""
     if sites is None or not len(sites):
         return pa.array([[]] * len(well_id), pa.list_(pa.string()))
-    keys = ["well_id", "site"]
-    is_failed = pd.MultiIndex.from_frame(sites[keys]).isin(pd.MultiIndex.from_frame(failed[keys]))
-    good = sites[~is_failed]
+    good = sites[~_has_failed(sites, failed)]
     row = pd.Index(well_id).get_indexer(pd.Index(good["well_id"]))
     order = np.lexsort((good["site"], row))
     order = order[row[order] >= 0]
@@ -194,6 +192,17 @@ def _locators(
     return pa.ListArray.from_arrays(
         pa.array(offsets), pa.array(good["locator"].to_numpy(dtype=object)[order], pa.string())
     )
+
+
+def _has_failed(sites: pd.DataFrame, failed: pd.DataFrame) -> NDArray[np.bool_]:
+    """Per site whether it stands among the failed; few do, so only their wells are compared."""
+    keys = ["well_id", "site"]
+    result = np.zeros(len(sites), dtype=np.bool_)
+    near = np.flatnonzero(sites["well_id"].isin(failed["well_id"]))
+    if len(near):
+        pairs = pd.MultiIndex.from_frame(sites[keys].iloc[near])
+        result[near] = pairs.isin(pd.MultiIndex.from_frame(failed[keys]))
+    return result
 
 
 def split_by_experiment(
