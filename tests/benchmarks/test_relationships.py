@@ -152,3 +152,12 @@ def test_bad_maps_and_thresholds_are_told():
         relationship_recall(x, ["g0000", *names[:-1]], make_pairs(names))
     with pytest.raises(DataError, match="thresholds"):
         relationship_recall(x, names, make_pairs(names), (0.05, 1.5))
+
+
+def test_the_size_of_blocks_does_not_matter(monkeypatch):
+    x, names = make_map(400)
+    pairs = make_pairs(names, 2000)
+    expected = relationship_recall(x, names, pairs)
+    for rows in (7, 150):
+        monkeypatch.setattr(order_statistics, "BLOCK_ROWS", rows)
+        pd.testing.assert_frame_equal(relationship_recall(x, names, pairs), expected)

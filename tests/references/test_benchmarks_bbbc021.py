@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 
 from phenoprints.alignment import PCACenterScale, TypicalVariationNormalization
-from phenoprints.benchmarks import mechanism_accuracy
+from phenoprints.benchmarks import mechanism_accuracy, relationship_recall
 from phenoprints.maps import aggregate
 
 pytestmark = pytest.mark.data
@@ -54,3 +54,21 @@ def test_mechanisms_of_bbbc021(screen, method, other_compound, other_week):
     assert found.random < 0.15
     weeks = [[week] for week in first["week"]]
     assert mechanism_accuracy(*arguments, batches=weeks).accuracy >= other_week
+
+
+def test_compounds_of_one_mechanism_are_related_on_the_map(screen):
+    wells, x = screen
+    is_control = (wells["compound"] == "DMSO").to_numpy()
+    aligned = TypicalVariationNormalization().fit_transform(x, is_control, wells["week"])
+    names, code = np.unique(wells["compound"].to_numpy(str), return_inverse=True)
+    vectors = aggregate(aligned, np.where(is_control, -1, code), len(names))
+    treated = wells.loc[~is_control, ["compound", "moa"]].drop_duplicates()
+    treated = treated.drop_duplicates("compound")  # a few compounds have two mechanisms by dose
+    pairs = treated.merge(treated, on="moa").rename(
+        columns={"compound_x": "entity1", "compound_y": "entity2"}
+    )
+    result = relationship_recall(vectors, names.tolist(), pairs).set_index("tails")
+    assert result.loc["both", "num_perturbations"] == 38
+    assert result.loc["right", "recall"] > 0.4
+    shuffled = np.random.default_rng(0).permutation(names).tolist()
+    assert relationship_recall(vectors, shuffled, pairs)["recall"].max() < 0.25

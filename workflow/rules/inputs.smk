@@ -100,6 +100,8 @@ def known_biology(wildcards):
         if settings["compound_gene"]["truth"]:
             given["compound-gene"] = settings["compound_gene"]["truth"]
     found = {name: annotation.path_of(name, **ANNOTATION) for name in sorted(set(names))}
+    if "relationships" in asked and "gene-loci" not in found:  # taken where it lies, not downloaded
+        found["gene-loci"] = annotation.path_of("gene-loci", **{**ANNOTATION, "offline": True})
     return {name: path for name, path in {**found, **given}.items() if path}
 
 
