@@ -10,10 +10,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 JOINT_BRIGHTNESS = 1.5
-"""Pixels this many times as far above the median as the 95th percentile, in all channels, are
-debris: cells have no place where every stain is bright at once."""
+"""Pixels this many times as far above the median as the brightest of cells, in all channels, are
+debris: cells have hardly a place where every stain is bright at once."""
 
-SAMPLED_PIXELS = 8192
+SAMPLED_PIXELS = 16384
 
 RUN_PX = 32
 MIN_RUN_STD = 2.0
@@ -34,21 +34,33 @@ def channel_correlations(image: NDArray[np.float32]) -> NDArray[np.float64]:
 def debris_percent(image: NDArray[np.float32]) -> float:
     """The percentage of pixels that are very bright in all channels at once; NaN for one channel.
 
-    What is usual in a channel is told by its median and 95th percentile over a sample of pixels,
-    leaving out those in the upper tenth of all channels, which debris would fill.
+    Very bright is half as far again above the median as the 99th percentile of the cells. Cells
+    are what Otsu's threshold finds in the mean logarithm of all channels, over a sample of pixels,
+    without those in the upper tenth of every channel, which debris would fill.
     """
     if len(image) < 2:
         return float("nan")
     flat = image.reshape(len(image), -1)
     sample = flat[:, :: max(1, flat.shape[1] // SAMPLED_PIXELS)]
-    upper = np.percentile(sample, 90, axis=1, keepdims=True)
-    usual = sample[:, ~(sample > upper).all(axis=0)]
-    median, high = np.percentile(usual, (50, 95), axis=1)
+    median = np.median(sample, axis=1, keepdims=True)
+    usual = sample[:, _is_cell(sample, median)]
+    high = np.percentile(usual, 99, axis=1, keepdims=True) if usual.size else median
     limit = median + JOINT_BRIGHTNESS * np.maximum(high - median, 4.0)
     is_bright = np.ones(flat.shape[1], bool)
-    for plane, least in zip(flat, limit, strict=True):
+    for plane, least in zip(flat, limit[:, 0], strict=True):
         is_bright &= plane > least
     return 100.0 * float(is_bright.mean())
+
+
+def _is_cell(sample: NDArray[np.float32], median: NDArray[np.float32]) -> NDArray[np.bool_]:
+    """Which pixels (of C, P) are cells and not debris; all but debris where cells are few."""
+    from skimage.filters import threshold_otsu
+
+    is_usual = ~(sample > np.percentile(sample, 90, axis=1, keepdims=True)).all(axis=0)
+    brightness = np.log1p(sample / np.maximum(median, 1.0)).mean(axis=0)
+    is_cell = is_usual & (brightness > threshold_otsu(brightness))
+    chosen: NDArray[np.bool_] = is_cell if np.count_nonzero(is_cell) >= 50 else is_usual
+    return chosen
 
 
 def copied_percent(plane: NDArray[np.unsignedinteger]) -> float:

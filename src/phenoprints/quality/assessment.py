@@ -26,6 +26,7 @@ LOG_FLOOR = 0.05
 
 UNEVENNESS_FLOOR = 0.05
 SLOPE_FLOOR = 0.05
+MIN_SHARPNESS_RATIO = 0.4
 MAX_STEEPER = 0.8
 """How much steeper than the controls' the power spectrum may be: textures differ by up to half."""
 
@@ -260,7 +261,7 @@ def blurred(j: Judgement) -> Mask:
     steeper = _median_over_channels(slope - usual.median)
     slope_z = _median_over_channels(robust_z(slope, usual))
     limit = -j.settings.max_robust_z
-    is_soft = (ratio < -np.log(2.0)) & (ratio_z < limit)
+    is_soft = (ratio < np.log(MIN_SHARPNESS_RATIO)) & (ratio_z < limit)
     is_steep = (steeper < -MAX_STEEPER) & (slope_z < limit)
     is_hopeless = _median_over_channels(sharpness) < j.settings.min_sharpness
     blurry: Mask = np.asarray(is_soft | is_steep | is_hopeless, dtype=np.bool_)

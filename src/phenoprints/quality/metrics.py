@@ -60,6 +60,8 @@ def power_log_log_slope(image: NDArray[np.float32]) -> Floats:
 
     CellProfiler's PowerLogLogSlope (MeasureImageQuality; Bray 2012, doi:10.1177/1087057111420292):
     power is summed over rings of one pixel, from the second ring to an eighth of the shorter side.
+    Radii are those of the frequencies; CellProfiler's are one lower for negative ones, which moves
+    values a little and hardly changes their ranks.
     NaN for a constant channel, and for images below 32 pixels.
     """
     num_channels, height, width = image.shape

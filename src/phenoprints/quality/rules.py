@@ -45,7 +45,7 @@ RULES = {
         ),
         Rule(
             "QC010", "out of focus",
-            "as the median over channels: sharpness below half of the controls', or the power "
+            "as the median over channels: sharpness below 0.4 of the controls', or the power "
             "spectrum's slope steeper by 0.8, either more than {max_robust_z} robust z away; or "
             "sharpness below {min_sharpness}",
             "Texture is lost, and blurred wells look like each other.",
@@ -120,10 +120,10 @@ class QualitySettings:
     max_unevenness: float = 1.5
     max_channel_correlation: float = 0.998
     max_copied_percent: float = 1.0
-    max_debris_percent: float = 0.5
+    max_debris_percent: float = 1.0
     min_nuclei: int = 3
     max_dead_fraction: float = 0.5
-    condensed_factor: float = 4.0
+    condensed_factor: float = 4.5
     min_good_sites: float = 0.5
     min_controls: int = 4
     min_control_correlation: float = 0.0

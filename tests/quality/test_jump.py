@@ -1,0 +1,120 @@
+"""Quality of the four real JUMP wells, as they are and with accidents made to them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+import tifffile
+from scipy import ndimage
+
+from phenoprints.quality import assess, measure
+
+pytestmark = pytest.mark.data
+
+CHANNELS = ("DNA", "ER", "RNA", "AGP", "Mito")
+NUMBERS = (5, 4, 3, 2, 1)
+WELLS = {
+    "DMSO": ("DMSO", "r04c14", 95),
+    "AMG900": ("AMG900", "r14c09", 36),
+    "FK-866 D08": ("FK-866", "r04c08", 41),
+    "FK-866 L09": ("FK-866", "r12c09", 39),
+}
+"""Folder, file stem and the number of nuclei of each well."""
+
+Images = dict[str, np.ndarray]
+
+
+@pytest.fixture(scope="module")
+def images(test_data: Path) -> Images:
+    folder = test_data / "images" / "jump_cpg0000_phenix"
+    return {
+        name: np.stack(
+            [tifffile.imread(folder / place / f"{stem}f05p01-ch{c}sk1fk1fl1.tiff") for c in NUMBERS]
+        )
+        for name, (place, stem, _) in WELLS.items()
+    }
+
+
+@pytest.fixture(scope="module")
+def metrics(images: Images) -> list[dict[str, object]]:
+    """Four quarters of the DMSO image as control wells, then the four whole images."""
+    dmso = images["DMSO"]
+    quarters = [dmso[:, y : y + 540, x : x + 540] for y in (0, 540) for x in (0, 540)]
+    return [row(at, image) for at, image in enumerate([*quarters, *images.values()])]
+
+
+def row(well: int, image: np.ndarray) -> dict[str, object]:
+    return {"well_id": np.uint64(well), "site": 1, "unreadable": "", **measure(image, CHANNELS)}
+
+
+def reasons(rows: list[dict[str, object]]) -> list[list[str]]:
+    roles = ["negative_control"] * 4 + ["treatment"] * 4
+    wells = pd.DataFrame(
+        {"well_id": np.arange(8, dtype=np.uint64), "experiment": "e", "plate": "p", "role": roles}
+    )
+    table = assess(pd.DataFrame(rows), wells)
+    return [list(codes) for codes in table.loc[table["site"] == -1, "reasons"]]
+
+
+def blurred(sigma: float) -> Callable[[np.ndarray], np.ndarray]:
+    def change(image: np.ndarray) -> np.ndarray:
+        return np.rint(ndimage.gaussian_filter(image.astype(np.float32), (0, sigma, sigma))).astype(
+            np.uint16
+        )
+
+    return change
+
+
+def saturated(image: np.ndarray) -> np.ndarray:
+    return np.minimum(image.astype(np.int64) * 10, 65535).astype(np.uint16)
+
+
+def swapped(*order: int) -> Callable[[np.ndarray], np.ndarray]:
+    return lambda image: image[list(order)]
+
+
+def pasted(image: np.ndarray) -> np.ndarray:
+    image = image.copy()
+    image[:, 700:900, 700:900] = image[:, 300:500, 250:450]
+    return image
+
+
+def test_the_originals_pass(metrics: list[dict[str, object]]) -> None:
+    assert reasons(metrics) == [[]] * 8
+
+
+@pytest.mark.parametrize("name", WELLS)
+def test_nuclei_are_counted_within_15_percent(metrics: list[dict[str, object]], name: str) -> None:
+    count = metrics[4 + list(WELLS).index(name)]["nuclei_count"]
+    assert count == pytest.approx(WELLS[name][2], rel=0.15)
+
+
+@pytest.mark.parametrize("name", WELLS)
+@pytest.mark.parametrize(
+    ("change", "code"),
+    [
+        pytest.param(blurred(2.0), "QC010", id="blur-2"),
+        pytest.param(blurred(4.0), "QC010", id="blur-4"),
+        pytest.param(saturated, "QC011", id="saturation"),
+        pytest.param(swapped(4, 1, 2, 3, 0), "QC004", id="DNA-Mito"),
+        pytest.param(swapped(0, 1, 2, 4, 3), "QC004", id="AGP-Mito"),
+        pytest.param(pasted, "QC005", id="copied-crop"),
+    ],
+)
+def test_each_accident_is_flagged_and_nothing_else_fails(
+    images: Images,
+    metrics: list[dict[str, object]],
+    name: str,
+    change: Callable[[np.ndarray], np.ndarray],
+    code: str,
+) -> None:
+    at = 4 + list(WELLS).index(name)
+    rows = list(metrics)
+    rows[at] = row(at, change(images[name]))
+    found = reasons(rows)
+    assert code in found.pop(at)
+    assert found == [[]] * 7
