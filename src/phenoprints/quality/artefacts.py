@@ -13,10 +13,10 @@ JOINT_BRIGHTNESS = 1.5
 """Pixels this many times as far above the median as the brightest of cells, in all channels, are
 debris: cells have hardly a place where every stain is bright at once."""
 
-SAMPLED_PIXELS = 16384
+SAMPLED_PIXELS = 4096
 
 RUN_PX = 32
-MIN_RUN_STD = 2.0
+MIN_RUN_SPAN = 8
 """Runs of this many pixels along a row are compared; flatter ones are alike by chance."""
 
 
@@ -31,12 +31,13 @@ def channel_correlations(image: NDArray[np.float32]) -> NDArray[np.float64]:
     return pairs
 
 
-def debris_percent(image: NDArray[np.float32]) -> float:
+def debris_percent(image: NDArray[np.float32], max_value: float) -> float:
     """The percentage of pixels that are very bright in all channels at once; NaN for one channel.
 
-    Very bright is half as far again above the median as the 99th percentile of the cells. Cells
-    are what Otsu's threshold finds in the mean logarithm of all channels, over a sample of pixels,
-    without those in the upper tenth of every channel, which debris would fill.
+    Very bright is half as far again above the median as the 99th percentile of the cells, or at
+    the limit of the sensor (`max_value`). Cells are what Otsu's threshold finds in the mean
+    logarithm of all channels, over a sample of pixels, without those in the upper tenth of every
+    channel, which debris would fill.
     """
     if len(image) < 2:
         return float("nan")
@@ -46,6 +47,7 @@ def debris_percent(image: NDArray[np.float32]) -> float:
     usual = sample[:, _is_cell(sample, median)]
     high = np.percentile(usual, 99, axis=1, keepdims=True) if usual.size else median
     limit = median + JOINT_BRIGHTNESS * np.maximum(high - median, 4.0)
+    limit = np.minimum(limit, 0.98 * max_value)
     is_bright = np.ones(flat.shape[1], bool)
     for plane, least in zip(flat, limit[:, 0], strict=True):
         is_bright &= plane > least
@@ -56,26 +58,26 @@ def _is_cell(sample: NDArray[np.float32], median: NDArray[np.float32]) -> NDArra
     """Which pixels (of C, P) are cells and not debris; all but debris where cells are few."""
     from skimage.filters import threshold_otsu
 
-    is_usual = ~(sample > np.percentile(sample, 90, axis=1, keepdims=True)).all(axis=0)
+    upper = np.percentile(sample, 90, axis=1, keepdims=True)
+    is_usual: NDArray[np.bool_] = ~np.all(sample > upper, axis=0)
     brightness = np.log1p(sample / np.maximum(median, 1.0)).mean(axis=0)
-    is_cell = is_usual & (brightness > threshold_otsu(brightness))
-    chosen: NDArray[np.bool_] = is_cell if np.count_nonzero(is_cell) >= 50 else is_usual
-    return chosen
+    is_cell: NDArray[np.bool_] = is_usual & (brightness > threshold_otsu(brightness))
+    return is_cell if np.count_nonzero(is_cell) >= 50 else is_usual
 
 
 def copied_percent(plane: NDArray[np.unsignedinteger]) -> float:
     """The percentage of runs of 32 pixels that stand elsewhere in the plane (H, W), bit by bit.
 
     Camera noise makes every run unique, so that copies tell of pasted or badly stitched regions.
-    Estimated from the eighth of runs that their own hash chooses, so that copies are chosen with
-    their originals. Runs with a standard deviation below 2 grey values count nowhere.
+    Estimated from the sixteenth of runs that their own hash chooses, so that copies are chosen
+    with their originals. Runs that span fewer than 8 grey values count nowhere.
     """
     if plane.shape[1] <= RUN_PX:
         return 0.0
     hashes = _run_hashes(plane)
-    is_chosen = (hashes & np.uint64(7)) == 0
+    is_chosen = (hashes & np.uint32(15)) == 0
     runs = np.lib.stride_tricks.sliding_window_view(plane, RUN_PX, axis=1)[is_chosen]
-    ordered = np.sort(hashes[is_chosen][runs.std(axis=1, dtype=np.float32) > MIN_RUN_STD])
+    ordered = np.sort(hashes[is_chosen][runs.max(axis=1) - runs.min(axis=1) >= MIN_RUN_SPAN])
     if len(ordered) == 0:
         return 0.0
     is_same = ordered[1:] == ordered[:-1]
@@ -83,15 +85,14 @@ def copied_percent(plane: NDArray[np.unsignedinteger]) -> float:
     return 100.0 * num_copied / len(ordered)
 
 
-def _run_hashes(plane: NDArray[np.unsignedinteger]) -> NDArray[np.uint64]:
-    """A 64-bit hash of the RUN_PX pixels from each place to the right, (H, W - RUN_PX + 1)."""
+def _run_hashes(plane: NDArray[np.unsignedinteger]) -> NDArray[np.uint32]:
+    """A 32-bit hash of the RUN_PX pixels from each place to the right, (H, W - RUN_PX + 1)."""
     with np.errstate(over="ignore"):
-        run = plane.astype(np.uint64) + np.uint64(1)
+        run = plane.astype(np.uint32) + np.uint32(1)
         size = 1
         while size < RUN_PX:
-            factor = np.uint64(0x9E3779B97F4A7C15) ^ np.uint64(size * 0x10001)
-            run = run[:, :-size] * (factor | np.uint64(1)) + run[:, size:]
-            run ^= run >> np.uint64(29)
+            run = run[:, :-size] * np.uint32((0x9E3779B1 ^ (size * 0x10002)) | 1) + run[:, size:]
+            run ^= run >> np.uint32(15)
             size *= 2
     return run
 

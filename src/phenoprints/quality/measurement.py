@@ -82,7 +82,7 @@ def measure(
     pairs = [f"{a}_{b}" for a, b in combinations(names, 2)]
     result |= _named("correlation", pairs, channel_correlations(pixels))
     result |= nuclei_metrics(pixels[_nucleus_index(names, nucleus_channel)])
-    result["debris_percent"] = debris_percent(pixels)
+    result["debris_percent"] = debris_percent(pixels, top)
     result["fingerprint"] = image_fingerprint(image)
     return result
 

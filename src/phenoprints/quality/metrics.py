@@ -83,8 +83,10 @@ def laplacian_variance(image: NDArray[np.float32]) -> Floats:
     """The variance (C,) of the 4-neighbour Laplacian inside each channel; small is blurred."""
     centre = image[:, 1:-1, 1:-1]
     around = image[:, :-2, 1:-1] + image[:, 2:, 1:-1] + image[:, 1:-1, :-2] + image[:, 1:-1, 2:]
-    variance: Floats = (around - 4.0 * centre).var(axis=(1, 2), dtype=np.float64)
-    return variance
+    around -= 4.0 * centre
+    planes = around.reshape(len(image), -1)
+    planes -= planes.mean(axis=1, keepdims=True)
+    return np.array([np.dot(plane, plane) for plane in planes], np.float64) / planes.shape[1]
 
 
 def illumination_unevenness(image: NDArray[np.float32]) -> Floats:
