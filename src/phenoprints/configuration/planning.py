@@ -77,9 +77,8 @@ class Plan:
 
     @property
     def screens_with_images(self) -> Names:
-        """Screens whose pixels can be read, sorted."""
-        others = {*self.screens_without_images, *self.planned_screens}
-        return tuple(name for name in self.screens if name not in others)
+        """Screens that have pixels (planned ones too, in the plan), sorted."""
+        return tuple(name for name in self.screens if name not in self.screens_without_images)
 
     @property
     def networks(self) -> Names:
