@@ -132,15 +132,14 @@ def test_a_run_that_is_not_there(tmp_path, monkeypatch, capsys):
 def test_the_chain_goes_back_to_the_inputs(run, capsys):
     assert main(["explain", "results/demo/reports/index.html"]) == 0
     lines = capsys.readouterr().out.splitlines()
-    names = [line for line in lines if "results/" in line or "data/" in line]
-    assert [name.split("  ")[0] if name[0] != " " else name.strip() for name in names] == [
-        "results/demo/reports/index.html",
+    told = [line.strip() for line in lines if "results/" in line or "data/" in line]
+    assert told[:3] == [
+        "results/demo/reports/index.html  reports (version 1)",
         "results/demo/embeddings/a/mae  embeddings (version 1)",
         "results/demo/screens/a/wells.parquet  screens (version 1)",
-        names[3].strip(),
-        "results/demo/screens/a/wells.parquet (see above)",
     ]
-    assert names[3].strip().startswith("data/wells.csv  input, sha256 ")
+    assert told[3].startswith("data/wells.csv  input, sha256 ")
+    assert told[4:] == ["and from results/demo/screens/a/wells.parquet (see above)"]
     assert any("seeds: seed 7; threads: 1; settings " in line for line in lines)
     assert any("rows: out 1" in line for line in lines)
 

@@ -84,9 +84,6 @@ def _chain(
     artefact: Path, base: Path, indent: str, told: set[Path], with_settings: bool
 ) -> Iterator[str]:
     name = _name(artefact, base)
-    if artefact in told:
-        yield f"{indent}{name} (see above)"
-        return
     told.add(artefact)
     if not provenance_path(artefact).exists():
         is_there = artefact.is_file() or artefact.is_dir()
@@ -97,10 +94,17 @@ def _chain(
     yield f"{indent}{name}  {provenance['stage']} (version {provenance['stage_version']})"
     inner = indent + "  "
     yield from (inner + line for line in _facts(provenance, with_settings))
+    again = []
     for source, recorded in sorted(provenance["inputs"].items()):
         if change := change_of(base / source, str(recorded)):
             yield f"{inner}! made from {source} with sha256 {short(str(recorded))}, {change}"
-        yield from _chain(_artefact(base / source), base, inner, told, with_settings)
+        path = _artefact(base / source)
+        if path in told:
+            again.append(_name(path, base))
+        else:
+            yield from _chain(path, base, inner, told, with_settings)
+    if again:
+        yield f"{inner}and from {', '.join(again)} (see above)"
 
 
 def _facts(provenance: Mapping[str, Any], with_settings: bool) -> Iterator[str]:
