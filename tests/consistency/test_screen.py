@@ -15,6 +15,7 @@ from phenoprints.consistency import (
     screen_consistency,
 )
 from phenoprints.consistency.contracts import CONSISTENCY
+from phenoprints.consistency.facts import layout_size, well_facts
 from phenoprints.foundations.errors import ConfigurationError, DataError
 from phenoprints.testing.simulation.embeddings import simulate_embeddings
 
@@ -175,6 +176,17 @@ def test_the_layout_guard_groups_controls_by_position(screen):
     assert table["single_position"].all()
     without = ConsistencySettings(num_null=300, layout_guard=False)
     assert "layout" not in set(run(screen, settings=without)["level"])
+
+
+def test_the_layout_guard_takes_what_plates_there_are(screen):
+    """Conditions with four wells on two plates: pseudo-conditions have two."""
+    plates = screen.wells["plate"].unique()[:2]
+    twice = screen.wells[screen.wells["plate"].isin(plates)]
+    doubled = pd.concat([twice, twice[twice["role"] == "treatment"].assign(plate=plates[0])])
+    facts = well_facts(doubled, screen.conditions)
+    assert layout_size(facts, "within-experiments") == 2
+    assert layout_size(facts, "across-experiments") == 6
+    assert layout_size(facts.assign(is_control=False), "within-experiments") == 4
 
 
 def test_the_layout_guard_notices_positions():

@@ -57,8 +57,13 @@ def in_scope(facts: pd.DataFrame, settings: ConsistencySettings, scope: str) -> 
 
 
 def layout_size(facts: pd.DataFrame, scope: str) -> int:
-    """Wells of a pseudo-condition: the (lower) median of the testable conditions; at least 2."""
-    keys = ["condition_id"] if scope == ACROSS else ["experiment", "condition_id"]
-    sizes = facts[facts["is_tested"]].groupby(keys).size()
+    """Wells of a pseudo-condition: the (lower) median of the testable conditions; at least 2.
+
+    Where no position has so many control wells, as many as the richest position has.
+    """
+    keys = [] if scope == ACROSS else ["experiment"]
+    sizes = facts[facts["is_tested"]].groupby([*keys, "condition_id"]).size()
     sizes = sizes[sizes > 1]
-    return int(sizes.quantile(0.5, interpolation="lower")) if len(sizes) else 2
+    median = int(sizes.quantile(0.5, interpolation="lower")) if len(sizes) else 2
+    richest = facts[facts["is_control"]].groupby([*keys, "well"]).size().max()
+    return max(2, median if np.isnan(richest) else min(median, int(richest)))

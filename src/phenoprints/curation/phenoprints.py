@@ -127,8 +127,9 @@ def _renumbered(unit: NDArray[np.int32], new: NDArray[np.int32], screen: str) ->
 def _level(table: pd.DataFrame, level: str, screen: str, rules: Rules) -> pd.DataFrame:
     """The tests of one level, without those of experiments that are held out."""
     rows = table[table["level"] == level].assign(screen=screen)
-    is_out = [rules.is_held_out(screen, experiment) for experiment in rows["experiment"]]
-    return rows[~np.array(is_out, dtype=np.bool_)]
+    names = rows["experiment"].unique()
+    held_out = [name for name in names if rules.is_held_out(screen, name)]
+    return rows[~rows["experiment"].isin(held_out)]
 
 
 def _judged(units: pd.DataFrame, tests: Mapping[str, Tests], rules: Rules) -> pd.DataFrame:
