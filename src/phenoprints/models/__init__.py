@@ -2,6 +2,7 @@
 
 from phenoprints.models.classifier import Classifier, cut_mix
 from phenoprints.models.decoders import DecoderShape
+from phenoprints.models.dino import Dino, DinoSettings
 from phenoprints.models.encoder import Encoder, EncoderConfig, Pool
 from phenoprints.models.folders import load, save
 from phenoprints.models.losses import LossSettings, fourier_loss, l2_loss, reconstruction_loss
@@ -17,6 +18,8 @@ __all__ = [
     "Classifier",
     "ConvolutionalMaskedAutoencoder",
     "DecoderShape",
+    "Dino",
+    "DinoSettings",
     "Encoder",
     "EncoderConfig",
     "LossSettings",

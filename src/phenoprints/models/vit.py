@@ -10,6 +10,7 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional
 from torch.utils.checkpoint import checkpoint
 from typing_extensions import override
 
@@ -148,6 +149,37 @@ class ViTEncoder(Encoder):
             tokens = self._run(block, tokens)
         normed: Tensor = self.backbone.norm(tokens)
         return normed
+
+    def encode_view(
+        self,
+        pixels_BCHW: Tensor,
+        hidden_BN: Tensor | None = None,
+        mask_token: Tensor | None = None,
+    ) -> Tensor:
+        """Normed tokens (B, 1 + N, D) of standardised squares of any side that has whole patches.
+
+        Positions are resampled to the view's grid; hidden patches are replaced by the mask token.
+        """
+        projection = self.backbone.patch_embed.proj
+        patches = functional.conv2d(
+            pixels_BCHW, projection.weight, projection.bias, projection.stride
+        )
+        tokens = patches.flatten(2).transpose(1, 2)
+        if hidden_BN is not None and mask_token is not None:
+            tokens = torch.where(hidden_BN[..., None], mask_token.to(tokens.dtype), tokens)
+        tokens = self._with_class_token(tokens + self._positions(patches.shape[-1]))
+        for block in self.backbone.blocks:
+            tokens = self._run(block, tokens)
+        normed: Tensor = self.backbone.norm(tokens)
+        return normed
+
+    def _positions(self, grid: int) -> Tensor:
+        positions: Tensor = self.backbone.pos_embed[:, 1:]
+        if grid == self.grid:
+            return positions
+        square = positions.transpose(1, 2).reshape(1, -1, self.grid, self.grid)
+        resampled = functional.interpolate(square, size=(grid, grid), mode="bicubic")
+        return resampled.flatten(2).transpose(1, 2)
 
     def _cut(self, config: EncoderConfig) -> Encoder:
         with torch.device("meta"):

@@ -19,7 +19,7 @@ from phenoprints.training.checkpoints import Checkpoint, newest, write_checkpoin
 from phenoprints.training.devices import full_state, launch, load_state, prepare
 from phenoprints.training.interruption import Interruption, TrainingInterruptedError, interruptible
 from phenoprints.training.loading import Batch, Loader
-from phenoprints.training.objectives import Objective
+from phenoprints.training.objectives import DinoObjective, Objective
 from phenoprints.training.optimizers import build_optimizer, learning_rate, set_learning_rate
 from phenoprints.training.progress import Progress
 from phenoprints.training.settings import TrainingSettings
@@ -93,6 +93,8 @@ class Trainer:
             row["gradient_norm"] = float(norm)
         self.optimizer.step()
         self.optimizer.zero_grad()
+        if isinstance(self.run.objective, DinoObjective):
+            self.run.objective.after_step(batch.step, self.run.num_steps)
         self.step = batch.step + 1
         self._finite.append((batch.step, torch.isfinite(parts["loss"])))
         self.run.progress.waited(batch.wait_s)

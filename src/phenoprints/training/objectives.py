@@ -11,6 +11,8 @@ from phenoprints.models import (
     Classifier,
     ConvolutionalMaskedAutoencoder,
     DecoderShape,
+    Dino,
+    DinoSettings,
     Encoder,
     LossSettings,
     MaskedAutoencoder,
@@ -18,10 +20,11 @@ from phenoprints.models import (
     ViTEncoder,
     cut_mix,
 )
+from phenoprints.models.dino import teacher_momentum
 from phenoprints.training.settings import TrainingSettings
 
 Autoencoder = MaskedAutoencoder | ConvolutionalMaskedAutoencoder
-KINDS = ("mae", "weakly-supervised")
+KINDS = ("mae", "weakly-supervised", "dino")
 
 
 class MaskedObjective(nn.Module):
@@ -70,7 +73,29 @@ class ClassifyingObjective(nn.Module):
         return mixed
 
 
-Objective = MaskedObjective | ClassifyingObjective
+class DinoObjective(nn.Module):
+    """Agree with a slow average of oneself about views of the same crop."""
+
+    def __init__(self, model: Dino) -> None:
+        super().__init__()
+        self.model = model
+
+    @property
+    def encoder(self) -> Encoder:
+        """The encoder that is trained."""
+        return self.model.student.encoder
+
+    def forward(self, images: Tensor, keys: Tensor, _classes: Tensor) -> dict[str, Tensor]:
+        """`loss`, `dino`, `ibot` and `koleo`."""
+        parts: dict[str, Tensor] = self.model(images, keys)
+        return parts
+
+    def after_step(self, step: int, num_steps: int) -> None:
+        """Let the teacher follow."""
+        self.model.update_teacher(teacher_momentum(step, num_steps))
+
+
+Objective = MaskedObjective | ClassifyingObjective | DinoObjective
 
 
 def build_objective(
@@ -87,7 +112,7 @@ def build_objective(
     Parameters
     ----------
     kind
-        `mae` or `weakly-supervised`.
+        `mae`, `weakly-supervised` or `dino`.
     num_channels
         Channels of the training set, for channel-agnostic decoders.
     num_classes
@@ -105,7 +130,25 @@ def build_objective(
                 crops_per_visit=settings.crops_per_visit if settings.classify_visits else 1,
             )
             return ClassifyingObjective(model, settings, seed)
+        if kind == "dino":
+            return DinoObjective(_dino(encoder, settings))
     raise ConfigurationError(f"kind must be one of {', '.join(KINDS)}, got {kind!r}.")
+
+
+def _dino(encoder: Encoder, settings: TrainingSettings) -> Dino:
+    if not isinstance(encoder, ViTEncoder) or encoder.is_channel_agnostic:
+        raise ConfigurationError(
+            f"{encoder.config.name}: DINOv2 needs a vision transformer with fixed channels. "
+            "To fix: choose a vit architecture."
+        )
+    chosen = DinoSettings(
+        num_outputs=settings.dino_outputs,
+        num_local=settings.dino_local_crops,
+        dino_weight=settings.dino_weight,
+        koleo_weight=settings.koleo_weight,
+        ibot_weight=settings.ibot_weight,
+    )
+    return Dino(encoder, chosen)
 
 
 def _autoencoder(encoder: Encoder, settings: TrainingSettings, num_channels: int) -> Autoencoder:

@@ -41,6 +41,9 @@ class TrainingSettings:
         Largest norm of the gradient; None: no limit.
     mask_fraction, fourier_weight, fourier_loss, decoder_width, decoder_blocks, decoder_heads
         Of masked autoencoders.
+    dino_outputs, dino_local_crops, dino_weight, koleo_weight, ibot_weight
+        Of DINOv2's self-distillation: outputs of its heads, local views beside the two global ones,
+        and the weights of its losses.
     drop_path, layer_scale
         Of vision transformers.
     label_smoothing, cut_mix, adapt_batch_norm

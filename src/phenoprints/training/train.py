@@ -18,7 +18,12 @@ from phenoprints.models.vit import ViTEncoder
 from phenoprints.training.corpus import Corpus
 from phenoprints.training.loading import Batch, Loader
 from phenoprints.training.loop import Run, run_training
-from phenoprints.training.objectives import MaskedObjective, Objective, build_objective
+from phenoprints.training.objectives import (
+    DinoObjective,
+    MaskedObjective,
+    Objective,
+    build_objective,
+)
 from phenoprints.training.panels import publish_panels
 from phenoprints.training.progress import LOSSES, Progress, peak_flops, publish_losses
 from phenoprints.training.sampling import CropSampler
@@ -36,7 +41,7 @@ class EncoderPlan:
     Attributes
     ----------
     kind
-        `mae` or `weakly-supervised`.
+        `mae`, `weakly-supervised` or `dino`.
     architecture
         A registered name, such as `vit-l8`.
     crop_px
@@ -288,7 +293,9 @@ def _peak(settings: TrainingSettings) -> float | None:
 
 def _publish(root: Path, run: Run, state: dict[str, torch.Tensor], plan: EncoderPlan) -> Outcome:
     trained = _rebuilt(run, state, plan)
-    encoder, history = trained.encoder.eval(), run.progress.history
+    history = run.progress.history
+    kept = trained.model.teacher if isinstance(trained, DinoObjective) else trained
+    encoder = kept.encoder.eval()
     training = {
         "kind": plan.kind,
         "num_steps": run.num_steps,
