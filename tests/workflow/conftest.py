@@ -53,3 +53,24 @@ def bbbc021(tmp_path_factory: pytest.TempPathFactory, test_data: Path) -> Path:
     shutil.copy(ROOT / "config/examples/bbbc021.yaml", folder / "config.yaml")
     snakemake(folder, "--configfile", str(folder / "config.yaml"), "--", "all")
     return folder
+
+
+def run_tiny(folder: Path) -> Path:
+    """Run the tiny configuration from pixels to reports; return its results."""
+    shutil.copy(ROOT / "tests/slurm/config.yaml", folder / "config.yaml")
+    snakemake(folder, "--configfile", str(folder / "config.yaml"), "--", "all")
+    return folder / "results/tiny"
+
+
+@pytest.fixture(scope="session")
+def tiny(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The results of the tiny run; tests leave them as they are."""
+    pytest.importorskip("torch")
+    return run_tiny(tmp_path_factory.mktemp("tiny"))
+
+
+@pytest.fixture(scope="session")
+def tiny_again(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The results of a second tiny run in another folder."""
+    pytest.importorskip("torch")
+    return run_tiny(tmp_path_factory.mktemp("again"))
