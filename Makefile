@@ -22,6 +22,8 @@ $(VENV)/bin/python:
 
 $(VENV)/.core: pyproject.toml envs/lock.txt | $(VENV)/bin/python
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint envs/lock.txt --editable '.[test,check]'
+	@# A reference of the tests, without its dependencies, which are not needed and large.
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint envs/lock.txt --no-deps efaar_benchmarking
 	@touch $@
 
 $(VENV)/.train: $(VENV)/.core
@@ -37,12 +39,12 @@ check: $(VENV)/.core  ## style, types, workflow lint and the one direction of im
 	$(BIN)/snakemake --lint
 
 test: $(VENV)/.train check  ## check, then the default tests
-	$(BIN)/pytest --numprocesses=2 --dist=loadgroup -m "not slow and not slurm"
+	OMP_NUM_THREADS=1 $(BIN)/pytest --numprocesses=2 --dist=loadgroup -m "not slow and not slurm"
 
 demo: $(VENV)/.train  ## the whole journey on a simulated screen; ends with the path of the report
 	$(BIN)/snakemake --cores $(CORES) --quiet rules host -- all
 
-test-demo: demo  ## hold a finished demo against the truth of its screen
+test-demo: $(VENV)/.train  ## hold a finished demo against the truth of its screen
 	$(BIN)/pytest tests/demo
 
 test-slurm: $(VENV)/.train  ## a small run on a real one-node Slurm of this machine (root, slurm-wlm, munge)
