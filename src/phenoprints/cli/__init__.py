@@ -19,6 +19,7 @@ COMMANDS = {
     "verify": "Compare every artefact of a run with its provenance.",
     "explain": "Print where a file came from, back to the inputs.",
     "diff": "Say what changed between two manifests, by step and reason.",
+    "export-embeddings": "Write embeddings as AnnData, profiles or in the Gallery's layout.",
     "export-crate": "Describe a run as a Workflow Run RO-Crate.",
 }
 OK, FAIL, ERROR = 0, 1, 2
@@ -82,6 +83,15 @@ def _diff(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("second", help="folder of the other manifest")
 
 
+def _export_embeddings(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("run", help="name of a run below results/, or its folder")
+    parser.add_argument("screen", help="name of the screen")
+    parser.add_argument("encoder", help="name of the encoder")
+    parser.add_argument("--to", choices=["anndata", "profiles", "gallery"], default="anndata")
+    parser.add_argument("--aligned", action="store_true", help="as the run aligned them")
+    parser.add_argument("-o", "--output", help="file, or folder for the Gallery's layout")
+
+
 def _export_crate(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("run", help="name of a run below results/, or its folder")
     parser.add_argument(
@@ -97,5 +107,6 @@ _ARGUMENTS = {
     "verify": _verify,
     "explain": _explain,
     "diff": _diff,
+    "export-embeddings": _export_embeddings,
     "export-crate": _export_crate,
 }

@@ -40,8 +40,13 @@ CONDITION_METADATA = {
 class Reader(Protocol):
     """What gives the vectors: embeddings, or aligned ones."""
 
-    experiments: list[str]
-    attributes: dict[str, Any]
+    @property
+    def experiments(self) -> list[str]:
+        """The experiments, in the order of the wells table."""
+
+    @property
+    def attributes(self) -> dict[str, Any]:
+        """What describes the vectors."""
 
     def read(self, experiment: str) -> NDArray[np.float32]:
         """The vectors (n, D) of an experiment's wells."""
