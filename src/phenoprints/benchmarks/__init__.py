@@ -9,13 +9,14 @@ from phenoprints.benchmarks.compound_gene import (
     z_score,
 )
 from phenoprints.benchmarks.groups import cluster_separation, enrichment, neighbour_enrichment
+from phenoprints.benchmarks.inputs import BenchmarkInputs
 from phenoprints.benchmarks.magnitude import energy_distance, energy_distances
 from phenoprints.benchmarks.mechanism import mechanism_accuracy
 from phenoprints.benchmarks.proximity_bias import proximity_bias
 from phenoprints.benchmarks.published import published_results
 from phenoprints.benchmarks.relationships import NullSettings, relationship_recall
 from phenoprints.benchmarks.replicates import replicate_consistency
-from phenoprints.benchmarks.running import BenchmarkInputs, run_benchmarks
+from phenoprints.benchmarks.running import run_benchmarks
 
 __all__ = [
     "BenchmarkInputs",

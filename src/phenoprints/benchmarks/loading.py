@@ -21,7 +21,7 @@ from phenoprints.alignment import (
     usable_wells,
 )
 from phenoprints.annotation.tables import read_clusters, read_pairs, read_table, read_truth
-from phenoprints.benchmarks.running import BenchmarkInputs
+from phenoprints.benchmarks.inputs import BenchmarkInputs
 from phenoprints.embeddings import open_embeddings
 from phenoprints.foundations.provenance import artefact_path
 from phenoprints.maps import MapSettings, open_map, perturbation_map
