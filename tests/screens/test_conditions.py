@@ -58,7 +58,7 @@ def test_lists_are_sorted_distinct_empty_or_unknown():
     well_row = np.array([3, 0, 0, 0, 2, 2])
     ids = np.array([4, 5, 1, 5, 2, -1], dtype=np.int32)
     is_unperturbed = np.array([False, True, False, False, False])
-    lists = condition_lists(well_row, ids, is_unperturbed)
+    lists = condition_lists(well_row, ids, is_unperturbed).to_pandas()
     assert list(lists[0]) == [1, 5]
     assert list(lists[1]) == []
     assert lists[2] is None
@@ -68,6 +68,7 @@ def test_lists_are_sorted_distinct_empty_or_unknown():
 
 
 def test_lists_of_a_screen_without_any_perturbation():
-    lists = condition_lists(np.array([], np.int64), np.array([], np.int32), np.array([True, False]))
+    nothing = np.array([], np.int64), np.array([], np.int32)
+    lists = condition_lists(*nothing, np.array([True, False])).to_pandas()
     assert list(lists[0]) == []
     assert lists[1] is None

@@ -86,7 +86,8 @@ def assemble(
     )
     is_unperturbed = (wells["role"] == "unperturbed").to_numpy()
     well_row = perturbations["well_row"].to_numpy(dtype=np.int64)
-    wells["conditions"] = condition_lists(well_row, ids, is_unperturbed)
+    lists = condition_lists(well_row, ids, is_unperturbed)
+    wells["conditions"] = pd.Series(lists.to_pandas(), dtype=object)
     return _screen(name, listing, wells, conditions)
 
 

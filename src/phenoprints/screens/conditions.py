@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 import pandas as pd
 import pyarrow as pa
@@ -62,8 +60,8 @@ def contradictions(
 
 def condition_lists(
     well_row: NDArray[np.int64], ids: NDArray[np.int32], is_unperturbed: NDArray[np.bool_]
-) -> pd.Series[Any]:
-    """The sorted, distinct condition ids of each well: empty when unperturbed, None when unknown.
+) -> pa.ListArray:
+    """The sorted, distinct condition ids of each well: empty when unperturbed, null when unknown.
 
     Parameters
     ----------
@@ -81,7 +79,6 @@ def condition_lists(
     row, condition = row[is_listed], condition[is_listed]
     offsets = np.zeros(num_wells + 1, dtype=np.int32)
     np.cumsum(np.bincount(row, minlength=num_wells), out=offsets[1:])
-    lists = pa.ListArray.from_arrays(
+    return pa.ListArray.from_arrays(
         pa.array(offsets), pa.array(condition), mask=pa.array(is_unknown)
     )
-    return pd.Series(lists.to_pandas(), dtype=object)

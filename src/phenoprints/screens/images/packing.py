@@ -23,11 +23,11 @@ from phenoprints.foundations.publishing import publish_json
 from phenoprints.foundations.versions import STAGE_VERSIONS
 from phenoprints.screens.images.locators import ZarrLocator
 from phenoprints.screens.images.stores import (
+    SiteWriter,
     array_metadata,
     create_array,
     plate_store,
     shard_path,
-    write_sites,
 )
 from phenoprints.screens.listing import Screen
 
@@ -215,22 +215,21 @@ def _fitting(pixels: NDArray[np.uint8], shape: Sequence[int]) -> NDArray[np.uint
 def _pack_unit(
     unit: PlateUnit, path: Path, images: Iterable[NDArray[np.uint8] | str]
 ) -> list[dict[str, Any]]:
-    failures = []
-    for position, image in enumerate(images):
-        row = unit.rows.iloc[position]
-        if isinstance(image, str):
-            shard_path(path, unit.start + position).unlink(missing_ok=True)
-            failures.append(
-                {
-                    "well_id": int(row["well_id"]),
-                    "site": int(row["site"]),
-                    "locator": row["locator"],
-                    "reason": image,
-                }
-            )
-        else:
-            write_sites(path, unit.start + position, image[np.newaxis])
+    """Write the unit's sites while the next ones are decoded; those that could not be read."""
+    failures: list[dict[str, Any]] = []
+    with SiteWriter(path) as writer:
+        for position, image in enumerate(images):
+            if isinstance(image, str):
+                shard_path(path, unit.start + position).unlink(missing_ok=True)
+                failures.append(_failure(unit.rows.iloc[position], image))
+            else:
+                writer.write(unit.start + position, image)
     return failures
+
+
+def _failure(row: pd.Series[Any], reason: str) -> dict[str, Any]:
+    key = {"well_id": int(row["well_id"]), "site": int(row["site"])}
+    return {**key, "locator": str(row["locator"]), "reason": reason}
 
 
 def _judge(failures: Sequence[dict[str, Any]], num_sites: int, limit: float) -> None:

@@ -7,6 +7,7 @@ from __future__ import annotations
 import json
 import math
 import shutil
+from collections import deque
 from collections.abc import Sequence
 from functools import lru_cache
 from pathlib import Path
@@ -27,6 +28,8 @@ COMPRESSIONS = ("zstd", "none")
 ZSTD_LEVEL = 1
 """Level 1 packs 1.45 : 1 at twice the reading speed of level 3."""
 DIMENSIONS = ("site", "channel", "y", "x")
+MAX_PENDING = 2
+"""Sites that may be on their way to the disk."""
 OPEN_ARRAYS = 64
 """Arrays that stay open in a process."""
 
@@ -130,11 +133,28 @@ def forget_opened() -> None:
     _opened.cache_clear()
 
 
-def write_sites(path: str | Path, start: int, images: NDArray[np.uint8]) -> None:
-    """Write whole sites (n, C, H, W) from index `start`, each as one shard, all at once."""
-    array = open_array(path, writable=True)
-    for future in [array[start + i].write(image) for i, image in enumerate(images)]:
-        future.result()
+class SiteWriter:
+    """Writes whole sites (C, H, W), each as one shard, a few of them at once.
+
+    All of them are on disk when its `with` block ends.
+    """
+
+    def __init__(self, path: str | Path) -> None:
+        self._array = open_array(path, writable=True)
+        self._pending: deque[Any] = deque()
+
+    def __enter__(self) -> SiteWriter:
+        return self
+
+    def write(self, index: int, image: NDArray[np.uint8]) -> None:
+        """Start to write a site; wait for an earlier one when several are on their way."""
+        self._pending.append(self._array[index].write(image))
+        if len(self._pending) > MAX_PENDING:
+            self._pending.popleft().result()
+
+    def __exit__(self, *_: object) -> None:
+        while self._pending:
+            self._pending.popleft().result()
 
 
 def shard_path(path: str | Path, index: int) -> Path:

@@ -1,0 +1,277 @@
+"""Screens: tables of JUMP, encoding of 93 million wells, packing, reading of crops and wells."""
+
+from __future__ import annotations
+
+import os
+import time
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+from registry import Stopwatch, Timing, benchmark
+
+NUM_CONDITIONS = 1_000_000
+WELLS_PER_PART = 930_000
+WELLS_PER_EXPERIMENT = 9_300
+
+# --- tables ------------------------------------------------------------------------------------
+
+
+@benchmark("screens-jump-tables", max_seconds=10, max_memory_gb=1.0)
+def jump_tables(_how: str, folder: Path) -> Timing:
+    """The 742,825 wells of JUMP's tables (December 2022) become a screen."""
+    from phenoprints.screens import read
+
+    data = Path(os.environ["PHENOPRINTS_TEST_DATA"]) / "metadata/jump_cpg0016"
+    (folder / "metadata").symlink_to(data)
+    stopwatch = Stopwatch()
+    screen = read({"source": "jump-cp", "root": str(folder)})
+    return stopwatch.timing(f"({len(screen.wells):,} wells)")
+
+
+def nested_part(number: int) -> pa.Table:
+    """A part of a hundred experiments whose wells list one or two perturbations as structs."""
+    rng = np.random.default_rng(number)
+    n = WELLS_PER_PART
+    experiment = np.arange(n, dtype=np.int32) // WELLS_PER_EXPERIMENT
+    role = rng.choice(4, n, p=[0.75, 0.15, 0.05, 0.05]).astype(np.int8)
+    block = rng.integers(0, 667, n // WELLS_PER_EXPERIMENT)[experiment] * 1500
+    condition = (block + rng.integers(10, 1500, n)) % NUM_CONDITIONS
+    condition = np.where(role == 0, condition, role)
+    lengths = np.where(role == 3, 0, 1) + ((role == 0) & (rng.random(n) < 0.03))
+    offsets = np.concatenate([[0], np.cumsum(lengths)]).astype(np.int32)
+    place = np.arange(offsets[-1]) - np.repeat(offsets[:-1], lengths)
+    values = np.repeat(condition, lengths) + place
+    names = pd.Series(values % NUM_CONDITIONS // 4).astype(str)
+    structs = pa.StructArray.from_arrays(
+        [pa.array("perturbation-" + names), pa.array(np.full(len(values), "compound")),
+         pa.array(values % NUM_CONDITIONS % 4 * 2.5 + 0.1)],
+        ["perturbation", "kind", "concentration_um"],
+    )  # fmt: skip
+    at = np.arange(n) % WELLS_PER_EXPERIMENT
+    wells = [f"{chr(65 + i // 24)}{i % 24 + 1:02}" for i in range(384)]
+    roles = ["treatment", "negative_control", "positive_control", "unperturbed"]
+
+    def words(codes: np.ndarray, values: list[str]) -> pa.DictionaryArray:
+        return pa.DictionaryArray.from_arrays(codes, values)
+
+    return pa.table(
+        {
+            "well_id": rng.integers(0, 2**64, n, dtype=np.uint64),
+            "experiment": words(experiment, [f"e-{number:03}-{i:03}" for i in range(100)]),
+            "plate": words((at // 384 % 24).astype(np.int8), [str(i) for i in range(24)]),
+            "well": words((at % 384).astype(np.int16), wells),
+            "role": words(role, roles),
+            "cell_type": words(np.zeros(n, np.int8), ["HUVEC"]),
+            "background": words(np.zeros(n, np.int8), [""]),
+            "perturbations": pa.ListArray.from_arrays(offsets, structs),
+        }
+    )
+
+
+def encode(how: str, folder: Path, num_parts: int) -> Timing | None:
+    from phenoprints.screens.encoding import encode_parts
+
+    files = [folder / f"nested-{number:03}.parquet" for number in range(num_parts)]
+    if how == "prepare":
+        for number, file in enumerate(files):
+            if not file.exists():
+                pq.write_table(nested_part(number), file, compression="zstd", store_schema=False)
+        return None
+    stopwatch = Stopwatch()
+    conditions = encode_parts(files, folder / "encoded", workers=2)
+    return stopwatch.timing(
+        f"({num_parts * WELLS_PER_PART:,} wells, {len(conditions):,} conditions)"
+    )
+
+
+@benchmark("screens-encode-93m-wells", max_seconds=90, max_memory_gb=2.0, prepares=True)
+def encode_93m(how: str, folder: Path) -> Timing | None:
+    """93 million wells with nested perturbations become encoded parts; two threads."""
+    return encode(how, folder, 100)
+
+
+@benchmark("screens-encode-9m-wells", max_seconds=12, max_memory_gb=2.0, prepares=True)
+def encode_9m(how: str, folder: Path) -> Timing | None:
+    """9.3 million wells with nested perturbations become encoded parts; two threads."""
+    return encode(how, folder, 10)
+
+
+# --- images ------------------------------------------------------------------------------------
+
+SIDE, CHANNELS, CROP = 2048, [f"c{i}" for i in range(6)], 256
+NUM_SITES = 8
+
+
+def site_pixels(number: int) -> np.ndarray:
+    """Smooth cells over noise: zstd-1 finds about as much to save as in real images."""
+    rng = np.random.default_rng(number)
+    coarse = rng.gamma(2.0, 12.0, (6, SIDE // 8, SIDE // 8))
+    smooth = np.repeat(np.repeat(coarse, 8, axis=1), 8, axis=2)
+    return np.clip(smooth + rng.normal(0, 2, smooth.shape), 0, 255).astype(np.uint8)
+
+
+def origins(num: int) -> pd.DataFrame:
+    return pd.DataFrame(
+        {
+            "well_id": np.arange(num, dtype=np.uint64),
+            "site": np.int32(1),
+            "locator": [f"simulated:{i}" for i in range(num)],
+            "height": SIDE,
+            "width": SIDE,
+            "channels": [CHANNELS] * num,
+            "experiment": "e",
+            "plate": "p",
+            "packed": [f"zarr:images/e/p.zarr#{i}" for i in range(num)],
+        }
+    )
+
+
+def prepare_stores(folder: Path) -> None:
+    from phenoprints.screens.images import pack
+
+    images = [site_pixels(i) for i in range(NUM_SITES)]
+    for compression in ("none", "zstd"):
+        pack(origins(NUM_SITES), folder / compression, lambda row: images[int(row.well_id)],
+             compression=compression)  # fmt: skip
+    np.stack(images).tofile(folder / "memmap.bin")
+
+
+def requests(num: int) -> list[tuple[int, int, int]]:
+    rng = np.random.default_rng(0)
+    top = SIDE - CROP + 1
+    return list(zip(rng.integers(0, NUM_SITES, num).tolist(), rng.integers(0, top, num).tolist(),
+                    rng.integers(0, top, num).tolist(), strict=True))  # fmt: skip
+
+
+def random_crops(how: str, folder: Path, compression: str, num: int = 512) -> Timing | None:
+    """Seconds for `num` crops in batches of 64; the files are in the page cache for all."""
+    if how == "prepare":
+        prepare_stores(folder)
+        return None
+    wanted = requests(num)
+    path = folder / compression / "images/e/p.zarr"
+    batches = [wanted[i : i + 64] for i in range(0, num, 64)]
+    if how == "ours":
+        from phenoprints.screens.images import ScreenImages
+
+        images = ScreenImages(str(folder / compression))
+
+        def batch(places: list) -> np.ndarray:
+            locators = [f"zarr:images/e/p.zarr#{site}" for site, _, _ in places]
+            return images.crops(locators, [(y, x) for _, y, x in places], CROP, channels=CHANNELS)
+    else:
+        if how == "zarr-python":
+            import zarr
+
+            array = zarr.open_array(path, mode="r")
+        else:
+            shape = (NUM_SITES, 6, SIDE, SIDE)
+            array = np.memmap(folder / "memmap.bin", np.uint8, "r", shape=shape)
+
+        def batch(places: list) -> np.ndarray:
+            return np.stack([array[s, :, y : y + CROP, x : x + CROP] for s, y, x in places])
+
+    batch(batches[0])
+    stopwatch = Stopwatch()
+    for places in batches:
+        batch(places)
+    timing = stopwatch.timing()
+    return Timing(timing.seconds, f"({num / timing.seconds:,.0f} crops/s)", timing.cpu_seconds)
+
+
+@benchmark(
+    "screens-random-crops-none", min_ratios={"zarr-python": 3, "memory map": None}, prepares=True
+)
+def crops_none(how: str, folder: Path) -> Timing | None:
+    """512 random crops of 256 × 256 × 6 from an uncompressed store, batches of 64."""
+    return random_crops(how, folder, "none")
+
+
+@benchmark(
+    "screens-random-crops-zstd", min_ratios={"zarr-python": None, "memory map": None}, prepares=True
+)
+def crops_zstd(how: str, folder: Path) -> Timing | None:
+    """512 random crops of 256 × 256 × 6 from a compressed store, batches of 64."""
+    return random_crops(how, folder, "zstd")
+
+
+def centre_crops(how: str, folder: Path, compression: str) -> Timing | None:
+    if how == "prepare":
+        prepare_stores(folder)
+        return None
+    first, size = CROP, 6 * CROP
+    if how == "ours":
+        from phenoprints.screens.images.stores import read_regions
+
+        path = folder / compression / "images/e/p.zarr"
+
+        def well(site: int) -> np.ndarray:
+            return read_regions([(path, site, first, first, size, size)])[0]
+    elif how == "zarr-python":
+        import zarr
+
+        array = zarr.open_array(folder / compression / "images/e/p.zarr", mode="r")
+
+        def well(site: int) -> np.ndarray:
+            return np.asarray(array[site, :, first : first + size, first : first + size])
+    else:
+        mapped = np.memmap(folder / "memmap.bin", np.uint8, "r", shape=(NUM_SITES, 6, SIDE, SIDE))
+
+        def well(site: int) -> np.ndarray:
+            return np.array(mapped[site, :, first : first + size, first : first + size])
+
+    well(0)
+    stopwatch = Stopwatch()
+    for site in range(NUM_SITES):
+        tiles = well(site).reshape(6, 6, CROP, 6, CROP).transpose(1, 3, 0, 2, 4)
+        np.ascontiguousarray(tiles)
+    timing = stopwatch.timing()
+    note = f"({NUM_SITES / timing.seconds:,.0f} wells/s)"
+    return Timing(timing.seconds, note, timing.cpu_seconds)
+
+
+for _compression in ("none", "zstd"):
+    _run = partial(centre_crops, compression=_compression)
+    _run.__doc__ = f"The centre 36 crops of 8 wells of 2048 × 2048 × 6, codec {_compression}."
+    _ratios = {"zarr-python": 3 if _compression == "none" else None, "memory map": None}
+    benchmark(f"screens-centre-36-{_compression}", min_ratios=_ratios, prepares=True)(_run)
+
+
+# --- packing -----------------------------------------------------------------------------------
+
+NUM_PACKED = 24
+
+
+@benchmark("screens-pack", min_ratios={"decoder alone": 0.8}, prepares=True)
+def packing(how: str, folder: Path) -> Timing | None:
+    """24 sites of 1080 × 1080 × 5 (16 bits, LZW) into a zstd store, one thread, with windows."""
+    import tifffile
+
+    from phenoprints.screens.images import ScreenImages, pack, read_site
+    from phenoprints.screens.images.locators import FilesLocator
+
+    locator = str(FilesLocator(tuple(f"{c}.tiff" for c in CHANNELS[:5])))
+    if how == "prepare":
+        for number, channel in enumerate(CHANNELS[:5]):
+            image = site_pixels(number)[0, :1080, :1080].astype(np.uint16) * 131 + 700
+            tifffile.imwrite(folder / f"{channel}.tiff", image, compression="lzw")
+        return None
+    sites = origins(NUM_PACKED).assign(locator=locator, height=1080, width=1080)
+    sites["channels"] = [CHANNELS[:5]] * NUM_PACKED
+    limits = {"e": dict.fromkeys(CHANNELS[:5], (700, 30_000))}
+    images = ScreenImages(str(folder), limits)
+    images.read(locator, CHANNELS[:5], experiment="e")
+    stopwatch = Stopwatch()
+    if how == "ours":
+        pack(sites, folder / f"packed-{time.time_ns()}",
+             lambda row: images.read(row.locator, row.channels, experiment="e"))  # fmt: skip
+    else:
+        for _ in range(NUM_PACKED):
+            read_site(folder, locator, CHANNELS[:5])
+    timing = stopwatch.timing()
+    note = f"({NUM_PACKED * 5 * 1080 * 1080 * 2 / 1e6 / timing.seconds:,.0f} MB/s of pixels)"
+    return Timing(timing.seconds, note, timing.cpu_seconds)
