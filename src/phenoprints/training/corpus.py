@@ -4,20 +4,25 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
+import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from phenoprints.foundations.errors import DataError, Problem, raise_problems
-from phenoprints.foundations.fingerprints import fingerprint
+from phenoprints.foundations.fingerprints import canonical_json
 from phenoprints.foundations.randomness import is_kept
 from phenoprints.training.sampling import Sites
 
 NO_CLASS = -1
 """Class of a well that a classifier does not learn from."""
+SEPARATOR = "\x1f"
+"""Between the names of channels; no name of a channel holds it."""
 
 
 @dataclass(frozen=True)
@@ -58,16 +63,11 @@ class Corpus:
 
     def fingerprint(self) -> str:
         """The sha256 of what decides training: wells, classes, sites, channels."""
-        return fingerprint(
-            [
-                [str(w) for w in self.well_ids],
-                self.classes.tolist(),
-                list(self.locators),
-                self.sites.heights.tolist(),
-                self.sites.widths.tolist(),
-                [list(names) for names in self.channel_sets],
-            ]
-        )
+        digest = hashlib.sha256(canonical_json([list(names) for names in self.channel_sets]))
+        for values in (self.well_ids, self.classes, self.sites.heights, self.sites.widths):
+            digest.update(np.ascontiguousarray(values).data)
+        digest.update("\n".join(self.locators).encode())
+        return digest.hexdigest()
 
     def channels_of(self, well: int) -> tuple[str, ...]:
         """Names of the channels of a well (row)."""
@@ -141,13 +141,13 @@ def build_corpus(
     well_ids = wells["well_id"].to_numpy(np.uint64)
     site_wells = sites["well_id"].to_numpy(np.uint64)
     channel_sets, channel_set_of = _channel_sets(sites, well_ids)
-    lists = [() if c is None or isinstance(c, float) else tuple(c) for c in wells["conditions"]]
-    classes, names = _classes(lists, labels)
+    conditions, lengths = _first_conditions(wells["conditions"])
+    classes, names = _classes(conditions, lengths, labels)
     return Corpus(
         well_ids=well_ids,
         experiments=wells["experiment"].to_numpy(str),
         screens=wells["screen"].to_numpy(str),
-        conditions=np.array([c[0] if c else NO_CLASS for c in lists], dtype=np.int64),
+        conditions=conditions,
         classes=classes,
         class_names=names,
         sites=Sites(
@@ -173,21 +173,35 @@ def _channel_sets(
     sites: pd.DataFrame, well_ids: NDArray[np.uint64]
 ) -> tuple[tuple[tuple[str, ...], ...], NDArray[np.int64]]:
     first = sites.drop_duplicates("well_id")["channels"]
-    names = [tuple(map(str, channels)) for channels in first]
-    distinct = tuple(sorted(set(names)))
-    numbers = {channels: i for i, channels in enumerate(distinct)}
-    assert len(names) == len(well_ids)
-    return distinct, np.array([numbers[n] for n in names], dtype=np.int64)
+    # Few distinct sets among many wells: compare their texts, then split the distinct ones.
+    joined = pd.Series([SEPARATOR.join(map(str, channels)) for channels in first], dtype="string")
+    codes, distinct = pd.factorize(joined, sort=True)
+    assert len(codes) == len(well_ids)
+    return tuple(tuple(str(text).split(SEPARATOR)) for text in distinct), codes.astype(np.int64)
 
 
 def _classes(
-    lists: Sequence[tuple[int, ...]], labels: pd.Series | None
+    first: NDArray[np.int64], lengths: NDArray[np.int64], labels: pd.Series | None
 ) -> tuple[NDArray[np.int64], tuple[str, ...]]:
+    """Class of each well with exactly one condition that has a name, and the classes' names."""
     if labels is None:
-        return np.full(len(lists), NO_CLASS, dtype=np.int64), ()
-    named = labels[labels.notna() & (labels != "")]
-    name_of = dict(zip(named.index.to_numpy(np.int64).tolist(), map(str, named), strict=True))
-    names = [name_of.get(int(c[0])) if len(c) == 1 else None for c in lists]
-    distinct = tuple(sorted({n for n in names if n is not None}))
-    numbers = {name: i for i, name in enumerate(distinct)}
-    return np.array([numbers.get(n or "", NO_CLASS) for n in names], dtype=np.int64), distinct
+        return np.full(len(first), NO_CLASS, dtype=np.int64), ()
+    named = labels[labels.notna() & (labels != "")].astype(str)
+    of_well = named.reindex(np.where(lengths == 1, first, NO_CLASS))
+    distinct = sorted(set(of_well.dropna()))
+    numbers = pd.Categorical(of_well, categories=distinct).codes
+    return numbers.astype(np.int64), tuple(distinct)
+
+
+def _first_conditions(
+    conditions: pd.Series,
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """The first condition of each well, NO_CLASS without one, and how many it has."""
+    lists = pa.array(conditions, pa.list_(pa.int64()), from_pandas=True)
+    lengths = pc.list_value_length(lists).fill_null(0).to_numpy(zero_copy_only=False)
+    lengths = lengths.astype(np.int64)
+    flat = pc.list_flatten(lists).to_numpy(zero_copy_only=False)
+    first = np.full(len(lists), NO_CLASS, dtype=np.int64)
+    starts = np.cumsum(lengths) - lengths
+    first[lengths > 0] = flat[starts[lengths > 0]]
+    return first, lengths
