@@ -30,7 +30,8 @@ def blocks(language: str) -> list[tuple[str, str]]:
 
 
 def test_page_of_rules_is_current() -> None:
-    assert (DOCS / "rules.md").read_text(encoding="utf-8") == as_markdown()
+    cure = "run: python -m phenoprints.reports.rulebook > docs/rules.md"
+    assert (DOCS / "rules.md").read_text(encoding="utf-8") == as_markdown(), cure
 
 
 def test_codes_are_unique_and_have_an_anchor() -> None:

@@ -1,7 +1,9 @@
-"""How long every stage took, from the files that Snakemake's `benchmark:` writes."""
+"""What every stage cost: time, as Snakemake measured it, and space."""
 
 from __future__ import annotations
 
+import os
+from collections.abc import Iterator
 from pathlib import Path
 
 import pandas as pd
@@ -13,6 +15,11 @@ STAGE_OF_RULE = {
     "random_embeddings": "embeddings",
 }
 """Stages of rules whose name does not begin with a stage's name or verb (tested)."""
+
+SIZED_STAGES = (
+    "screens", "quality", "embeddings", "blocks", "alignment", "consistency", "curation", "encoders",
+    "probes", "maps", "benchmarks",
+)  # fmt: skip
 
 PREFIXES = {
     "screen": "screens", "pack": "screens", "image": "screens", "quality": "quality",
@@ -64,3 +71,23 @@ def stage_durations(jobs: pd.DataFrame) -> pd.DataFrame:
     return grouped.agg(
         jobs=("job", "size"), seconds=("seconds", "sum"), peak_mb=("peak_mb", "max")
     ).reset_index()
+
+
+def stage_sizes(folder: Path) -> pd.DataFrame:
+    """One row per stage that has left files in the run's folder: stage, files and bytes.
+
+    Folders of images are left out: they may hold millions of files.
+    """
+    rows = []
+    for stage in SIZED_STAGES:
+        files = list(_files(folder / stage))
+        if files:
+            rows.append({"stage": stage, "files": len(files), "size": sum(files)})
+    return pd.DataFrame(rows, columns=["stage", "files", "size"])
+
+
+def _files(folder: Path) -> Iterator[int]:
+    for place, folders, names in os.walk(folder):
+        folders[:] = sorted(name for name in folders if name != "images")
+        for name in names:
+            yield (Path(place) / name).stat().st_size

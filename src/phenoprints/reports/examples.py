@@ -17,6 +17,7 @@ from phenoprints.reports.tiles import COMPOSITE_LEGEND, display_ranges, well_str
 
 CONTROLS = ("negative_control", "unperturbed")
 MAX_CONTROLS = 3
+MAX_TILES = 60
 SMALL_PX = 1024
 """Above this side of an image one control well gives the display range, not three."""
 
@@ -38,8 +39,11 @@ def example_gallery(
     if sites is None or wells is None or sites.empty or not examples:
         text = "There is no image or no well to show."
         return Box("No example wells", text, anchor=anchor)
+    if not (room := num_images(run)):
+        return Box("No example wells", "The configuration asks for none.", anchor=anchor)
+    shown = examples[: max(1, room // (1 + sites["channels"].map(len).max()))]
     try:
-        pictures = _strips(run, screen, examples, _places(sites, wells))
+        pictures = _strips(run, screen, shown, _places(sites, wells))
     except (PhenoprintsError, OSError) as error:
         text = f"The images could not be read: {' '.join(str(error).split())[:300]}"
         return Box("No example wells", text, anchor=anchor)
@@ -49,6 +53,11 @@ def example_gallery(
         f"Composites, where there are any: {COMPOSITE_LEGEND}."
     )
     return Gallery(anchor, title, told, pictures, is_stacked=True)
+
+
+def num_images(run: Run) -> int:
+    """The image tiles that a gallery may have."""
+    return int((run.config.get("reports") or {}).get("num_images", MAX_TILES))
 
 
 def _places(sites: pd.DataFrame, wells: pd.DataFrame) -> pd.DataFrame:

@@ -12,7 +12,7 @@ from phenoprints import __version__
 from phenoprints.foundations.provenance import library_versions
 from phenoprints.reports import numbers, rules
 from phenoprints.reports.contents import Box, Fact, Page, Passage, Section, Text
-from phenoprints.reports.durations import job_durations, stage_durations
+from phenoprints.reports.durations import job_durations, stage_durations, stage_sizes
 from phenoprints.reports.frames import records
 from phenoprints.reports.methods import bibliography, methods
 from phenoprints.reports.runs import Run
@@ -21,6 +21,7 @@ from phenoprints.reports.stages import (
     consistency,
     curation,
     phenoprint_tables,
+    probes,
     quality,
     quality_tables,
     screens,
@@ -39,6 +40,16 @@ from phenoprints.reports.verdicts import (
 NAME, TITLE = "index", "Overview"
 QUESTION = "What was run, can it be trusted, and what should be done next?"
 MAX_STEPS = 4
+SIZE_COLUMNS = (
+    Column("stage", "Stage"),
+    Column("files", "Files", "count"),
+    Column("size", "Size", "size"),
+)
+HEADLINES = {
+    screens.NAME: 2, quality.NAME: 2, curation.NAME: 6, benchmarks.NAME: 2, probes.NAME: 2,
+}  # fmt: skip
+"""How many of a page's large figures stand on the first page too."""
+
 COMMAND = (
     "snakemake --configfile <your configuration> all\n"
     "# the resolved configuration of this run stands below, and in config.json in its folder"
@@ -57,7 +68,7 @@ def page(run: Run, pages: Sequence[Page]) -> Page:
         _trust_section(run),
         _experiments_section(run),
         *_benchmark_section(run),
-        _cost_section(durations),
+        _cost_section(durations, stage_sizes(run.folder)),
         _methods_section(run),
         _provenance_section(run),
     ]
@@ -86,10 +97,14 @@ ALWAYS_SHOWN = (
 
 
 def _headlines(pages: Sequence[Page]) -> list[Fact]:
-    """The large figures of the other pages that answer what was run and found."""
-    shown = (screens.NAME, quality.NAME, curation.NAME)
+    """The large figures of the other pages that answer what was run, found and reached."""
     by_name = {page.name: page for page in pages}
-    facts = [fact for name in shown if name in by_name for fact in by_name[name].headlines]
+    facts = [
+        fact
+        for name, number in HEADLINES.items()
+        if name in by_name
+        for fact in by_name[name].headlines[:number]
+    ]
     return [fact for fact in facts if fact.value != 0 or "assessed_wells" not in fact.path]
 
 
@@ -338,7 +353,7 @@ def _benchmark_section(run: Run) -> list[Section]:
     return [Section("benchmarks", "Benchmarks", [shown])]
 
 
-def _cost_section(jobs: pd.DataFrame) -> Section:
+def _cost_section(jobs: pd.DataFrame, sizes: pd.DataFrame) -> Section:
     if jobs.empty:
         return Section(
             "cost",
@@ -355,7 +370,14 @@ def _cost_section(jobs: pd.DataFrame) -> Section:
         f"{numbers.duration(jobs['seconds'].sum())} in {numbers.plural(len(jobs), 'job')}, one "
         "after the other"
     )
-    return Section("cost", "Cost", [Table("durations", caption, columns, stage_durations(jobs))])
+    return Section(
+        "cost",
+        "Cost",
+        [
+            Table("durations", caption, columns, stage_durations(jobs)),
+            Table("sizes", "On disk", SIZE_COLUMNS, sizes),
+        ],
+    )
 
 
 def _methods_section(run: Run) -> Section:

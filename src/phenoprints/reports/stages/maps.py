@@ -12,7 +12,7 @@ from phenoprints.foundations.provenance import artefact_path
 from phenoprints.reports import numbers, rules
 from phenoprints.reports.completeness import look_for, pairs
 from phenoprints.reports.contents import Box, Fact, Figure, Page, Section
-from phenoprints.reports.figures import heat_map
+from phenoprints.reports.figures import heat_map, line_chart
 from phenoprints.reports.points import point_map
 from phenoprints.reports.runs import Run
 from phenoprints.reports.tables import Column, Table
@@ -24,6 +24,7 @@ SHOWN_LEVELS = ("gene", "compound", "concentration", "condition", "guide")
 """In the order in which one of them is drawn: the first that a map has."""
 
 MAX_HEAT = 60
+MAX_DOSES = 6
 MAX_NEIGHBOURS = 5
 TABLE_COLUMNS = ("level", "name", "kind", "cell_type", "background", "num_wells", "num_experiments")
 
@@ -108,7 +109,7 @@ def _section(run: Run, names: dict[str, str], folder: Path, table: pd.DataFrame)
     if neighbours is not None:
         parts.append(_neighbours_table(names, neighbours, level))
     if doses is not None and len(doses):
-        parts.append(_doses_table(names, doses))
+        parts += [_doses_figure(names, doses), _doses_table(names, doses)]
     parts.append(_vectors_table(names, table))
     return Section(anchor(names, "section"), f"{names['screen']} by {names['encoder']}", parts)
 
@@ -232,6 +233,35 @@ def _neighbours_table(names: dict[str, str], neighbours: pd.DataFrame, level: st
     ]
     caption = f"The {MAX_NEIGHBOURS} nearest neighbours of every perturbation (level {level})"
     return Table(anchor(names, "neighbours"), caption, columns, frame, "Search for a name.")
+
+
+def _doses_figure(names: dict[str, str], doses: pd.DataFrame) -> Figure:
+    """The compounds that go farthest, over their concentrations."""
+    farthest = doses.groupby("perturbation")["length"].max().sort_values(ascending=False)
+    shown = list(farthest.index[:MAX_DOSES])
+    part = doses[doses["perturbation"].isin(shown) & (doses["concentration_um"] > 0)]
+    frame = pd.DataFrame(
+        {
+            "x": np.log10(part["concentration_um"].to_numpy(float)),
+            "y": part["length"].to_numpy(float),
+            "group": part["perturbation"].astype(str),
+        }
+    ).sort_values(["group", "x"], kind="stable")
+    active = doses.groupby("perturbation")["lowest_active_concentration_um"].first().notna()
+    title = f"{int(active.sum())} of {numbers.plural(len(active), 'compound')} are active"
+    return Figure(
+        anchor(names, "dose-response"),
+        title,
+        f"Distance of the mean from the controls over log10 of the concentration in µM, for the "
+        f"{len(shown)} compounds that go farthest. Good looks like a rise towards high doses.",
+        line_chart(
+            frame.dropna(),
+            title=title,
+            x_title="log10 concentration (µM)",
+            y_title="length of the mean",
+            has_points=True,
+        ),
+    )
 
 
 def _doses_table(names: dict[str, str], doses: pd.DataFrame) -> Table:

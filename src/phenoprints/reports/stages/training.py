@@ -12,6 +12,7 @@ from phenoprints.foundations.provenance import artefact_path
 from phenoprints.reports import numbers, rules
 from phenoprints.reports.completeness import Found
 from phenoprints.reports.contents import Box, Fact, Figure, Page, Section
+from phenoprints.reports.examples import num_images
 from phenoprints.reports.figures import line_chart
 from phenoprints.reports.runs import Run
 from phenoprints.reports.tables import Column, Table
@@ -193,7 +194,7 @@ def _lines(encoder: str, metrics: pd.DataFrame, names: list[str], what: str, lab
 def _panels(run: Run, encoder: str) -> list[Figure]:
     """What a masked autoencoder saw, what was hidden, what it predicted, and the difference."""
     path = artefact_path(run.path("encoder", encoder=encoder)) / PANELS
-    if not path.is_file() or path.stat().st_size > MAX_PANEL_BYTES:
+    if not path.is_file() or path.stat().st_size > MAX_PANEL_BYTES or not num_images(run):
         return []
     try:
         with np.load(path, allow_pickle=False) as arrays:
