@@ -17,8 +17,8 @@ STAGE_OF_RULE = {
 """Stages of rules whose name does not begin with a stage's name or verb (tested)."""
 
 SIZED_STAGES = (
-    "screens", "quality", "embeddings", "blocks", "alignment", "consistency", "curation", "encoders",
-    "probes", "maps", "benchmarks",
+    "screens", "quality", "embeddings", "blocks", "alignment", "consistency", "curation",
+    "encoders", "probes", "maps", "benchmarks",
 )  # fmt: skip
 
 PREFIXES = {
