@@ -34,14 +34,14 @@ def corpus(num_sites: int, size_px: int) -> Any:
 
 
 def write_store(folder: Path, num_sites: int, size_px: int) -> None:
-    from phenoprints.screens.images.stores import array_metadata, create_array, write_sites
+    from phenoprints.screens.images.stores import SiteWriter, array_metadata, create_array
 
     metadata = array_metadata((num_sites, 6, size_px, size_px), compression="none")
     create_array(folder / "store.zarr", metadata)
     rng = np.random.default_rng(0)
-    for i in range(num_sites):
-        image = rng.integers(0, 256, (1, 6, size_px, size_px), dtype=np.uint8)
-        write_sites(folder / "store.zarr", i, image)
+    with SiteWriter(folder / "store.zarr") as writer:
+        for i in range(num_sites):
+            writer.write(i, rng.integers(0, 256, (6, size_px, size_px), dtype=np.uint8))
 
 
 @benchmark("training-loader", max_seconds=NUM_CROPS / 1000, prepares=True)

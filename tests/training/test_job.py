@@ -17,9 +17,9 @@ from phenoprints.foundations.errors import ConfigurationError, DataError  # noqa
 from phenoprints.foundations.publishing import publish_json  # noqa: E402
 from phenoprints.screens.images.opening import images_content, open_images  # noqa: E402
 from phenoprints.screens.images.stores import (  # noqa: E402
+    SiteWriter,
     array_metadata,
     create_array,
-    write_sites,
 )
 from phenoprints.training.job import TrainingJob, command, run_job  # noqa: E402
 from phenoprints.training.making import make_encoder  # noqa: E402
@@ -43,7 +43,9 @@ def job(tmp_path: Path) -> TrainingJob:
     path = "images/e.zarr"
     create_array(tmp_path / path, array_metadata((NUM, 2, 48, 48), chunk_px=48))
     pixels = stream.integers(0, 256, (NUM, 2, 48, 48), dtype=np.uint8)
-    write_sites(tmp_path / path, 0, pixels)
+    with SiteWriter(tmp_path / path) as writer:
+        for index, image in enumerate(pixels):
+            writer.write(index, image)
     np.save(tmp_path / "pixels.npy", pixels)
     publish_json(tmp_path / "images.json", images_content(None, {}))
     wells = pd.DataFrame(
