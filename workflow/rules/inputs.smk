@@ -41,6 +41,20 @@ def quality_batches_of(wildcards):
     return [pattern.format(screen=wildcards.screen, batch=batch) for batch in range(num_jobs)]
 
 
+def tables_of(wildcards):
+    """The tables that a screen is read from, as far as they are there, so that an edit reads again.
+
+    What is absent is told by the job, in words that say what to do.
+    """
+    screen = config["screens"][wildcards.screen]
+    named = [screen.get("wells"), *(join["table"] for join in screen.get("join", []))]
+    named += [screen.get(key) for key in ("barcode_platemap", "metadata", "load_data")]
+    listed = [[entry] if isinstance(entry, str) else entry or [] for entry in named]
+    paths = [f"{screen['root']}/{pattern}" for patterns in listed for pattern in patterns]
+    paths += [f"{path}/*.csv*" for path in paths if os.path.isdir(path)]
+    return sorted({found for path in paths for found in glob(path) if os.path.isfile(found)})
+
+
 def profiles_of(wildcards):
     """The tables of a precomputed encoder: its own below the screen's root, else the screen's."""
     screen = config["screens"][wildcards.screen]

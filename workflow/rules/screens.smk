@@ -8,6 +8,8 @@ rule screens:
 
 rule read_screen:
     """Turn the metadata of one screen into validated tables."""
+    input:
+        tables_of,
     output:
         wells="<screen_wells>",
         sites="<screen_sites>",
