@@ -19,10 +19,10 @@ CORRELATION_FLOOR = 0.05
 MAX_TERM = 36.0
 """A single squared difference, in spreads, counts at most so much."""
 
-MIN_GAIN = 35.0
+MIN_GAIN = 20.0
 """A swap must lower the sum of squared differences by this much, …"""
 
-MAX_SHARE = 0.85
+MAX_SHARE = 0.66
 """… and below this share of what it is without."""
 
 Floats = NDArray[np.float64]
