@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 import pandas as pd
@@ -53,7 +54,7 @@ class ColourScale:
         reach = float(np.percentile(np.abs(finite - centre), 99)) if finite.size else 1.0
         return cls(centre - (reach or 1.0), centre + (reach or 1.0), "blue-orange")
 
-    @property
+    @cached_property
     def colours(self) -> list[str]:
         """The colours from low to high."""
         return palettes.ramp(palettes.PALETTES[self.palette], NUM_COLOURS)
@@ -81,6 +82,87 @@ def row_name(row: int) -> str:
     return chr(64 + row) if row <= 26 else "A" + chr(64 + row - 26)
 
 
+class Plate:
+    """One plate whose outline, positions and signs are drawn once, for any number of maps.
+
+    Parameters
+    ----------
+    wells
+        row and column (from 1) and role of every well. Positions without a row here stay empty;
+        controls carry a shape besides their colour.
+    shape
+        Rows and columns of the plate; the smallest plate sold that holds the wells when absent.
+    """
+
+    def __init__(self, wells: pd.DataFrame, shape: tuple[int, int] | None = None) -> None:
+        row, column = (wells[name].to_numpy(dtype=int) for name in ("row", "column"))
+        self.rows, self.columns = shape or plate_format(row, column)
+        self.order = np.lexsort((column, row))
+        self.row, self.column = row[self.order], column[self.order]
+        self.step = PLATE_WIDTH / self.columns
+        x, y = LEFT + (self.column - 1) * self.step, TOP + (self.row - 1) * self.step
+        self.squares = np.array(_squares(x, y, self.step), dtype=object)
+        self.crosses = np.array(_crosses(x, y, self.step), dtype=object)
+        self.frame = _frame(self.rows, self.columns, self.step)
+        self.signs = _all_signs(wells["role"].to_numpy()[self.order], x, y, self.step)
+
+    def numbers(
+        self, values: Sequence[float] | np.ndarray, *, title: str, scale: ColourScale
+    ) -> Markup:
+        """A map of numbers in the order of the wells; NaN is drawn as a cross, never as a colour.
+
+        The numbers stand in a table below, which read-out and screen readers use.
+        """
+        ordered = np.asarray(values, dtype=float)[self.order]
+        bins = scale.bins(ordered)
+        written = [numbers.number(value) for value in ordered.tolist()]
+        return self._drawn(bins, scale.colours, written, title)
+
+    def words(self, values: Sequence[str], *, title: str, fills: Mapping[str, str]) -> Markup:
+        """A map of words in the order of the wells; words without a colour are crosses."""
+        ordered = [str(value) for value in np.asarray(values, dtype=object)[self.order]]
+        code = {word: at for at, word in enumerate(fills)}
+        bins = np.array([code.get(word, -1) for word in ordered], dtype=int)
+        written = [str(escape(word)) for word in ordered]
+        return self._drawn(bins, list(fills.values()), written, title)
+
+    def _drawn(
+        self, bins: np.ndarray, colours: Sequence[str], written: Sequence[str], title: str
+    ) -> Markup:
+        drawing = [self.frame]
+        for at in np.unique(bins[bins >= 0]).tolist():
+            path = "".join(self.squares[bins == at])
+            drawing.append(f'<path fill="{colours[at]}" d="{path}"/>')
+        if (bins < 0).any():
+            path = "".join(self.crosses[bins < 0])
+            drawing.append(f'<path d="{path}" stroke="currentColor" fill="none"/>')
+        width, height = LEFT + PLATE_WIDTH + RIGHT, _short(TOP + self.rows * self.step + BOTTOM)
+        name = escape(title)
+        return Markup(  # noqa: S704  (numbers and escaped words only)
+            f"<p><strong>{name}</strong></p>"
+            f'<svg xmlns="http://www.w3.org/2000/svg" width="{width}" height="{height}" '
+            f'viewBox="0 0 {width} {height}" role="img" aria-label="{name}" '
+            f'data-plate="{LEFT} {TOP} {_short(self.step)} {self.rows} {self.columns}" '
+            f'font-family="sans-serif" font-size="8">{"".join(drawing)}{self.signs}</svg>'
+            f"{self._table(written, name)}"
+        )
+
+    def _table(self, written: Sequence[str], name: str) -> str:
+        grid = [[""] * self.columns for _ in range(self.rows)]
+        for row, column, text in zip(self.row, self.column, written, strict=True):
+            grid[row - 1][column - 1] = text
+        heads = "".join(f'<th scope="col">{at}' for at in range(1, self.columns + 1))
+        body = "".join(
+            f'<tr><th scope="row">{row_name(at)}<td>' + "<td>".join(line)
+            for at, line in enumerate(grid, start=1)
+        )
+        return (
+            f'<details><summary>Numbers</summary><div class="scroll" tabindex="0" role="region" '
+            f'aria-label="{name}"><table><thead><tr><th scope="col">Row{heads}</thead>'
+            f"<tbody>{body}</tbody></table></div></details>"
+        )
+
+
 def plate_map(
     wells: pd.DataFrame,
     *,
@@ -88,17 +170,8 @@ def plate_map(
     scale: ColourScale,
     shape: tuple[int, int] | None = None,
 ) -> Markup:
-    """One plate: `wells` has row, column (from 1), value and role; NaN is drawn as a cross.
-
-    Positions without a row in `wells` stay empty. Controls carry a shape besides the colour. The
-    numbers stand in a table below, which read-out and screen readers use.
-    """
-    wells = wells.sort_values(["row", "column"], kind="stable")
-    values = wells["value"].to_numpy(dtype=float)
-    bins = scale.bins(values)
-    fills = {colour: bins == at for at, colour in enumerate(scale.colours)}
-    written = [numbers.number(value) for value in values]
-    return _plate(wells, fills, bins < 0, written, title=title, shape=shape)
+    """One plate: `wells` has row, column (from 1), role and a number as value (see Plate)."""
+    return Plate(wells, shape).numbers(wells["value"].to_numpy(), title=title, scale=scale)
 
 
 def category_map(
@@ -108,11 +181,9 @@ def category_map(
     fills: Mapping[str, str],
     shape: tuple[int, int] | None = None,
 ) -> Markup:
-    """One plate of words: `value` is a key of `fills`; other values are drawn as a cross."""
-    wells = wells.sort_values(["row", "column"], kind="stable")
-    words = wells["value"].fillna("").astype(str).to_numpy()
-    masks = {colour: words == word for word, colour in fills.items()}
-    return _plate(wells, masks, ~np.isin(words, list(fills)), list(words), title=title, shape=shape)
+    """One plate: `wells` has row, column (from 1), role and a word as value (see Plate)."""
+    values = wells["value"].fillna("").astype(str).tolist()
+    return Plate(wells, shape).words(values, title=title, fills=fills)
 
 
 def colour_bar(scale: ColourScale, label: str) -> Markup:
@@ -158,42 +229,6 @@ def _legend(title: str, drawing: str, left: int) -> Markup:
     )
 
 
-def _plate(
-    wells: pd.DataFrame,
-    fills: Mapping[str, np.ndarray],
-    is_missing: np.ndarray,
-    written: Sequence[str],
-    *,
-    title: str,
-    shape: tuple[int, int] | None,
-) -> Markup:
-    rows, columns = shape or plate_format(wells["row"].to_numpy(), wells["column"].to_numpy())
-    step = PLATE_WIDTH / columns
-    x = LEFT + (wells["column"].to_numpy() - 1) * step
-    y = TOP + (wells["row"].to_numpy() - 1) * step
-    drawing = [_frame(rows, columns, step)]
-    for colour, mask in fills.items():
-        if mask.any():
-            drawing.append(f'<path fill="{colour}" d="{_squares(x[mask], y[mask], step)}"/>')
-    if is_missing.any():
-        crosses = _crosses(x[is_missing], y[is_missing], step)
-        drawing.append(f'<path d="{crosses}" stroke="currentColor" stroke-width="1" fill="none"/>')
-    for role in ROLE_NAMES:
-        mask = (wells["role"] == role).to_numpy()
-        if mask.any():
-            centres = x[mask] + step / 2, y[mask] + step / 2
-            drawing.append(_signs(_role_path(role, *centres, step)))
-    width, height = LEFT + PLATE_WIDTH + RIGHT, TOP + rows * step + BOTTOM
-    return Markup(  # noqa: S704  (numbers and escaped words only)
-        f"<p><strong>{escape(title)}</strong></p>"
-        f'<svg xmlns="http://www.w3.org/2000/svg" width="{width}" height="{_short(height)}" '
-        f'viewBox="0 0 {width} {_short(height)}" role="img" aria-label="{escape(title)}" '
-        f'data-plate="{LEFT} {TOP} {_short(step)} {rows} {columns}" '
-        f'font-family="sans-serif" font-size="8">{"".join(drawing)}</svg>'
-        f"{_numbers_table(wells, written, rows, columns, title)}"
-    )
-
-
 def _frame(rows: int, columns: int, step: float) -> str:
     every = 1 if columns <= 12 else 2 if columns <= 24 else 4
     labels = [
@@ -213,37 +248,27 @@ def _frame(rows: int, columns: int, step: float) -> str:
     return box + "".join(labels)
 
 
-def _numbers_table(
-    wells: pd.DataFrame, written: Sequence[str], rows: int, columns: int, title: str
-) -> str:
-    grid = [[""] * columns for _ in range(rows)]
-    for row, column, text in zip(wells["row"], wells["column"], written, strict=True):
-        grid[row - 1][column - 1] = text
-    heads = "".join(f'<th scope="col">{at}' for at in range(1, columns + 1))
-    body = "".join(
-        f'<tr><th scope="row">{row_name(at)}' + "".join(f"<td>{escape(text)}" for text in line)
-        for at, line in enumerate(grid, start=1)
-    )
-    return (
-        f'<details><summary>Numbers</summary><div class="scroll" tabindex="0" role="region" '
-        f'aria-label="{escape(title)}"><table><thead><tr><th scope="col">Row{heads}</thead>'
-        f"<tbody>{body}</tbody></table></div></details>"
-    )
-
-
-def _squares(x: np.ndarray, y: np.ndarray, step: float) -> str:
+def _squares(x: np.ndarray, y: np.ndarray, step: float) -> list[str]:
     side = _short(step * 0.94)
-    return "".join(
-        f"M{_short(a)} {_short(b)}h{side}v{side}h-{side}z" for a, b in zip(x, y, strict=True)
-    )
+    return [f"M{_short(a)} {_short(b)}h{side}v{side}h-{side}z" for a, b in zip(x, y, strict=True)]
 
 
-def _crosses(x: np.ndarray, y: np.ndarray, step: float) -> str:
+def _crosses(x: np.ndarray, y: np.ndarray, step: float) -> list[str]:
     inset, reach = step * 0.25, _short(step * 0.45)
-    return "".join(
+    return [
         f"M{_short(a + inset)} {_short(b + inset)}l{reach} {reach}m0 -{reach}l-{reach} {reach}"
         for a, b in zip(x, y, strict=True)
-    )
+    ]
+
+
+def _all_signs(role: np.ndarray, x: np.ndarray, y: np.ndarray, step: float) -> str:
+    parts = []
+    for name in ROLE_NAMES:
+        mask = role == name
+        if mask.any():
+            path = _role_path(name, x[mask] + step / 2, y[mask] + step / 2, step)
+            parts.append(_signs(path))
+    return "".join(parts)
 
 
 def _role_path(role: str, x: np.ndarray, y: np.ndarray, step: float) -> str:

@@ -6,7 +6,7 @@ import pandas as pd
 
 from phenoprints.reports import numbers
 from phenoprints.reports.contents import Gallery, Page, Section
-from phenoprints.reports.platemaps import ColourScale, colour_bar, plate_format, plate_map
+from phenoprints.reports.platemaps import ColourScale, Plate, colour_bar, plate_format
 from phenoprints.reports.runs import Run
 from phenoprints.reports.stages.quality_tables import metric_columns, well_quality
 from phenoprints.reports.tables import Column, Table
@@ -58,7 +58,8 @@ def _metric_page(
     name: str, screen: str, experiment: str, part: pd.DataFrame, scales: dict[str, ColourScale]
 ) -> Page:
     shape = plate_format(part["row"].to_numpy(), part["column"].to_numpy())
-    plates = list(part.groupby("plate", sort=True))
+    groups = list(part.groupby("plate", sort=True))
+    plates = [(str(name), Plate(wells, shape), wells) for name, wells in groups]
     room = max(1, MAX_METRIC_MAPS * 96 // max(1, shape[0] * shape[1]))
     shown = list(scales)[: max(1, room // max(1, len(plates)))]
     sections = [
@@ -71,13 +72,8 @@ def _metric_page(
                     f"{metric} on {numbers.plural(len(plates), 'plate')}",
                     "Colour limits are the 1st and 99th percentile over all plates of the screen.",
                     [
-                        plate_map(
-                            wells[["row", "column", "role"]].assign(value=wells[metric]),
-                            title=str(plate),
-                            scale=scales[metric],
-                            shape=shape,
-                        )
-                        for plate, wells in plates
+                        plate.numbers(wells[metric].to_numpy(), title=title, scale=scales[metric])
+                        for title, plate, wells in plates
                     ],
                     colour_bar(scales[metric], metric),
                 )
