@@ -82,6 +82,13 @@ def test_rxrx1_rows_that_contradict_each_other_are_named(layouts, tmp_path):
     assert "site HUVEC-01_1_B03_1 stands in 2 rows" in str(caught.value)
 
 
+def test_rxrx1_sites_are_whole_numbers(layouts, tmp_path):
+    table = layouts.rxrx1(tmp_path) / "metadata.csv"
+    table.write_text(table.read_text().replace(",B03,1,", ",B03,one,"))
+    with pytest.raises(TableError, match=r'column "site": "one"\. 3 rows have this error'):
+        read({"source": "rxrx1", "root": str(tmp_path)})
+
+
 # --- RxRx3 and RxRx3-core ----------------------------------------------------------------------
 
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -155,18 +156,29 @@ def measure_windows(
 def _experiment_windows(
     root: str, sites: pd.DataFrame, percentiles: list[float]
 ) -> dict[str, tuple[int, int]]:
+    """The windows of one experiment, one image in memory at a time; none for 8-bit images."""
     channels = list(sites["channels"].iloc[0])
     is_alike = sites["channels"].map(list).map(lambda names: names == channels)
-    images, reasons = [], []
-    for locator in sites.loc[is_alike, "locator"]:
-        try:
-            images.append(read_site(root, str(locator), channels))
-        except PhenoprintsError as error:
-            reasons.append(str(error))
-    if not images:
+    reasons: list[str] = []
+    images = _readable(root, sites.loc[is_alike, "locator"], channels, reasons)
+    first = next(images, None)
+    if first is None:
         raise ImageError(
             f"experiment {sites['experiment'].iloc[0]}: none of {len(sites)} sites can be read, so "
             f"that no window is known. The first says:\n{reasons[0] if reasons else 'no site'}"
         )
-    deep = [image for image in images if image.dtype == np.uint16]
-    return dict(zip(channels, windows(deep, percentiles), strict=True)) if deep else {}
+    if first.dtype == np.uint8:
+        return {}
+    deep = (image for image in chain([first], images) if image.dtype == np.uint16)
+    return dict(zip(channels, windows(deep, percentiles), strict=True))
+
+
+def _readable(
+    root: str, locators: pd.Series[Any], channels: list[str], reasons: list[str]
+) -> Iterator[NDArray[Any]]:
+    """The images that can be read; `reasons` receives why others cannot."""
+    for locator in locators:
+        try:
+            yield read_site(root, str(locator), channels)
+        except PhenoprintsError as error:
+            reasons.append(str(error))

@@ -8,7 +8,7 @@ from typing import Any
 import pandas as pd
 from numpy.typing import NDArray
 
-from phenoprints.foundations.errors import Problem
+from phenoprints.foundations.errors import Problem, raise_problems
 
 LINE, FILE = "line", "file"
 """Columns that say where a row stands; without them rows count from 1."""
@@ -55,3 +55,16 @@ def value_problems(
             what += f". {len(group)} rows have this error ({lines})"
         problems.append(Problem(place(table, first, origin), what, expected, fix))
     return problems
+
+
+def whole_numbers(table: pd.DataFrame, column: str, origin: str) -> pd.Series[int]:
+    """A column of text as whole numbers of 0 or more; TableError with every other value."""
+    found = pd.to_numeric(table[column], errors="coerce")
+    is_wrong = ~((found >= 0) & (found < 2**31) & (found % 1 == 0)).to_numpy()
+    raise_problems(
+        value_problems(
+            table[column], is_wrong, table, origin,
+            say=lambda value: (f'column "{column}": "{value}"', "a whole number", "correct it"),
+        )
+    )  # fmt: skip
+    return found.astype("int32")

@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
+from threading import Lock
 from typing import Any
 
 import numpy as np
@@ -145,14 +146,19 @@ def _last_sites(
 ) -> NDArray[np.uint8]:
     """A site as `read` gives it; the last few stay in memory, since crops of one come together."""
     key = (images.root, locator, channels, experiment)
-    if key not in _RECENT:
-        while len(_RECENT) >= MAX_RECENT:
-            _RECENT.pop(next(iter(_RECENT)))
-        _RECENT[key] = images.read(locator, channels, experiment=experiment)
-    return _RECENT[key]
+    with _RECENT_LOCK:
+        found = _RECENT.get(key)
+    if found is None:
+        found = images.read(locator, channels, experiment=experiment)
+        with _RECENT_LOCK:
+            _RECENT[key] = found
+            while len(_RECENT) > MAX_RECENT:
+                _RECENT.pop(next(iter(_RECENT)))
+    return found
 
 
 MAX_RECENT = 4
+_RECENT_LOCK = Lock()
 _RECENT: dict[tuple[Any, ...], NDArray[np.uint8]] = {}
 
 

@@ -26,6 +26,7 @@ from phenoprints.screens.images.stores import (
     SiteWriter,
     array_metadata,
     create_array,
+    forget_opened,
     plate_store,
     shard_path,
 )
@@ -157,6 +158,7 @@ def pack(
                 done = _pack_unit(unit, path, _in_order(pool, unit, read, 2 * threads))
                 publish_json(marker, {"key": unit.key(key), "failures": done})
             failures += done
+    forget_opened()  # arrays may have been made anew
     _judge(failures, len(origins), max_failed_fraction)
     columns = ["well_id", "site", "locator", "reason"]
     table = pd.DataFrame(failures, columns=columns)

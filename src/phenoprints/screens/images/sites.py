@@ -7,6 +7,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from functools import lru_cache
 from pathlib import Path
+from threading import Lock
 from typing import Any
 
 import numpy as np
@@ -178,9 +179,13 @@ def _parquet_site(
     return _stack(planes, name)
 
 
+_PARQUET_LOCK = Lock()
+
+
 def _parquet_bytes(path: Path, row: int) -> bytes:
-    first, group = _find_row_group(path, row)
-    content: bytes | None = _row_group(path, group)[row - first].as_py()
+    with _PARQUET_LOCK:  # a ParquetFile is not made for several threads
+        first, group = _find_row_group(path, row)
+        content: bytes | None = _row_group(path, group)[row - first].as_py()
     if content is None:
         raise ImageError(f"{path}, row {row}: there is no image.")
     return content

@@ -20,7 +20,7 @@ from phenoprints.screens.imaged import named_channels, with_sites, with_sizes
 from phenoprints.screens.images.locators import FilesLocator
 from phenoprints.screens.listing import Listing, Notes
 from phenoprints.screens.plates import parse_wells
-from phenoprints.screens.problems import LINE
+from phenoprints.screens.problems import LINE, whole_numbers
 from phenoprints.screens.tables import find_files, read_table
 
 SETTINGS = (
@@ -239,7 +239,7 @@ def load_data_sites(
         {
             "plate": table[PLATE],
             "well": position.name,
-            "site": pd.to_numeric(table["Metadata_Site"]).astype("int32"),
+            "site": whole_numbers(table, "Metadata_Site", str(path)),
             "locator": locators,
             "channels": pd.Series([list(names)] * len(table), dtype=object),
         }

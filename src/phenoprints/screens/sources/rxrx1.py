@@ -13,7 +13,7 @@ from phenoprints.foundations.names import file_name
 from phenoprints.screens.imaged import named_channels, with_sizes
 from phenoprints.screens.images.locators import FilesLocator
 from phenoprints.screens.listing import Listing, Notes
-from phenoprints.screens.problems import LINE
+from phenoprints.screens.problems import LINE, whole_numbers
 from phenoprints.screens.tables import read_table
 
 SETTINGS = ("root", "metadata", "images", "channel_names")
@@ -48,6 +48,7 @@ def read_listing(
     """
     path, notes = Path(root) / metadata, Notes()
     sites = read_table(path, columns=COLUMNS, optional=["dataset"])
+    sites["site"] = whole_numbers(sites, "site", str(path))
     _refuse_contradictions(sites, str(path))
     first = ~sites.duplicated(WELL_KEY)
     wells = sites[first].reset_index(drop=True)
