@@ -97,7 +97,8 @@ def speed(name: str, task: str, way: str, batch: int, device: Any, seconds: floa
     torch.set_float32_matmul_precision("high")
     loss = models.LossSettings("patch" if way == "ours" else "as-published")
     encoder = models.build(name, channels=6)
-    model = models.MaskedAutoencoder(encoder, loss=loss, num_channels=6).to(device)
+    decoder = models.DecoderShape(32, 1, 2) if name in SMOKE else models.DecoderShape()
+    model = models.MaskedAutoencoder(encoder, decoder, loss=loss, num_channels=6).to(device)
     if way == "ours" and device.type == "cuda":
         compile_blocks(model)
     size = encoder.crop_px
