@@ -9,6 +9,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
+from phenoprints.configuration import preset
 from phenoprints.foundations.errors import ConfigurationError, MissingInputError, TableError
 from phenoprints.screens import read
 from phenoprints.screens.assembly import conforms
@@ -70,6 +71,9 @@ def test_the_real_bbbc021(test_data):
     by_condition = of_treatments.explode("conditions").groupby("conditions")
     assert by_condition["experiment"].nunique().max() == 1
     assert set(by_condition.size()) == {2, 3}
+    limits = preset("bbbc021")["compound"]
+    assert (by_condition.size() >= limits["min_wells"]).all()
+    assert (by_condition["experiment"].nunique() >= limits["min_experiments"]).all()
     assert (by_condition["plate"].nunique() == by_condition.size()).all()
     assert len(screen.inputs) == 3
 

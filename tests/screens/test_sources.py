@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from phenoprints.configuration import preset
 from phenoprints.foundations.errors import (
     ConfigurationError,
     ImageError,
@@ -24,6 +25,18 @@ from phenoprints.screens.sources.rxrx3 import CONCENTRATIONS_UM, snapped
 def keyed(screen) -> pd.DataFrame:
     """The sites with the well and plate of each."""
     return screen.sites.merge(screen.wells[["well_id", "experiment", "plate", "well"]])
+
+
+def conditions_reaching(screen, limits: dict, kind: str) -> tuple[int, int]:
+    """Treatments of a kind that reach the limits of a preset, and all of them."""
+    wells = screen.wells[screen.wells["role"] == "treatment"]
+    rows = wells[["experiment", "conditions"]].explode("conditions").dropna()
+    kinds = screen.conditions.set_index("condition_id")["kind"]
+    rows = rows[kinds.loc[rows["conditions"].astype(int)].to_numpy() == kind]
+    grouped = rows.groupby("conditions")["experiment"].agg(["size", "nunique"])
+    enough = grouped["size"] >= limits["min_wells"]
+    enough &= grouped["nunique"] >= limits["min_experiments"]
+    return int(enough.sum()), len(grouped)
 
 
 def conditions_of(screen) -> dict[str, list[str]]:
@@ -246,6 +259,9 @@ def test_all_real_jump_wells(test_data, tmp_path):
     assert screen.notes["counts"]["wells"] == 742_825 - 1_920
     assert screen.notes["counts"]["wells_left_out"] == 1_920
     assert screen.notes["counts"]["plates_missing"] == 5
+    reached = conditions_reaching(screen, preset("jump-compound")["compound"], "compound")
+    assert reached == (110_232, 112_583)
+    assert conditions_reaching(screen, preset("paper")["compound"], "compound")[0] < 300
 
 
 # --- Harmony, Yokogawa, ImageXpress, OME-Zarr --------------------------------------------------
