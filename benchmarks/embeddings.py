@@ -30,12 +30,14 @@ def image_store(folder: Path) -> Path:
 
 def pack_images(folder: Path) -> None:
     """One plate of random pixels in the project's image store."""
-    from phenoprints.screens.images.stores import array_metadata, create_array, write_sites
+    from phenoprints.screens.images.stores import SiteWriter, array_metadata, create_array
 
     shape = (NUM_WELLS, len(CHANNELS), SIDE_PX, SIDE_PX)
     create_array(image_store(folder), array_metadata(shape, compression="none"))
     images = np.random.default_rng(0).integers(0, 256, shape, dtype=np.uint8)
-    write_sites(image_store(folder), 0, images)
+    with SiteWriter(image_store(folder)) as writer:
+        for index, image in enumerate(images):
+            writer.write(index, image)
 
 
 def end_to_end(folder: Path) -> Timing:

@@ -38,6 +38,7 @@ with logged(snakemake.log):
     if hasattr(out, "done"):
         publish_json(out.done, done)
     if "gather" in params.phases:
+        pair.mend(works)
         gathered = pair.gather(works)
         FAILURES.write(out.failures, gathered.failures)
         publish_json(out.throughput, gathered.cost)

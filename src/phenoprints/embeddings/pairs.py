@@ -23,7 +23,7 @@ from phenoprints.embeddings.geometry import Geometry
 from phenoprints.embeddings.passes import Look, Site
 from phenoprints.embeddings.selection import Selection, Stores
 from phenoprints.embeddings.stamps import image_stamp
-from phenoprints.embeddings.units import Work
+from phenoprints.embeddings.units import Work, read_marker
 from phenoprints.foundations.errors import ConfigurationError
 from phenoprints.foundations.provenance import artefact_path
 from phenoprints.foundations.versions import STAGE_VERSIONS
@@ -79,6 +79,24 @@ class Pair:
             stamp=partial(image_stamp, self.images), num_workers=num_workers, name=self.name,
             max_failed_fraction=self.settings["max_failed_fraction"],
         )  # fmt: skip
+
+    def mend(self, works: Sequence[Work]) -> None:
+        """Compute the units that are missing or damaged, where all should be done.
+
+        A chunk that was damaged after its job had ended is mended so, on an accelerator when
+        there is one.
+        """
+        missing = [
+            work
+            for work in works
+            if read_marker(
+                self.stores.units, work, self.selection.stores_of(work.unit, self.stores)
+            )
+            is None
+        ]
+        if missing:
+            self.look.encoder.to(device_of("auto"))
+            self.compute(missing)
 
     def gather(self, works: Sequence[Work]) -> Gathered:
         """The failures and the cost of all units, which must all be done."""

@@ -1,0 +1,117 @@
+"""A pair as the workflow's jobs open it: files in, stores out, damage mended at the end."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+torch = pytest.importorskip("torch")
+pytestmark = pytest.mark.torch
+
+from phenoprints.embeddings import open_embeddings  # noqa: E402
+from phenoprints.embeddings.pairs import PairFiles, device_of, open_pair  # noqa: E402
+from phenoprints.embeddings.selection import Stores  # noqa: E402
+from phenoprints.embeddings.store import Unit, chunk_files  # noqa: E402
+from phenoprints.foundations.errors import ConfigurationError, CorruptionError  # noqa: E402
+from phenoprints.foundations.fingerprints import tree_sha256  # noqa: E402
+from phenoprints.foundations.provenance import provenance_path  # noqa: E402
+from phenoprints.foundations.publishing import publish_json, publish_table  # noqa: E402
+from phenoprints.models import build, save  # noqa: E402
+from phenoprints.screens.images.opening import images_content  # noqa: E402
+from phenoprints.screens.images.stores import (  # noqa: E402
+    SiteWriter,
+    array_metadata,
+    create_array,
+)
+
+SETTINGS = {
+    "batch_size": 8, "precision": "float32", "stored_as": "float32", "unit_wells": 3,
+    "crop_px": 32, "drop_ring": "auto", "overlap_px": 0, "max_failed_fraction": 0.2,
+    "resize": "error", "block": None, "max_crops_gb": 1,
+}  # fmt: skip
+NUM_WELLS = 8
+
+
+@pytest.fixture
+def files(tmp_path: Path) -> PairFiles:
+    """A screen of 8 wells in a packed store, with tables as the earlier stages write them."""
+    folder = tmp_path / "screen"
+    wells = pd.DataFrame({"well_id": np.arange(NUM_WELLS, dtype=np.uint64), "experiment": "e",
+                          "plate": "p", "well": [f"A{i:02d}" for i in range(1, 9)]})  # fmt: skip
+    sites = wells[["well_id"]].assign(
+        site=np.int32(1), locator=[f"zarr:p.zarr#{i}" for i in range(NUM_WELLS)], height=64,
+        width=64, channels=pd.Series([["DNA", "ER"]] * NUM_WELLS),
+    )  # fmt: skip
+    quality = pd.DataFrame({"well_id": wells["well_id"], "site": np.int32(1), "verdict": "pass"})
+    quality.loc[7, "verdict"] = "fail"
+    tables = {"wells": wells, "sites": sites, "quality": quality}
+    for name, table in tables.items():
+        publish_table(folder / f"{name}.parquet", table)
+    publish_json(folder / "images.json", images_content(None, {}))
+    pixels = np.random.default_rng(0).integers(0, 256, (NUM_WELLS, 2, 64, 64), dtype=np.uint8)
+    create_array(folder / "p.zarr", array_metadata(pixels.shape))
+    with SiteWriter(folder / "p.zarr") as writer:
+        for index, image in enumerate(pixels):
+            writer.write(index, image)
+    save(tmp_path / "mae", build("vit-tiny", channels=("DNA", "ER")))
+    paths = [str(folder / f"{name}.parquet") for name in tables]
+    return PairFiles(*paths, str(folder / "images.json"), str(provenance_path(tmp_path / "mae")))
+
+
+def pair_of(files: PairFiles, path: Path, **changes):
+    stores = Stores.at(path / "e", crops=path / "c" if changes.pop("crops", False) else None)
+    return open_pair(files, stores, {**SETTINGS, **changes}, name="s by mae", device="cpu")
+
+
+def test_a_pair_is_computed_from_files(files: PairFiles, tmp_path: Path) -> None:
+    pair = pair_of(files, tmp_path / "out", crops=True)
+    works = pair.plan()
+    pair.make_stores({"screen": "s"})
+    pair.compute(works, num_workers=2)
+
+    gathered = pair.gather(works)
+
+    rows = open_embeddings(tmp_path / "out/e").read("e")
+    assert np.flatnonzero(np.isnan(rows).any(axis=1)).tolist() == [7]
+    assert gathered.failures["reason"].tolist() == ["no_good_site"]
+    assert gathered.cost["wells"] == NUM_WELLS
+    assert gathered.cost["devices"] == ["cpu"]
+    crops = open_embeddings(tmp_path / "out/c").read("e")
+    np.testing.assert_allclose(crops[:7].mean(axis=(1, 2)), rows[:7], atol=1e-5)
+    assert open_embeddings(tmp_path / "out/e").attributes["channels"] == ["DNA", "ER"]
+
+
+def test_what_is_damaged_after_its_job_is_mended_by_gathering(
+    files: PairFiles, tmp_path: Path
+) -> None:
+    pair = pair_of(files, tmp_path / "out")
+    works = pair.plan()
+    pair.make_stores({"screen": "s"})
+    pair.compute(works)
+    before = tree_sha256(tmp_path / "out/e")
+    chunk_files(tmp_path / "out/e", Unit("e", 3, 6))[0].unlink()
+
+    with pytest.raises(CorruptionError, match="e, rows 3 to 6"):
+        pair.gather(works)
+    pair.mend(works)
+
+    assert pair.gather(works).cost["wells"] == NUM_WELLS
+    assert tree_sha256(tmp_path / "out/e") == before
+
+
+def test_an_earlier_block_may_be_the_embedding(files: PairFiles, tmp_path: Path) -> None:
+    pair = pair_of(files, tmp_path / "out", block=2)
+
+    assert pair.look.encoder.num_blocks == 2
+    with pytest.raises(ConfigurationError, match="8 wells × 1 sites × 4 crops × 96 features"):
+        pair_of(files, tmp_path / "out", crops=True, max_crops_gb=1e-6)
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="an accelerator is there")
+def test_devices_without_an_accelerator() -> None:
+    assert device_of("auto", 3).type == "cpu"
+    with pytest.raises(ConfigurationError, match=r"no accelerator is there\. Set auto"):
+        device_of("cuda")
