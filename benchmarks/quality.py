@@ -82,13 +82,13 @@ def two_workers(how: str, folder: Path) -> Timing:
         measure_sites(Stack(str(path)), sites[:32], num_workers=2)
         watch = Stopwatch()
         measure_sites(Stack(str(path)), sites, num_workers=2)
-        return watch.timing("(workers started)")
+        return Timing(watch.timing().seconds, "(workers started)")
     spawn = get_context("spawn")
     with spawn.Pool(2) as pool:
         pool.starmap(_alone, [(str(path), 94), (str(path), 95)])
         watch = Stopwatch()
         pool.starmap(_alone, [(str(path), 0), (str(path), 1)], chunksize=1)
-        return watch.timing("(processes started)")
+        return Timing(watch.timing().seconds, "(processes started)")
 
 
 def damaged(image: np.ndarray, kind: str, severity: float) -> np.ndarray:
