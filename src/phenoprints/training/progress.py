@@ -38,6 +38,8 @@ class Progress:
         Of forward and backward; None leaves out MFU.
     peak
         Operations per second of all devices together; None leaves out MFU.
+    writes_events
+        Whether to write TensorBoard's events: only one of several processes does.
     """
 
     def __init__(
@@ -48,11 +50,12 @@ class Progress:
         batch_size: int,
         flops_per_crop: float | None = None,
         peak: float | None = None,
+        writes_events: bool = True,
     ) -> None:
         self.folder, self.num_steps, self.batch_size = folder, num_steps, batch_size
         self.flops_per_crop, self.peak = flops_per_crop, peak
         self.history: list[dict[str, Any]] = []
-        self._tensorboard = _tensorboard(folder)
+        self._tensorboard = _tensorboard(folder) if writes_events else None
         self._restart(0)
 
     def _restart(self, step: int) -> None:

@@ -145,6 +145,7 @@ def build_run(
         batch_size=settings.batch_size,
         flops_per_crop=flops_per_crop(objective, corpus),
         peak=_peak(settings),
+        writes_events=process_place()[0] == 0,
     )
     return Run(
         objective=objective,
