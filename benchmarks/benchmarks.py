@@ -61,7 +61,7 @@ def recall(how: str, folder: Path) -> Timing:
         watch = Stopwatch()
         result = relationship_recall(vectors, names, pairs, levels)
         timing = watch.timing()
-        result[result["tails"] == "both"].to_json(folder / "ours.json")
+        result[result["tails"] == "both"].to_parquet(folder / "ours.parquet")
         return timing
     from sklearn.utils import Bunch
 
@@ -72,7 +72,7 @@ def recall(how: str, folder: Path) -> Timing:
         bunch, "gene", recall_thr_pairs=levels, benchmark_data_dir=str(tables)
     ).set_index("source")
     timing = watch.timing()
-    actual = pd.read_json(folder / "ours.json").set_index("source")
+    actual = pd.read_parquet(folder / "ours.parquet").set_index("source")
     digits = [
         actual.loc[actual["lower"] == lower, "recall"].to_dict()
         == expected[f"recall_{lower}_{upper}"].to_dict()
