@@ -117,11 +117,11 @@ class ControlAlignment(ABC):
         names, codes = np.unique(batches, return_inverse=True)
         self._check_known(names)
         dtype = np.float32 if x.dtype == np.float32 else np.float64
-        y = np.full((len(x), self.num_components_), np.nan, dtype)
+        y = np.empty((len(x), self.num_components_), dtype)
         for code, name in enumerate(names):
-            if name in self.affines_:
-                rows = np.flatnonzero(codes == code)
-                y[rows] = self.affines_[name](x[rows])
+            rows = np.flatnonzero(codes == code)
+            affine = self.affines_.get(name)
+            y[rows] = np.nan if affine is None else affine(x[rows])
         return y
 
     def fit_transform(self, x: Floats, is_control: ArrayLike, batch: ArrayLike) -> Floats:

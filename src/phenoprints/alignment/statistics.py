@@ -64,11 +64,9 @@ class ControlStatistics:
     def projected(
         self, centre: NDArray[np.float64], matrix_DK: NDArray[np.float64]
     ) -> ControlStatistics:
-        """The statistics of (x - centre) @ matrix."""
-        scatter = matrix_DK.T @ self.scatter @ matrix_DK
-        return ControlStatistics(
-            self.num_wells, (self.mean - centre) @ matrix_DK, (scatter + scatter.T) / 2
-        )
+        """The statistics of (x - centre) @ matrix; the scatter is symmetric up to rounding."""
+        scatter = matrix_DK.T @ (self.scatter @ matrix_DK)
+        return ControlStatistics(self.num_wells, (self.mean - centre) @ matrix_DK, scatter)
 
 
 def _of_chunk(chunk: NDArray[np.floating]) -> ControlStatistics:

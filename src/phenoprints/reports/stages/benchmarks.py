@@ -14,6 +14,7 @@ from phenoprints.reports.contents import Box, Fact, Figure, Page, Section, Text
 from phenoprints.reports.figures import interval_chart
 from phenoprints.reports.frames import is_told, records
 from phenoprints.reports.runs import Run
+from phenoprints.reports.stages.across import across_sections
 from phenoprints.reports.tables import Column, Table
 from phenoprints.reports.verdicts import CHECK, NOT_RUN, PASS, Verdict
 
@@ -44,7 +45,8 @@ def page(run: Run) -> Page:
         sections += _not_run(everything)
     if len(table):
         verdicts += [_random_verdict(table), _in_sample_verdict(table)]
-        sections += [_overview(table), *_figures(table), _published_section()]
+        sections += [_overview(table), *_figures(table), *across_sections(run, table)]
+        sections.append(_published_section())
     answer = _answer(table)
     return Page(NAME, TITLE, QUESTION, answer, sections, facts, verdicts)
 
