@@ -19,6 +19,8 @@ from phenoprints.reports.verdicts import CHECK, PASS, Verdict
 NAME, TITLE = "embeddings", "Embeddings"
 QUESTION = "What does every encoder see, and which wells could it not see?"
 MAX_LISTED = 2000
+LEFT_OUT = "no_good_site"
+"""The reason of wells that quality control left out: no failure of the embedding."""
 
 COLUMNS = (
     Column("screen", "Screen"),
@@ -27,6 +29,7 @@ COLUMNS = (
     Column("wells", "Wells", "count"),
     Column("features", "Features", "count"),
     Column("failed", "Wells without vector", "count"),
+    Column("no_good_site", "Wells without a good site", "count"),
     Column("dtype", "Stored as"),
 )
 
@@ -59,10 +62,12 @@ def _row(run: Run, names: dict[str, str]) -> dict[str, Any]:
     group = run.document_at(store / "zarr.json") or {}
     attributes = group.get("attributes", {})
     provenance = run.document("embeddings", **names) or {}
-    failures = run.table("embedding_failures", ["well_id", "site"], **names)
-    num_failed = None
+    failures = run.table("embedding_failures", ["well_id", "site", "reason"], **names)
+    num_failed = num_left_out = None
     if failures is not None:
-        num_failed = int(failures.loc[failures["site"] == -1, "well_id"].nunique())
+        whole = failures[failures["site"] == -1].drop_duplicates("well_id")
+        num_left_out = int((whole["reason"] == LEFT_OUT).sum())
+        num_failed = len(whole) - num_left_out
     wells = run.table("screen_wells", ["well_id"], screen=names["screen"])
     kind = run.config["encoders"].get(names["encoder"].removesuffix(".trimmed"), {}).get("kind", "")
     return {
@@ -71,6 +76,7 @@ def _row(run: Run, names: dict[str, str]) -> dict[str, Any]:
         "wells": None if wells is None else len(wells),
         "features": _num_features(store, attributes),
         "failed": num_failed,
+        "no_good_site": num_left_out,
         "dtype": provenance.get("settings", {}).get("stored_as"),
     }
 
