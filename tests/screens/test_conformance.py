@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import importlib
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
+import yaml
 
-from phenoprints.screens.reading import SOURCES
+from phenoprints import configuration
+from phenoprints.screens.reading import SOURCES, own_settings, source_module
 from phenoprints.testing.conformance.screens import check_source
 
+EXAMPLES = Path(__file__).parents[2] / "config/examples"
 MAPPED = {"HOECHST 33342": "DNA", "Alexa 568": "AGP", "Alexa 647": "Mito"}
 BY_FILE = {
     "yokogawa": {"C01": "DNA", "C02": "AGP", "C03": "Mito"},
@@ -82,3 +86,14 @@ def test_the_suite_notices(breakage, words, layouts, tmp_path):
     read_listing = importlib.import_module(SOURCES["rxrx3"]).read_listing
     with pytest.raises(AssertionError, match=words):
         check_source(lambda: breakage(read_listing(root=str(root))), root=root)
+
+
+@pytest.mark.parametrize("example", sorted(EXAMPLES.glob("*.yaml")), ids=lambda path: path.stem)
+def test_every_setting_of_the_schema_belongs_to_its_source(example):
+    """The schema and the sources agree, so that no configured setting is refused or lost."""
+    config = configuration.load(yaml.safe_load(example.read_text()))
+    for name, screen in config["screens"].items():
+        settings = configuration.image_settings(config, name)
+        known = {*source_module(screen["source"]).SETTINGS, "root"}
+        assert set(own_settings(settings)) <= known
+        assert set(own_settings(screen)) <= known
