@@ -21,6 +21,7 @@ from phenoprints.foundations.errors import (
     DataError,
     MissingInputError,
 )
+from phenoprints.foundations.fingerprints import tree_sha256
 
 
 class Embeddings:
@@ -255,3 +256,21 @@ def test_other_embeddings_than_those_fitted_are_refused(screen):
         alignment.of(reader_of(wells, x[:, :6])).read("e1")
     with pytest.raises(DataError, match='"e9" was not fitted'):
         alignment.align("e9", x)
+
+
+def test_no_name_of_an_experiment_leaves_the_folder(tmp_path, screen):
+    wells, x = screen
+    hostile = "../../outside/<e2>"
+    wells["experiment"] = wells["experiment"].replace("e2", hostile)
+    wells = wells.sort_values(["experiment", "plate"], kind="stable", ignore_index=True)
+    reader = reader_of(wells, x)
+    save_alignment(fit_alignment(wells, reader), tmp_path / "a")
+    assert [path.name for path in tmp_path.iterdir()] == ["a"]
+    assert np.isfinite(open_aligned(reader, tmp_path / "a").read(hostile)).all()
+
+
+def test_two_runs_store_the_same_bytes(tmp_path, screen):
+    wells, x = screen
+    for name in ("a", "b"):
+        save_alignment(fit_alignment(wells, reader_of(wells, x)), tmp_path / name)
+    assert tree_sha256(tmp_path / "a") == tree_sha256(tmp_path / "b")
