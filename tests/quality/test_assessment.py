@@ -133,6 +133,13 @@ def test_an_unreadable_site_fails_with_that_reason_alone(
     assert wells["verdict"][0] == "fail"
 
 
+def test_a_screen_of_unreadable_sites_fails_as_a_whole(screen: SimulatedScreen) -> None:
+    nothing = pd.DataFrame({"well_id": screen.wells["well_id"], "site": 1, "unreadable": "lost"})
+    wells = verdicts(assess(nothing, screen.wells))
+    assert set(wells["verdict"]) == {"fail"}
+    assert all(list(codes) == ["QC001"] for codes in wells["reasons"])
+
+
 def test_a_well_passes_with_half_of_its_sites_and_takes_their_mean(
     screen: SimulatedScreen, metrics: pd.DataFrame
 ) -> None:

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy import ndimage
 
-from phenoprints.foundations.errors import DataError
+from phenoprints.foundations.errors import ConfigurationError, DataError
 from phenoprints.quality import measure
 from phenoprints.quality.artefacts import copied_percent
 from phenoprints.quality.nuclei import measure_nuclei
@@ -124,7 +124,7 @@ def test_the_nucleus_channel_is_found_by_name_or_given() -> None:
     image = image.astype(np.uint8)
     assert measure(image, ["ER", "Hoechst 33342"])["nuclei_count"] == 2
     assert measure(image, ["ER", "blue"], nucleus_channel="blue")["nuclei_count"] == 2
-    with pytest.raises(DataError, match="nucleus_channel: 'red' is no channel"):
+    with pytest.raises(ConfigurationError, match="nucleus_channel: 'red' is no channel"):
         measure(image, ["ER", "blue"], nucleus_channel="red")
 
 

@@ -107,6 +107,12 @@ def test_separation_is_the_ratio_of_median_distances() -> None:
     assert np.isnan(separation(controls, controls[:2]))
 
 
+def test_a_metric_that_is_unknown_on_a_plate_is_left_out() -> None:
+    table, wells = screen()
+    table.loc[(wells["plate"] == "02").to_numpy(), "mean_a"] = np.nan
+    assert check(assay_conditions(table, wells), "QC034")["verdict"] == "pass"
+
+
 def test_no_good_well_gives_no_row() -> None:
     table, wells = screen()
     assert assay_conditions(table.assign(verdict="fail"), wells).empty

@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 import tifffile
 
-from phenoprints.foundations.errors import ImageError
+from phenoprints.foundations.errors import ConfigurationError, ImageError
 from phenoprints.quality import batch_of, measure_sites
 from phenoprints.screens.images import ScreenImages
 
@@ -67,6 +67,13 @@ def test_sites_known_to_be_unreadable_are_not_asked_for() -> None:
     table = measure_sites(Images(), sites(), unreadable=known)
     assert table["unreadable"].tolist()[:4] == ["no such file"] * 2 + ["", table["unreadable"][3]]
     assert table["mean_dna"].isna().tolist()[:3] == [True, True, False]
+
+
+def test_an_image_too_small_is_a_row_and_a_wrong_channel_an_error() -> None:
+    table = measure_sites(Images(), sites(2).assign(height=8))
+    assert all("at least 32" in reason for reason in table["unreadable"])
+    with pytest.raises(ConfigurationError, match="'nothing' is no channel"):
+        measure_sites(Images(), sites(2), nucleus_channel="nothing")
 
 
 def test_no_sites_give_an_empty_table() -> None:

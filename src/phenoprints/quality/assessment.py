@@ -99,6 +99,8 @@ def site_reasons(
     sites: pd.DataFrame, settings: QualitySettings, failing_plates: pd.DataFrame | None = None
 ) -> list[list[str]]:
     """The sorted codes of the rules that each site breaks; of an unreadable one, QC001 alone."""
+    if (sites["unreadable"].fillna("") != "").all():
+        return [["QC001"]] * len(sites)
     judged = Judgement(sites, settings)
     broken = {code: rule(judged) for code, rule in SITE_RULES.items()}
     is_unreadable = broken["QC001"]

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from phenoprints.foundations.errors import DataError
+from phenoprints.foundations.errors import ConfigurationError, DataError
 from phenoprints.quality.artefacts import (
     channel_correlations,
     copied_percent,
@@ -64,6 +64,8 @@ def measure(
     ------
     DataError
         Not three axes, another type, too small, or names that do not match the channels.
+    ConfigurationError
+        `nucleus_channel` is no channel of the image.
     """
     names = _channel_names(image, channels)
     top = int(np.iinfo(image.dtype).max if max_value is None else max_value)
@@ -116,8 +118,8 @@ def _nucleus_index(names: Sequence[str], nucleus_channel: str | None) -> int:
     if nucleus_channel is not None:
         wanted = column_name(nucleus_channel)
         if wanted not in names:
-            raise DataError(
-                f"nucleus_channel: {nucleus_channel!r} is no channel. Expected one of "
+            raise ConfigurationError(
+                f"quality.nucleus_channel: {nucleus_channel!r} is no channel. Expected one of "
                 f"{', '.join(names)}."
             )
         return names.index(wanted)

@@ -85,10 +85,12 @@ def plate_profiles(table: pd.DataFrame, names: list[Any]) -> Floats:
     profiles = np.zeros_like(values)
     for indices in table.groupby(["experiment", "plate"], sort=False).indices.values():
         rows = np.asarray(indices)
-        median = np.nanmedian(values[rows], axis=0)
-        mad = MAD_TO_SD * np.nanmedian(np.abs(values[rows] - median), axis=0)
+        known = np.flatnonzero(np.isfinite(values[rows]).any(axis=0))
+        own = values[np.ix_(rows, known)]
+        median = np.nanmedian(own, axis=0)
+        mad = MAD_TO_SD * np.nanmedian(np.abs(own - median), axis=0)
         scale = np.where(mad > 0, mad, np.inf)
-        profiles[rows] = np.clip((values[rows] - median) / scale, -10.0, 10.0)
+        profiles[np.ix_(rows, known)] = np.clip((own - median) / scale, -10.0, 10.0)
     return np.nan_to_num(profiles)
 
 

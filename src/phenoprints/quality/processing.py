@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from phenoprints.foundations.errors import PhenoprintsError
+from phenoprints.foundations.errors import ConfigurationError, PhenoprintsError
 from phenoprints.quality.measurement import measure
 
 SITES_AT_ONCE = 16
@@ -106,10 +106,12 @@ def _measure_site(
         pixels = images.read(
             site["locator"], channels, experiment=str(site["experiment"]), shape=shape
         )
+        return {**key, **measure(pixels, channels, nucleus_channel=nucleus_channel)}
+    except ConfigurationError:
+        raise
     except (PhenoprintsError, OSError, ValueError) as error:
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         return {**key, "unreadable": reason[:300]}
-    return {**key, **measure(pixels, channels, nucleus_channel=nucleus_channel)}
 
 
 def batch_of(sites: pd.DataFrame, batch: int, num_batches: int) -> pd.DataFrame:
