@@ -98,7 +98,7 @@ rule embeddings:
         encoder=encoders_computed(jobs="one", probed=False),
     conda:
         "../../envs/train.yaml"
-    threads: 1
+    threads: 1 + config["inference"]["num_workers"]
     resources:
         mem_mb=memory_mb(8000),
         runtime=1440,
@@ -185,6 +185,7 @@ use rule plan_embeddings as embedding_batch with:
         encoder=encoders_computed(jobs="many"),
         batch=r"\d+",
         num_batches=r"\d+",
+    threads: 1 + config["inference"]["num_workers"]
     resources:
         mem_mb=memory_mb(16000),
         runtime=2880,

@@ -13,9 +13,10 @@ from phenoprints.foundations.publishing import publish_json, publish_table
 from phenoprints.probes.tasks import wells_of_tasks
 
 with logged(snakemake.log):
-    torch.set_num_threads(snakemake.threads)
     paths, params, out = snakemake.input, snakemake.params, snakemake.output
     names, inference = snakemake.wildcards, snakemake.config["inference"]
+    # The other threads read images; that of the network stays one, and with it the bytes.
+    torch.set_num_threads(max(1, snakemake.threads - inference["num_workers"]))
     batch, num_batches = int(names.get("batch", 0)), int(names.get("num_batches", 1))
     is_computing = "compute" in params.phases
     pair = open_pair(
