@@ -147,8 +147,10 @@ class SiteWriter:
         return self
 
     def write(self, index: int, image: NDArray[np.uint8]) -> None:
-        """Start to write a site; wait for an earlier one when several are on their way."""
-        self._pending.append(self._array[index].write(image))
+        """Start to write a site, which must not change any more; at most two are on their way."""
+        self._pending.append(
+            self._array[index].write(image, can_reference_source_data_indefinitely=True)
+        )
         if len(self._pending) > MAX_PENDING:
             self._pending.popleft().result()
 

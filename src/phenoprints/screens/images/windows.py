@@ -77,4 +77,7 @@ def to_uint8(image: NDArray[np.uint16], tables: NDArray[np.uint8]) -> NDArray[np
     """The image (C, H, W) through the look-up table of each channel."""
     if len(tables) != len(image):
         raise DataError(f"{len(image)} channels, windows for {len(tables)}.")
-    return np.stack([np.take(table, plane) for table, plane in zip(tables, image, strict=True)])
+    eight = np.empty(image.shape, dtype=np.uint8)
+    for table, plane, target in zip(tables, image, eight, strict=True):
+        np.take(table, plane, out=target, mode="clip")  # every value is inside: no copy is made
+    return eight
