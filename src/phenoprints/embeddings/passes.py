@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field, replace
@@ -21,6 +22,8 @@ if TYPE_CHECKING:
     from phenoprints.models import Encoder
 
 Precision = Literal["float32", "bfloat16"]
+MAX_QUEUED = 3
+"""Forward passes that may wait on an accelerator: enough that it never idles."""
 
 
 @dataclass(frozen=True)
@@ -165,6 +168,7 @@ class _Run:
         self.last: list[tuple[list[int], torch.Tensor]] = []
         self.blocks: list[tuple[list[int], torch.Tensor]] = []
         self.crops: list[tuple[list[Site], torch.Tensor]] = []
+        self.queued: deque[torch.cuda.Event] = deque()
 
     def prepared(self, site: Site, image_CHW: NDArray[np.uint8]) -> NDArray[np.uint8]:
         """The site's crops with channels in the encoder's order (K, C, H, W)."""
@@ -222,7 +226,20 @@ class _Run:
         if crops.shape[-1] != encoder.crop_px:
             crops = resized(crops.to(device).float(), encoder.crop_px)
         with arithmetic(device, self.look.precision):
-            return encoder.features(crops, "all" if len(self.look.block_wells) else "last")
+            features = encoder.features(crops, "all" if len(self.look.block_wells) else "last")
+        if device.type == "cuda":
+            self._wait_for_earlier()
+        return features
+
+    def _wait_for_earlier(self) -> None:
+        """Let the accelerator have a few passes waiting, and not a whole unit's crops in memory."""
+        import torch
+
+        event: torch.cuda.Event = torch.cuda.Event()  # type: ignore[no-untyped-call]
+        event.record()
+        self.queued.append(event)
+        if len(self.queued) > MAX_QUEUED:
+            self.queued.popleft().synchronize()
 
     def finish(self) -> UnitFeatures:
         """The means of the unit's wells."""
