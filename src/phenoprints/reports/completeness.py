@@ -41,7 +41,7 @@ class Found:
             text = f"{len(self.missing)} of {numbers.plural(total, self.noun)} missing"
             return Verdict(rule, FAIL, "run", text, value, "all", len(self.missing), **place)
         text = (
-            f"all {numbers.plural(total, self.noun)} there"
+            f"all {numbers.plural(total, self.noun)} are there"
             if total > 1
             else f"the {self.noun} is there"
         )

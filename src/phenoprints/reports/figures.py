@@ -136,7 +136,8 @@ def line_chart(
     chart = chart.encode(**encoding, **colour)
     if has_points:
         dots = alt.Chart(frame).mark_point(filled=True, size=45, color=palettes.OKABE_ITO[0])
-        shape = {"shape": alt.Shape("group:N", title=None)} if colour else {}
+        forms = alt.Scale(domain=names, range=list(SHAPES))
+        shape = {"shape": alt.Shape("group:N", title=None, scale=forms)} if colour else {}
         chart = chart + dots.encode(**encoding, **colour, **shape)
     return to_svg(chart, title=title, height=height)
 
@@ -218,7 +219,7 @@ def _theme() -> dict[str, Any]:
     return {
         "aria": False,
         "font": "sans-serif",
-        "padding": {"left": 24, "top": 6, "right": 24, "bottom": 6},
+        "padding": {"left": 24, "top": 6, "right": 24, "bottom": 18},
         "view": {"stroke": None},
         "axis": {**text, **axis, "domainOpacity": 0.6, "tickOpacity": 0.6, "labelFontSize": 11},
         "legend": {**text, "labelLimit": 220},

@@ -201,7 +201,7 @@ BEATS_RANDOM = Rule(
     "BE101",
     "Better than random",
     "A benchmark value means little until chance and an untrained network are subtracted.",
-    "z above 3 over the random baseline.",
+    "the main measure of every benchmark with z above 3 over random.",
     "z = 3, a choice of this report",
     "Treat these values as no better than chance.",
 )

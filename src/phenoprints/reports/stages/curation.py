@@ -42,7 +42,10 @@ CONDITION_COLUMNS = {
 
 def page(run: Run) -> Page:
     """The page, from the funnel and the phenoprints of every manifest."""
-    wanted = [{"manifest": name} for name in run.plan.manifests]
+    judged = sorted(
+        run.plan.manifests, key=lambda name: not run.config["manifests"][name]["judges"]
+    )
+    wanted = [{"manifest": name} for name in judged]
     found = look_for(run, "funnel", wanted, "manifest")
     facts: list[Fact] = []
     verdicts = [found.verdict(rules.CURATION_RAN, NAME)]
@@ -108,7 +111,8 @@ def _facts(
                 f"Wells of {manifest}",
                 kept,
                 note=f"of {numbers.count(came)}",
-                headline=True,
+                headline=bool(run.config["manifests"][manifest]["judges"])
+                or len(run.plan.manifests) == 1,
             )
         )
     return facts + _phenoprint_facts(run, manifest, phenoprints) + truth_facts(run, manifest)

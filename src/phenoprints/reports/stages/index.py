@@ -119,11 +119,12 @@ def _answer(pages: Sequence[Page], verdicts: Sequence[Verdict]) -> str:
 
 def _next_steps(run: Run, verdicts: Sequence[Verdict]) -> list[str]:
     """At most four sentences: what FAILs first, then what CHECKs, else what comes naturally."""
-    steps = [
-        f"{verdict.finding} ({verdict.scope}). {verdict.rule.cure}"
-        for verdict in by_severity(verdicts)
-        if verdict.status in (FAIL, CHECK)
-    ][:MAX_STEPS]
+    open_ones = [v for v in by_severity(verdicts) if v.status in (FAIL, CHECK)]
+    steps = []
+    for rule in list(dict.fromkeys(verdict.rule for verdict in open_ones))[:MAX_STEPS]:
+        first, *others = [verdict for verdict in open_ones if verdict.rule == rule]
+        more = f" and {len(others)} more" if others else ""
+        steps.append(f"{first.finding} ({first.scope}{more}). {rule.cure}")
     if not steps:
         steps.append("Nothing needs a decision. Read the trust panel below, then use the manifest.")
     manifests = [name for name in run.plan.manifests if run.has("manifest", manifest=name)]

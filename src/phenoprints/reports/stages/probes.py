@@ -189,8 +189,10 @@ def _confusions(run: Run, task: str, best: pd.DataFrame) -> list[Figure]:
         classes = part["label"].nunique()
         if part.empty or classes > MAX_CLASSES:
             continue
-        share = part["num_wells"] / part.groupby("label")["num_wells"].transform("sum")
-        cells = pd.DataFrame({"row": part["label"], "column": part["predicted"], "value": share})
+        shares = part.pivot_table("num_wells", "label", "predicted", "sum", fill_value=0)
+        shares = shares.div(shares.sum(axis=1), axis=0)
+        cells = shares.rename_axis(index="row", columns="column").stack().rename("value")
+        cells = cells.reset_index()
         title = f"{row['encoder']}, block {row['block']}: what is taken for what"
         figures.append(
             Figure(
