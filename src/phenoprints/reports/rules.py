@@ -100,8 +100,8 @@ FALSE_PHENOPRINTS = Rule(
     "alike more often than the threshold says, position effects pass for phenoprints.",
     "a share near the nominal threshold.",
     "twice the nominal rate of the manifest's p_value",
-    "Set alignment.remove_position: plate-rows-columns or consistency.null: layout-matched, and "
-    "compare; randomise positions next time.",
+    "Compare with consistency.null: layout-matched, or with alignment.remove_position where plates "
+    "have many controls; randomise positions next time.",
 )
 SINGLE_POSITION = Rule(
     "CO102",

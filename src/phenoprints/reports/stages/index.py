@@ -245,9 +245,8 @@ def _trust_section(run: Run) -> Section:
             f"{numbers.percent(worst['rate'])} of the cases for {worst['encoder']} on "
             f"{worst['screen']}, "
             f"more than twice the nominal {numbers.percent(worst['nominal'])}: part of the "
-            "phenoprints "
-            "is position. Randomise positions, or set alignment.remove_position or "
-            "consistency.null: layout-matched, and compare."
+            "phenoprints is position. Compare with consistency.null: layout-matched; randomise "
+            "positions next time."
         )
         parts.insert(0, Box("Positions look like phenoprints", text, CHECK, "layout-warning"))
     lead = "Four things that make a screen look better than it is."
