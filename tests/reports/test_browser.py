@@ -15,7 +15,7 @@ import pytest
 from phenoprints.reports import PAGE_NAMES, build
 from phenoprints.reports.pages import asset
 
-pytestmark = pytest.mark.browser
+pytestmark = [pytest.mark.browser, pytest.mark.xdist_group("browser")]
 
 PHONE_PX = 390
 HERE = Path(__file__).resolve().parent
