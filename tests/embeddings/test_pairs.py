@@ -115,3 +115,18 @@ def test_devices_without_an_accelerator() -> None:
     assert device_of("auto", 3).type == "cpu"
     with pytest.raises(ConfigurationError, match=r"no accelerator is there\. Set auto"):
         device_of("cuda")
+
+
+def test_a_probed_encoder_keeps_no_blocks_where_no_task_runs(
+    files: PairFiles, tmp_path: Path
+) -> None:
+    stores = Stores.at(tmp_path / "e", tmp_path / "b")
+    pair = open_pair(files, stores, SETTINGS, name="s by mae", device="cpu")
+    works = pair.plan()
+    pair.make_stores({"screen": "s"})
+    pair.compute(works)
+    pair.gather(works)
+
+    assert open_embeddings(tmp_path / "b").experiments == []
+    assert len(open_embeddings(tmp_path / "e").read("e")) == NUM_WELLS
+    assert len(works) == 3
