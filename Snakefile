@@ -47,6 +47,11 @@ rule all:
     """Everything: screens, curation, encoders, maps, benchmarks and reports."""
     default_target: True
     input:
+        rules.screens.input,
+        rules.quality.input,
+        rules.embed.input,
+        rules.align.input,
+        rules.consistency.input,
         rules.curate.input,
         rules.train.input,
         rules.probe.input,

@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import multiprocessing
 import os
+import subprocess
+import sys
 
 import pandas as pd
 import pytest
 
 from phenoprints.foundations.fingerprints import file_sha256
 from phenoprints.foundations.publishing import (
+    HOST,
+    abandoned,
     publish_bytes,
     publish_json,
     publish_table,
@@ -99,3 +103,18 @@ def test_equal_tables_give_equal_bytes(tmp_path):
     publish_table(tmp_path / "1.parquet", table)
     publish_table(tmp_path / "2.parquet", table.copy())
     assert file_sha256(tmp_path / "1.parquet") == file_sha256(tmp_path / "2.parquet")
+
+
+def test_only_what_a_finished_process_left_is_abandoned(tmp_path):
+    gone = subprocess.Popen([sys.executable, "-c", ""])
+    gone.wait()
+    names = {
+        "mine": f".a.{HOST}.{os.getpid()}.00000000.partial",
+        "gone": f".a.{HOST}.{gone.pid}.00000000.partial",
+        "elsewhere": f".a.01234567.{gone.pid}.00000000.partial",
+        "old": f".a.01234567.{gone.pid}.11111111.partial",
+    }
+    for name in names.values():
+        (tmp_path / name).touch()
+    os.utime(tmp_path / names["old"], (0, 0))
+    assert {path.name for path in abandoned(tmp_path)} == {names["gone"], names["old"]}

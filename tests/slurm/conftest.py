@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -58,6 +59,10 @@ def new_folder(parent: Path, name: str) -> Path:
     return folder
 
 
+TIMED = re.compile(r"\.training/|\.units/|\.throughput\.json")
+"""Logs of training, markers and rates of embedding, which lie beside what they made."""
+
+
 def contents(folder: Path) -> dict[str, bytes]:
     """The bytes of every result that must not depend on where it was computed."""
     results = folder / "results/tiny"
@@ -66,5 +71,5 @@ def contents(folder: Path) -> dict[str, bytes]:
     return {
         str(path.relative_to(results)): path.read_bytes()
         for path in files
-        if path.relative_to(results).parts[0] not in apart
+        if path.relative_to(results).parts[0] not in apart and not TIMED.search(str(path))
     }

@@ -13,7 +13,7 @@ import pytest
 
 from .conftest import contents, new_folder, run, start
 
-pytestmark = pytest.mark.slurm
+pytestmark = [pytest.mark.slurm, pytest.mark.timeout(900)]
 
 
 def shell(*command: str) -> str:

@@ -18,15 +18,17 @@ with logged(snakemake.log):
     publish_table(out.plates, plates)
     publish_json(out.rules, catalogue(settings))
     whole = table[table["site"] == -1]
-    write_provenance(
-        out.table,
-        "quality",
-        settings=dict(snakemake.params.settings),
-        inputs=[files.wells, *files.metrics],
-        rows={
-            "wells": len(wells),
-            "sites": len(metrics),
-            "failing_wells": int((whole["verdict"] == "fail").sum()),
-            "failing_plate_checks": int((plates["verdict"] == "fail").sum()),
-        },
-    )
+    rows = {
+        "wells": len(wells),
+        "sites": len(metrics),
+        "failing_wells": int((whole["verdict"] == "fail").sum()),
+        "failing_plate_checks": int((plates["verdict"] == "fail").sum()),
+    }
+    for output in (out.table, out.plates, out.rules):
+        write_provenance(
+            output,
+            "quality",
+            settings=dict(snakemake.params.settings),
+            inputs=[files.wells, *files.metrics],
+            rows=rows,
+        )

@@ -26,7 +26,7 @@ from phenoprints.foundations.errors import (
 )
 from phenoprints.foundations.names import file_name
 from phenoprints.foundations.provenance import provenance_path
-from phenoprints.foundations.publishing import PARTIAL_SUFFIX, publish_bytes
+from phenoprints.foundations.publishing import abandoned, publish_bytes
 
 if TYPE_CHECKING:
     import tensorstore
@@ -253,7 +253,7 @@ def _read_group(root: Path) -> dict[str, Any]:
 
 def _remove_unfinished(folder: Path) -> None:
     """Remove what a killed job left: the group holds nothing but Zarr."""
-    for entry in (*folder.parent.glob(f".*{PARTIAL_SUFFIX}"), *folder.glob(f".*{PARTIAL_SUFFIX}")):
+    for entry in (*abandoned(folder.parent), *abandoned(folder)):
         entry.unlink(missing_ok=True)
 
 

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import secrets
 import shutil
+import socket
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -20,8 +23,33 @@ PARTIAL_SUFFIX = ".partial"
 """Ends the name of everything unfinished; such names are never read and may be deleted."""
 
 
+HOST = hashlib.sha256(socket.gethostname().encode()).hexdigest()[:8]
+ABANDONED_AFTER_S = 86_400.0
+"""Seconds after which what another machine left unfinished counts as abandoned."""
+
+
 def _partial_name(path: Path) -> Path:
-    return path.with_name(f".{path.name}.{os.getpid()}.{secrets.token_hex(4)}{PARTIAL_SUFFIX}")
+    token = secrets.token_hex(4)
+    return path.with_name(f".{path.name}.{HOST}.{os.getpid()}.{token}{PARTIAL_SUFFIX}")
+
+
+def abandoned(folder: str | Path) -> list[Path]:
+    """What writers that are gone left unfinished in a folder, sorted; it may be deleted.
+
+    A writer of this machine is gone when its process is; of another machine nothing is known, so
+    that its files count as abandoned after a day.
+    """
+    return [entry for entry in sorted(Path(folder).glob(f".*{PARTIAL_SUFFIX}")) if _is_left(entry)]
+
+
+def _is_left(entry: Path) -> bool:
+    *_, host, pid, _, _ = entry.name.split(".")
+    if host == HOST:
+        return not Path("/proc", pid).exists()
+    try:
+        return time.time() - entry.stat().st_mtime > ABANDONED_AFTER_S
+    except FileNotFoundError:
+        return False
 
 
 def _sync(path: Path) -> None:

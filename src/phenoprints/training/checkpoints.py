@@ -12,7 +12,7 @@ from typing import Any
 from torch import Tensor
 
 from phenoprints.foundations.errors import ConfigurationError, CorruptionError, Problem, describe
-from phenoprints.foundations.publishing import PARTIAL_SUFFIX, publish_json, published_folder
+from phenoprints.foundations.publishing import abandoned, publish_json, published_folder
 
 MODEL, OPTIMIZER, STATE = "model.safetensors", "optimizer.safetensors", "state.json"
 
@@ -49,7 +49,7 @@ def write_checkpoint(folder: Path, checkpoint: Checkpoint, *, keep: int) -> Path
         publish_json(partial / STATE, state)
     for old in finished(folder)[:-keep]:
         shutil.rmtree(old)
-    for left in folder.glob(f".*{PARTIAL_SUFFIX}"):
+    for left in abandoned(folder):
         shutil.rmtree(left, ignore_errors=True)
     return path
 
