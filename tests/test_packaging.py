@@ -39,3 +39,17 @@ def test_lock_holds_an_exact_version_of_every_requirement():
     extras = project()["optional-dependencies"].values()
     wanted = [*project()["dependencies"], *(name for extra in extras for name in extra)]
     assert names(wanted) <= locked
+
+
+def test_documented_commands_keep_targets_apart_from_configuration_files():
+    """Snakemake's `--configfile` takes every word up to the next option."""
+    files = [ROOT / "README.md", *ROOT.glob("docs/**/*.md"), *ROOT.glob("config/**/*.[my][da]*")]
+    commands = [
+        line
+        for file in files
+        for line in file.read_text().splitlines()
+        if "snakemake --configfile" in line
+    ]
+    assert len(commands) >= 8
+    swallowed = r"--configfile \S+ (?!-|\\|does)\w"
+    assert [line for line in commands if re.search(swallowed, line)] == []

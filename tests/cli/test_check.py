@@ -36,7 +36,7 @@ def test_a_good_configuration_is_summed_up(example, capsys):
     assert "✓ PASS  manifest phenoprints on example: 4 of 4 conditions reach step 3, 4 can" in (
         "\n".join(lines)
     )
-    assert lines[-1] == f"Next: snakemake --configfile {example} all"
+    assert lines[-1] == f"Next: snakemake --configfile {example} -- all"
 
 
 def replace(path: Path, old: str, new: str) -> None:

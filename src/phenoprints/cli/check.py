@@ -29,7 +29,7 @@ def run(arguments: argparse.Namespace) -> int:
     print()
     for line in plan_lines(config, facts):
         print(line)
-    print(f"\nNext: snakemake --configfile {' '.join(arguments.config)} all")
+    print(f"\nNext: snakemake --configfile {' '.join(arguments.config)} -- all")
     return int(any(word == "FAIL" for word, _ in failures))
 
 

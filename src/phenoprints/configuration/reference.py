@@ -17,7 +17,7 @@ from phenoprints.foundations.publishing import publish_text
 
 HEAD = """# Configuration
 
-A run is described by one YAML file: `snakemake --configfile mine.yaml all`. Single values can be
+A run is described by one YAML file: `snakemake --configfile mine.yaml -- all`. Single values can be
 replaced on the command line: `--config run=second seed=1`. Four dictionaries (screens, encoders,
 manifests, evaluation) say what exists, and the workflow follows from them; the other sections set
 how each stage works. An unknown key is an error. Examples stand in `config/examples/`.

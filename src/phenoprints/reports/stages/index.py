@@ -51,7 +51,7 @@ HEADLINES = {
 """How many of a page's large figures stand on the first page too."""
 
 COMMAND = (
-    "snakemake --configfile <your configuration> all\n"
+    "snakemake --configfile <your configuration> -- all\n"
     "# the resolved configuration of this run stands below, and in config.json in its folder"
 )
 
