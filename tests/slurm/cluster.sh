@@ -19,7 +19,7 @@ start() {
   missing
   local name cpus memory
   name=$(hostname -s)
-  cpus=$(nproc)
+  cpus=$(nproc --all)  # plain nproc prints OMP_NUM_THREADS where that is set
   memory=$(awk '/MemTotal/ {print int($2 / 1024 * 0.9)}' /proc/meminfo)
   mkdir -p /etc/slurm /var/spool/slurmctld /var/spool/slurmd /run/munge /var/log/munge
   touch /var/spool/slurmd/gpu0
