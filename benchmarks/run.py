@@ -1,10 +1,11 @@
 """Run benchmarks and write results/bench/summary.json: ours, peer, ratio, memory, goal, met.
 
-    python benchmarks/run.py              # all
-    python benchmarks/run.py consistency  # those whose name begins so
-    python benchmarks/run.py --list
+    python -m benchmarks.run              # all
+    python -m benchmarks.run consistency  # those whose name begins so
+    python -m benchmarks.run --list
 
-Every way of doing a task runs in its own process, whose peak memory is read when it ends.
+Every way of doing a task runs in its own process, whose peak memory is read when it ends. A module
+that cannot be imported, or registers nothing, is an error that is told first and last.
 """
 
 from __future__ import annotations
@@ -29,7 +30,8 @@ sys.path.insert(0, str(HERE.parent / "src"))
 from registry import BENCHMARKS, Benchmark  # noqa: E402
 
 SUMMARY = HERE.parent / "results" / "bench" / "summary.json"
-NOT_BENCHMARKS = {"run", "registry"}
+NOT_BENCHMARKS = {"run", "registry", "efaar", "gpu"}
+"""Modules beside this one that register nothing: this, what it uses, and the benchmark of cards."""
 
 
 def main() -> int:
@@ -39,41 +41,55 @@ def main() -> int:
     parser.add_argument("--list", action="store_true", help="show names and goals")
     parser.add_argument("--folder", help="where prepared data lie; by default a temporary folder")
     parser.add_argument(
-        "--child", nargs=3, metavar=("NAME", "HOW", "FOLDER"), help=argparse.SUPPRESS
+        "--child", nargs=4, metavar=("MODULE", "NAME", "HOW", "FOLDER"), help=argparse.SUPPRESS
     )
     arguments = parser.parse_args()
-    load_benchmarks()
     if arguments.child:
         return child(*arguments.child)
+    problems = load_benchmarks()
+    tell(problems)
     chosen = [b for name, b in sorted(BENCHMARKS.items()) if wanted(name, arguments.prefixes)]
     if arguments.list:
         print("\n".join(f"{b.name}: {b.what} Goal: {b.goal}." for b in chosen))
-        return 0
+        return 1 if problems else 0
     results = []
     for each in chosen:
         with tempfile.TemporaryDirectory(prefix="phenoprints-bench-") as temporary:
             results.append(measure(each, arguments.folder or temporary))
         show(results[-1])
         write(results)
-    return 0 if all(result["met"] for result in results) else 1
+    tell(problems)
+    return 0 if not problems and all(result["met"] for result in results) else 1
 
 
-def load_benchmarks() -> None:
-    """Import every module beside this one; one whose libraries are absent is left out, aloud."""
+def load_benchmarks() -> list[str]:
+    """Import every module beside this one; the problems of those that register nothing."""
+    problems = []
     for path in sorted(HERE.glob("*.py")):
-        if path.stem not in NOT_BENCHMARKS:
-            try:
-                importlib.import_module(path.stem)
-            except ImportError as error:
-                print(f"{path.name}: left out ({error})", file=sys.stderr)
+        if path.stem in NOT_BENCHMARKS:
+            continue
+        try:
+            importlib.import_module(path.stem)
+        except ImportError as error:
+            problems.append(f"{path.name} is left out: {error}")
+            continue
+        if not any(each.run.__module__ == path.stem for each in BENCHMARKS.values()):
+            problems.append(f"{path.name} registers no benchmark")
+    return problems
+
+
+def tell(problems: list[str]) -> None:
+    for problem in problems:
+        print(f"ERROR: {problem}", file=sys.stderr)
 
 
 def wanted(name: str, prefixes: list[str]) -> bool:
     return not prefixes or any(name.startswith(prefix) for prefix in prefixes)
 
 
-def child(name: str, how: str, folder: str) -> int:
+def child(module: str, name: str, how: str, folder: str) -> int:
     """Run one way in this process and print its seconds and its peak memory."""
+    importlib.import_module(module)
     timing = BENCHMARKS[name].run(how, Path(folder))
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 / 1e9
     result = asdict(timing) if timing else {"seconds": 0.0, "note": "", "cpu_seconds": None}
@@ -84,8 +100,9 @@ def child(name: str, how: str, folder: str) -> int:
 def run_child(benchmark: Benchmark, how: str, folder: str) -> dict[str, Any]:
     threads = {f"{library}_NUM_THREADS": str(benchmark.threads)
                for library in ("OMP", "OPENBLAS", "MKL", "NUMBA")}  # fmt: skip
+    names = [benchmark.run.__module__, benchmark.name, how, folder]
     done = subprocess.run(
-        [sys.executable, __file__, "--child", benchmark.name, how, folder],
+        [sys.executable, __file__, "--child", *names],
         env={**os.environ, **threads}, stdout=subprocess.PIPE, text=True, check=False,
     )  # fmt: skip
     if done.returncode:
