@@ -71,6 +71,10 @@ stop() {
   pkill -x slurmd || true
   pkill -x slurmctld || true
   pkill -x munged || true
+  for _ in $(seq 100); do  # a start that finds a dying daemon would not start its own
+    pgrep -x 'slurmd|slurmctld|munged' > /dev/null || return 0
+    sleep 0.1
+  done
 }
 
 case "${1:-}" in
