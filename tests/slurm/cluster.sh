@@ -72,9 +72,13 @@ stop() {
   pkill -x slurmctld || true
   pkill -x munged || true
   for _ in $(seq 100); do  # a start that finds a dying daemon would not start its own
-    pgrep -x 'slurmd|slurmctld|munged' > /dev/null || return 0
+    running > /dev/null || return 0
     sleep 0.1
   done
+}
+
+running() {
+  pgrep -x slurmd || pgrep -x slurmctld || pgrep -x munged
 }
 
 case "${1:-}" in
