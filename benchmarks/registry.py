@@ -16,12 +16,13 @@ class Timing:
     """Seconds of a task; `note` says what was measured, where it was not all of it.
 
     `cpu_seconds` of all threads, where `seconds` is wall time: the steadier figure on a machine
-    that others use too.
+    that others use too. `peak_memory_gb` where the work was not done by this process.
     """
 
     seconds: float
     note: str = ""
     cpu_seconds: float | None = None
+    peak_memory_gb: float | None = None
 
 
 class Stopwatch:

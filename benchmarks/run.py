@@ -27,7 +27,7 @@ HERE = Path(__file__).resolve().parent
 sys.path.insert(0, str(HERE))
 sys.path.insert(0, str(HERE.parent / "src"))
 
-from registry import BENCHMARKS, Benchmark  # noqa: E402
+from registry import BENCHMARKS, Benchmark, Timing  # noqa: E402
 
 SUMMARY = HERE.parent / "results" / "bench" / "summary.json"
 NOT_BENCHMARKS = {"run", "registry", "efaar", "gpu"}
@@ -91,9 +91,9 @@ def child(module: str, name: str, how: str, folder: str) -> int:
     """Run one way in this process and print its seconds and its peak memory."""
     importlib.import_module(module)
     timing = BENCHMARKS[name].run(how, Path(folder))
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 / 1e9
-    result = asdict(timing) if timing else {"seconds": 0.0, "note": "", "cpu_seconds": None}
-    print(json.dumps({**result, "peak_memory_gb": round(peak, 3)}))
+    result = asdict(timing or Timing(0.0))
+    own = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 / 1e9
+    print(json.dumps({**result, "peak_memory_gb": round(result["peak_memory_gb"] or own, 3)}))
     return 0
 
 

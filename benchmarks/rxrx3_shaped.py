@@ -1,144 +1,205 @@
-"""Curation from end to end on a simulated screen of the shape of RxRx3."""
+"""The workflow from tables to manifest and report, on a simulated screen shaped like RxRx3."""
 
 from __future__ import annotations
 
+import json
+import os
+import subprocess
+import sys
+import time
 from pathlib import Path
+from threading import Event, Thread
 
 import numpy as np
 import pandas as pd
-from registry import Stopwatch, Timing, benchmark
+import pyarrow as pa
+import pyarrow.parquet as pq
+from registry import Timing, benchmark
 
-NUM_EXPERIMENTS = 180
+ROOT = Path(__file__).resolve().parents[1]
+NUM_GENE_EXPERIMENTS, NUM_COMPOUND_EXPERIMENTS = 176, 4
 NUM_PLATES = 9
-NUM_GENES, NUM_GUIDES = 194, 6
+NUM_GENES, NUM_GUIDES = 194, 6  # of each pair of experiments; 17,072 genes in all
+NUM_COMPOUNDS, DOSES = 1674, (0.0025, 0.01, 0.025, 0.1, 0.25, 1.0, 2.5, 10.0)
 NUM_EMPTY, NUM_CONTROLS = 120, 76
-WELLS_PER_PLATE = NUM_GENES * NUM_GUIDES + NUM_EMPTY + NUM_CONTROLS
+NUM_TREATED = NUM_GENES * NUM_GUIDES
 NUM_FEATURES = 128
+EFFECT_SHARE = 5
+"""Every so many-th gene and compound has an effect."""
 JUDGES = ("one", "two")
-WORKERS = 2
+CORES = 2
+
+CONFIGURATION = {
+    "run": "shaped",
+    "screens": {"shaped": {"source": "rxrx3", "root": "data", "images": None}},
+    "encoders": {
+        judge: {
+            "kind": "precomputed",
+            "screens": ["shaped"],
+            "profiles": f"{judge}/*/*/embeddings.parquet",
+            "features": ["feature_*"],
+            "id_column": "well_id",
+        }
+        for judge in JUDGES
+    },
+    "manifests": {"phenoprints": {"screens": ["shaped"], "judges": list(JUDGES)}},
+    "alignment": {"standardize_first": False},
+}
 
 
-def conditions() -> pd.DataFrame:
-    """Guides of genes, each gene in two experiments, and one non-targeting guide."""
-    gene = np.repeat(np.arange(NUM_EXPERIMENTS // 2 * NUM_GENES), NUM_GUIDES)
+def experiments() -> list[str]:
+    """Names as in RxRx3: gene-001 to gene-176, compound-001 to compound-004."""
+    numbers = {"gene": NUM_GENE_EXPERIMENTS, "compound": NUM_COMPOUND_EXPERIMENTS}
+    return [f"{kind}-{i + 1:03}" for kind, count in numbers.items() for i in range(count)]
+
+
+def addresses() -> np.ndarray:
+    """The positions of a 1,536-well plate in use, A01 to AC16."""
+    letters = [*"ABCDEFGHIJKLMNOPQRSTUVWXYZ", "AA", "AB", "AC", "AD", "AE", "AF"]
+    used = NUM_TREATED + NUM_EMPTY + NUM_CONTROLS
+    return np.array([f"{letters[i // 48]}{i % 48 + 1:02}" for i in range(used)])
+
+
+def treatments(number: int, plate: int) -> np.ndarray:
+    """What is in the treated wells of a plate: a guide of a gene (from 0), or a dose (below 0)."""
+    slot = np.arange(NUM_TREATED)
+    if number < NUM_GENE_EXPERIMENTS:  # two experiments share the same genes
+        return number // 2 * NUM_TREATED + slot
+    first = ((number - NUM_GENE_EXPERIMENTS) * NUM_PLATES + plate) * NUM_TREATED
+    return -1 - (first + slot) % (NUM_COMPOUNDS * len(DOSES))
+
+
+def plate_table(number: int, plate: int) -> pd.DataFrame:
+    """Rows of metadata_rxrx3.csv for one plate in a random order, and the `code` of each."""
+    name, is_gene = experiments()[number], number < NUM_GENE_EXPERIMENTS
+    code = treatments(number, plate)
+    if is_gene:
+        gene = np.char.add("GENE", np.char.zfill((code // NUM_GUIDES).astype(str), 5))
+        guide = np.char.add("_guide_", (code % NUM_GUIDES + 1).astype(str))
+        treatment, dose = np.char.add(gene, guide), np.full(len(code), np.nan)
+    else:
+        dose = np.array(DOSES)[(-1 - code) % len(DOSES)]
+        treatment = np.char.add("RXRX-", ((-1 - code) // len(DOSES)).astype(str))
+        gene = np.full(len(code), "")
+    others = ["EMPTY_control"] * NUM_EMPTY + ["CRISPR_control"] * NUM_CONTROLS
     table = pd.DataFrame(
         {
-            "condition_id": np.arange(len(gene) + 1, dtype=np.int32),
-            "perturbation": [*(f"guide-{i:06}" for i in range(len(gene))), "non-targeting"],
-            "kind": "crispr",
-            "gene": [*(f"gene-{i:05}" for i in gene), ""],
-            "guide": [*(str(i % NUM_GUIDES) for i in range(len(gene))), ""],
-            "concentration_um": np.nan,
-            "cell_type": "HUVEC",
-            "background": "",
+            "gene": [*gene, *others],
+            "treatment": [*treatment, *others],
+            "SMILES": "" if is_gene else "C",
+            "concentration": [*dose, *[np.nan] * len(others)],
+            "code": [*code, *[np.iinfo(np.int64).max] * len(others)],
         }
     )
-    return table.sort_values("condition_id", ignore_index=True)
-
-
-def wells_of(number: int, num_conditions: int) -> pd.DataFrame:
-    """The wells of one experiment, sorted by plate and well."""
-    from phenoprints.foundations.randomness import well_ids
-
-    rng = np.random.default_rng(number)
-    first = number // 2 * NUM_GENES * NUM_GUIDES
-    guides = np.arange(first, first + NUM_GENES * NUM_GUIDES)
-    content = np.concatenate([guides, np.full(NUM_CONTROLS, num_conditions - 1),
-                              np.full(NUM_EMPTY, -1)])  # fmt: skip
-    number_in_plate = np.arange(WELLS_PER_PLATE)
-    row, column = number_in_plate // 48 + 1, number_in_plate % 48 + 1
-    names = [f"{'ABCDEFGHIJKLMNOPQRSTUVWXYZ'[(r - 1) % 26]}{'' if r <= 26 else r}{c:02}"
-             for r, c in zip(row, column, strict=True)]  # fmt: skip
-    plates = []
-    for plate in range(NUM_PLATES):
-        here = rng.permutation(content)
-        plates.append(
-            pd.DataFrame(
-                {
-                    "plate": str(plate),
-                    "well": names,
-                    "row": row,
-                    "column": column,
-                    "role": np.select(
-                        [here < 0, here == num_conditions - 1],
-                        ["unperturbed", "negative_control"],
-                        "treatment",
-                    ),
-                    "conditions": [[] if c < 0 else [int(c)] for c in here],
-                }
-            ).sort_values("well")
-        )
-    table = pd.concat(plates, ignore_index=True)
-    experiment = f"gene-{number:03}"
-    ids = well_ids("rxrx3", [experiment] * len(table), table["plate"], table["well"])
+    table = table.sample(frac=1, random_state=number * NUM_PLATES + plate, ignore_index=True)
+    at = addresses()
+    table.insert(0, "well_id", [f"{name}_{plate + 1}_{address}" for address in at])
     return table.assign(
-        well_id=ids, screen="rxrx3", experiment=experiment, cell_type="HUVEC", background="",
-        modality="cell-painting", replicate_group="",
+        experiment_name=name, plate=plate + 1, address=at, cell_type="HUVEC",
+        perturbation_type="CRISPR" if is_gene else "COMPOUND",
     )  # fmt: skip
+
+
+def effects(judge: str) -> np.ndarray:
+    """A direction for every gene, then every compound; zero for most."""
+    num_genes = NUM_GENE_EXPERIMENTS // 2 * NUM_GENES
+    rng = np.random.default_rng(len(judge))
+    found = rng.standard_normal((num_genes + NUM_COMPOUNDS + 1, NUM_FEATURES), dtype=np.float32)
+    found[np.arange(len(found)) % EFFECT_SHARE > 0] = 0.0
+    found[-1] = 0.0  # controls
+    return found / 4
+
+
+def effect_row(code: np.ndarray) -> np.ndarray:
+    """The row of `effects` of each treatment code; controls have the last."""
+    num_genes = NUM_GENE_EXPERIMENTS // 2 * NUM_GENES
+    row = np.where(code >= 0, code // NUM_GUIDES, num_genes + (-1 - code) // len(DOSES))
+    return np.where(code == np.iinfo(np.int64).max, -1, row)
 
 
 def prepare(folder: Path) -> None:
-    """Write the tables and, for each judge, a store whose every fifth gene has an effect."""
-    from phenoprints.embeddings.store import create_store, plan_units, write_unit
-    from phenoprints.screens.contracts import CONDITIONS, WELLS
+    """Write the metadata, and for each judge a table of vectors per plate, as RxRx3 ships them."""
+    data = folder / "data"
+    data.mkdir(parents=True, exist_ok=True)
+    columns = [f"feature_{i}" for i in range(NUM_FEATURES)]
+    directions = {judge: effects(judge) for judge in JUDGES}
+    with (data / "metadata_rxrx3.csv").open("w", encoding="utf-8") as metadata:
+        for number, name in enumerate(experiments()):
+            rng = np.random.default_rng([7, number])
+            batch = rng.standard_normal((len(JUDGES), NUM_FEATURES), dtype=np.float32)
+            for plate in range(NUM_PLATES):
+                table = plate_table(number, plate)
+                is_first = number == plate == 0
+                table.drop(columns="code").to_csv(metadata, header=is_first, index=False)
+                row = effect_row(table["code"].to_numpy())
+                for judge, offset in zip(JUDGES, batch, strict=True):
+                    x = rng.standard_normal((len(table), NUM_FEATURES), dtype=np.float32)
+                    x += directions[judge][row] + offset
+                    vectors = pa.table([pa.array(table["well_id"]), *map(pa.array, x.T.copy())],
+                                       ["well_id", *columns])  # fmt: skip
+                    place = data / judge / name / f"Plate{plate + 1}"
+                    place.mkdir(parents=True, exist_ok=True)
+                    pq.write_table(vectors, place / "embeddings.parquet", use_dictionary=False,
+                                   compression="NONE")  # fmt: skip
 
-    guides = conditions()
-    CONDITIONS.write(folder / "conditions.parquet", guides)
-    parts = [wells_of(number, len(guides)) for number in range(NUM_EXPERIMENTS)]
-    WELLS.write(folder / "wells.parquet", pd.concat(parts, ignore_index=True))
-    gene = pd.factorize(guides["gene"])[0]
-    for judge in JUDGES:
-        rng = np.random.default_rng(len(judge))
-        effects = rng.standard_normal((gene.max() + 1, NUM_FEATURES), dtype=np.float32) / 4
-        effects[np.arange(len(effects)) % 5 > 0] = 0.0
-        ids = {part["experiment"].iloc[0]: part["well_id"].to_numpy() for part in parts}
-        create_store(folder / judge, ids, (NUM_FEATURES,), attributes={"encoder": judge})
-        units = plan_units({name: len(each) for name, each in ids.items()})
-        vectors = {}
-        for part in parts:
-            x = rng.standard_normal((len(part), NUM_FEATURES), dtype=np.float32)
-            condition = np.array([c[0] if c else -1 for c in part["conditions"]])
-            x[condition >= 0] += effects[gene[condition[condition >= 0]]]
-            vectors = {part["experiment"].iloc[0]: x + rng.standard_normal(NUM_FEATURES)}
-            for unit in units:
-                if unit.experiment in vectors:
-                    write_unit(folder / judge, unit, vectors[unit.experiment][unit.rows])
+
+class PeakMemory(Thread):
+    """The most memory that a process and all it started held at one time, in GB; sampled."""
+
+    def __init__(self, process: int) -> None:
+        super().__init__(daemon=True)
+        self.process, self.peak, self.over = process, 0.0, Event()
+
+    def run(self) -> None:
+        """Look every tenth of a second, until `over` is set."""
+        import psutil
+
+        while not self.over.wait(0.1):
+            total = 0
+            try:
+                whole = psutil.Process(self.process)
+                for each in [whole, *whole.children(recursive=True)]:
+                    total += each.memory_info().rss
+            except psutil.NoSuchProcess:
+                pass  # it ended between the listing and the look
+            self.peak = max(self.peak, total / 1e9)
 
 
 def curate(folder: Path) -> Timing:
-    """TVN, tests and funnel with two judges, from stored embeddings to a manifest."""
-    from phenoprints.alignment import AlignmentSettings, fit_alignment
-    from phenoprints.consistency import screen_consistency
-    from phenoprints.curation import Rules, genes_table, phenoprints_table
-    from phenoprints.curation.manifest import figures, write_manifest
-    from phenoprints.curation.parts import TableParts, screen_parts
-    from phenoprints.embeddings import open_embeddings
-    from phenoprints.screens.contracts import CONDITIONS, WELLS
-
-    stopwatch = Stopwatch()
-    wells = WELLS.read(folder / "wells.parquet")
-    guides = CONDITIONS.read(folder / "conditions.parquet")
-    tests = {}
-    for judge in JUDGES:
-        reader = open_embeddings(folder / judge)
-        aligned = fit_alignment(wells, reader, AlignmentSettings()).of(reader)
-        tests[judge] = {"rxrx3": screen_consistency(wells, guides, aligned, workers=WORKERS)}
-    rules = Rules(judges=JUDGES, min_experiments=2, min_wells=12)
-    table = phenoprints_table(tests, guides, rules)
-    genes = genes_table(tests, rules)
-    new_ids = guides["condition_id"].to_numpy()
-    funnel = write_manifest(
-        TableParts(screen_parts(wells, new_ids)), table, rules,
-        folder / "manifest", folder / "reasons", workers=WORKERS,
-    )  # fmt: skip
-    counts = figures(funnel, table, genes, tests, rules, {})
-    return stopwatch.timing(
-        f"({len(wells):,} wells, {funnel.after['wells']:,} kept, "
-        f"{counts['genes']['with_phenoprint']:,} genes with a phenoprint)"
+    """Run the targets curate and report; seconds and memory of the whole tree of processes."""
+    (folder / "config.json").write_text(json.dumps(CONFIGURATION))
+    command = [sys.executable, "-m", "snakemake", "--snakefile", str(ROOT / "Snakefile"),
+               "--directory", str(folder), "--configfile", str(folder / "config.json"),
+               "--cores", str(CORES), "--quiet", "rules", "host",
+               "--", "curate", "report"]  # fmt: skip
+    before, start = os.times(), time.perf_counter()
+    process = subprocess.Popen(
+        command, env={**os.environ, "PYTHONPATH": str(ROOT / "src")}, stdout=sys.stderr
     )
+    memory = PeakMemory(process.pid)
+    memory.start()
+    code = process.wait()
+    memory.over.set()
+    memory.join()
+    wall, after = time.perf_counter() - start, os.times()
+    if code:
+        raise SystemExit(f"the workflow ended with exit code {code}")
+    cpu = sum(after[2:4]) - sum(before[2:4])
+    return Timing(wall, note(folder / "results/shaped"), cpu, memory.peak)
+
+
+def note(results: Path) -> str:
+    """What came out, and the seconds and gigabytes of every job."""
+    figures = json.loads((results / "reports/summary.json").read_text())["curation"]["phenoprints"]
+    jobs = []
+    for path in sorted((results / "durations").rglob("*.tsv")):
+        times = pd.read_csv(path, sep="\t").iloc[0]
+        jobs.append(f"{path.parent.name} {times['s']:.0f} s {times['max_rss'] / 1000:.1f} GB")
+    counts = f"{figures['wells_kept']:,} wells, {figures['phenoprints']:,} conditions,"
+    return f"({counts} {figures['genes_with_phenoprint']:,} genes; {', '.join(jobs)})"
 
 
 @benchmark("curation-rxrx3-shaped", max_memory_gb=4.0, prepares=True)
 def rxrx3_shaped(how: str, folder: Path) -> Timing | None:
-    """2.2 million wells in 180 experiments, 128 features: TVN, two judges, funnel; two threads."""
+    """2.2 million wells, 180 experiments, 128 features: from tables to manifest and report."""
     return prepare(folder) if how == "prepare" else curate(folder)

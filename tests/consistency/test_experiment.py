@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 from scipy.stats import chisquare
 
-from phenoprints.consistency import experiment_consistency, kernels
+from phenoprints.consistency import Design, experiment_consistency, kernels
 from phenoprints.consistency.nulls import Pool, StratifiedPool
 from phenoprints.foundations.errors import ConfigurationError, DataError
 
@@ -71,7 +71,7 @@ def test_forms_of_the_p_value():
 def test_wells_without_a_condition_are_drawn_from_but_not_tested():
     x, condition = experiment(30, 2)
     labels = np.where(np.arange(60) < 20, condition, None)
-    table = experiment_consistency(x, labels, group=condition, num_null=200)
+    table = experiment_consistency(x, labels, Design(group=condition), num_null=200)
     assert table["condition"].tolist() == sorted(set(condition[:20]))
     assert not table["p_value"].isna().any()
 
@@ -80,12 +80,18 @@ def test_rows_in_any_order_give_the_same_table():
     x, condition = experiment(30, 3)
     well_id = np.random.default_rng(5).permutation(90).astype(np.uint64)
     shuffled = np.random.default_rng(6).permutation(90)
-    for options in ({}, {"null": "any-wells"}, {"null": "layout-matched", "stratum": well_id % 3}):
-        moved = {k: v[shuffled] if k == "stratum" else v for k, v in options.items()}
-        one = experiment_consistency(x, condition, well_id=well_id, num_null=300, **options)
-        two = experiment_consistency(
-            x[shuffled], condition[shuffled], well_id=well_id[shuffled], num_null=300, **moved
-        )
+    for null in ("distinct-conditions", "any-wells", "layout-matched"):
+        one, two = (
+            experiment_consistency(
+                x[rows], condition[rows],
+                Design(
+                    well_id=well_id[rows],
+                    stratum=well_id[rows] % 3 if null == "layout-matched" else None,
+                ),
+                null=null, num_null=300,
+            )
+            for rows in (np.arange(90), shuffled)
+        )  # fmt: skip
         pd.testing.assert_frame_equal(one, two)
 
 
@@ -93,7 +99,7 @@ def test_the_stream_is_keyed_by_seed_and_experiment():
     x, condition = experiment(30, 3)
     values = {
         key: tuple(
-            experiment_consistency(x, condition, seed=key[0], experiment=key[1], num_null=300)[
+            experiment_consistency(x, condition, Design(key[1]), seed=key[0], num_null=300)[
                 "p_value"
             ]
         )
@@ -118,7 +124,7 @@ def test_layout_matched_sets_copy_the_strata():
     condition = np.tile(np.repeat(np.arange(20), 3), 2) + 20 * plate
     free = experiment_consistency(x, condition, num_null=500)["p_value"]
     matched = experiment_consistency(
-        x, condition, num_null=500, null="layout-matched", stratum=plate
+        x, condition, Design(stratum=plate), num_null=500, null="layout-matched"
     )["p_value"]
     assert free.max() < 0.35
     assert 0.3 < matched.mean() < 0.7
@@ -128,12 +134,12 @@ def test_a_stratum_with_too_few_conditions():
     table = experiment_consistency(
         np.random.default_rng(0).standard_normal((6, 4)),
         ["a", "a", "b", "b", "c", "c"],
+        Design(stratum=[0, 0, 0, 1, 1, 1]),
         null="layout-matched",
-        stratum=[0, 0, 0, 1, 1, 1],
     )
     assert table["reason"].tolist() == ["", "", ""]
     alone = experiment_consistency(
-        np.eye(4), ["a", "a", "b", "b"], null="layout-matched", stratum=[0, 0, 1, 1]
+        np.eye(4), ["a", "a", "b", "b"], Design(stratum=[0, 0, 1, 1]), null="layout-matched"
     )
     assert alone["reason"].tolist() == ["too_few_conditions"] * 2
 
@@ -171,7 +177,7 @@ def test_distinct_draws_are_uniform_and_their_prefixes_too():
 
 def test_errors_name_every_problem_at_once():
     with pytest.raises(DataError) as error:
-        experiment_consistency(np.eye(3), ["a", "b"], well_id=[1], null="layout-matched")
+        experiment_consistency(np.eye(3), ["a", "b"], Design(well_id=[1]), null="layout-matched")
     assert "condition: 2 values for 3 wells" in str(error.value)
     assert "well_id: 1 values for 3 wells" in str(error.value)
     assert "stratum: not given" in str(error.value)

@@ -10,6 +10,7 @@ import pytest
 
 from phenoprints.consistency import (
     ConsistencySettings,
+    Design,
     combine_cauchy,
     experiment_consistency,
     screen_consistency,
@@ -73,9 +74,8 @@ def test_a_row_per_experiment_and_condition_that_equals_the_single_test(screen):
     alone = experiment_consistency(
         screen.read(experiment)[treated],
         [ids[0] for ids in wells["conditions"][treated]],
-        well_id=wells["well_id"][treated],
+        Design(experiment, well_id=wells["well_id"][treated]),
         num_null=300,
-        experiment=experiment,
     )
     rows = table[table["experiment"] == experiment]
     np.testing.assert_array_equal(rows["p_value"], alone["p_value"])

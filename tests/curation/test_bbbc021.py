@@ -14,9 +14,11 @@ from phenoprints.alignment import AlignmentSettings, fit_alignment
 from phenoprints.configuration import load, screen_settings
 from phenoprints.consistency import (
     ConsistencySettings,
+    Design,
     experiment_consistency,
     screen_consistency,
 )
+from phenoprints.consistency.settings import NULLS
 from phenoprints.curation import Rules, curate, phenoprints_table
 from phenoprints.curation.expectation import measured_false, warnings_of
 from phenoprints.screens import read
@@ -99,24 +101,53 @@ def test_the_layout_guard_finds_position_effects(tests):
     assert tests["single_position"].all()
 
 
-@pytest.mark.parametrize("null", ["distinct-conditions", "any-wells", "layout-matched"])
-def test_shuffled_controls_have_uniform_p_values(null, screen, profiles):
-    """Pseudo-conditions of three DMSO wells of one week, drawn anew for every seed."""
+@pytest.fixture(scope="module")
+def controls(screen, profiles):
+    """DMSO wells of all weeks with their aligned profiles."""
     wells = screen[0].wells
     aligned = fit_alignment(wells, profiles, AlignmentSettings(), is_precomputed=True).of(profiles)
-    week = wells[wells["role"] == "negative_control"].groupby("experiment").size().idxmax()
-    wells = wells[wells["experiment"] == week]
+    x = np.concatenate([aligned.read(week) for week in aligned.experiments])
     is_control = (wells["role"] == "negative_control").to_numpy()
-    x, plate = aligned.read(week)[is_control], wells["plate"][is_control]
+    return wells[is_control].reset_index(drop=True), x[is_control]
+
+
+@pytest.mark.parametrize("null", [*NULLS, "across-experiments"])
+def test_shuffled_controls_have_uniform_p_values(null, controls):
+    """Pseudo-conditions of three DMSO wells, drawn anew for every seed.
+
+    Of one week, but across experiments of three weeks, which null sets copy.
+    """
+    wells, x = controls
+    weeks = wells["experiment"].value_counts().index
+    is_across = null == "across-experiments"
+    chosen = wells["experiment"].isin(weeks[: 3 if is_across else 1]).to_numpy()
+    wells, x = wells[chosen], x[chosen]
+    stratum = {"layout-matched": wells["plate"], "across-experiments": wells["experiment"]}
     p_values = []
     for seed in range(500):
-        label = np.random.default_rng(seed).permutation(len(x)) // 3
+        rng = np.random.default_rng(seed)
+        label = shuffled_labels(wells["experiment"], rng) if is_across else (
+            rng.permutation(len(x)) // 3
+        )  # fmt: skip
+        design = Design(
+            group=label,
+            stratum=stratum.get(null),
+            is_control=label > 0 if null == "negative-controls" else None,
+        )
         table = experiment_consistency(
-            x, np.where(label == 0, 0, None), group=label, num_null=1000, seed=seed, null=null,
-            stratum=plate if null == "layout-matched" else None,
+            x, np.where(label == 0, 0, None), design, num_null=1000, seed=seed,
+            null="distinct-conditions" if is_across else null,
         )  # fmt: skip
         p_values += table["p_value"].tolist()
+    assert len(p_values) == 500
     assert kstest(p_values, "uniform").pvalue > 1e-3
+
+
+def shuffled_labels(experiment, rng):
+    """The number of each well in a random order of its experiment: one well of each per label."""
+    order = rng.permutation(len(experiment))
+    number = experiment.iloc[order].groupby(experiment.iloc[order]).cumcount()
+    return number.sort_index().to_numpy()
 
 
 def test_from_tests_to_a_manifest(tests, screen):

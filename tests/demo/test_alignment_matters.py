@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from phenoprints.consistency import combine_cauchy, experiment_consistency
+from phenoprints.consistency import Design, combine_cauchy, experiment_consistency
 from phenoprints.embeddings import open_embeddings
 
 NUM_NULL = 10_000
@@ -28,7 +28,7 @@ def called_without_alignment(demo, judge):
         treated = (rows["role"] == "treatment").to_numpy()
         condition = np.array([c[0] for c in rows.loc[treated, "conditions"]])
         x = reader.read(experiment)[treated]
-        tests.append(experiment_consistency(x, condition, experiment=experiment, num_null=NUM_NULL))
+        tests.append(experiment_consistency(x, condition, Design(experiment), num_null=NUM_NULL))
     table = pd.concat(tests).dropna(subset=["p_value"])
     p_values = table["p_value"].clip(1 / NUM_NULL, 1 - 1 / NUM_NULL)
     combined = p_values.groupby(table["condition"]).agg(lambda p: combine_cauchy(p.to_numpy()))

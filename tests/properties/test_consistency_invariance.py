@@ -7,7 +7,7 @@ import pandas as pd
 from hypothesis import given
 from hypothesis import strategies as st
 
-from phenoprints.consistency import combine_cauchy, experiment_consistency
+from phenoprints.consistency import Design, combine_cauchy, experiment_consistency
 from phenoprints.consistency.experiment import REASONS
 
 NULLS = st.sampled_from(["distinct-conditions", "any-wells", "negative-controls", "layout-matched"])
@@ -31,11 +31,13 @@ def experiments(draw):
     }
 
 
-def run(data, null, **options):
-    if null != "layout-matched":
-        data = {**data, "stratum": None}
-    arguments = {k: v for k, v in data.items() if v is not None}
-    return experiment_consistency(**arguments, null=null, num_null=50, **options)
+def run(data, null):
+    design = Design(
+        well_id=data["well_id"],
+        stratum=data["stratum"] if null == "layout-matched" else None,
+        is_control=data["is_control"],
+    )
+    return experiment_consistency(data["x"], data["condition"], design, null=null, num_null=50)
 
 
 @given(experiments(), NULLS)

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from scipy.stats import binom, kstest
 
-from phenoprints.consistency import experiment_consistency
+from phenoprints.consistency import Design, experiment_consistency
 
 NULLS = ["distinct-conditions", "any-wells", "negative-controls", "layout-matched"]
 
@@ -77,10 +77,12 @@ def test_small_experiments_equal_full_enumeration(null):
     stratum = np.arange(17) % 3
     x = rng.standard_normal((17, 5)) + (condition == "b")[:, None]
     labels = np.where(is_control, None, condition)
-    table = experiment_consistency(
-        x, labels, group=condition, null=null, is_control=is_control,
+    design = Design(
+        group=condition,
+        is_control=is_control,
         stratum=stratum if null == "layout-matched" else None,
-    ).set_index("condition")  # fmt: skip
+    )
+    table = experiment_consistency(x, labels, design, null=null).set_index("condition")
     for label in "abce":
         own = condition == label
         sets = possible_sets(null, condition, stratum, is_control, own.sum(), sorted(stratum[own]))
@@ -114,9 +116,9 @@ def shuffled_p_values(num_seeds, null, num_conditions, num_wells):
         stratum = rng.integers(0, 2, len(x)) if is_across or null == "layout-matched" else None
         table = experiment_consistency(
             x if stratum is None else x + 3.0 * stratum[:, None],
-            np.where(condition == 0, 0, None), group=condition, num_null=1000, seed=seed,
-            null="distinct-conditions" if is_across else null,
-            is_control=condition < 0, stratum=stratum,
+            np.where(condition == 0, 0, None),
+            Design(group=condition, is_control=condition < 0, stratum=stratum),
+            null="distinct-conditions" if is_across else null, num_null=1000, seed=seed,
         )  # fmt: skip
         p_values += table["p_value"].tolist()
     return np.array(p_values)
@@ -142,6 +144,7 @@ def test_unequal_numbers_of_wells_stay_calibrated():
         condition = rng.permutation(np.repeat(np.arange(15), rng.integers(2, 7, 15)))
         x = rng.standard_normal((len(condition), 6))
         labels = np.where(condition == seed % 15, 0, None)
-        table = experiment_consistency(x, labels, group=condition, num_null=1000, seed=seed)
+        design = Design(group=condition)
+        table = experiment_consistency(x, labels, design, num_null=1000, seed=seed)
         p_values += table["p_value"].tolist()
     assert kstest(p_values, "uniform").pvalue > 1e-3

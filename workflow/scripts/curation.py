@@ -4,12 +4,12 @@ from phenoprints.consistency import ConsistencySettings
 from phenoprints.consistency.contracts import CONSISTENCY
 from phenoprints.curation import Rules, genes_table, phenoprints_table, unite_conditions
 from phenoprints.curation.manifest import figures, write_manifest
-from phenoprints.curation.parts import TableParts, screen_parts
+from phenoprints.curation.parts import JoinedParts
+from phenoprints.curation.screen_files import ScreenFiles, Tables
 from phenoprints.foundations.jobs import logged
 from phenoprints.foundations.provenance import artefact_path, write_provenance
 from phenoprints.foundations.publishing import publish_json, publish_table
-from phenoprints.quality import QUALITY
-from phenoprints.screens.contracts import CONDITIONS, SITES, WELLS
+from phenoprints.screens.contracts import CONDITIONS
 
 with logged(snakemake.log):
     paths, params, output = snakemake.input, snakemake.params, snakemake.output
@@ -20,24 +20,20 @@ with logged(snakemake.log):
     union, new_ids = unite_conditions(
         {name: CONDITIONS.read(path) for name, path in zip(screens, paths.conditions, strict=True)}
     )
-    tables = iter(CONSISTENCY.read(path) for path in paths.get("consistency", []))
-    tests = {judge: {name: next(tables) for name in screens} for judge in rules.judges}
+    tests_read = iter(CONSISTENCY.read(path) for path in paths.get("consistency", []))
+    tests = {judge: {name: next(tests_read) for name in screens} for judge in rules.judges}
     phenoprints = phenoprints_table(tests, union, rules, new_ids=new_ids, settings=settings)
     genes = genes_table(tests, rules, settings=settings)
-    parts = []
-    for name, wells, sites, quality in zip(
-        screens, paths.wells, paths.sites, paths.quality, strict=True
-    ):
-        parts += screen_parts(
-            WELLS.read(wells),
-            new_ids[name],
-            quality=QUALITY.read(quality, ["well_id", "site", "verdict"]),
-            sites=SITES.read(sites),
-            geometry=params.geometry[name],
-        )
+    tables = map(Tables, paths.wells, paths.sites, paths.quality)
+    parts = JoinedParts(
+        [
+            ScreenFiles(of, new_ids[name], params.geometry[name])
+            for name, of in zip(screens, tables, strict=True)
+        ]
+    )
     folders = artefact_path(output.manifest), artefact_path(output.reasons)
     funnel = write_manifest(
-        TableParts(parts), phenoprints, rules, *folders, seed=params.seed, workers=snakemake.threads
+        parts, phenoprints, rules, *folders, seed=params.seed, workers=snakemake.threads
     )
     publish_table(output.phenoprints, phenoprints)
     publish_table(output.genes, genes)

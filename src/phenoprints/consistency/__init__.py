@@ -1,6 +1,7 @@
 """Which conditions look the same every time."""
 
 from phenoprints.consistency.cauchy import combine_cauchy
+from phenoprints.consistency.design import Design
 from phenoprints.consistency.duplicates import repeated_vectors
 from phenoprints.consistency.experiment import experiment_consistency
 from phenoprints.consistency.screen import screen_consistency
@@ -8,6 +9,7 @@ from phenoprints.consistency.settings import ConsistencySettings
 
 __all__ = [
     "ConsistencySettings",
+    "Design",
     "combine_cauchy",
     "experiment_consistency",
     "repeated_vectors",

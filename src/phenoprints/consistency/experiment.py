@@ -11,6 +11,7 @@ import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
 from phenoprints.consistency import kernels
+from phenoprints.consistency.design import Design
 from phenoprints.consistency.nulls import (
     Null,
     Pool,
@@ -49,16 +50,12 @@ class Sample:
 def experiment_consistency(
     x: ArrayLike,
     condition: ArrayLike,
+    design: Design | None = None,
     *,
-    num_null: int = 10_000,
-    seed: int = 0,
-    experiment: str = "",
     null: str = "distinct-conditions",
+    num_null: int = 10_000,
     p_form: str = "max-1",
-    well_id: ArrayLike | None = None,
-    group: ArrayLike | None = None,
-    stratum: ArrayLike | None = None,
-    is_control: ArrayLike | None = None,
+    seed: int = 0,
 ) -> pd.DataFrame:
     """How consistent each condition's wells are, and how often random wells are as consistent.
 
@@ -73,26 +70,18 @@ def experiment_consistency(
         Aligned embeddings of one experiment, wells in rows.
     condition : (N,)
         Condition of each well; a missing value (None, NaN) is a well that is only drawn from.
-    num_null : int
-        Null sets K.
-    seed, experiment : int, str
-        Key of the random stream.
+    design : Design, optional
+        The experiment's name, well ids, groups, strata and controls, as far as they matter.
     null : str
         ``distinct-conditions``: n wells of n different groups. ``any-wells``: any n wells.
-        ``negative-controls``: n wells among `is_control`. ``layout-matched``: n wells of n
-        different groups with the condition's own number of wells per `stratum`.
+        ``negative-controls``: n wells among the controls. ``layout-matched``: n wells of n
+        different groups with the condition's own number of wells per stratum.
+    num_null : int
+        Null sets K.
     p_form : str
         ``max-1``: max(b, 1)/K. ``plus-1``: (b + 1)/(K + 1).
-    well_id : (N,) optional
-        Wells are sorted by it first, so that the order of rows does not matter.
-    group : (N,) optional
-        What the wells of a null set must differ in, by default `condition`: genes or compounds
-        for tests of perturbations. A missing value keeps a well out of the null sets.
-    stratum : (N,) optional
-        With any null, sets copy the condition's number of wells per stratum (its plate and ring,
-        or its experiments).
-    is_control : (N,) bool, optional
-        The negative controls; they are drawn only by the null of that name.
+    seed : int
+        Key of the random stream, together with the experiment's name.
 
     Returns
     -------
@@ -118,27 +107,27 @@ def experiment_consistency(
     [1.0, 0.854]
     """
     settings = ConsistencySettings(null=null, num_null=num_null, p_form=p_form)
-    arrays = {
-        "condition": condition, "well_id": well_id, "group": group, "stratum": stratum,
-        "is_control": is_control,
-    }  # fmt: skip
-    matrix, columns = _checked(x, arrays, null)
+    design = design or Design()
+    matrix, columns = _checked(x, {"condition": condition, **design.columns}, null)
     names, sample = _sample(matrix, columns, null)
     table = tested(
-        sample, len(names), settings, lambda key: generator(seed, "consistency", experiment, key)
+        sample,
+        len(names),
+        settings,
+        lambda key: generator(seed, "consistency", design.experiment, key),
     )
     table.insert(0, "condition", names)
     return table
 
 
 def _checked(
-    x: ArrayLike, arrays: dict[str, ArrayLike | None], null: str
+    x: ArrayLike, arrays: dict[str, ArrayLike], null: str
 ) -> tuple[NDArray[Any], pd.DataFrame]:
     """The matrix and the columns that were given, in order of well_id."""
     matrix = np.asarray(x)
     if matrix.ndim != 2:
         raise DataError(f"x: {matrix.ndim} dimensions. Expected 2: wells in rows.")
-    given = {k: pd.array(np.asarray(v)) for k, v in arrays.items() if v is not None}
+    given = {k: pd.array(np.asarray(v)) for k, v in arrays.items()}
     problems = [
         Problem(name, f"{len(values)} values for {len(matrix)} wells", "one value per row of x")
         for name, values in given.items()

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from phenoprints.consistency.cauchy import combine_cauchy
 from phenoprints.consistency.contracts import CONSISTENCY
+from phenoprints.consistency.design import Design
 from phenoprints.consistency.experiment import experiment_consistency
 from phenoprints.consistency.facts import in_scope, layout_size, well_facts
 from phenoprints.consistency.layout import has_single_position, pseudo_conditions
@@ -229,15 +230,17 @@ class _Tests:
         table = experiment_consistency(
             x,
             label.to_numpy(dtype=object),
-            num_null=self.settings.num_null,
-            seed=self.seed,
-            experiment=experiment,
+            Design(
+                experiment,
+                well_id=facts["well_id"],
+                group=group.to_numpy(dtype=object),
+                stratum=self._stratum(facts),
+                is_control=None if is_control is None else is_control[used],
+            ),
             null=self.settings.null,
+            num_null=self.settings.num_null,
             p_form=self.settings.p_form,
-            well_id=facts["well_id"],
-            group=group.to_numpy(dtype=object),
-            stratum=self._stratum(facts),
-            is_control=None if is_control is None else is_control[used],
+            seed=self.seed,
         ).rename(columns={"condition": "label"})
         single = has_single_position(facts["well"], label)
         return table.assign(single_position=single.reindex(table["label"]).to_numpy(dtype=bool))

@@ -13,7 +13,8 @@ from numpy.typing import NDArray
 
 from phenoprints.curation.deciding import ConditionFacts, condition_flags, count, reasons
 from phenoprints.curation.encoding import encode
-from phenoprints.curation.parts import Parts, TableParts, screen_parts
+from phenoprints.curation.joining import screen_parts
+from phenoprints.curation.parts import Parts, TableParts
 from phenoprints.curation.rules import Rules, check_held_out
 from phenoprints.curation.steps import REASON_WORDS, STEP_WORDS, Reason
 from phenoprints.curation.tally import Tally

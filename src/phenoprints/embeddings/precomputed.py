@@ -6,6 +6,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from hashlib import blake2b
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,8 @@ from phenoprints.screens.plates import parse_wells
 
 LARGEST_PLATE = 1536
 SHOWN = 5
+WELLS_AT_ONCE = 1 << 14
+"""Wells whose rows are averaged at a time."""
 
 
 @dataclass(frozen=True)
@@ -55,16 +58,15 @@ def match_vectors(wells: pd.DataFrame, table: VectorTable) -> MatchedVectors:
     matched = targets >= 0
     if not matched.any():
         raise DataError(_nothing_matches(wells, table.keys))
-    sums, counts = _means(table.vectors[matched], targets[matched], len(wells))
+    vectors, counts = _means(table.vectors, targets, len(wells))
+    is_lost = ~_is_finite(vectors)
     failures = [
         well_failures(wells[counts == 0], _files(table.keys), "no_vector"),
-        _not_finite(wells, table, targets, sums, counts),
+        _not_finite(wells, table, targets, vectors, np.flatnonzero(is_lost & (counts > 0))),
     ]
-    lost = pd.concat(failures, ignore_index=True)
-    sums[np.isin(wells["well_id"].to_numpy(np.uint64), lost["well_id"].to_numpy(np.uint64))] = (
-        np.nan
-    )
-    matches = MatchedVectors(sums.astype(np.float32), FAILURES.conform(lost).to_pandas())
+    vectors[is_lost] = np.nan
+    lost = FAILURES.conform(pd.concat(failures, ignore_index=True)).to_pandas()
+    matches = MatchedVectors(vectors, lost)
     _describe(matches, wells, table, matched, counts)
     return matches
 
@@ -104,28 +106,49 @@ def _targets(wells: pd.DataFrame, keys: pd.DataFrame) -> NDArray[np.int64]:
 
 def _means(
     vectors: NDArray[np.float32], targets: NDArray[np.int64], num_wells: int
-) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
-    """Means over the rows of each well (n, D) and the number of rows; NaN where there is none."""
-    sums = np.zeros((num_wells, vectors.shape[1]))
-    np.add.at(sums, targets, vectors)
-    counts = np.bincount(targets, minlength=num_wells)
-    with np.errstate(invalid="ignore", divide="ignore"):
-        return sums / counts[:, None], counts
+) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
+    """Means over the rows of each well (n, D) and the number of rows; NaN where there is none.
+
+    Sums are of float64, for some wells at a time, so that the tables are not copied.
+    """
+    means = np.full((num_wells, vectors.shape[1]), np.nan, dtype=np.float32)
+    counts = np.bincount(targets[targets >= 0], minlength=num_wells)
+    order = np.argsort(targets, kind="stable")[len(targets) - counts.sum() :]
+    ends = np.append(0, np.cumsum(counts))
+    for first in range(0, num_wells, WELLS_AT_ONCE):
+        own = counts[first : first + WELLS_AT_ONCE]
+        there = np.flatnonzero(own)
+        if len(there):
+            rows = order[ends[first] : ends[first + len(own)]]
+            sums = np.add.reduceat(
+                vectors[rows].astype(np.float64), ends[first + there] - ends[first], axis=0
+            )
+            with np.errstate(over="ignore", invalid="ignore"):
+                means[first + there] = sums / own[there, None]
+    return means, counts
+
+
+def _is_finite(vectors: NDArray[np.float32]) -> NDArray[np.bool_]:
+    """Whether all features of each row are finite."""
+    parts = [
+        np.isfinite(vectors[first : first + WELLS_AT_ONCE]).all(axis=1)
+        for first in range(0, len(vectors), WELLS_AT_ONCE)
+    ]
+    return np.concatenate([np.empty(0, dtype=np.bool_), *parts])
 
 
 def _not_finite(
     wells: pd.DataFrame,
     table: VectorTable,
     targets: NDArray[np.int64],
-    means: NDArray[np.float64],
-    counts: NDArray[np.int64],
+    means: NDArray[np.float32],
+    rows: NDArray[np.int64],
 ) -> pd.DataFrame:
-    bad = ~np.isfinite(means) & (counts > 0)[:, None]
-    rows: list[int] = np.flatnonzero(bad.any(axis=1)).tolist()
-    file_of = dict(zip(targets.tolist(), table.keys["file"], strict=True))
+    """The failures of wells whose rows have a feature that is not finite."""
+    file_of = dict(zip(targets.tolist(), table.keys["file"], strict=True)) if len(rows) else {}
     parts = []
-    for row in rows:
-        names = [table.features[i] for i in np.flatnonzero(bad[row])]
+    for row in rows.tolist():
+        names = [table.features[i] for i in np.flatnonzero(~np.isfinite(means[row]))]
         more = f" and {len(names) - SHOWN} more" if len(names) > SHOWN else ""
         reason = f"not_finite: {', '.join(names[:SHOWN])}{more}"
         parts.append(well_failures(wells.iloc[[row]], file_of[row], reason))
@@ -168,9 +191,9 @@ def _describe(
 
 def _duplicates(vectors: NDArray[np.float32]) -> list[NDArray[np.int64]]:
     """Groups of wells with byte-equal vectors, NaN rows left out."""
-    finite = np.flatnonzero(np.isfinite(vectors).all(axis=1))
-    rows = np.ascontiguousarray(vectors[finite])
-    keys = pd.Series([row.tobytes() for row in rows], index=finite)
+    finite = np.flatnonzero(_is_finite(vectors))
+    digests = [blake2b(vectors[row].tobytes(), digest_size=16).digest() for row in finite]
+    keys = pd.Series(digests, index=finite, dtype=object)
     shared = keys[keys.duplicated(keep=False)]
     return [np.asarray(group.index) for _, group in shared.groupby(shared, sort=False)]
 

@@ -69,11 +69,22 @@ def read_vectors(
     if not paths:
         raise MissingInputError("profiles: no file matches. Correct `profiles` of the encoder.")
     tables = [_read_one(Path(path), key_columns, features) for path in paths]
-    first = tables[0]
+    found = tables[0].features
     raise_problems(_different_features(tables, [str(path) for path in paths]))
-    ordered = [table.vectors[:, _order(first.features, table.features)] for table in tables]
     keys = pd.concat([table.keys for table in tables], ignore_index=True)
-    return VectorTable(keys, np.concatenate(ordered), first.features)
+    return VectorTable(keys, _gathered(tables, found), found)
+
+
+def _gathered(tables: list[VectorTable], features: list[str]) -> NDArray[np.float32]:
+    """All vectors with the features in one order; the tables are emptied as they are copied."""
+    whole = np.empty((sum(len(table.vectors) for table in tables), len(features)), np.float32)
+    at = len(whole)
+    while tables:
+        table = tables.pop()
+        at -= len(table.vectors)
+        part = table.vectors[:, _order(features, table.features)]
+        whole[at : at + len(part)] = part
+    return whole
 
 
 def _read_one(path: Path, key_columns: KeyColumns, features: Sequence[str]) -> VectorTable:

@@ -6,7 +6,7 @@ STAGE_VERSIONS = {
     "embeddings": 1,
     "alignment": 1,
     "consistency": 1,
-    "curation": 1,
+    "curation": 2,
     "training": 1,
     "probes": 1,
     "maps": 1,
