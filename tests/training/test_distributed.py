@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import socket
 import subprocess
 import sys
 from collections.abc import Callable
@@ -15,6 +17,8 @@ torch = pytest.importorskip("torch")
 pytestmark = pytest.mark.torch
 
 from phenoprints import models  # noqa: E402
+from phenoprints.training.devices import _environment  # noqa: E402
+from phenoprints.training.settings import TrainingSettings  # noqa: E402
 
 sys.path.insert(0, str(Path(__file__).parent))
 from small_training import fit, losses  # noqa: E402
@@ -40,10 +44,33 @@ fit(folder / "fsdp2", tables, TrainingSettings(**sharded))
 """
 
 
+def free_port() -> int:
+    with socket.socket() as listening:
+        listening.bind(("127.0.0.1", 0))
+        return int(listening.getsockname()[1])
+
+
+def as_tasks_of_slurm(command: list[str], num_tasks: int) -> list[subprocess.Popen[str]]:
+    """The processes that srun would start, with what it would tell them."""
+    step = {
+        "SLURM_JOB_ID": "7", "SLURM_STEP_ID": "0", "SLURM_JOB_NAME": "train",
+        "SLURM_NTASKS": str(num_tasks), "SLURM_NNODES": "1", "SLURM_NODEID": "0",
+        "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(free_port()),
+    }  # fmt: skip
+    return [
+        subprocess.Popen(
+            command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+            env={**os.environ, **step, "SLURM_PROCID": str(task), "SLURM_LOCALID": str(task)},
+        )
+        for task in range(num_tasks)
+    ]  # fmt: skip
+
+
 def test_two_processes_and_two_shards_give_the_curve_of_one(
     tmp_path: Path, tables: object, settings: Callable[..., object]
 ) -> None:
-    chosen = settings(max_crops=96, drop_path=0.0)
+    """The processes are two tasks of srun; those of torchrun stand in the test of the job."""
+    chosen = settings(max_crops=96, drop_path=0.0, gradient_clip=10.0)
     fit(tmp_path / "one", tables, chosen)
     defaults = ("hours", "devices", "strategy")
     values = {n: getattr(chosen, n) for n in chosen.__dataclass_fields__ if n not in defaults}
@@ -56,17 +83,47 @@ def test_two_processes_and_two_shards_give_the_curve_of_one(
             settings=values,
         )
     )
-    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2"]
-    done = subprocess.run(
-        [*command, str(tmp_path / "script.py")],
-        capture_output=True, text=True, check=False, timeout=280,
-    )  # fmt: skip
-    assert done.returncode == 0, done.stderr[-3000:]
-    assert "stopped after step 1 of 6" in done.stdout
-    assert "['step-000000001']" in done.stdout
+    tasks = as_tasks_of_slurm([sys.executable, str(tmp_path / "script.py")], 2)
+    told = [task.communicate(timeout=280) for task in tasks]
+    assert [task.returncode for task in tasks] == [0, 0], told[0][1][-3000:] + told[1][1][-3000:]
+    assert "stopped after step 1 of 6" in told[0][0]
+    assert "['step-000000001']" in told[0][0]
     expected = models.load(tmp_path / "one").state_dict()
     for name in ("ddp", "fsdp2"):
         np.testing.assert_allclose(losses(tmp_path / name), losses(tmp_path / "one"), rtol=1e-4)
         got = models.load(tmp_path / name).state_dict()
         for key, value in expected.items():
             torch.testing.assert_close(got[key], value, rtol=1e-2, atol=5e-3)
+
+
+STEP = {"SLURM_STEP_ID": "0", "SLURM_PROCID": "1", "SLURM_LOCALID": "1", "SLURM_NODEID": "0"}
+TORCHRUN = {"TORCHELASTIC_RUN_ID": "x", "WORLD_SIZE": "2", "RANK": "1", "LOCAL_RANK": "1"}
+
+
+@pytest.mark.parametrize(
+    ("given", "devices", "expected"),
+    [
+        ({}, 1, "LightningEnvironment"),
+        ({}, 2, "LightningEnvironment"),
+        # One process alone in an allocation of several tasks, or in one of them.
+        ({"SLURM_NTASKS": "4"}, 1, "LightningEnvironment"),
+        ({"SLURM_NTASKS": "4", **STEP}, 1, "LightningEnvironment"),
+        # The step that Snakemake's jobs run in has one task; torchrun starts the processes.
+        ({"SLURM_NTASKS": "1", **STEP}, 2, "LightningEnvironment"),
+        ({"SLURM_NTASKS": "2", **STEP}, 2, "SLURMEnvironment"),
+        ({"SLURM_NTASKS": "1", **STEP, **TORCHRUN}, 2, "TorchElasticEnvironment"),
+        ({"SLURM_NTASKS": "2", **STEP, **TORCHRUN}, 2, "TorchElasticEnvironment"),
+    ],
+)
+def test_who_started_the_processes(
+    monkeypatch: pytest.MonkeyPatch, given: dict[str, str], devices: int, expected: str
+) -> None:
+    for name in [name for name in os.environ if name.startswith("SLURM_")]:
+        monkeypatch.delenv(name)
+    monkeypatch.setenv("SLURM_NTASKS_PER_NODE", "2")
+    for name, value in given.items():
+        monkeypatch.setenv(name, value)
+    found = _environment(TrainingSettings(devices=devices))
+    assert type(found).__name__ == expected
+    if devices == 2 and given.get("SLURM_NTASKS") == "2":
+        assert (found.world_size(), found.global_rank(), found.local_rank()) == (2, 1, 1)

@@ -3,6 +3,11 @@
 from __future__ import annotations
 
 import dataclasses
+import os
+import signal
+import sys
+import threading
+import time
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +18,11 @@ torch = pytest.importorskip("torch")
 pytestmark = pytest.mark.torch
 
 from phenoprints import models  # noqa: E402
-from phenoprints.foundations.errors import ConfigurationError, DataError  # noqa: E402
+from phenoprints.foundations.errors import (  # noqa: E402
+    ConfigurationError,
+    DataError,
+    PhenoprintsError,
+)
 from phenoprints.foundations.publishing import publish_json  # noqa: E402
 from phenoprints.screens.images.opening import images_content, open_images  # noqa: E402
 from phenoprints.screens.images.stores import (  # noqa: E402
@@ -21,7 +30,13 @@ from phenoprints.screens.images.stores import (  # noqa: E402
     array_metadata,
     create_array,
 )
-from phenoprints.training.job import TrainingJob, command, run_job  # noqa: E402
+from phenoprints.training.job import (  # noqa: E402
+    TrainingJob,
+    command,
+    launch_job,
+    run_and_pass_signals,
+    run_job,
+)
 from phenoprints.training.making import make_encoder  # noqa: E402
 from phenoprints.training.manifest import corpus_of_screen  # noqa: E402
 from phenoprints.training.sampling import CropSampler  # noqa: E402
@@ -184,15 +199,61 @@ def test_a_missing_store_is_named(job: TrainingJob, tmp_path: Path) -> None:
         run_job(job)
 
 
-def test_processes_are_started_per_device_and_node() -> None:
+def test_processes_are_started_per_device_and_node(monkeypatch: pytest.MonkeyPatch) -> None:
     one = command(TrainingSettings(devices=4), Path("x.training/job.json"))
     assert one[1:] == [
         "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=4",
         "-m", "phenoprints.training", "x.training/job.json",
     ]  # fmt: skip
-    many = command(TrainingSettings(devices=8, nodes=16), Path("job.json"))
-    assert many[:3] == ["srun", "--nodes=16", "--ntasks-per-node=1"]
-    assert "--nnodes=16" in many
+    monkeypatch.setenv("SLURM_JOB_ID", "123456")
+    monkeypatch.setenv("SLURMD_NODENAME", "gpu-7")
+    settings = TrainingSettings(devices=8, nodes=16, num_workers=3, batch_size=2048)
+    many = command(settings, Path("job.json"))
+    assert many[:3] == ["srun", "--overlap", "--nodes=16"]
+    assert {"--ntasks-per-node=1", "--cpus-per-task=32"} <= set(many)
+    assert {"--nnodes=16", "--rdzv-id=123456", "--rdzv-endpoint=gpu-7:23456"} <= set(many)
+
+
+def test_two_devices_are_two_processes_of_torchrun(
+    job: TrainingJob, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Inside of a step of Slurm's, as the workflow's jobs are."""
+    alone = run_job(dataclasses.replace(job, folder=str(tmp_path / "alone")))
+    for name, value in {"STEP_ID": "0", "PROCID": "0", "NTASKS": "1", "JOB_ID": "9"}.items():
+        monkeypatch.setenv(f"SLURM_{name}", value)
+    settings = {**job.settings, "training": {**TRAINING, "devices": 2}}
+    assert launch_job(dataclasses.replace(job, settings=settings)) == alone
+    expected, got = (pd.read_csv(tmp_path / n / "losses.csv") for n in ("alone", "encoder"))
+    np.testing.assert_allclose(got["loss"], expected["loss"], rtol=1e-4)
+
+
+WAITING = """
+import signal, sys, time
+def stop(*_):
+    print("told to stop", flush=True)
+    sys.exit(3)
+signal.signal(signal.SIGTERM, stop)
+open({started!r}, "w").close()
+time.sleep(60)
+"""
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGUSR1])
+def test_signals_are_passed_on_and_a_failure_says_how_to_go_on(
+    tmp_path: Path, number: signal.Signals
+) -> None:
+    started = tmp_path / "started"
+
+    def tell() -> None:
+        while not started.exists():
+            time.sleep(0.01)
+        os.kill(os.getpid(), number)
+
+    before = signal.getsignal(number)
+    threading.Thread(target=tell).start()
+    with pytest.raises(PhenoprintsError, match=r"exit code 3.*newest checkpoint"):
+        run_and_pass_signals([sys.executable, "-c", WAITING.format(started=str(started))])
+    assert signal.getsignal(number) == before
 
 
 def test_untrained_encoders_take_the_channels_of_their_screens() -> None:

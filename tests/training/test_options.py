@@ -14,7 +14,6 @@ torch = pytest.importorskip("torch")
 pytestmark = pytest.mark.torch
 
 from phenoprints import models, training  # noqa: E402
-from phenoprints.models.flops import encoder_flops, training_flops  # noqa: E402
 from phenoprints.training.devices import launch, prepare  # noqa: E402
 from phenoprints.training.loading import flipped  # noqa: E402
 from phenoprints.training.progress import peak_flops  # noqa: E402
@@ -165,36 +164,6 @@ def test_too_little_memory_names_the_setting(
     monkeypatch.setattr(MaskedAutoencoder, "forward", full)
     with pytest.raises(ValueError, match=r"16 crops at once\. To fix: lower micro_batch_size"):
         fit(tmp_path / "mae", tables, settings())
-
-
-@pytest.mark.parametrize(
-    ("name", "train_gflop", "infer_gflop"), [("vit-l8", 695, 722), ("vit-g8", 3113, 4108)]
-)
-def test_operations_of_the_papers_encoders(
-    name: str, train_gflop: float, infer_gflop: float
-) -> None:
-    with torch.device("meta"):
-        encoder = models.build(name, channels=6)
-        model = models.MaskedAutoencoder(encoder, num_channels=6)
-    assert encoder_flops(encoder, 6) / 1e9 == pytest.approx(infer_gflop, rel=0.04)
-    assert training_flops(model, 6) / 1e9 == pytest.approx(train_gflop, rel=0.04)
-
-
-@pytest.mark.parametrize("name", ["vit-tiny", "ca-vit-tiny"])
-def test_operations_equal_torchs_own_count(name: str) -> None:
-    """Forward exactly; backward without the gradient of the pixels, which nobody needs."""
-    from torch.nn.attention import SDPBackend, sdpa_kernel
-    from torch.utils.flop_counter import FlopCounterMode
-
-    decoder = models.DecoderShape(64, 2, 4)
-    model = models.MaskedAutoencoder(models.build(name), decoder, num_channels=6)
-    crops = torch.randint(0, 256, (2, 6, 32, 32), dtype=torch.uint8)
-    with sdpa_kernel(SDPBackend.MATH), FlopCounterMode(display=False) as counter:
-        model.encoder.features(crops)
-    assert counter.get_total_flops() == 2 * encoder_flops(model.encoder, 6)
-    with sdpa_kernel(SDPBackend.MATH), FlopCounterMode(display=False) as counter:
-        model(crops, torch.arange(2))["loss"].backward()
-    assert counter.get_total_flops() == pytest.approx(2 * training_flops(model, 6), rel=0.05)
 
 
 def test_peaks_are_known_by_the_cards_name() -> None:

@@ -254,8 +254,18 @@ def training_of(wildcards):
 
 
 def gpus_of(training):
-    """GPUs that a training job asks for: those of one node where the device is cuda, else none."""
-    return training["devices"] if training["device"] == "cuda" else 0
+    """GPUs that a training job asks for on all its nodes, where the device is cuda, else none."""
+    return training["devices"] * training["nodes"] if training["device"] == "cuda" else 0
+
+
+def threads_of(training):
+    """Threads of a training job on each node: of every device one and those that read crops."""
+    return training["devices"] * (1 + training["num_workers"])
+
+
+def tasks_of_training(training):
+    """Tasks that Slurm is asked for, one a node; with GPUs it counts tasks per GPU, so none then."""
+    return 0 if gpus_of(training) else training["nodes"]
 
 
 def learned_from(wildcards):

@@ -23,12 +23,13 @@ rule train_encoder:
         encoder=one_of(PLAN.trained_encoders),
     conda:
         "../../envs/train.yaml"
-    threads: lambda wildcards: 1 + training_of(wildcards)["num_workers"]
+    threads: lambda wildcards: threads_of(training_of(wildcards))
     resources:
         mem_mb=memory_mb(8000),
         runtime=lambda wildcards: int(60 * training_of(wildcards)["hours"]) + 15,
         gpu=lambda wildcards: gpus_of(training_of(wildcards)),
         nodes=lambda wildcards: training_of(wildcards)["nodes"],
+        tasks=lambda wildcards: tasks_of_training(training_of(wildcards)),
     params:
         version=STAGE_VERSIONS["training"],
         settings=lookup(dpath="encoders/{encoder}", within=config),

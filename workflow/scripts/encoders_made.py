@@ -5,7 +5,7 @@ import pandas as pd
 from phenoprints import models
 from phenoprints.foundations.jobs import logged
 from phenoprints.foundations.provenance import artefact_path, write_provenance
-from phenoprints.training.making import make_encoder
+from phenoprints.training.making import make_encoder, training_record
 
 with logged(snakemake.log):
     settings, seed = snakemake.params.settings, snakemake.params.seed
@@ -15,7 +15,7 @@ with logged(snakemake.log):
         channel_sets |= {tuple(names) for names in channels}
     encoder = make_encoder(settings, channel_sets=channel_sets, seed=seed)
     folder = artefact_path(snakemake.output[0])
-    models.save(folder, encoder, training={"kind": settings["kind"]})
+    models.save(folder, encoder, training=training_record(settings))
     write_provenance(
         folder,
         "training",

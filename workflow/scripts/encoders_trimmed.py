@@ -4,6 +4,7 @@ import json
 from pathlib import Path
 
 from phenoprints import models
+from phenoprints.foundations.encoder_folders import read_config
 from phenoprints.foundations.jobs import logged
 from phenoprints.foundations.provenance import artefact_path, write_provenance
 
@@ -12,7 +13,8 @@ with logged(snakemake.log):
     block = json.loads(Path(chosen).read_text(encoding="utf-8"))["block"]
     encoder = models.load(artefact_path(base))
     folder = artefact_path(snakemake.output[0])
-    models.save(folder, encoder.trimmed(block), training={"trimmed_by": "probes"})
+    training = {**read_config(artefact_path(base))["training"], "trimmed_by": "probes"}
+    models.save(folder, encoder.trimmed(block), training=training)
     write_provenance(
         folder,
         "training",

@@ -34,7 +34,8 @@ def model_card(encoder: Encoder, described: Mapping[str, Any]) -> str:
     ]
     if config.trimmed_from:
         lines.append(f"| trimmed from | {config.trimmed_from} |")
-    lines += [f"| {key} | {value} |" for key, value in sorted(described["training"].items())]
+    told = sorted(described["training"].items())
+    lines += [f"| {key.replace('_', ' ')} | {value} |" for key, value in told if value is not None]
     example = ["", "```python", "from phenoprints import models", ""]
     example += ['encoder = models.load("<this folder>")', "encoder.features(crops_uint8)", "```"]
     return "\n".join([*lines, *example]) + "\n"

@@ -111,6 +111,16 @@ class Dino(nn.Module):
         """Patches of a global view."""
         return self.student.encoder.num_patches
 
+    @property
+    def _local_grid(self) -> int:
+        """Patches along a side of a local view."""
+        return max(round(LOCAL_SIDE * self.student.encoder.grid), 1)
+
+    @property
+    def num_local_patches(self) -> int:
+        """Patches of a local view."""
+        return self._local_grid**2
+
     @torch.no_grad()
     def _teach(self, view_BCHW: Tensor, hidden_BN: Tensor) -> tuple[Tensor, Tensor]:
         """The teacher's assignments of the view, and of its patches hidden from the student."""
@@ -128,8 +138,7 @@ class Dino(nn.Module):
 
     def _locals(self, pixels_BCHW: Tensor, keys_B: Tensor) -> list[Tensor]:
         """The student's scores of the local views."""
-        patch_px = self.student.encoder.shape.patch_px
-        side = max(round(LOCAL_SIDE * pixels_BCHW.shape[-1] / patch_px), 1) * patch_px
+        side = self._local_grid * self.student.encoder.shape.patch_px
         scores = []
         for number in range(self.settings.num_local):
             view = random_view(pixels_BCHW, keys_B, 2 + number, LOCAL_SCALE, side)

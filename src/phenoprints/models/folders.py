@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
@@ -11,6 +10,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from phenoprints.foundations import encoder_folders
+from phenoprints.foundations.encoder_folders import CARD, CONFIG, FORMAT, WEIGHTS
 from phenoprints.foundations.errors import (
     ConfigurationError,
     CorruptionError,
@@ -27,8 +28,6 @@ from phenoprints.models.encoder import Encoder, EncoderConfig
 from phenoprints.models.registry import from_config
 from phenoprints.models.standardization import EPSILON
 
-FORMAT = 1
-CONFIG, WEIGHTS, CARD = "config.json", "model.safetensors", "README.md"
 PICKLES = (".bin", ".ckpt", ".pickle", ".pkl", ".pt", ".pth")
 """Endings of files that run code when they are opened."""
 
@@ -125,18 +124,10 @@ _PICKLED = (
 
 
 def read_config(root: Path) -> dict[str, Any]:
-    """config.json of a model folder as a dictionary."""
-    path = root / CONFIG
-    if not path.exists():
+    """config.json of a model folder as a dictionary; a folder of pickles is refused as such."""
+    if not (root / CONFIG).exists():
         _refuse_pickles(root)
-        raise MissingInputError(f"{path}: not there, so {root} is no model folder of ours.")
-    try:
-        described = json.loads(path.read_text(encoding="utf-8"))
-    except ValueError as error:
-        raise CorruptionError(f"{path}: not JSON ({error}).") from error
-    if not isinstance(described, dict) or described.get("format") != FORMAT:
-        raise CorruptionError(f"{path}: expected a configuration of format {FORMAT}.")
-    return described
+    return encoder_folders.read_config(root)
 
 
 def read_weights(path: str | Path) -> dict[str, Tensor]:

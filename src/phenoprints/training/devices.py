@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import warnings
 from typing import Any
 
@@ -21,7 +22,7 @@ PRECISIONS = {"float32": "32-true", "bfloat16": "bf16-mixed"}
 def launch(settings: TrainingSettings) -> Any:
     """Lightning's Fabric for the configured devices, its processes started.
 
-    Under torchrun or Slurm the processes are there already and Fabric finds them.
+    Under torchrun or srun the processes are there already.
     """
     with warnings.catch_warnings():
         # Lightning warns about a pytree name of torch, and wherever srun is installed.
@@ -30,6 +31,7 @@ def launch(settings: TrainingSettings) -> Any:
         from lightning.fabric import Fabric
 
         fabric = Fabric(
+            plugins=[_environment(settings)],
             accelerator=accelerator(settings.device),
             devices=settings.devices,
             num_nodes=settings.nodes,
@@ -38,6 +40,30 @@ def launch(settings: TrainingSettings) -> Any:
         )
         fabric.launch()
     return fabric
+
+
+def _environment(settings: TrainingSettings) -> Any:
+    """Who started the processes.
+
+    Fabric's own guess takes every allocation of Slurm for processes that srun has started, also
+    where one process trains alone in it, or where torchrun is still to come.
+    """
+    from lightning.fabric.plugins.environments import (
+        LightningEnvironment,
+        SLURMEnvironment,
+        TorchElasticEnvironment,
+    )
+
+    num_processes = settings.devices * settings.nodes
+    if num_processes == 1:
+        return LightningEnvironment()
+    if TorchElasticEnvironment.detect():
+        return TorchElasticEnvironment()
+    of_step = "SLURM_STEP_ID" in os.environ and "SLURM_PROCID" in os.environ
+    if of_step and os.environ.get("SLURM_NTASKS") == str(num_processes):
+        os.environ.setdefault("SLURM_NTASKS_PER_NODE", str(settings.devices))
+        return SLURMEnvironment(auto_requeue=False)  # stopping and going on are ours
+    return LightningEnvironment()
 
 
 def accelerator(device: str) -> str:

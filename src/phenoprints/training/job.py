@@ -23,7 +23,13 @@ from phenoprints.training.interruption import SIGNALS
 from phenoprints.training.manifest import corpus_of_manifest, corpus_of_screen, read_manifest
 from phenoprints.training.settings import TrainingSettings
 from phenoprints.training.sources import StoredImages
-from phenoprints.training.train import EncoderPlan, train
+from phenoprints.training.train import EncoderPlan, Outcome, train
+
+DONE = "done.json"
+"""What the processes of a job leave for the one that started them."""
+SHUTDOWN_S = 600
+FIRST_PORT, NUM_PORTS = 20_000, 10_000
+"""Where the processes of several nodes meet; jobs that share a node meet at ports of their own."""
 
 
 @dataclass(frozen=True)
@@ -80,10 +86,14 @@ class TrainingJob:
 
 
 def run_job(job: TrainingJob) -> dict[str, Any]:
-    """Train in this process (one of several under torchrun); figures about what was done."""
+    """Train in this process; figures about what was done."""
+    return _train(job).figures()
+
+
+def _train(job: TrainingJob) -> Outcome:
     settings, corpus = job.training, job.corpus()
     screens = {name: open_images(path) for name, path in job.images.items()}
-    outcome = train(
+    return train(
         corpus,
         StoredImages(corpus, screens, cache_mb=settings.cache_mb),
         job.folder,
@@ -97,7 +107,6 @@ def run_job(job: TrainingJob) -> dict[str, Any]:
         settings=settings,
         seed=job.seed,
     )
-    return {"wells": outcome.num_wells, "steps": outcome.num_steps}
 
 
 def launch_job(job: TrainingJob) -> dict[str, Any]:
@@ -111,8 +120,8 @@ def launch_job(job: TrainingJob) -> dict[str, Any]:
         return run_job(job)
     path = Path(job.folder + ".training") / "job.json"
     publish_json(path, dataclasses.asdict(job))
-    _run_and_pass_signals(command(settings, path))
-    done: dict[str, Any] = json.loads(path.with_name("done.json").read_text(encoding="utf-8"))
+    run_and_pass_signals(command(settings, path))
+    done: dict[str, Any] = json.loads(path.with_name(DONE).read_text(encoding="utf-8"))
     return done
 
 
@@ -123,14 +132,26 @@ def command(settings: TrainingSettings, path: Path) -> list[str]:
     job = ["-m", "phenoprints.training", str(path)]
     if settings.nodes == 1:
         return [*torchrun, "--standalone", per_node, *job]
-    head = os.environ.get("SLURMD_NODENAME") or "localhost"
-    across = [f"--nnodes={settings.nodes}", "--rdzv-backend=c10d", f"--rdzv-endpoint={head}:29500"]
-    srun = ["srun", f"--nodes={settings.nodes}", "--ntasks-per-node=1", "--kill-on-bad-exit=1"]
+    head, job_id = os.environ.get("SLURMD_NODENAME") or "localhost", _slurm_job()
+    meeting = f"--rdzv-endpoint={head}:{FIRST_PORT + job_id % NUM_PORTS}"
+    across = [f"--nnodes={settings.nodes}", "--rdzv-backend=c10d", f"--rdzv-id={job_id}", meeting]
+    # The step that this runs in already holds the job's processors.
+    srun = ["srun", "--overlap", f"--nodes={settings.nodes}", f"--ntasks={settings.nodes}",
+            "--ntasks-per-node=1", f"--cpus-per-task={settings.num_threads}",
+            "--kill-on-bad-exit=1"]  # fmt: skip
     return [*srun, *torchrun, *across, per_node, *job]
 
 
-def _run_and_pass_signals(arguments: Sequence[str]) -> None:
-    process = subprocess.Popen(list(arguments))
+def _slurm_job() -> int:
+    given = os.environ.get("SLURM_JOB_ID", "0")
+    return int(given) if given.isdecimal() else 0
+
+
+def run_and_pass_signals(arguments: Sequence[str]) -> None:
+    """Run a command to its end; SIGTERM and SIGUSR1 reach it as SIGTERM. A failure is an error."""
+    # torchrun would otherwise kill its processes after 30 s, in the middle of a large checkpoint.
+    patience = {"TORCH_ELASTIC_SHUTDOWN_TIMEOUT": str(SHUTDOWN_S)}
+    process = subprocess.Popen(list(arguments), env={**patience, **os.environ})
     before = {
         number: signal.signal(number, lambda *_: process.send_signal(signal.SIGTERM))
         for number in SIGNALS
@@ -148,9 +169,8 @@ def _run_and_pass_signals(arguments: Sequence[str]) -> None:
 
 
 def main(arguments: Sequence[str]) -> None:
-    """Run the job of a JSON file, as one of the processes that torchrun starts."""
+    """Run the job of a JSON file, as one of the processes that torchrun or srun starts."""
     path = Path(arguments[0])
-    job = TrainingJob(**json.loads(path.read_text(encoding="utf-8")))
-    done = run_job(job)
-    if os.environ.get("RANK", "0") == "0":
-        publish_json(path.with_name("done.json"), done)
+    outcome = _train(TrainingJob(**json.loads(path.read_text(encoding="utf-8"))))
+    if outcome.rank == 0:
+        publish_json(path.with_name(DONE), outcome.figures())

@@ -8,7 +8,7 @@ import time
 from collections import deque
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 import torch
@@ -76,6 +76,25 @@ def flipped(images_BCHW: Tensor, flips_B2: Tensor) -> Tensor:
     return images_BCHW
 
 
+@dataclass(frozen=True)
+class Place:
+    """Which of the processes that train together this one is, and the device that it feeds."""
+
+    rank: int = 0
+    num_processes: int = 1
+    device: torch.device = field(default_factory=lambda: torch.device("cpu"))
+
+    @property
+    def is_pinned(self) -> bool:
+        """Whether crops wait in pinned memory, from which they are copied beside other work."""
+        return self.device.type == "cuda"
+
+    def enter_thread(self) -> None:
+        """Make this place's device the current one of a thread: pinning belongs to a device."""
+        if self.is_pinned:
+            torch.cuda.set_device(self.device)
+
+
 class Loader:
     """Reads the batches of steps `start` … `stop - 1` of one process, ahead of their use.
 
@@ -84,9 +103,9 @@ class Loader:
     corpus, sampler, source
         Which wells, which crops of them, and where the pixels are.
     batch_size
-        Crops of a step over all processes; must divide by `num_processes`.
-    rank, num_processes
-        The share of this process: a run of consecutive crops of the step.
+        Crops of a step over all processes; must divide by their number.
+    place
+        Decides the share of this process: a run of consecutive crops of the step.
     num_workers
         Threads that read ahead; 0 reads when a batch is asked for. Pixels are decoded and copied
         outside of Python's lock, so threads do it without copies between processes.
@@ -99,15 +118,13 @@ class Loader:
         source: CropSource,
         *,
         batch_size: int,
-        rank: int = 0,
-        num_processes: int = 1,
+        place: Place = Place(),
         num_workers: int = 0,
-        pin_memory: bool = False,
     ) -> None:
         self.corpus, self.sampler, self.source = corpus, sampler, source
-        self.batch_size, self.num_workers, self.pin_memory = batch_size, num_workers, pin_memory
-        share = batch_size // num_processes
-        self._share = slice(rank * share, (rank + 1) * share)
+        self.batch_size, self.place, self.num_workers = batch_size, place, num_workers
+        share = batch_size // place.num_processes
+        self._share = slice(place.rank * share, (place.rank + 1) * share)
 
     def crops(self, step: int) -> Crops:
         """The crops of a step that fall to this process."""
@@ -119,7 +136,7 @@ class Loader:
         images = torch.from_numpy(self.source.read(crops, self.sampler.crop_px))
         return Batch(
             step=step,
-            images=images.pin_memory() if self.pin_memory else images,
+            images=images.pin_memory() if self.place.is_pinned else images,
             keys=torch.from_numpy(crops.keys),
             classes=torch.from_numpy(self.corpus.classes[crops.wells]),
             flips=torch.from_numpy(crops.flips),
@@ -131,7 +148,7 @@ class Loader:
         if self.num_workers == 0:
             yield from (_waited(self.batch, step) for step in range(start, stop))
             return
-        with ThreadPoolExecutor(self.num_workers, "crops") as pool:
+        with ThreadPoolExecutor(self.num_workers, "crops", self.place.enter_thread) as pool:
             queue: deque[Future[Batch]] = deque()
             upcoming = iter(range(start, stop))
             try:

@@ -16,7 +16,7 @@ from torch import Tensor
 from phenoprints.foundations.errors import DataError
 from phenoprints.foundations.randomness import generator
 from phenoprints.training.checkpoints import Checkpoint, newest, write_checkpoint
-from phenoprints.training.devices import full_state, launch, load_state, prepare
+from phenoprints.training.devices import full_state, load_state, prepare
 from phenoprints.training.interruption import Interruption, TrainingInterruptedError, interruptible
 from phenoprints.training.loading import Batch, Loader
 from phenoprints.training.objectives import DinoObjective, Objective
@@ -30,7 +30,7 @@ class Run:
     """One training run: what is trained on what, and where its checkpoints lie.
 
     `identity` is what a resumed run must share. `validation` are batches that are never learned
-    from.
+    from. `flops` are the operations that the encoder will have cost, None where not known.
     """
 
     objective: Objective
@@ -42,6 +42,7 @@ class Run:
     folder: Path
     progress: Progress
     validation: list[Batch]
+    flops: float | None = None
 
 
 class Trainer:
@@ -215,8 +216,8 @@ class Trainer:
         return model
 
 
-def run_training(run: Run) -> tuple[Trainer, dict[str, Tensor]]:
+def run_training(run: Run, fabric: Any) -> tuple[Trainer, dict[str, Tensor]]:
     """Train to the end; the trainer, and the objective's weights (on the first process)."""
-    trainer = Trainer(run, launch(run.settings))
+    trainer = Trainer(run, fabric)
     trainer.fit()
     return trainer, trainer.state()

@@ -49,6 +49,15 @@ def make_encoder(
     return encoder
 
 
+def training_record(settings: Mapping[str, Any]) -> dict[str, Any]:
+    """What the folder of an encoder made here says about its training.
+
+    An untrained one has cost nothing; what the weights of others have cost is not known.
+    """
+    kind = settings["kind"]
+    return {"kind": kind, "flops": 0.0 if kind == "untrained" else None}
+
+
 def _channels(
     settings: Mapping[str, Any], channel_sets: list[tuple[str, ...]]
 ) -> int | tuple[str, ...]:

@@ -134,7 +134,7 @@ class CropSampler:
     def batch(self, step: int, batch_size: int) -> Crops:
         """The crops of a step, in order; the same for any number of processes that share them."""
         numbers = np.arange(step * batch_size, (step + 1) * batch_size, dtype=np.int64)
-        return self.crops(numbers, self._group(step))
+        return self.crops(numbers, int(self.groups_of(np.array([step]))[0]))
 
     def crops(self, numbers: NDArray[np.int64], group: int = 0) -> Crops:
         """The crops with these global numbers, from the wells of one group."""
@@ -153,11 +153,12 @@ class CropSampler:
             keys=hash_uint64(5, keys).astype(np.int64),
         )
 
-    def _group(self, step: int) -> int:
+    def groups_of(self, steps: NDArray[np.int64]) -> NDArray[np.int64]:
+        """Number of the group whose wells each step takes its crops from."""
         if len(self.groups) == 1:
-            return 0
-        draw = hash_uint64(self._key + 1, np.array([step], dtype=np.uint64))
-        return int(np.searchsorted(self._edges, _below(draw, self._edges[-1:]), side="right")[0])
+            return np.zeros(len(steps), dtype=np.int64)
+        draws = _below(hash_uint64(self._key + 1, steps.astype(np.uint64)), self._edges[-1:])
+        return np.searchsorted(self._edges, draws, side="right").astype(np.int64)
 
     def _wells(
         self, numbers: NDArray[np.int64], group: int, keys: NDArray[np.uint64]

@@ -158,6 +158,11 @@ class TrainingSettings:
         }
         return cls(**given)
 
+    @property
+    def num_threads(self) -> int:
+        """Threads on each node: of every device one, and those that read crops ahead."""
+        return self.devices * (1 + self.num_workers)
+
     def num_steps(self, num_wells: int) -> int:
         """Optimiser steps of the whole training, at least one."""
         crops = self.num_epochs * num_wells * self.crops_per_visit

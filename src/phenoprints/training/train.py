@@ -13,10 +13,10 @@ import torch
 
 from phenoprints import models
 from phenoprints.foundations.errors import DataError, Problem, raise_problems
-from phenoprints.models.flops import BACKWARD_FACTOR, encoder_flops, training_flops
-from phenoprints.models.vit import ViTEncoder
+from phenoprints.training import costs
 from phenoprints.training.corpus import Corpus
-from phenoprints.training.loading import Batch, Loader
+from phenoprints.training.devices import launch
+from phenoprints.training.loading import Batch, Loader, Place
 from phenoprints.training.loop import Run, run_training
 from phenoprints.training.objectives import (
     DinoObjective,
@@ -61,12 +61,20 @@ class EncoderPlan:
 
 @dataclass(frozen=True)
 class Outcome:
-    """What training gave: the encoder as saved, its last row of losses, and the steps taken."""
+    """What training gave: the encoder as saved, its last row of losses, and the steps taken.
+
+    Of several processes only the first (`rank` 0) has saved anything and knows the losses.
+    """
 
     encoder: models.Encoder
     last: Mapping[str, Any]
     num_steps: int
     num_wells: int
+    rank: int = 0
+
+    def figures(self) -> dict[str, int]:
+        """Counts for the provenance."""
+        return {"wells": self.num_wells, "steps": self.num_steps}
 
 
 def train(
@@ -103,15 +111,17 @@ def train(
     """
     root = Path(folder)
     work = root.with_name(root.name + ".training")
-    run = build_run(corpus, source, work, plan=plan, settings=settings, seed=seed)
-    trainer, state = run_training(run)
+    fabric = launch(settings)
+    place = Place(fabric.global_rank, fabric.world_size, fabric.device)
+    run = build_run(corpus, source, work, plan=plan, settings=settings, seed=seed, place=place)
+    trainer, state = run_training(run, fabric)
     run.progress.close()
-    outcome = None
-    if trainer.fabric.is_global_zero:
+    outcome = Outcome(run.objective.encoder, {}, run.num_steps, len(corpus), place.rank)
+    if fabric.is_global_zero:
         outcome = _publish(root, run, state, plan)
         trainer.forget_checkpoints()
-    trainer.fabric.barrier()
-    return outcome or Outcome(run.objective.encoder, {}, run.num_steps, len(corpus))
+    fabric.barrier()
+    return outcome
 
 
 def build_run(
@@ -122,8 +132,9 @@ def build_run(
     plan: EncoderPlan,
     settings: TrainingSettings,
     seed: int,
+    place: Place,
 ) -> Run:
-    """Everything that training needs, checked, nothing of it started."""
+    """Everything that training needs in one process, checked, no step of it taken."""
     encoder = _encoder(corpus, plan, settings, seed)
     learned, aside = corpus.split(
         settings.validation_fraction, settings.validation_experiments, seed
@@ -138,14 +149,18 @@ def build_run(
         seed=seed,
     )
     num_steps = settings.num_steps(len(learned))
-    loader = _loader(corpus, source, encoder.crop_px, learned, settings, seed)
+    loader = _loader(corpus, source, encoder.crop_px, learned, settings, place=place, seed=seed)
+    flops = costs.flops_by_group(objective, corpus, loader.sampler)
     progress = Progress(
         work,
         num_steps=num_steps,
         batch_size=settings.batch_size,
-        flops_per_crop=flops_per_crop(objective, corpus),
+        flops_per_crop=costs.mean_flops(flops, loader.sampler),
         peak=_peak(settings),
-        writes_events=process_place()[0] == 0,
+        writes_events=place.rank == 0,
+    )
+    total = costs.total_flops(
+        flops, loader.sampler, num_steps=num_steps, batch_size=settings.batch_size
     )
     return Run(
         objective=objective,
@@ -162,6 +177,7 @@ def build_run(
         folder=work / "checkpoints",
         progress=progress,
         validation=_validation(loader, aside),
+        flops=costs.with_start(total, plan.start_from),
     )
 
 
@@ -220,6 +236,8 @@ def _loader(
     crop_px: int,
     learned: np.ndarray[Any, Any],
     settings: TrainingSettings,
+    *,
+    place: Place,
     seed: int,
 ) -> Loader:
     groups = corpus.groups(learned)
@@ -234,26 +252,14 @@ def _loader(
         crops_per_visit=settings.crops_per_visit,
         flips=settings.flips,
     )
-    rank, num_processes = process_place()
     return Loader(
         corpus,
         sampler,
         source,
         batch_size=settings.batch_size,
-        rank=rank,
-        num_processes=num_processes,
+        place=place,
         num_workers=settings.num_workers,
-        pin_memory=settings.device != "cpu" and torch.cuda.is_available(),
     )
-
-
-def process_place() -> tuple[int, int]:
-    """Rank and number of the processes that train together, as torchrun or Slurm started them."""
-    import os
-
-    size = os.environ.get("WORLD_SIZE") or os.environ.get("SLURM_NTASKS") or "1"
-    rank = os.environ.get("RANK") or os.environ.get("SLURM_PROCID") or "0"
-    return int(rank), int(size)
 
 
 def _validation(loader: Loader, aside: np.ndarray[Any, Any]) -> list[Batch]:
@@ -274,17 +280,6 @@ def _validation(loader: Loader, aside: np.ndarray[Any, Any]) -> list[Batch]:
     return list(watched.batch(0).parts(loader.batch_size))
 
 
-def flops_per_crop(objective: Objective, corpus: Corpus) -> float | None:
-    """Operations of a training step per crop; None for networks whose cost is not counted."""
-    num_channels = len(corpus.channel_sets[0])
-    model = objective.model
-    if isinstance(model, models.MaskedAutoencoder):
-        return float(training_flops(model, num_channels))
-    if isinstance(objective.encoder, ViTEncoder):
-        return float(BACKWARD_FACTOR * encoder_flops(objective.encoder, num_channels))
-    return None
-
-
 def _peak(settings: TrainingSettings) -> float | None:
     if settings.device == "cpu" or not torch.cuda.is_available():
         return None
@@ -297,14 +292,7 @@ def _publish(root: Path, run: Run, state: dict[str, torch.Tensor], plan: Encoder
     history = run.progress.history
     kept = trained.model.teacher if isinstance(trained, DinoObjective) else trained
     encoder = kept.encoder.eval()
-    training = {
-        "kind": plan.kind,
-        "num_steps": run.num_steps,
-        "batch_size": run.settings.batch_size,
-        "learning_rate": run.settings.learning_rate,
-        "num_wells": len(run.loader.corpus),
-    }
-    models.save(root, encoder, training=training)
+    models.save(root, encoder, training=_training_record(run, plan))
     publish_losses(root / LOSSES, history)
     if isinstance(trained, MaskedObjective) and run.settings.panel_crops:
         batch = run.validation[0] if run.validation else run.loader.batch(0)
@@ -312,6 +300,19 @@ def _publish(root: Path, run: Run, state: dict[str, torch.Tensor], plan: Encoder
         made = trained.model.reconstruct(few.images, few.keys)
         publish_panels(root, made, run.loader.corpus.channel_sets[0])
     return Outcome(encoder, history[-1], run.num_steps, len(run.loader.corpus))
+
+
+def _training_record(run: Run, plan: EncoderPlan) -> dict[str, Any]:
+    """What the encoder's folder says about its training."""
+    return {
+        "kind": plan.kind,
+        "num_steps": run.num_steps,
+        "batch_size": run.settings.batch_size,
+        "learning_rate": run.settings.learning_rate,
+        "num_wells": len(run.loader.corpus),
+        "num_crops": run.num_steps * run.settings.batch_size,
+        "flops": run.flops,
+    }
 
 
 def _rebuilt(run: Run, state: dict[str, torch.Tensor], plan: EncoderPlan) -> Objective:
