@@ -98,10 +98,11 @@ rule embeddings:
         encoder=encoders_computed(jobs="one", probed=False),
     conda:
         "../../envs/train.yaml"
-    threads: 1 + config["inference"]["num_workers"]
+    threads: inference_threads
     resources:
         mem_mb=memory_mb(8000),
         runtime=1440,
+        cpus_per_task=inference_threads,
         gpu=num_gpus,
     params:
         version=STAGE_VERSIONS["embeddings"],
@@ -185,10 +186,11 @@ use rule plan_embeddings as embedding_batch with:
         encoder=encoders_computed(jobs="many"),
         batch=r"\d+",
         num_batches=r"\d+",
-    threads: 1 + config["inference"]["num_workers"]
+    threads: inference_threads
     resources:
         mem_mb=memory_mb(16000),
         runtime=2880,
+        cpus_per_task=inference_threads,
         gpu=num_gpus,
     params:
         version=STAGE_VERSIONS["embeddings"],

@@ -243,6 +243,20 @@ def embedding_settings(wildcards):
     }
 
 
+# Threads stand in a rule twice: Snakemake cuts `threads` to the cores of the machine that it was
+# started on, also on a cluster, and `cpus_per_task` is what Slurm is asked for.
+
+
+def quality_threads(wildcards):
+    """Threads of a measuring job; one that has its workers on Slurm only waits for them."""
+    return 1 if config["workers"]["cluster"] == "slurm" else 4
+
+
+def inference_threads(wildcards):
+    """Threads of an inference job: that of the network, and those that read."""
+    return 1 + config["inference"]["num_workers"]
+
+
 def num_gpus(wildcards):
     """GPUs of an inference job; `auto` takes one that is there but asks for none."""
     return int(config["inference"]["device"] == "cuda")

@@ -54,10 +54,11 @@ rule measure_quality:
         batch=r"\d+",
     conda:
         "../../envs/core.yaml"
-    threads: 4
+    threads: quality_threads
     resources:
         mem_mb=memory_mb(6000),
         runtime=1440,
+        cpus_per_task=quality_threads,
     params:
         version=STAGE_VERSIONS["quality"],
         num_batches=lookup(dpath="screens/{screen}/quality/num_jobs", within=config),

@@ -53,6 +53,7 @@ rule prepare_images:
     resources:
         mem_mb=memory_mb(8000),
         runtime=1440,
+        cpus_per_task=4,
     params:
         version=STAGE_VERSIONS["screens"],
         seed=config["seed"],

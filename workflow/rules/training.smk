@@ -27,6 +27,7 @@ rule train_encoder:
     resources:
         mem_mb=memory_mb(8000),
         runtime=lambda wildcards: int(60 * training_of(wildcards)["hours"]) + 15,
+        cpus_per_task=lambda wildcards: threads_of(training_of(wildcards)),
         gpu=lambda wildcards: gpus_of(training_of(wildcards)),
         nodes=lambda wildcards: training_of(wildcards)["nodes"],
         tasks=lambda wildcards: tasks_of_training(training_of(wildcards)),

@@ -5,7 +5,8 @@ import pandas as pd
 from phenoprints.foundations.jobs import logged
 from phenoprints.foundations.provenance import write_provenance
 from phenoprints.foundations.publishing import publish_table
-from phenoprints.quality import batch_of, measure_sites
+from phenoprints.foundations.workers import WorkerSettings, spread_over
+from phenoprints.quality import SITES_PER_WORKER, batch_of, measure_sites
 from phenoprints.screens.contracts import SITES, WELLS
 from phenoprints.screens.images import open_images
 
@@ -16,13 +17,15 @@ with logged(snakemake.log):
         SITES.read(files.sites), int(snakemake.wildcards.batch), params.num_batches
     ).merge(wells, on="well_id", how="left")
     known_bad = pd.read_parquet(files.unreadable)
-    metrics = measure_sites(
-        open_images(files.images),
-        sites,
-        nucleus_channel=params.nucleus_channel,
-        num_workers=snakemake.threads,
-        unreadable=known_bad,
-    )
+    num_workers = min(snakemake.threads, 1 + len(sites) // SITES_PER_WORKER)
+    with spread_over(num_workers, WorkerSettings(**snakemake.config["workers"])) as spread:
+        metrics = measure_sites(
+            open_images(files.images),
+            sites,
+            nucleus_channel=params.nucleus_channel,
+            unreadable=known_bad,
+            spread=spread,
+        )
     publish_table(snakemake.output.metrics, metrics)
     write_provenance(
         snakemake.output.metrics,

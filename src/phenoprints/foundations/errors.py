@@ -50,6 +50,10 @@ class StorageError(PhenoprintsError, OSError):
     """Results cannot be written: no space, no permission, a limit of the system."""
 
 
+class WorkerError(PhenoprintsError, RuntimeError):
+    """Processes that share a job's work could not be started or were killed."""
+
+
 class MissingDependencyError(PhenoprintsError, ImportError):
     """An optional library is needed and absent."""
 

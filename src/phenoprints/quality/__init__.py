@@ -4,11 +4,11 @@ from phenoprints.quality.assessment import assess, assess_screen
 from phenoprints.quality.contracts import QUALITY
 from phenoprints.quality.measurement import measure
 from phenoprints.quality.plates import assay_conditions
-from phenoprints.quality.processing import batch_of, measure_sites
+from phenoprints.quality.processing import SITES_PER_WORKER, batch_of, measure_sites
 from phenoprints.quality.rules import RULES, QualitySettings, catalogue
 from phenoprints.quality.verdicts import not_assessed
 
 __all__ = [
-    "QUALITY", "RULES", "QualitySettings", "assay_conditions", "assess", "assess_screen",
-    "batch_of", "catalogue", "measure", "measure_sites", "not_assessed",
+    "QUALITY", "RULES", "SITES_PER_WORKER", "QualitySettings", "assay_conditions", "assess",
+    "assess_screen", "batch_of", "catalogue", "measure", "measure_sites", "not_assessed",
 ]  # fmt: skip

@@ -1,8 +1,8 @@
-"""Measure many sites in worker processes; a site that cannot be read is a row with the reason."""
+"""Measure many sites, spread over workers; a site that cannot be read is a row with the reason."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from functools import partial
 from typing import Any, Protocol
 
 import numpy as np
@@ -10,10 +10,13 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from phenoprints.foundations.errors import ConfigurationError, PhenoprintsError
+from phenoprints.foundations.workers import Spread
 from phenoprints.quality.measurement import measure
 
 SITES_AT_ONCE = 16
 """Sites that a worker measures before it hands back rows; pixels of one are held at a time."""
+SITES_PER_WORKER = 128
+"""Sites that are worth a worker: starting one takes as long as measuring some fifty."""
 
 
 class SiteReader(Protocol):
@@ -30,8 +33,8 @@ def measure_sites(
     sites: pd.DataFrame,
     *,
     nucleus_channel: str | None = None,
-    num_workers: int = 1,
     unreadable: pd.DataFrame | None = None,
+    spread: Spread = map,
 ) -> pd.DataFrame:
     """A row of metrics per site, in the order of `sites`, for `assess`.
 
@@ -43,11 +46,11 @@ def measure_sites(
         The sites contract's columns and `experiment`.
     nucleus_channel
         As in `measure`.
-    num_workers
-        Processes, each with one numerical thread; 1 measures in this process. The result does not
-        depend on it.
     unreadable
         Sites known to be unreadable (well_id, site, reason), whose pixels are not asked for.
+    spread
+        What `foundations.workers.spread_over` gives; `map` measures in this process. The result
+        does not depend on it.
 
     Returns
     -------
@@ -56,7 +59,8 @@ def measure_sites(
     """
     sites = _with_reasons(sites, unreadable)
     parts = (sites.iloc[at : at + SITES_AT_ONCE] for at in range(0, len(sites), SITES_AT_ONCE))
-    rows = [row for part in _measured(images, parts, nucleus_channel, num_workers) for row in part]
+    measured = spread(partial(measure_part, images, nucleus_channel=nucleus_channel), parts)
+    rows = [row for part in measured for row in part]
     table = pd.DataFrame(rows, columns=None if rows else ["well_id", "site", "unreadable"])
     return table.astype({"well_id": np.uint64, "site": np.int32, "unreadable": "str"})
 
@@ -71,24 +75,8 @@ def _with_reasons(sites: pd.DataFrame, unreadable: pd.DataFrame | None) -> pd.Da
     return joined.assign(unreadable=joined["unreadable"].fillna(""))
 
 
-def _measured(
-    images: SiteReader,
-    parts: Iterable[pd.DataFrame],
-    nucleus_channel: str | None,
-    num_workers: int,
-) -> Iterator[list[dict[str, Any]]]:
-    if num_workers <= 1:
-        yield from (measure_part(images, part, nucleus_channel) for part in parts)
-        return
-    from joblib import Parallel, delayed, parallel_config
-
-    with parallel_config(backend="loky", inner_max_num_threads=1):
-        jobs = (delayed(measure_part)(images, part, nucleus_channel) for part in parts)
-        yield from Parallel(n_jobs=num_workers, return_as="generator", batch_size=1)(jobs)
-
-
 def measure_part(
-    images: SiteReader, sites: pd.DataFrame, nucleus_channel: str | None
+    images: SiteReader, sites: pd.DataFrame, *, nucleus_channel: str | None = None
 ) -> list[dict[str, Any]]:
     """The metrics of some sites, one image in memory at a time."""
     return [_measure_site(images, site, nucleus_channel) for site in sites.to_dict("records")]

@@ -1,0 +1,244 @@
+"""The work of one job spread over processes: of this machine, or in Slurm jobs, by dask."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from types import ModuleType
+from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeVar
+
+from phenoprints.foundations.errors import WorkerError
+
+if TYPE_CHECKING:
+    from distributed import Client, Future, SpecCluster
+    from distributed.security import Security
+
+Item = TypeVar("Item")
+Result = TypeVar("Result")
+
+AHEAD = 3
+"""Items per worker that wait, are worked on or are done and not yet taken."""
+LOOK_AFTER_S = 30.0
+"""Seconds without a result between looks at whether any worker is left."""
+NO_DASHBOARD = {"dashboard": False, "dashboard_address": "127.0.0.1:0"}
+"""Of the scheduler: nobody looks at its pages, and other users should not."""
+
+
+class Spread(Protocol):
+    """A function like `map`: results in the order of the items, wherever they were computed."""
+
+    def __call__(
+        self, function: Callable[[Item], Result], items: Iterable[Item], /
+    ) -> Iterator[Result]:
+        """The results of `function`, in the order of `items`."""
+
+
+@dataclass(frozen=True)
+class WorkerSettings:
+    """Where workers run: the section `workers` of the configuration.
+
+    Attributes
+    ----------
+    cluster
+        `local`: processes of this job. `slurm`: jobs that dask-jobqueue submits.
+    num_jobs, cores, memory_mb, runtime_min
+        Of `slurm`: how many jobs, the processes of each, megabytes of each process and minutes
+        that a job may take.
+    partition, account, interface, extra
+        Of `slurm`: what the site asks for, the network interface that workers are reached over
+        (None: the host's own), and further options of sbatch.
+    folder
+        Of `slurm`: receives the jobs' logs; all nodes must see it.
+    """
+
+    cluster: Literal["local", "slurm"] = "local"
+    num_jobs: int = 4
+    cores: int = 8
+    memory_mb: int = 2000
+    runtime_min: int = 1440
+    partition: str | None = None
+    account: str | None = None
+    interface: str | None = None
+    extra: tuple[str, ...] = ()
+    folder: str = ".workers"
+
+
+@contextmanager
+def spread_over(num_workers: int, settings: WorkerSettings | None = None) -> Iterator[Spread]:
+    """Start workers and give a function like `map` that spreads items over them.
+
+    Parameters
+    ----------
+    num_workers
+        Processes of `cluster: local`; 1 starts none and gives `map` itself. Slurm's workers are
+        counted by the settings.
+    settings
+        Where the workers run.
+
+    Each worker has one numerical thread and takes one item at a time; few items are under way, so
+    that memory does not grow with their number. Functions and items are sent by pickle. Workers
+    and this process speak TLS with a certificate made for them alone. The first error that an item
+    raises is raised here.
+
+    Raises
+    ------
+    WorkerError
+        An item was lost with four workers, most likely for want of memory; or Slurm refused a job.
+    """
+    settings = settings or WorkerSettings()
+    if settings.cluster == "local" and num_workers <= 1:
+        yield map
+        return
+    from distributed import Client
+
+    is_local = settings.cluster == "local"
+    size = num_workers if is_local else settings.num_jobs * settings.cores
+    with (
+        _alone(),
+        _local(num_workers) if is_local else _slurm(settings) as cluster,
+        Client(cluster, security=cluster.security, set_as_default=False) as client,
+    ):
+        yield _Cluster(client, cluster, size)
+
+
+@dataclass
+class _Cluster:
+    """Spreads items over a running cluster of `size` workers."""
+
+    client: Client
+    cluster: SpecCluster
+    size: int
+    has_worked: bool = False
+
+    def __call__(
+        self, function: Callable[[Item], Result], items: Iterable[Item], /
+    ) -> Iterator[Result]:
+        under_way: deque[Future] = deque()
+        for item in items:
+            under_way.append(self.client.submit(function, item, pure=False))
+            if len(under_way) >= AHEAD * self.size:
+                yield self._result(under_way.popleft())
+        while under_way:
+            yield self._result(under_way.popleft())
+
+    def _result(self, future: Future) -> Any:
+        from distributed import KilledWorker, wait
+
+        while not future.done():
+            try:
+                with self.client.as_current():
+                    wait([future], timeout=LOOK_AFTER_S)
+            except TimeoutError:
+                self._replace_lost()
+        try:
+            return future.result()
+        except KilledWorker as error:
+            raise WorkerError(
+                "Workers were killed again and again over the same piece of work, most likely "
+                "because they had too little memory. To fix: give the job more memory, or fewer "
+                "threads."
+            ) from error
+
+    def _replace_lost(self) -> None:
+        """Start all workers anew where all are gone; the rest of them does the work of some."""
+        num_left = len(self.client.scheduler_info(n_workers=-1)["workers"])
+        if not num_left and self.has_worked:
+            self.cluster.scale(0)
+            self.cluster.scale(self.size)
+        self.has_worked = num_left > 0
+
+
+@contextmanager
+def _local(num_workers: int) -> Iterator[SpecCluster]:
+    from distributed import LocalCluster
+    from distributed.security import Security
+
+    # The scheduler of the machine limits memory; dask would pause and kill by its own guess.
+    with LocalCluster(
+        n_workers=num_workers,
+        threads_per_worker=1,
+        memory_limit=0,
+        dashboard_address=NO_DASHBOARD["dashboard_address"],
+        scheduler_kwargs=NO_DASHBOARD,
+        security=Security.temporary(),
+    ) as cluster:
+        yield cluster
+
+
+@contextmanager
+def _slurm(settings: WorkerSettings) -> Iterator[SpecCluster]:
+    from dask_jobqueue import SLURMCluster
+
+    folder = Path(settings.folder).absolute()
+    folder.mkdir(parents=True, exist_ok=True)
+    with (
+        TemporaryDirectory(prefix="keys-", dir=folder) as keys,
+        SLURMCluster(
+            cores=settings.cores,
+            processes=settings.cores,
+            memory=f"{settings.memory_mb * settings.cores}MiB",
+            walltime=str(settings.runtime_min),
+            queue=settings.partition,
+            account=settings.account,
+            interface=settings.interface,
+            job_extra_directives=list(settings.extra),
+            job_name="phenoprints-worker",
+            log_directory=str(folder),
+            security=_security(Path(keys)),
+            scheduler_options=NO_DASHBOARD,
+        ) as cluster,
+    ):
+        _try(cluster.job_script())
+        cluster.scale(jobs=settings.num_jobs)
+        yield cluster
+
+
+def _try(job_script: str) -> None:
+    """Raise WorkerError with Slurm's words when it would not take the job; dask would wait."""
+    try:
+        subprocess.run(
+            ["sbatch", "--test-only"], input=job_script, capture_output=True, text=True, check=True
+        )
+    except FileNotFoundError:
+        raise WorkerError("workers.cluster is slurm, and there is no sbatch here.") from None
+    except subprocess.CalledProcessError as error:
+        raise WorkerError(f"Slurm takes no job of the workers: {error.stderr.strip()}") from None
+
+
+def _security(folder: Path) -> Security:
+    """TLS by a certificate in files that only this user can read, for jobs on other nodes."""
+    from distributed.security import Security
+
+    made = Security.temporary()
+    paths = {name: folder / f"{name}.pem" for name in ("ca", "cert", "key")}
+    contents = (made.tls_ca_file, made.tls_worker_cert, made.tls_worker_key)
+    for path, content in zip(paths.values(), contents, strict=True):
+        path.touch(mode=0o600)
+        path.write_text(str(content), encoding="ascii")
+    roles = {
+        f"tls_{role}_{part}": str(paths[part])
+        for role in ("client", "scheduler", "worker")
+        for part in ("cert", "key")
+    }
+    return Security(require_encryption=True, tls_ca_file=str(paths["ca"]), **roles)
+
+
+@contextmanager
+def _alone() -> Iterator[None]:
+    """Let processes start without this process's main module.
+
+    A new process imports the main module of its parent. Scripts of a workflow have no guard, and
+    would run again in every worker.
+    """
+    main = sys.modules["__main__"]
+    sys.modules["__main__"] = ModuleType("__main__")
+    try:
+        yield
+    finally:
+        sys.modules["__main__"] = main
