@@ -7,17 +7,17 @@ from __future__ import annotations
 import hashlib
 import json
 import math
-import re
 import shutil
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from phenoprints.embeddings.chunks import RowArray
 from phenoprints.foundations.errors import (
     CorruptionError,
     DataError,
@@ -28,13 +28,9 @@ from phenoprints.foundations.names import file_name
 from phenoprints.foundations.provenance import provenance_path
 from phenoprints.foundations.publishing import abandoned, publish_bytes
 
-if TYPE_CHECKING:
-    import tensorstore
-
 FORMAT = 1
 UNIT_WELLS = 1024
 """Wells of a unit, and so of a chunk, at most."""
-AXES = {1: ("feature",), 2: ("block", "feature"), 3: ("site", "crop", "feature")}
 
 
 @dataclass(frozen=True, order=True)
@@ -102,10 +98,10 @@ def create_store(
         _remove_strangers(root / folder, set(names.values()))
     for experiment, ids in well_ids.items():
         shape = (len(ids), *row_shape)
-        chunk = (rows_per_unit(len(ids), unit_wells), *row_shape)
-        _create_array(root / "wells" / names[experiment], shape, chunk, dtype)
-        array = _create_array(root / "well_ids" / names[experiment], shape[:1], shape[:1], "uint64")
-        array.write(np.asarray(ids, np.uint64)).result()
+        chunk_rows = rows_per_unit(len(ids), unit_wells)
+        _create_array(root / "wells" / names[experiment], shape, chunk_rows, dtype)
+        own = _create_array(root / "well_ids" / names[experiment], shape[:1], len(ids), "uint64")
+        own.write(0, ids)
     listed = {
         experiment: {
             "array": f"wells/{names[experiment]}",
@@ -123,38 +119,29 @@ def write_unit(path: str | Path, unit: Unit, values: NDArray[Any]) -> None:
     A unit that is not whole chunks of the array, or values of another shape, are a DataError:
     part of a chunk could not be written without reading the rest.
     """
-    array = _open(Path(path) / "wells" / file_name(unit.experiment, "experiment"))
-    length, chunk = array.shape[0], _chunk_rows(array)
+    array = _array(path, "wells", unit.experiment)
+    length, chunk = array.shape[0], array.chunk_rows
     whole = unit.start % chunk == 0 and (unit.stop % chunk == 0 or unit.stop == length)
     expected = (unit.stop - unit.start, *array.shape[1:])
     if not whole or values.shape != expected or unit.stop > length:
         what = f"rows {unit.start} to {unit.stop} of shape {values.shape} are not whole chunks"
         raise DataError(f"{path}: {what}; expected multiples of {chunk} rows, shape {expected}")
-    if unit.stop % chunk:
-        # Of a last chunk that is not full, tensorstore would read the old one first.
-        chunk_files(path, unit)[-1].unlink(missing_ok=True)
     try:
-        array[unit.rows].write(values.astype(array.dtype.numpy_dtype, copy=False)).result()
-    except ValueError as error:
+        array.write(unit.start, values)
+    except OSError as error:
         raise StorageError(
             f"{path}: rows {unit.start} to {unit.stop} of {unit.experiment} cannot be written: "
-            f"{_reason(error)}.\n  To fix: make room, and run the same command again; what is "
-            "whole is kept."
+            f"{error}.\n  To fix: make room, and run the same command again; what is whole is kept."
         ) from error
 
 
 def chunk_files(path: str | Path, unit: Unit) -> list[Path]:
     """The files that hold a unit's rows, in their order."""
-    root = Path(path) / "wells" / file_name(unit.experiment, "experiment")
-    array = _open(root)
-    rows, zeros = _chunk_rows(array), ["0"] * (array.rank - 1)
-    indices = range(unit.start // rows, math.ceil(unit.stop / rows))
-    return [root / "c" / Path(str(index), *zeros) for index in indices]
+    return _array(path, "wells", unit.experiment).files(unit.rows)
 
 
-def _chunk_rows(array: tensorstore.TensorStore) -> int:
-    layout: Any = array.chunk_layout.read_chunk
-    return int(layout.shape[0])
+def _array(path: str | Path, kind: str, experiment: str) -> RowArray:
+    return RowArray.open(Path(path) / kind / file_name(experiment, "experiment"))
 
 
 class EmbeddingReader:
@@ -188,26 +175,24 @@ class EmbeddingReader:
         return ids
 
     def _read(self, kind: str, experiment: str, rows: slice) -> NDArray[Any]:
-        import tensorstore
-
-        chosen = self._array(kind, experiment)[rows]
-        # Into numpy's own memory: it comes in large pages, which halves the time.
-        values = np.empty(chosen.shape, chosen.dtype.numpy_dtype)
+        array = self._array(kind, experiment)
         try:
-            tensorstore.array(values).write(chosen).result()
-        except ValueError as error:
-            raise _corruption(self.path, experiment, error) from error
-        return values
+            return array.read(rows)
+        except CorruptionError as error:
+            raise self._corruption(experiment, error) from error
 
-    def _array(self, kind: str, experiment: str) -> tensorstore.TensorStore:
+    def _array(self, kind: str, experiment: str) -> RowArray:
         if experiment not in self.attributes["experiments"]:
             known = ", ".join(self.experiments[:5])
             what = f'{self.path}: there is no experiment "{experiment}"'
             raise MissingInputError(f"{what} among {len(self.experiments)} ({known}, …).")
         try:
-            return _open(self.path / kind / file_name(experiment, "experiment"))
-        except ValueError as error:
-            raise _corruption(self.path, experiment, error) from error
+            return _array(self.path, kind, experiment)
+        except CorruptionError as error:
+            raise self._corruption(experiment, error) from error
+
+    def _corruption(self, experiment: str, error: CorruptionError) -> CorruptionError:
+        return CorruptionError(f'{error} (experiment "{experiment}"). {_cure(self.path)}')
 
 
 def open_embeddings(path: str | Path) -> EmbeddingReader:
@@ -263,41 +248,17 @@ def _remove_strangers(folder: Path, known: set[str]) -> None:
             shutil.rmtree(entry)
 
 
-def _create_array(
-    path: Path, shape: tuple[int, ...], chunk: tuple[int, ...], dtype: str
-) -> tensorstore.TensorStore:
-    metadata = {
-        "shape": shape,
-        "data_type": dtype,
-        "chunk_grid": {"name": "regular", "configuration": {"chunk_shape": chunk}},
-        "chunk_key_encoding": {"name": "default"},
-        "fill_value": 0 if dtype == "uint64" else "NaN",
-        # Compression gains 8 % on embeddings and costs more than it gains.
-        "codecs": [
-            {"name": "bytes", "configuration": {"endian": "little"}},
-            {"name": "crc32c"},
-        ],
-        "dimension_names": ["well", *AXES.get(len(shape) - 1, ())],
-        "attributes": {},
-    }
+def _create_array(path: Path, shape: tuple[int, ...], chunk_rows: int, dtype: str) -> RowArray:
+    """The array at `path`, made when it is not there; of another shape nothing can be used."""
+    array = RowArray(path, shape, chunk_rows, np.dtype(dtype))
     try:
-        return _open(path, metadata=metadata, create=True)
-    except ValueError:
-        # Another shape, or a damaged description: nothing below it can be used.
-        shutil.rmtree(path)
-        return _open(path, metadata=metadata, create=True)
-
-
-def _open(path: Path, *, create: bool = False, **spec: Any) -> tensorstore.TensorStore:
-    import tensorstore
-
-    driver = {
-        "driver": "zarr3",
-        "kvstore": {"driver": "file", "path": f"{path}/"},
-        "store_data_equal_to_fill_value": True,
-        "fill_missing_data_reads": False,
-    }
-    return tensorstore.open({**driver, **spec}, open=True, create=create).result()
+        is_so = RowArray.open(path) == array
+    except CorruptionError:
+        is_so = False
+    if not is_so:
+        shutil.rmtree(path, ignore_errors=True)
+    array.describe()
+    return array
 
 
 def _cure(root: Path) -> str:
@@ -305,15 +266,3 @@ def _cure(root: Path) -> str:
         f"To fix: delete {provenance_path(root)} and run the same command again; "
         "units that are whole are kept."
     )
-
-
-def _reason(error: ValueError) -> str:
-    """What tensorstore says, without its specification and places in its source."""
-    return str(error).split(" [", maxsplit=1)[0]
-
-
-def _corruption(root: Path, experiment: str, error: ValueError) -> CorruptionError:
-    reason = _reason(error)
-    named = re.search(r'local file "([^"]+)"', reason)
-    where = named.group(1) if named else str(root)
-    return CorruptionError(f'{where}: experiment "{experiment}": {reason}. {_cure(root)}')

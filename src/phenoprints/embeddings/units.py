@@ -148,9 +148,8 @@ def read_marker(
 
 def _digests(store: Path, unit: Unit) -> list[str]:
     try:
-        files = chunk_files(store, unit)
-        return [file_sha256(file) for file in files]
-    except (FileNotFoundError, ValueError):
+        return [file_sha256(file) for file in chunk_files(store, unit)]
+    except OSError:  # a missing file, or a damaged description
         return ["missing"]
 
 
