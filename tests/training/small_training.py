@@ -12,6 +12,8 @@ from phenoprints import training
 
 Tables = tuple[pd.DataFrame, pd.DataFrame]
 MAE = training.EncoderPlan("mae", "vit-tiny")
+AGNOSTIC = training.EncoderPlan("mae", "ca-vit-tiny")
+VIT_CLASSIFIER = training.EncoderPlan("weakly-supervised", "vit-tiny", pool="class")
 CLASSIFIER = training.EncoderPlan("weakly-supervised", "cnn-tiny")
 LABELS = pd.Series({c: f"condition-{c}" for c in range(5)})
 
@@ -34,10 +36,24 @@ def in_order(tables: Tables) -> Tables:
     return wells.assign(conditions=[[i % 5] for i in range(len(wells))]), tables[1]
 
 
+def of_two_screens(tables: Tables) -> tuple[Tables, training.ArrayImages]:
+    """Every other well has other channels, one of which both screens have."""
+    wells, sites = in_order(tables)
+    order = wells["well_id"].rank().astype(int).to_numpy() - 1
+    sets = {
+        w: ["er", "mito", "dna"] if i % 2 else ["dna", "rna"]
+        for w, i in zip(wells["well_id"], order, strict=True)
+    }
+    mixed = wells, sites.assign(channels=[sets[w] for w in sites["well_id"]])
+    return mixed, training.ArrayImages(
+        [image[: 3 if i % 2 else 2] for i, image in enumerate(images(channels=3))]
+    )
+
+
 def fit(
     folder: Path, tables: Tables, settings: object, plan: object = MAE, **options: object
 ) -> training.Outcome:
-    labels = LABELS if plan is CLASSIFIER else None
+    labels = LABELS if plan in (CLASSIFIER, VIT_CLASSIFIER) else None
     corpus = training.build_corpus(*in_order(tables), labels=labels)
     source = options.pop("source", training.ArrayImages(images()))
     return training.train(corpus, source, folder, plan=plan, settings=settings, **options)

@@ -23,6 +23,7 @@ from phenoprints.training.checkpoints import finished  # noqa: E402
 
 sys.path.insert(0, str(Path(__file__).parent))
 from small_training import (  # noqa: E402
+    AGNOSTIC,
     CLASSIFIER,
     LABELS,
     MAE,
@@ -31,6 +32,7 @@ from small_training import (  # noqa: E402
     images,
     in_order,
     losses,
+    of_two_screens,
 )
 
 
@@ -254,19 +256,56 @@ def test_training_starts_from_another_encoder(
 def test_channel_agnostic_training_over_screens_of_different_channels(
     tmp_path: Path, tables: Tables, settings: Callable[..., object]
 ) -> None:
-    wells, sites = in_order(tables)
-    order = wells["well_id"].rank().astype(int).to_numpy() - 1
-    of_well = zip(wells["well_id"], order, strict=True)
-    channels = {w: ["dna", "er"] if i % 2 else ["dna"] for w, i in of_well}
-    mixed = wells, sites.assign(channels=[channels[w] for w in sites["well_id"]])
+    """Stopped in the middle, with validation on both screens; no batch mixes them."""
+    mixed, source = of_two_screens(tables)
+    read = []
 
-    class Mixed(training.ArrayImages):
+    class Watched(training.ArrayImages):
         def read(self, crops: object, crop_px: int) -> np.ndarray:
-            num = 1 if crops.wells[0] % 2 == 0 else 2
             assert len({w % 2 for w in crops.wells}) == 1
-            return super().read(crops, crop_px)[:, :num]
+            read.append(crops.wells[0] % 2)
+            return super().read(crops, crop_px)
 
-    plan = training.EncoderPlan("mae", "ca-vit-tiny")
-    changes = {"max_crops": 128, "validation_fraction": 0.0, "panel_crops": 0}
-    outcome = fit(tmp_path / "ca", mixed, settings(**changes), plan, source=Mixed(images()))
+    chosen = settings(max_crops=128, panel_crops=2)
+    with pytest.raises(training.TrainingInterruptedError, match="after step 1 of 8"):
+        fit(tmp_path / "ca", mixed, settings(max_crops=128, panel_crops=2, hours=1e-9), AGNOSTIC,
+            source=source)  # fmt: skip
+    outcome = fit(tmp_path / "ca", mixed, chosen, AGNOSTIC, source=Watched(source.images))
     assert outcome.encoder.features(torch.zeros(1, 5, 32, 32)).shape == (1, 96)
+    assert read[:2] == [0, 1], "validation reads crops of both"
+    assert set(read[2:]) == {0, 1}
+    fit(tmp_path / "straight", mixed, chosen, AGNOSTIC, source=source)
+    assert tree_sha256(tmp_path / "ca") == tree_sha256(tmp_path / "straight")
+    assert list(np.load(tmp_path / "ca" / "reconstructions.npz")["channels"]) == ["dna", "rna"]
+
+
+def test_a_channel_has_one_decoder_in_all_screens(tables: Tables) -> None:
+    mixed, _ = of_two_screens(tables)
+    corpus = training.build_corpus(*mixed)
+    assert corpus.channels == ("dna", "rna", "er", "mito")
+    assert corpus.channel_numbers(0) == (0, 1)
+    assert corpus.channel_numbers(1) == (2, 3, 0)
+    encoder = models.build("ca-vit-tiny")
+    model = models.MaskedAutoencoder(encoder, models.DecoderShape(16, 1, 2), num_channels=4)
+    crops = torch.randint(0, 256, (2, 3, 32, 32), dtype=torch.uint8)
+    model(crops, torch.arange(2), corpus.channel_numbers(1))["loss"].backward()
+    used = [next(d.parameters()).grad is not None for d in model.decoder.decoders]
+    assert used == [True, False, True, True]
+    order = [2, 0, 1]
+    with torch.no_grad():
+        turned = model(crops[:, order], torch.arange(2), (0, 2, 3))["loss"]
+        assert turned != model(crops, torch.arange(2), (0, 2, 3))["loss"]
+
+
+def test_panels_can_show_what_every_block_knows(
+    tmp_path: Path, tables: Tables, settings: Callable[..., object]
+) -> None:
+    fit(tmp_path / "mae", tables, settings(max_crops=32, panel_crops=2, panel_blocks=True))
+    arrays = np.load(tmp_path / "mae" / "reconstructions.npz")
+    assert arrays["by_block"].shape == (4, 2, 2, 32, 32)
+    np.testing.assert_array_equal(arrays["by_block"][-1], arrays["prediction"])
+    assert (arrays["by_block"][0] != arrays["prediction"]).any()
+    picture = (tmp_path / "mae" / "reconstructions_by_block.png").read_bytes()
+    import imagecodecs
+
+    assert imagecodecs.png_decode(picture).shape == (2 * 2 * 36, (2 + 4) * 36)

@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
 
@@ -118,7 +119,9 @@ class ChannelAgnosticDecoder(nn.Module):
         self.query_norm = nn.LayerNorm(width, eps=NORM_EPSILON)
         self.out_norm = nn.LayerNorm(width, eps=NORM_EPSILON)
 
-    def forward(self, latent_BKD: Tensor, mask: Mask, channels: list[int] | None = None) -> Tensor:
+    def forward(
+        self, latent_BKD: Tensor, mask: Mask, channels: Sequence[int] | None = None
+    ) -> Tensor:
         """Decoded tokens (B, C·N, D), channel after channel.
 
         `channels` names the decoder of each channel of the crops; None: 0, 1, 2, …

@@ -4,6 +4,8 @@
 
 from __future__ import annotations
 
+from collections import deque
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
@@ -22,12 +24,14 @@ class Reconstruction:
     """Standardised crops, what was hidden of them and what the model made of it.
 
     `target` and `prediction` are (B, C, H, W); `is_hidden` (B, C, H, W) says which pixels the
-    model did not see.
+    model did not see. `by_block` (L, B, C, H, W) are the predictions from each block's tokens,
+    where they were asked for.
     """
 
     target: Tensor
     prediction: Tensor
     is_hidden: Tensor
+    by_block: Tensor | None = None
 
 
 class MaskedAutoencoder(nn.Module):
@@ -63,7 +67,9 @@ class MaskedAutoencoder(nn.Module):
         self.encoder_decoder_proj = nn.Linear(encoder.width, shape.width)
         self.decoder_pred = nn.Linear(shape.width, values)
 
-    def forward(self, images_BCHW: Tensor, keys_B: Tensor) -> dict[str, Tensor]:
+    def forward(
+        self, images_BCHW: Tensor, keys_B: Tensor, channels: Sequence[int] | None = None
+    ) -> dict[str, Tensor]:
         """The parts of the loss, `loss` first: scalars in float32.
 
         Parameters
@@ -72,8 +78,11 @@ class MaskedAutoencoder(nn.Module):
             uint8 or floating point crops from 0 to 255.
         keys_B
             One int64 per crop, from which its mask follows.
+        channels
+            For channel-agnostic autoencoders the number of the decoder of each channel of the
+            crops; None: 0, 1, 2, …
         """
-        pixels, mask, decoded = self._decode(images_BCHW, keys_B)
+        pixels, mask, decoded = self._decode(images_BCHW, keys_B, channels)
         target = self._tokens(pixels)
         hidden: Tensor | None = None
         if self.loss_settings.needs_all_tokens:
@@ -90,25 +99,59 @@ class MaskedAutoencoder(nn.Module):
             channel_agnostic=self.encoder.is_channel_agnostic,
         )
 
-    def _decode(self, images_BCHW: Tensor, keys_B: Tensor) -> tuple[Tensor, Mask, Tensor]:
+    def _decode(
+        self, images_BCHW: Tensor, keys_B: Tensor, channels: Sequence[int] | None
+    ) -> tuple[Tensor, Mask, Tensor]:
         pixels = self.encoder.prepared(images_BCHW)
         num_tokens = self.encoder.num_tokens(pixels.shape[1])
         mask = random_mask(keys_B.to(pixels.device), num_tokens, self.mask_ratio)
         latent = self.encoder.encode_kept(pixels, mask.kept)
-        return pixels, mask, self.decoder(self.encoder_decoder_proj(latent), mask)
+        return pixels, mask, self._decoded(latent, mask, channels)
+
+    def _decoded(self, latent_BKD: Tensor, mask: Mask, channels: Sequence[int] | None) -> Tensor:
+        bridged = self.encoder_decoder_proj(latent_BKD)
+        decoded: Tensor
+        if isinstance(self.decoder, ChannelAgnosticDecoder):
+            decoded = self.decoder(bridged, mask, channels)
+        else:
+            decoded = self.decoder(bridged, mask)
+        return decoded
 
     def _tokens(self, pixels_BCHW: Tensor) -> Tensor:
         patch_px = self.encoder.shape.patch_px
         return patchify(pixels_BCHW, patch_px, channel_agnostic=self.encoder.is_channel_agnostic)
 
-    def reconstruct(self, images_BCHW: Tensor, keys_B: Tensor) -> Reconstruction:
-        """What the model predicts for every pixel, without gradients."""
+    def reconstruct(
+        self,
+        images_BCHW: Tensor,
+        keys_B: Tensor,
+        channels: Sequence[int] | None = None,
+        *,
+        every_block: bool = False,
+    ) -> Reconstruction:
+        """What the model predicts for every pixel, without gradients.
+
+        `every_block` adds what the decoder makes of each block's tokens, as if the encoder ended
+        there: what a block still knows of the pixels, in the terms of the last.
+        """
         with torch.inference_mode():
-            pixels, mask, decoded = self._decode(images_BCHW, keys_B)
-            prediction = self.decoder_pred(decoded).float()
-            hidden = mask.is_hidden[..., None].expand_as(prediction)
-            images = [
-                unpatchify(t, pixels.shape[1], channel_agnostic=self.encoder.is_channel_agnostic)
-                for t in (prediction, hidden)
-            ]
-        return Reconstruction(target=pixels, prediction=images[0], is_hidden=images[1])
+            pixels = self.encoder.prepared(images_BCHW)
+            num_tokens = self.encoder.num_tokens(pixels.shape[1])
+            mask = random_mask(keys_B.to(pixels.device), num_tokens, self.mask_ratio)
+            latents = self.encoder.encode_kept_by_block(pixels, mask.kept)
+            kept = list(latents) if every_block else [deque(latents, maxlen=1).pop()]
+            images = [self._predicted(latent, mask, pixels.shape[1], channels) for latent in kept]
+            hidden = mask.is_hidden[..., None].expand(-1, -1, self.decoder_pred.out_features)
+            shown = self._image(hidden, pixels.shape[1])
+        by_block = torch.stack(images) if every_block else None
+        return Reconstruction(pixels, images[-1], shown, by_block)
+
+    def _predicted(
+        self, latent_BKD: Tensor, mask: Mask, num_channels: int, channels: Sequence[int] | None
+    ) -> Tensor:
+        prediction = self.decoder_pred(self._decoded(latent_BKD, mask, channels)).float()
+        return self._image(prediction, num_channels)
+
+    def _image(self, tokens_BTV: Tensor, num_channels: int) -> Tensor:
+        agnostic = self.encoder.is_channel_agnostic
+        return unpatchify(tokens_BTV, num_channels, channel_agnostic=agnostic)

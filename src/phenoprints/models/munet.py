@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import itertools
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor, nn
@@ -98,7 +99,9 @@ class ConvolutionalMaskedAutoencoder(nn.Module):
         self.loss_settings = loss or LossSettings()
         self.decoder = MuNetDecoder(encoder.widths, len(encoder.channels))
 
-    def forward(self, images_BCHW: Tensor, keys_B: Tensor) -> dict[str, Tensor]:
+    def forward(
+        self, images_BCHW: Tensor, keys_B: Tensor, _channels: Sequence[int] | None = None
+    ) -> dict[str, Tensor]:
         """The parts of the loss over hidden patches, `loss` first: scalars in float32."""
         pixels, hidden, prediction = self._filled(images_BCHW, keys_B)
         p = self.encoder.patch_px
@@ -124,10 +127,18 @@ class ConvolutionalMaskedAutoencoder(nn.Module):
         patches = hidden_BN.reshape(-1, 1, grid, grid)
         return patches.repeat_interleave(p, dim=2).repeat_interleave(p, dim=3)
 
-    def reconstruct(self, images_BCHW: Tensor, keys_B: Tensor) -> Reconstruction:
-        """What the model predicts for every pixel, without gradients."""
+    def reconstruct(
+        self,
+        images_BCHW: Tensor,
+        keys_B: Tensor,
+        _channels: Sequence[int] | None = None,
+        *,
+        every_block: bool = False,
+    ) -> Reconstruction:
+        """What the model predicts for every pixel, without gradients; it counts as one block."""
         with torch.inference_mode():
             pixels, hidden, prediction = self._filled(images_BCHW, keys_B)
             grid = pixels.shape[-1] // self.encoder.patch_px
             shown = self._of_pixels(hidden, grid).expand_as(pixels)
-        return Reconstruction(target=pixels, prediction=prediction.float(), is_hidden=shown)
+        by_block = prediction.float()[None] if every_block else None
+        return Reconstruction(pixels, prediction.float(), shown, by_block)

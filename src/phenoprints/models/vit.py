@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -136,19 +137,25 @@ class ViTEncoder(Encoder):
 
     @override
     def block_outputs(self, pixels_BCHW: Tensor) -> Iterator[Tensor]:
-        tokens = self._with_class_token(self.patch_tokens(pixels_BCHW))
+        yield from self._outputs(self.patch_tokens(pixels_BCHW))
+
+    def _outputs(self, tokens_BND: Tensor) -> Iterator[Tensor]:
+        """The class token and these after each block."""
+        tokens = self._with_class_token(tokens_BND)
         for block in self.backbone.blocks:
             tokens = self._run(block, tokens)
             yield tokens
 
     def encode_kept(self, pixels_BCHW: Tensor, kept_BK: Tensor) -> Tensor:
         """Class token and visible tokens after all blocks and the final norm: (B, 1 + K, D)."""
-        tokens = take_tokens(self.patch_tokens(pixels_BCHW), kept_BK)
-        tokens = self._with_class_token(tokens)
-        for block in self.backbone.blocks:
-            tokens = self._run(block, tokens)
-        normed: Tensor = self.backbone.norm(tokens)
+        outputs = self._outputs(take_tokens(self.patch_tokens(pixels_BCHW), kept_BK))
+        normed: Tensor = self.backbone.norm(deque(outputs, maxlen=1).pop())
         return normed
+
+    def encode_kept_by_block(self, pixels_BCHW: Tensor, kept_BK: Tensor) -> Iterator[Tensor]:
+        """As `encode_kept`, after every block instead of the last alone."""
+        for tokens in self._outputs(take_tokens(self.patch_tokens(pixels_BCHW), kept_BK)):
+            yield self.backbone.norm(tokens)
 
     def encode_view(
         self,
@@ -167,10 +174,8 @@ class ViTEncoder(Encoder):
         tokens = patches.flatten(2).transpose(1, 2)
         if hidden_BN is not None and mask_token is not None:
             tokens = torch.where(hidden_BN[..., None], mask_token.to(tokens.dtype), tokens)
-        tokens = self._with_class_token(tokens + self._positions(patches.shape[-1]))
-        for block in self.backbone.blocks:
-            tokens = self._run(block, tokens)
-        normed: Tensor = self.backbone.norm(tokens)
+        outputs = self._outputs(tokens + self._positions(patches.shape[-1]))
+        normed: Tensor = self.backbone.norm(deque(outputs, maxlen=1).pop())
         return normed
 
     def _positions(self, grid: int) -> Tensor:

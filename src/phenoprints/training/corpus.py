@@ -69,6 +69,16 @@ class Corpus:
         digest.update("\n".join(self.locators).encode())
         return digest.hexdigest()
 
+    @property
+    def channels(self) -> tuple[str, ...]:
+        """The names of all channels, those of the first set first; each has a number, its place."""
+        return tuple(dict.fromkeys(name for names in self.channel_sets for name in names))
+
+    def channel_numbers(self, well: int) -> tuple[int, ...]:
+        """Numbers of the channels of a well (row): a channel has one decoder in all screens."""
+        numbers = {name: number for number, name in enumerate(self.channels)}
+        return tuple(numbers[name] for name in self.channels_of(well))
+
     def channels_of(self, well: int) -> tuple[str, ...]:
         """Names of the channels of a well (row)."""
         return self.channel_sets[self.channel_set_of[well]]

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
-from phenoprints.foundations.errors import ConfigurationError
+from phenoprints.foundations.errors import ConfigurationError, CorruptionError
 from phenoprints.training.settings import TrainingSettings
 
 Tensors = dict[str, Tensor]
@@ -19,10 +19,11 @@ SEPARATOR = "/"
 PRECISIONS = {"float32": "32-true", "bfloat16": "bf16-mixed"}
 
 
-def launch(settings: TrainingSettings) -> Any:
+def launch(settings: TrainingSettings, *, leaves_unused: bool = False) -> Any:
     """Lightning's Fabric for the configured devices, its processes started.
 
-    Under torchrun or srun the processes are there already.
+    Under torchrun or srun the processes are there already. `leaves_unused` says that steps do not
+    use every weight, which DDP has to know.
     """
     with warnings.catch_warnings():
         # Lightning warns about a pytree name of torch, and wherever srun is installed.
@@ -35,7 +36,7 @@ def launch(settings: TrainingSettings) -> Any:
             accelerator=accelerator(settings.device),
             devices=settings.devices,
             num_nodes=settings.nodes,
-            strategy=_strategy(settings),
+            strategy=_strategy(settings, leaves_unused),
             precision=PRECISIONS[settings.precision],  # type: ignore[arg-type]
         )
         fabric.launch()
@@ -78,13 +79,14 @@ def accelerator(device: str) -> str:
     return "cuda" if torch.cuda.is_available() else "cpu"
 
 
-def _strategy(settings: TrainingSettings) -> Any:
+def _strategy(settings: TrainingSettings, leaves_unused: bool) -> Any:
     if settings.strategy == "fsdp2":
         from lightning.fabric.strategies import ModelParallelStrategy
 
         return ModelParallelStrategy(parallelize_fn=_shard)
-    several = settings.devices * settings.nodes > 1
-    return "ddp" if settings.strategy == "ddp" or several else "auto"
+    if settings.strategy != "ddp" and settings.devices * settings.nodes == 1:
+        return "auto"
+    return "ddp_find_unused_parameters_true" if leaves_unused else "ddp"
 
 
 def _shard(objective: nn.Module, mesh: Any) -> nn.Module:
@@ -134,23 +136,32 @@ def full_state(module: nn.Module, optimizer: Optimizer) -> tuple[dict[str, Tenso
 
 
 def load_state(module: nn.Module, optimizer: Optimizer, model: Tensors, tensors: Tensors) -> None:
-    """Put back what `full_state` gathered."""
+    """Put back what `full_state` gathered.
+
+    A weight that no step has used yet has no state of the optimiser, and stays without. Raises
+    CorruptionError when a weight is missing, or is one that the network does not have.
+    """
     from torch.distributed.checkpoint.state_dict import (
         StateDictOptions,
         get_optimizer_state_dict,
         set_state_dict,
     )
 
-    options = StateDictOptions(full_state_dict=True)
+    options = StateDictOptions(full_state_dict=True, strict=False)
     state: dict[str, Any] = dict(get_optimizer_state_dict(module, optimizer, options=options))
     nested: dict[str, dict[str, Any]] = {}
     for joined, value in tensors.items():
         name, _, key = joined.rpartition(SEPARATOR)
         nested.setdefault(name, {})[key] = value
-    set_state_dict(
+    differing = set_state_dict(
         module,
         optimizer,
         model_state_dict=dict(model),
         optim_state_dict=state | {"state": nested},
         options=options,
     )
+    if differing.missing_keys or differing.unexpected_keys:
+        raise CorruptionError(
+            f"The checkpoint lacks the weights {differing.missing_keys} and has others that the "
+            f"network has not: {differing.unexpected_keys}. To fix: delete it to begin again."
+        )

@@ -6,9 +6,10 @@ from __future__ import annotations
 
 import time
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from functools import partial
 
 import numpy as np
 import torch
@@ -22,11 +23,13 @@ from phenoprints.training.sources import CropSource
 
 @dataclass(frozen=True)
 class Batch:
-    """One process's crops of one step.
+    """One process's crops of one step, or a part of them that is a micro-batch.
 
     `images` is uint8 (n, C, p, p), not yet flipped; `keys` int64 (n,); `classes` int64 (n,);
-    `flips` bool (n, 2); `wells` are rows of the training set. `wait_s` is the time for which
-    training stood still for this batch.
+    `flips` bool (n, 2); `wells` are rows of the training set. `channels` are the numbers of the
+    crops' channels in the training set's vocabulary. `share` is the part of the step's crops of
+    this process that these are, and `is_last` says that the step ends with them. `wait_s` is the
+    time for which training stood still for this batch.
     """
 
     step: int
@@ -35,6 +38,9 @@ class Batch:
     classes: Tensor
     flips: Tensor
     wells: NDArray[np.int64]
+    channels: tuple[int, ...]
+    share: float = 1.0
+    is_last: bool = True
     wait_s: float = 0.0
 
     def __len__(self) -> int:
@@ -44,28 +50,25 @@ class Batch:
         """The batch on a device, its crops flipped there."""
         images = self.images.to(device, non_blocking=True)
         flips = self.flips.to(device, non_blocking=True)
-        return Batch(
-            self.step,
-            flipped(images, flips),
-            self.keys.to(device, non_blocking=True),
-            self.classes.to(device, non_blocking=True),
-            flips,
-            self.wells,
-            self.wait_s,
+        return replace(
+            self,
+            images=flipped(images, flips),
+            keys=self.keys.to(device, non_blocking=True),
+            classes=self.classes.to(device, non_blocking=True),
+            flips=flips,
         )
 
-    def parts(self, size: int) -> Iterator[Batch]:
-        """Micro-batches of at most `size` crops."""
-        for start in range(0, len(self), size):
-            s = slice(start, start + size)
-            yield Batch(
-                self.step,
-                self.images[s],
-                self.keys[s],
-                self.classes[s],
-                self.flips[s],
-                self.wells[s],
-            )
+    def first(self, num_crops: int) -> Batch:
+        """The first crops of the batch."""
+        few = slice(num_crops)
+        return replace(
+            self,
+            images=self.images[few],
+            keys=self.keys[few],
+            classes=self.classes[few],
+            flips=self.flips[few],
+            wells=self.wells[few],
+        )
 
 
 def flipped(images_BCHW: Tensor, flips_B2: Tensor) -> Tensor:
@@ -96,7 +99,7 @@ class Place:
 
 
 class Loader:
-    """Reads the batches of steps `start` … `stop - 1` of one process, ahead of their use.
+    """Reads the micro-batches of the steps of one process, ahead of their use.
 
     Parameters
     ----------
@@ -106,6 +109,8 @@ class Loader:
         Crops of a step over all processes; must divide by their number.
     place
         Decides the share of this process: a run of consecutive crops of the step.
+    micro_batch_size
+        Crops that are read, sent and learned from at once; None: the whole share of the process.
     num_workers
         Threads that read ahead; 0 reads when a batch is asked for. Pixels are decoded and copied
         outside of Python's lock, so threads do it without copies between processes.
@@ -118,21 +123,29 @@ class Loader:
         source: CropSource,
         *,
         batch_size: int,
+        micro_batch_size: int | None = None,
         place: Place = Place(),
         num_workers: int = 0,
     ) -> None:
         self.corpus, self.sampler, self.source = corpus, sampler, source
         self.batch_size, self.place, self.num_workers = batch_size, place, num_workers
-        share = batch_size // place.num_processes
-        self._share = slice(place.rank * share, (place.rank + 1) * share)
+        self.share = batch_size // place.num_processes
+        self.micro_batch_size = min(micro_batch_size or self.share, self.share)
+
+    @property
+    def num_parts(self) -> int:
+        """Micro-batches of a step of this process."""
+        return -(-self.share // self.micro_batch_size)
 
     def crops(self, step: int) -> Crops:
         """The crops of a step that fall to this process."""
-        return self.sampler.batch(step, self.batch_size).part(self._share)
+        first = self.place.rank * self.share
+        return self.sampler.batch(step, self.batch_size).part(slice(first, first + self.share))
 
-    def batch(self, step: int) -> Batch:
-        """The batch of a step, read now."""
-        crops = self.crops(step)
+    def batch(self, step: int, part: int = 0) -> Batch:
+        """Micro-batch `part` of a step, read now."""
+        start = part * self.micro_batch_size
+        crops = self.crops(step).part(slice(start, start + self.micro_batch_size))
         images = torch.from_numpy(self.source.read(crops, self.sampler.crop_px))
         return Batch(
             step=step,
@@ -141,30 +154,33 @@ class Loader:
             classes=torch.from_numpy(self.corpus.classes[crops.wells]),
             flips=torch.from_numpy(crops.flips),
             wells=crops.wells,
+            channels=self.corpus.channel_numbers(crops.wells[0]),
+            share=len(crops) / self.share,
+            is_last=part == self.num_parts - 1,
         )
 
     def batches(self, start: int, stop: int) -> Iterator[Batch]:
-        """The batches of steps `start` … `stop - 1`, in order."""
+        """The micro-batches of steps `start` … `stop - 1`, in order."""
+        wanted = ((step, part) for step in range(start, stop) for part in range(self.num_parts))
         if self.num_workers == 0:
-            yield from (_waited(self.batch, step) for step in range(start, stop))
+            for step, part in wanted:
+                yield _waited(partial(self.batch, step, part))
             return
         with ThreadPoolExecutor(self.num_workers, "crops", self.place.enter_thread) as pool:
             queue: deque[Future[Batch]] = deque()
-            upcoming = iter(range(start, stop))
             try:
-                for step in upcoming:
-                    queue.append(pool.submit(self.batch, step))
+                for step, part in wanted:
+                    queue.append(pool.submit(self.batch, step, part))
                     if len(queue) > 2 * self.num_workers:
-                        yield _waited(lambda _: queue.popleft().result(), step)
+                        yield _waited(queue.popleft().result)
                 while queue:
-                    yield _waited(lambda _: queue.popleft().result(), 0)
+                    yield _waited(queue.popleft().result)
             finally:
                 for future in queue:
                     future.cancel()
 
 
-def _waited(read: object, step: int) -> Batch:
+def _waited(read: Callable[[], Batch]) -> Batch:
     started = time.perf_counter()
-    batch: Batch = read(step)  # type: ignore[operator]
-    object.__setattr__(batch, "wait_s", time.perf_counter() - started)
-    return batch
+    batch = read()
+    return replace(batch, wait_s=time.perf_counter() - started)

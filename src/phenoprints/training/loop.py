@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import shutil
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -73,58 +74,58 @@ class Trainer:
     def fit(self) -> None:
         """All steps from the newest checkpoint on; saves and raises when asked to stop."""
         self._resume()
+        parts: dict[str, Tensor] = {}
         with interruptible(self.settings.hours) as interruption:
             for batch in self.run.loader.batches(self.step, self.run.num_steps):
-                self._train_on(batch)
+                if not parts:
+                    self._begin(batch.step)
+                self.run.progress.waited(batch.wait_s)
+                with _memory_named(len(batch)):
+                    self._accumulate(batch, parts)
+                    if not batch.is_last:
+                        continue
+                    self._step(batch.step, parts)
+                parts = {}
                 self._after_step(interruption)
 
-    def _train_on(self, batch: Batch) -> None:
-        rank = self.fabric.global_rank
-        torch.manual_seed(
-            int(generator(self.run.seed, "training", "step", batch.step, rank).integers(2**62))
-        )
-        rate = learning_rate(batch.step, self.run.num_steps, self.settings)
+    def _begin(self, step: int) -> None:
+        """Random state and rate of a step, which are functions of its number."""
+        key = (self.run.seed, "training", "step", step, self.fabric.global_rank)
+        torch.manual_seed(int(generator(*key).integers(2**62)))
+        rate = learning_rate(step, self.run.num_steps, self.settings)
         set_learning_rate(self.optimizer, rate)
-        parts = self._accumulate(batch.on(self.fabric.device))
-        row = {"learning_rate": rate}
+
+    def _accumulate(self, batch: Batch, total: dict[str, Tensor]) -> None:
+        """Add gradients and parts of the loss, weighted by the micro-batch's share of the step."""
+        batch = batch.on(self.fabric.device)
+        with self.fabric.no_backward_sync(self.module, enabled=not batch.is_last):
+            parts = self._forward(batch)
+            self.fabric.backward(parts["loss"] * batch.share)
+        for name, value in parts.items():
+            total[name] = total.get(name, torch.zeros_like(value)) + value.detach() * batch.share
+
+    def _step(self, step: int, parts: Mapping[str, Tensor]) -> None:
+        """Move the weights, and log where a row is due."""
+        norm = None
         if self.settings.gradient_clip is not None:
             norm = self.fabric.clip_gradients(
                 self.module, self.optimizer, max_norm=self.settings.gradient_clip
             )
-            row["gradient_norm"] = float(norm)
         self.optimizer.step()
         self.optimizer.zero_grad()
         if isinstance(self.run.objective, DinoObjective):
-            self.run.objective.after_step(batch.step, self.run.num_steps)
-        self.step = batch.step + 1
-        self._finite.append((batch.step, torch.isfinite(parts["loss"])))
-        self.run.progress.waited(batch.wait_s)
+            self.run.objective.after_step(step, self.run.num_steps)
+        self.step = step + 1
+        self._finite.append((step, torch.isfinite(parts["loss"])))
         if self.step % self.settings.log_steps == 0 or self.step == self.run.num_steps:
-            self._log(parts, row)
-
-    def _accumulate(self, batch: Batch) -> dict[str, Tensor]:
-        """Gradients of the mean loss over the batch, in micro-batches; the parts of that loss."""
-        size = self.settings.micro_batch_size or len(batch)
-        total: dict[str, Tensor] = {}
-        num_parts = -(-len(batch) // size)
-        for number, part in enumerate(batch.parts(size), start=1):
-            share = len(part) / len(batch)
-            is_last = number == num_parts
-            with self.fabric.no_backward_sync(self.module, enabled=not is_last):
-                parts = self._forward(part)
-                self.fabric.backward(parts["loss"] * share)
-            for name, value in parts.items():
-                total[name] = total.get(name, torch.zeros_like(value)) + value.detach() * share
-        return total
+            row = {"learning_rate": learning_rate(step, self.run.num_steps, self.settings)}
+            # Asked for here only: a number on the device that is looked at stops its queue.
+            self._log(parts, row if norm is None else {**row, "gradient_norm": _number(norm)})
 
     def _forward(self, batch: Batch) -> dict[str, Tensor]:
-        try:
-            parts: dict[str, Tensor] = self.module(batch.images, batch.keys, batch.classes)
-        except torch.OutOfMemoryError as error:
-            raise DataError(
-                f"Not enough memory for {len(batch)} crops at once. To fix: lower "
-                "micro_batch_size (the result stays the same), or set activation_checkpointing."
-            ) from error
+        parts: dict[str, Tensor] = self.module(
+            batch.images, batch.keys, batch.classes, batch.channels
+        )
         return parts
 
     def _log(self, parts: Mapping[str, Tensor], row: Mapping[str, float]) -> None:
@@ -166,12 +167,14 @@ class Trainer:
         )
 
     def _after_step(self, interruption: Interruption) -> None:
-        wants_stop = self._any(interruption.is_wanted) and self.step < self.run.num_steps
+        if self.step == self.run.num_steps:
+            return
         minutes = (time.monotonic() - self._saved_at) / 60.0
         every = self.settings.checkpoint_steps
         is_due = minutes >= self.settings.checkpoint_minutes
-        is_due = self._any(is_due or bool(every and self.step % every == 0))
-        if wants_stop or (is_due and self.step < self.run.num_steps):
+        is_due = is_due or bool(every and self.step % every == 0)
+        wants_stop, is_due = self._any(interruption.is_wanted, is_due)
+        if wants_stop or is_due:
             self.save()
         if wants_stop:
             raise TrainingInterruptedError(
@@ -179,12 +182,12 @@ class Trainer:
                 f"{interruption.reason or 'another process was asked to'}. Start it again to go on."
             )
 
-    def _any(self, wanted: bool) -> bool:
-        """Whether any process wants it, so that all do the same after the same step."""
+    def _any(self, *wanted: bool) -> list[bool]:
+        """Whether any process wants each of these, so that all do the same after the same step."""
         if self.fabric.world_size == 1:
-            return wanted
-        flag = torch.tensor(float(wanted), device=self.fabric.device)
-        return bool(self.fabric.all_reduce(flag, reduce_op="max") > 0)
+            return list(wanted)
+        flags = torch.tensor(wanted, dtype=torch.float32, device=self.fabric.device)
+        return [bool(flag > 0) for flag in self.fabric.all_reduce(flags, reduce_op="max").tolist()]
 
     def save(self) -> None:
         """Write a checkpoint of the current step."""
@@ -214,6 +217,25 @@ class Trainer:
         """The objective's weights, gathered on the CPU of the first process."""
         model, _ = full_state(*self._plain)
         return model
+
+
+def _number(value: Tensor) -> float:
+    """A scalar as a number, gathered where its parts lie on several devices."""
+    whole = value.full_tensor() if hasattr(value, "full_tensor") else value
+    return float(whole)
+
+
+@contextmanager
+def _memory_named(num_crops: int) -> Iterator[None]:
+    """Turn a lack of memory into a DataError that names the settings to lower."""
+    try:
+        yield
+    except (torch.OutOfMemoryError, MemoryError) as error:
+        raise DataError(
+            f"Not enough memory for {num_crops} crops at once. To fix: lower micro_batch_size (the "
+            "result stays the same); where it is 1 already, set activation_checkpointing, or "
+            "strategy: fsdp2 over several devices. On CPUs also lower cache_mb."
+        ) from error
 
 
 def run_training(run: Run, fabric: Any) -> tuple[Trainer, dict[str, Tensor]]:

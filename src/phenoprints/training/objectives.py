@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor, nn
 
@@ -39,9 +41,11 @@ class MaskedObjective(nn.Module):
         """The encoder that is trained."""
         return self.model.encoder
 
-    def forward(self, images: Tensor, keys: Tensor, _classes: Tensor) -> dict[str, Tensor]:
+    def forward(
+        self, images: Tensor, keys: Tensor, _classes: Tensor, channels: Sequence[int] | None = None
+    ) -> dict[str, Tensor]:
         """`loss`, `l2` and `fourier`."""
-        parts: dict[str, Tensor] = self.model(images, keys)
+        parts: dict[str, Tensor] = self.model(images, keys, channels)
         return parts
 
 
@@ -57,7 +61,13 @@ class ClassifyingObjective(nn.Module):
         """The encoder that is trained."""
         return self.model.encoder
 
-    def forward(self, images: Tensor, keys: Tensor, classes: Tensor) -> dict[str, Tensor]:
+    def forward(
+        self,
+        images: Tensor,
+        keys: Tensor,
+        classes: Tensor,
+        _channels: Sequence[int] | None = None,
+    ) -> dict[str, Tensor]:
         """`loss` and `accuracy`; CutMix applies in training only, and follows the first key."""
         if not (self.training and self.settings.cut_mix):
             parts: dict[str, Tensor] = self.model(images, classes)
@@ -85,7 +95,13 @@ class DinoObjective(nn.Module):
         """The encoder that is trained."""
         return self.model.student.encoder
 
-    def forward(self, images: Tensor, keys: Tensor, _classes: Tensor) -> dict[str, Tensor]:
+    def forward(
+        self,
+        images: Tensor,
+        keys: Tensor,
+        _classes: Tensor,
+        _channels: Sequence[int] | None = None,
+    ) -> dict[str, Tensor]:
         """`loss`, `dino`, `ibot` and `koleo`."""
         parts: dict[str, Tensor] = self.model(images, keys)
         return parts
@@ -114,7 +130,7 @@ def build_objective(
     kind
         `mae`, `weakly-supervised` or `dino`.
     num_channels
-        Channels of the training set, for channel-agnostic decoders.
+        Channels of the training set by name, for channel-agnostic decoders.
     num_classes
         Classes of the training set, for classifiers.
     """

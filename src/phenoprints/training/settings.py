@@ -15,7 +15,7 @@ SPEED_ONLY = frozenset(
         "activation_checkpointing", "cache_mb", "checkpoint_minutes", "checkpoint_steps", "compile",
         "device",
         "devices", "hours", "keep_checkpoints", "log_steps", "micro_batch_size", "nodes",
-        "num_workers", "strategy",
+        "num_workers", "panel_blocks", "strategy",
     }
 )  # fmt: skip
 """Settings that change where and how fast training runs, not what it computes."""
@@ -68,8 +68,9 @@ class TrainingSettings:
     checkpoint_minutes, checkpoint_steps, keep_checkpoints, hours
         A checkpoint after so many minutes and, where given, steps; how many are kept; the time
         after which training saves and stops, to be continued by the next start.
-    log_steps, panel_crops
-        Steps between rows of the logs; crops that are shown reconstructed.
+    log_steps, panel_crops, panel_blocks
+        Steps between rows of the logs; crops that are shown reconstructed; whether also from the
+        tokens of every block.
     """
 
     num_epochs: int = 100
@@ -119,6 +120,7 @@ class TrainingSettings:
     hours: float = 24.0
     log_steps: int = 10
     panel_crops: int = 4
+    panel_blocks: bool = False
 
     def __post_init__(self) -> None:
         raise_problems(self._problems(), ConfigurationError)

@@ -32,6 +32,8 @@ from phenoprints.training.sources import CropSource
 
 MAX_VALIDATION_CROPS = 4096
 """Crops kept aside that the loss is watched on, at most."""
+MAX_VALIDATION_MB = 500.0
+"""What they may take of the memory of each process."""
 
 
 @dataclass(frozen=True)
@@ -111,7 +113,7 @@ def train(
     """
     root = Path(folder)
     work = root.with_name(root.name + ".training")
-    fabric = launch(settings)
+    fabric = launch(settings, leaves_unused=leaves_unused(plan, corpus))
     place = Place(fabric.global_rank, fabric.world_size, fabric.device)
     run = build_run(corpus, source, work, plan=plan, settings=settings, seed=seed, place=place)
     trainer, state = run_training(run, fabric)
@@ -122,6 +124,16 @@ def train(
         trainer.forget_checkpoints()
     fabric.barrier()
     return outcome
+
+
+def leaves_unused(plan: EncoderPlan, corpus: Corpus) -> bool:
+    """Whether a step may leave weights out.
+
+    Those are the decoders of channels that its crops do not have, and the last norm of a
+    transformer that is trained as a classifier, whose features are not normed.
+    """
+    is_vit = plan.architecture.removeprefix("ca-").startswith("vit-")
+    return len(corpus.channel_sets) > 1 or (plan.kind == "weakly-supervised" and is_vit)
 
 
 def build_run(
@@ -144,7 +156,7 @@ def build_run(
         plan.kind,
         encoder,
         settings,
-        num_channels=max(len(names) for names in corpus.channel_sets),
+        num_channels=len(corpus.channels),
         num_classes=len(corpus.class_names),
         seed=seed,
     )
@@ -189,7 +201,7 @@ def _encoder(
     options: dict[str, Any] = {}
     if plan.architecture.removeprefix("ca-").startswith("vit-"):
         options = {"layer_scale": settings.layer_scale, "drop_path": settings.drop_path}
-    channels = corpus.channel_sets[0]
+    channels = max(corpus.channel_sets, key=len)
     encoder = models.build(
         plan.architecture, channels=channels, crop_px=plan.crop_px, seed=seed, **options
     )
@@ -257,27 +269,42 @@ def _loader(
         sampler,
         source,
         batch_size=settings.batch_size,
+        micro_batch_size=settings.micro_batch_size,
         place=place,
         num_workers=settings.num_workers,
     )
 
 
 def _validation(loader: Loader, aside: np.ndarray[Any, Any]) -> list[Batch]:
-    """Fixed crops of the wells kept aside, in batches; read once and held."""
-    if not len(aside):
-        return []
-    sampler = CropSampler(
-        loader.sampler.sites,
-        loader.sampler.crop_px,
-        loader.sampler.seed,
-        groups=[aside],
-        crops_per_visit=loader.sampler.crops_per_visit,
-        flips=False,
-    )
-    per_visit = loader.sampler.crops_per_visit
-    num = min(len(aside), max(MAX_VALIDATION_CROPS // per_visit, 1)) * per_visit
-    watched = Loader(loader.corpus, sampler, loader.source, batch_size=num)
-    return list(watched.batch(0).parts(loader.batch_size))
+    """Fixed crops of the wells kept aside, in batches; read once and held.
+
+    Each set of channels has its share of them.
+    """
+    sampler, batches = loader.sampler, []
+    for group in loader.corpus.groups(aside):
+        watched = CropSampler(
+            sampler.sites,
+            sampler.crop_px,
+            sampler.seed,
+            groups=[group],
+            crops_per_visit=sampler.crops_per_visit,
+            flips=False,
+        )
+        visits = _max_validation_crops(loader) * len(group) // len(aside) // sampler.crops_per_visit
+        num_crops = min(len(group), max(visits, 1)) * sampler.crops_per_visit
+        size = min(loader.batch_size, num_crops)
+        parts = Loader(
+            loader.corpus, watched, loader.source, batch_size=num_crops, micro_batch_size=size
+        )
+        batches += list(parts.batches(0, 1))
+    return batches
+
+
+def _max_validation_crops(loader: Loader) -> int:
+    """As many as fit into MAX_VALIDATION_MB, at most MAX_VALIDATION_CROPS."""
+    num_channels = max(len(names) for names in loader.corpus.channel_sets)
+    crop_mb = num_channels * loader.sampler.crop_px**2 / 1e6
+    return min(MAX_VALIDATION_CROPS, int(MAX_VALIDATION_MB / crop_mb))
 
 
 def _peak(settings: TrainingSettings) -> float | None:
@@ -295,10 +322,13 @@ def _publish(root: Path, run: Run, state: dict[str, torch.Tensor], plan: Encoder
     models.save(root, encoder, training=_training_record(run, plan))
     publish_losses(root / LOSSES, history)
     if isinstance(trained, MaskedObjective) and run.settings.panel_crops:
+        corpus = run.loader.corpus
         batch = run.validation[0] if run.validation else run.loader.batch(0)
-        few = next(batch.parts(run.settings.panel_crops))
-        made = trained.model.reconstruct(few.images, few.keys)
-        publish_panels(root, made, run.loader.corpus.channel_sets[0])
+        few = batch.first(run.settings.panel_crops)
+        made = trained.model.reconstruct(
+            few.images, few.keys, few.channels, every_block=run.settings.panel_blocks
+        )
+        publish_panels(root, made, corpus.channels_of(few.wells[0]))
     return Outcome(encoder, history[-1], run.num_steps, len(run.loader.corpus))
 
 
@@ -322,7 +352,7 @@ def _rebuilt(run: Run, state: dict[str, torch.Tensor], plan: EncoderPlan) -> Obj
         plan.kind,
         models.from_config(run.objective.encoder.config),
         run.settings,
-        num_channels=max(len(names) for names in corpus.channel_sets),
+        num_channels=len(corpus.channels),
         num_classes=len(corpus.class_names),
     )
     objective.load_state_dict(state)
