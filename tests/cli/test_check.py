@@ -76,6 +76,12 @@ def test_a_feature_that_the_table_lacks_is_named(example, capsys):
     assert 'config/example.csv: no column is called "features_*"' in capsys.readouterr().err
 
 
+def test_vectors_that_nothing_centres_are_warned_of(example, capsys):
+    example.write_text(example.read_text() + "\nalignment: {method: none}\n")
+    main(["check", str(example)])
+    assert "not centred on controls share a common direction" in capsys.readouterr().out
+
+
 def test_batches_without_controls_are_named(example, capsys):
     replace(example, "{DMSO: negative_control}", "{DMSO: positive_control}")
     main(["check", str(example)])

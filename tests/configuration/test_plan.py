@@ -6,9 +6,10 @@ import dataclasses
 
 import pytest
 
-from phenoprints.configuration import load, plan, screen_settings, screens_seen
+from phenoprints.configuration import load, plan, screen_seed, screen_settings, screens_seen
 from phenoprints.configuration.planning import LATER_SETTINGS
 from phenoprints.configuration.references import NETWORK_KINDS
+from phenoprints.foundations.errors import ConfigurationError
 
 CONFIG = {
     "run": "rounds",
@@ -156,3 +157,19 @@ def test_settings_of_later_stages_do_not_read_a_screen_again(config):
     assert screen_settings(changed, "table") == screen_settings(config, "table")
     assert screen_settings(config, "table")["wells"] == "a.csv"
     assert set(LATER_SETTINGS) <= set(config["screens"]["table"])
+
+
+def simulated(**screens):
+    return {"run": "a", "seed": 7, "screens": screens}
+
+
+def test_a_simulated_screen_takes_its_own_seed_else_the_run_s():
+    config = load(simulated(a={"source": "simulated"}, b={"source": "simulated", "seed": 1}))
+    assert [screen_seed(config, name) for name in "ab"] == [7, 1]
+    assert "seed" not in screen_settings(config, "b")
+
+
+def test_two_simulated_screens_of_one_seed_are_refused():
+    wells = {"source": "simulated", "experiments": 3}
+    with pytest.raises(ConfigurationError, match="7 is the seed of screen a too"):
+        load(simulated(a={"source": "simulated"}, b=wells))

@@ -27,7 +27,7 @@ rule read_screen:
         runtime=60,
     params:
         version=STAGE_VERSIONS["screens"],
-        seed=config["seed"],
+        seed=lambda wildcards: configuration.screen_seed(config, wildcards.screen),
         settings=lambda wildcards: configuration.screen_settings(config, wildcards.screen),
     message:
         "screens: reading {wildcards.screen}"
@@ -56,7 +56,7 @@ rule prepare_images:
         cpus_per_task=4,
     params:
         version=STAGE_VERSIONS["screens"],
-        seed=config["seed"],
+        seed=lambda wildcards: configuration.screen_seed(config, wildcards.screen),
         settings=lambda wildcards: configuration.image_settings(config, wildcards.screen),
     message:
         "screens: preparing the images of {wildcards.screen}"

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from phenoprints.cli.estimates import Size, num_crops
-from phenoprints.configuration import screen_settings
+from phenoprints.configuration import screen_seed, screen_settings
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -78,7 +78,7 @@ def facts_of(name: str, config: Mapping[str, Any]) -> ScreenFacts:
     from phenoprints.screens import read
 
     settings = config["screens"][name]
-    screen = read(screen_settings(config, name), name=name, seed=config["seed"])
+    screen = read(screen_settings(config, name), name=name, seed=screen_seed(config, name))
     roles = screen.wells["role"].value_counts()
     treatments = int(roles.get("treatment", 0))
     return ScreenFacts(
@@ -116,10 +116,13 @@ def _size(screen: Any, settings: Mapping[str, Any]) -> Size:
 
 
 def _controls(wells: pd.DataFrame, settings: Mapping[str, Any]) -> list[str]:
-    """A sentence for batches with fewer controls than alignment needs."""
+    """A sentence where nothing is centred, or for batches with too few controls to align."""
     wanted, options = settings["alignment"]["controls"], settings["alignment"]
     if options["method"] == "none":
-        return []
+        return [
+            "alignment.method is none: vectors that are not centred on controls share a common "
+            "direction, in which conditions without effect look consistent"
+        ]
     has_unperturbed = (wells["role"] == "unperturbed").any()
     role = wanted if wanted != "auto" else "unperturbed" if has_unperturbed else "negative_control"
     batch = ["experiment", "plate"] if options["batch"] == "plate" else ["experiment"]

@@ -13,6 +13,7 @@ from phenoprints.configuration.planning import (
     Plan,
     image_settings,
     plan,
+    screen_seed,
     screen_settings,
     screens_seen,
 )
@@ -31,6 +32,7 @@ __all__ = [
     "missing_inputs",
     "plan",
     "preset",
+    "screen_seed",
     "screen_settings",
     "screens_seen",
     "thaw",

@@ -128,13 +128,19 @@ LATER_SETTINGS = (
 
 
 def screen_settings(config: Mapping[str, Any], screen: str) -> dict[str, Any]:
-    """The settings that a screen's tables depend on; those of later stages are left out.
+    """The settings that a screen's tables depend on, beside its seed, without later stages'.
 
     A rule that reads a screen takes these as its params, so that a changed threshold of alignment
     does not read the screen again.
     """
     settings = config["screens"][screen]
-    return {key: settings[key] for key in sorted(settings) if key not in LATER_SETTINGS}
+    return {key: settings[key] for key in sorted(settings) if key not in (*LATER_SETTINGS, "seed")}
+
+
+def screen_seed(config: Mapping[str, Any], screen: str) -> int:
+    """The seed of a screen: a simulated one may have its own, else the run's."""
+    own = config["screens"][screen].get("seed")
+    return int(config["seed"] if own is None else own)
 
 
 IMAGE_SETTINGS = ("window_percentiles", "pack_compression", "pack_chunk_px", "max_failed_fraction")

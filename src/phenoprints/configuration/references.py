@@ -42,7 +42,7 @@ def can_see(config: Config, encoder: str, screen: str) -> bool:
 
 def wrong_references(config: Config, source: Source) -> list[Problem]:
     """Every reference that leads nowhere, and every one that cannot be followed."""
-    checks = (_encoders, _manifests, _evaluation, _probes)
+    checks = (_screens, _encoders, _manifests, _evaluation, _probes)
     found = (fault for check in checks for fault in check(config))
     return [
         Problem(f"{source.where(path, missing=True)}: {dotted(path)}", what) for path, what in found
@@ -112,6 +112,17 @@ def _one_missing(path: KeyPath, name: str | None, known: Iterable[str], what: st
     if name is None:
         return []
     return [(path, text) for _, text in _missing(path, [name], known, what)]
+
+
+def _screens(config: Config) -> Iterator[_Fault]:
+    """Simulated screens of one seed would hold the same wells; each needs its own."""
+    first: dict[int, str] = {}
+    for name, screen in config["screens"].items():
+        if screen["source"] == "simulated":
+            seed = config["seed"] if screen["seed"] is None else screen["seed"]
+            if first.setdefault(seed, name) != name:
+                what = f"{seed} is the seed of screen {first[seed]} too, with the same wells"
+                yield ("screens", name, "seed"), f"{what}; expected another"
 
 
 def _encoders(config: Config) -> Iterator[_Fault]:
