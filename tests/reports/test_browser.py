@@ -18,6 +18,13 @@ from phenoprints.reports.pages import asset
 pytestmark = [pytest.mark.browser, pytest.mark.xdist_group("browser")]
 
 PHONE_PX = 390
+AXE = """
+const done = arguments[arguments.length - 1];
+const rules = {"color-contrast": {enabled: false}};
+axe.run(document, {resultTypes: ["violations"], rules}).then((found) => done(found.violations
+  .filter((rule) => ["serious", "critical"].includes(rule.impact))
+  .map((rule) => `${rule.id}: ${rule.nodes.slice(0, 3).map((node) => node.html.slice(0, 160))}`)));
+"""
 HERE = Path(__file__).resolve().parent
 ACCESSIBILITY = (HERE / "accessibility.js").read_text(encoding="utf-8")
 CONTRAST = (HERE / "contrast.js").read_text(encoding="utf-8")
@@ -277,6 +284,17 @@ def test_accessibility_basics(browser: Browser, every_page: list[Path]) -> None:
     for path in every_page:
         browser.open(path)
         assert browser.ask(ACCESSIBILITY) == [], path.name
+
+
+def test_axe_finds_nothing_serious(browser: Browser, every_page: list[Path]) -> None:
+    axe = pytest.importorskip("axe_core_python")
+    source = Path(axe.__file__).with_name("axe.min.js").read_text(encoding="utf-8")
+    found = {}
+    for path in every_page:  # contrast has a test of its own, which is quicker
+        browser.open(path)
+        browser.ask(source)
+        found[path.stem] = browser.driver.execute_async_script(AXE)
+    assert {name: problems for name, problems in found.items() if problems} == {}
 
 
 @pytest.mark.parametrize("is_dark", [False, True], ids=["light", "dark"])

@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 
 from phenoprints.reports import figures, points
-from phenoprints.reports.figures import _qq_points
+from phenoprints.reports.figures import qq_points
 
 GENERATOR = np.random.default_rng(5)
 P = GENERATOR.random(400)
@@ -71,7 +71,7 @@ def test_histogram_bars_start_at_zero() -> None:
 
 def test_qq_thins_only_the_large_p_values() -> None:
     p = GENERATOR.random(5000)
-    kept = _qq_points(p)
+    kept = qq_points(p)
     assert len(kept) == figures.MAX_QQ_POINTS
     assert kept["observed"].to_numpy()[:300] == pytest.approx(-np.log10(np.sort(p)[:300]))
     assert (kept["low"] <= kept["expected"]).all()

@@ -178,6 +178,13 @@ def closing_words():
     return f"\n{workflow.pathvars.apply('<report_index>')}\n  {listed}\n"
 
 
+def label_of_page(wildcards):
+    """What Snakemake's own report calls a page, or a table that is too long for its page."""
+    if "table" in wildcards.keys():
+        return {"table": wildcards.table}
+    return {"page": PAGES.get(wildcards.page, wildcards.page.replace("-", " ").capitalize())}
+
+
 def settings_of_encoder(name):
     """The configured settings of an encoder; those of a trimmed one are its origin's."""
     return config["encoders"][name.removesuffix(".trimmed")]

@@ -77,6 +77,7 @@ rule assess_quality:
     output:
         table="<quality>",
         plates="<quality_plates>",
+        replicates="<quality_replicates>",
         rules="<quality_rules>",
     log:
         "<logs>/assess_quality/{screen}.log",
@@ -93,6 +94,7 @@ rule assess_quality:
     params:
         version=STAGE_VERSIONS["quality"],
         settings=lookup(dpath="screens/{screen}/quality", within=config),
+        seed=config["seed"],
     message:
         "quality: judging the images of {wildcards.screen}"
     script:

@@ -34,15 +34,16 @@ rule write_reports:
         rules.map.input,
         rules.benchmark.input,
     output:
-        [
-            report(
-                f"results/{config['run']}/reports/{page}.html",
-                category="Pages",
-                labels={"page": title},
-                caption=f"../report/{page}.rst",
-            )
-            for page, title in PAGES.items()
-        ],
+        # The folder stands here for Snakemake's own report alone: its files stay side by side there,
+        # and their links hold.
+        report(
+            directory("<reports>"),
+            patterns=["{page,[^/]+}.html", "tables/{table}.csv"],
+            category=lambda wildcards: "Tables" if "table" in wildcards.keys() else "Pages",
+            labels=label_of_page,
+            caption="../report/pages.rst",
+        ),
+        [f"<reports>/{page}.html" for page in PAGES],
         summary="<report_summary>",
         verdicts="<report_verdicts>",
         provenance="<report_provenance>",

@@ -5,7 +5,13 @@ import pandas as pd
 from phenoprints.foundations.jobs import logged
 from phenoprints.foundations.provenance import write_provenance
 from phenoprints.foundations.publishing import publish_json, publish_table
-from phenoprints.quality import QUALITY, QualitySettings, assess_screen, catalogue
+from phenoprints.quality import (
+    QUALITY,
+    QualitySettings,
+    assess_screen,
+    catalogue,
+    replicate_correlations,
+)
 from phenoprints.screens.contracts import WELLS
 
 with logged(snakemake.log):
@@ -17,6 +23,8 @@ with logged(snakemake.log):
     QUALITY.write(out.table, table)
     publish_table(out.plates, plates)
     publish_json(out.rules, catalogue(settings))
+    alike = replicate_correlations(table, wells, seed=snakemake.params.seed)
+    publish_table(out.replicates, alike)
     whole = table[table["site"] == -1]
     rows = {
         "wells": len(wells),
@@ -24,11 +32,12 @@ with logged(snakemake.log):
         "failing_wells": int((whole["verdict"] == "fail").sum()),
         "failing_plate_checks": int((plates["verdict"] == "fail").sum()),
     }
-    for output in (out.table, out.plates, out.rules):
+    for output in (out.table, out.plates, out.replicates, out.rules):
         write_provenance(
             output,
             "quality",
             settings=dict(snakemake.params.settings),
             inputs=[files.wells, *files.metrics],
             rows=rows,
+            seeds={"seed": snakemake.params.seed},
         )

@@ -15,4 +15,5 @@ with logged(snakemake.log):
         "reports",
         settings=snakemake.params.config["reports"],
         inputs=sorted(set(snakemake.input)),
+        notes={"findings_sha256": report.findings_sha256},
     )

@@ -8,6 +8,8 @@ from pathlib import Path
 from typing import Any
 
 BLOCK_BYTES = 1 << 20
+TIME_STAMP = ".snakemake_timestamp"
+"""The empty file that Snakemake leaves in a folder that is an output of a rule."""
 
 
 def canonical_json(value: Any) -> bytes:
@@ -36,10 +38,15 @@ def file_sha256(path: str | Path) -> str:
 
 
 def tree_sha256(path: str | Path) -> str:
-    """The sha256 of a folder: of the sorted relative names and digests of all files below it."""
+    """The sha256 of a folder: of the sorted relative names and digests of all files below it.
+
+    Snakemake's time stamp, which comes after the folder is finished, is left out.
+    """
     root = Path(path)
     files = sorted(
-        entry.relative_to(root).as_posix() for entry in root.rglob("*") if entry.is_file()
+        entry.relative_to(root).as_posix()
+        for entry in root.rglob("*")
+        if entry.is_file() and entry.name != TIME_STAMP
     )
     return fingerprint([[name, file_sha256(root / name)] for name in files])
 

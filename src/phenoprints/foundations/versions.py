@@ -10,6 +10,6 @@ STAGE_VERSIONS = {
     "training": 1,
     "probes": 1,
     "maps": 1,
-    "benchmarks": 1,
+    "benchmarks": 2,
     "reports": 1,
 }

@@ -54,10 +54,7 @@ def assay_conditions(
     intensity and number against the plate's own wells.
     """
     chosen = settings or QualitySettings()
-    good = quality[(quality["site"] == WHOLE_WELL) & (quality["verdict"] == "pass")]
-    table = wells.merge(good.drop(columns=["site", "verdict", "reasons"]), on="well_id")
-    table = table.reset_index(drop=True)
-    names = [c for c in table if str(c).startswith(SHAPE_METRICS)]
+    table, names = good_wells(quality, wells)
     plates = wells[["experiment", "plate"]].drop_duplicates()
     if table.empty or not names:
         return pd.DataFrame(columns=COLUMNS)
@@ -71,6 +68,13 @@ def assay_conditions(
         checks.append(_map_check(matches.get((experiment, plate))))
         rows += [(experiment, plate, *_row(check)) for check in checks]
     return pd.DataFrame(rows, columns=COLUMNS)
+
+
+def good_wells(quality: pd.DataFrame, wells: pd.DataFrame) -> tuple[pd.DataFrame, list[Any]]:
+    """The wells that pass with their metrics, and which of these make up a profile."""
+    good = quality[(quality["site"] == WHOLE_WELL) & (quality["verdict"] == "pass")]
+    table = wells.merge(good.drop(columns=["site", "verdict", "reasons"]), on="well_id")
+    return table.reset_index(drop=True), [c for c in table if str(c).startswith(SHAPE_METRICS)]
 
 
 def _row(check: Row) -> tuple[str, str, float, float, str, str]:

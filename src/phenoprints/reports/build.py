@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from phenoprints.foundations.fingerprints import fingerprint
 from phenoprints.foundations.publishing import publish_json, publish_text
 from phenoprints.reports.contents import Page
 from phenoprints.reports.pages import render, tables_of
@@ -39,10 +40,15 @@ PAGE_NAMES = (index.NAME, *(module.NAME for module in STAGE_PAGES))
 
 @dataclass(frozen=True)
 class Report:
-    """What was written: where to begin, and the verdicts in order of severity."""
+    """What was written: where to begin, the verdicts in order of severity, and what they rest on.
+
+    `findings_sha256` is the fingerprint of all figures but the costs, and of all verdicts: two runs
+    of the same inputs have the same, however long they took.
+    """
 
     first_page: Path
     verdicts: Sequence[Verdict]
+    findings_sha256: str
 
     @property
     def lines(self) -> list[str]:
@@ -67,8 +73,8 @@ def build(
     output_folder
         Where the pages go; `reports` in the run's folder by default.
 
-    The same tables give the same bytes, but for the durations that Snakemake measured. Nothing
-    imports torch.
+    The same tables give the same bytes, but for what was measured while the run went on: cost on
+    the first page, speeds on that of training. Nothing imports torch.
     """
     run = Run(Path(run_folder), config)
     folder = Path(output_folder) if output_folder is not None else run.folder / "reports"
@@ -78,10 +84,12 @@ def build(
     for page in [*site, *quality_metrics.metric_pages(run)]:
         _write_page(folder, page, run.name, site)
     verdicts = by_severity(first.all_verdicts)
-    publish_json(folder / "summary.json", summary(site))
-    publish_json(folder / "verdicts.json", _verdicts_document(run.name, verdicts))
+    figures, judged = summary(site), _verdicts_document(run.name, verdicts)
+    publish_json(folder / "summary.json", figures)
+    publish_json(folder / "verdicts.json", judged)
     publish_text(folder / "phenoprints_mqc.json", multiqc_row(run.name, first))
-    return Report(folder / "index.html", verdicts)
+    timeless = {key: value for key, value in figures.items() if key != "cost"}
+    return Report(folder / "index.html", verdicts, fingerprint([timeless, judged]))
 
 
 def summary(pages: Sequence[Page]) -> dict[str, Any]:

@@ -16,6 +16,12 @@ STAGE_OF_RULE = {
 }
 """Stages of rules whose name does not begin with a stage's name or verb (tested)."""
 
+STAGES = (
+    "screens", "quality", "training", "embeddings", "alignment", "consistency", "curation",
+    "probes", "maps", "benchmarks", "reports",
+)  # fmt: skip
+"""In the order of the journey."""
+
 SIZED_STAGES = (
     "screens", "quality", "embeddings", "blocks", "alignment", "consistency", "curation",
     "encoders", "probes", "maps", "benchmarks",
@@ -66,11 +72,14 @@ def job_durations(folder: Path) -> pd.DataFrame:
 
 
 def stage_durations(jobs: pd.DataFrame) -> pd.DataFrame:
-    """One row per stage: jobs, seconds of all of them together, and the highest peak memory."""
+    """One row per stage, in the order of the journey: jobs, their seconds, highest peak memory."""
     grouped = jobs.groupby("stage", sort=False)
-    return grouped.agg(
+    table = grouped.agg(
         jobs=("job", "size"), seconds=("seconds", "sum"), peak_mb=("peak_mb", "max")
     ).reset_index()
+    place = {stage: at for at, stage in enumerate(STAGES)}
+    order = table["stage"].map(lambda stage: (place.get(stage, len(place)), stage))
+    return table.iloc[order.argsort(kind="stable")].reset_index(drop=True)
 
 
 def stage_sizes(folder: Path) -> pd.DataFrame:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import cache
 from typing import Any
 
@@ -38,15 +38,15 @@ def to_svg(chart: Any, *, title: str, width: int = WIDTH, height: int = HEIGHT) 
 def p_value_histogram(p: Sequence[float] | np.ndarray, *, title: str) -> Markup:
     """A histogram of p-values in 20 bins with the count expected without any effect."""
     alt = _altair()
-    finite = _finite(p)
-    heights, edges = np.histogram(finite, bins=20, range=(0, 1))
+    values = finite(p)
+    heights, edges = np.histogram(values, bins=20, range=(0, 1))
     bars = pd.DataFrame({"low": edges[:-1], "high": edges[1:], "count": heights})
     chart = alt.Chart(bars).mark_bar(color=palettes.OKABE_ITO[0]).encode(
         x=alt.X("low:Q", bin="binned", title="p-value", axis=alt.Axis(tickCount=5)),
         x2="high:Q",
         y=alt.Y("count:Q", title="tests"),
     )  # fmt: skip
-    return to_svg(chart + _rule("y", finite.size / 20), title=title)
+    return to_svg(chart + _rule("y", values.size / 20), title=title)
 
 
 def qq_plot(p: Sequence[float] | np.ndarray, *, title: str) -> Markup:
@@ -55,7 +55,7 @@ def qq_plot(p: Sequence[float] | np.ndarray, *, title: str) -> Markup:
     Expected values are (i - 0.5)/m; the band is of the beta distribution of order statistics.
     """
     alt = _altair()
-    points = _qq_points(_finite(p))
+    points = qq_points(finite(p))
     x = alt.X("expected:Q", title="expected −log10 p")
     y = alt.Y("observed:Q", title="observed −log10 p")
     band = alt.Chart(points).mark_area(color="#999999", opacity=0.35).encode(
@@ -118,13 +118,22 @@ def line_chart(
     y_title: str,
     is_log: bool = False,
     has_points: bool = False,
+    is_whole: bool = False,
     height: int = HEIGHT,
 ) -> Markup:
-    """Lines through x and y, one per `group`, told apart by colour and dash."""
+    """Lines through x and y, one per `group`, told apart by colour and the shape of points.
+
+    `is_whole` keeps the ticks of x at whole numbers.
+    """
     alt = _altair()
     scale = alt.Scale(type="log") if is_log else alt.Scale(zero=False)
     encoding = {
-        "x": alt.X("x:Q", title=x_title, scale=alt.Scale(nice=False, zero=False)),
+        "x": alt.X(
+            "x:Q",
+            title=x_title,
+            scale=alt.Scale(nice=False, zero=False),
+            axis=alt.Axis(tickMinStep=1, format="d") if is_whole else alt.Axis(),
+        ),
         "y": alt.Y("y:Q", title=y_title, scale=scale),
     }
     names = list(dict.fromkeys(frame["group"])) if "group" in frame else []
@@ -140,6 +149,35 @@ def line_chart(
         shape = {"shape": alt.Shape("group:N", title=None, scale=forms)} if colour else {}
         chart = chart + dots.encode(**encoding, **colour, **shape)
     return to_svg(chart, title=title, height=height)
+
+
+def step_histograms(
+    groups: Mapping[str, np.ndarray],
+    *,
+    title: str,
+    x_title: str,
+    y_title: str,
+    reference: float | None = None,
+) -> Markup:
+    """The share of each group's values in 40 bins of their common range, as lines of steps."""
+    alt = _altair()
+    everything = np.concatenate([finite(values) for values in groups.values()])
+    low, high = (everything.min(), everything.max()) if everything.size else (0.0, 1.0)
+    edges = np.linspace(low, high if high > low else low + 1, 41)
+    parts = []
+    for name, values in groups.items():
+        known = finite(values)
+        share = np.histogram(known, edges)[0] / max(known.size, 1)
+        parts.append(pd.DataFrame({"x": edges, "y": [*share, 0.0], "group": name}))
+    scales = {"domain": list(groups), "range": list(palettes.OKABE_ITO)}
+    dashes = {"domain": list(groups), "range": [[1, 0], [5, 3]]}
+    chart = alt.Chart(pd.concat(parts)).mark_line(interpolate="step-after", strokeWidth=2).encode(
+        x=alt.X("x:Q", title=x_title, scale=alt.Scale(nice=False, zero=False)),
+        y=alt.Y("y:Q", title=y_title, axis=alt.Axis(format="%")),
+        color=alt.Color("group:N", title=None, scale=alt.Scale(**scales)),
+        strokeDash=alt.StrokeDash("group:N", title=None, scale=alt.Scale(**dashes)),
+    )  # fmt: skip
+    return to_svg(chart if reference is None else chart + _rule("x", reference), title=title)
 
 
 def heat_map(
@@ -164,13 +202,14 @@ def heat_map(
     return to_svg(chart, title=title, width=max(wide, 60), height=max(high, 40))
 
 
-def _qq_points(p: np.ndarray) -> pd.DataFrame:
+def qq_points(p: np.ndarray, max_points: int = MAX_QQ_POINTS) -> pd.DataFrame:
+    """Columns expected, observed, low and high of -log10 p, smallest p first; see qq_plot."""
     from scipy import stats
 
     ordered = np.sort(np.clip(p, 1e-300, 1))
     rank = np.arange(1, ordered.size + 1)
-    if ordered.size > MAX_QQ_POINTS:
-        half = MAX_QQ_POINTS // 2
+    if ordered.size > max_points:
+        half = max_points // 2
         rest = np.linspace(half + 1, ordered.size, half).round().astype(int)
         rank = np.concatenate([rank[:half], rest])
     m = ordered.size
@@ -207,10 +246,11 @@ def _rule(axis: str, at: float) -> Any:
     return line.encode(**{axis: "at:Q"})
 
 
-def _finite(p: Sequence[float] | np.ndarray) -> np.ndarray:
+def finite(p: Sequence[float] | np.ndarray) -> np.ndarray:
+    """The finite ones of some numbers, as float64."""
     values: np.ndarray = np.asarray(p, dtype=float)
-    finite: np.ndarray = values[np.isfinite(values)]
-    return finite
+    known: np.ndarray = values[np.isfinite(values)]
+    return known
 
 
 def _theme() -> dict[str, Any]:
@@ -222,6 +262,7 @@ def _theme() -> dict[str, Any]:
         "padding": {"left": 24, "top": 6, "right": 24, "bottom": 18},
         "view": {"stroke": None},
         "axis": {**text, **axis, "domainOpacity": 0.6, "tickOpacity": 0.6, "labelFontSize": 11},
+        "axisX": {"labelFlush": False, "tickCount": 6},
         "legend": {**text, "labelLimit": 220},
         "header": text,
         "text": {"color": INK, "fontSize": 11},

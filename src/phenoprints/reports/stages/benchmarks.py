@@ -182,7 +182,7 @@ def _random_verdict(table: pd.DataFrame) -> Verdict:
         return Verdict(rules.BEATS_RANDOM, NOT_RUN, "run", text, page=NAME, anchor="all")
     low = main[main["z"] < MIN_Z]
     names = ", ".join(f"{row['benchmark']} (z {numbers.number(row['z'])})" for row in records(low))
-    text = f"{len(main) - len(low)} of {numbers.plural(len(main), 'main measure')} beat random"
+    text = f"main measures that beat random: {len(main) - len(low)} of {len(main)}"
     return Verdict(
         rules.BEATS_RANDOM,
         CHECK if len(low) else PASS,

@@ -10,19 +10,34 @@ import pandas as pd
 
 from phenoprints.reports import numbers, rules
 from phenoprints.reports.completeness import look_for, pairs
-from phenoprints.reports.contents import Fact, Figure, Page, Section
-from phenoprints.reports.figures import p_value_histogram, qq_plot
-from phenoprints.reports.points import point_map
+from phenoprints.reports.contents import Fact, Page, Section
+from phenoprints.reports.frames import is_told
 from phenoprints.reports.runs import Run
+from phenoprints.reports.stages.consistency_figures import (
+    agreement,
+    experiment_panels,
+    test_figures,
+)
+from phenoprints.reports.stages.consistency_tests import (
+    anchor,
+    below,
+    p_value_threshold,
+    single_positions,
+)
 from phenoprints.reports.tables import Column, Table
 from phenoprints.reports.verdicts import CHECK, NOT_RUN, PASS, Verdict
 
 NAME, TITLE = "consistency", "Consistency"
 QUESTION = "Which conditions look the same every time, more than random sets of wells do?"
-DEFAULT_P_VALUE = 0.01
 MAX_SINGLE_POSITION = 0.5
 MAX_UNTESTABLE = 0.2
 
+CONDITION_NAMES = {
+    "perturbation": Column("perturbation", "Perturbation"),
+    "concentration_um": Column("concentration_um", "Concentration", "number", "µM"),
+    "cell_type": Column("cell_type", "Cell type"),
+    "background": Column("background", "Background"),
+}
 REASONS = {
     "too_few_conditions": "too few conditions in the experiment for a null",
     "too_few_wells": "fewer than two wells",
@@ -45,9 +60,9 @@ def page(run: Run) -> Page:
         threshold = p_value_threshold(run.config, names["screen"], names["encoder"])
         facts += _facts(names, table, threshold)
         verdicts += _verdicts(run.config, names, table, threshold)
-        sections.append(_section(names, table, threshold))
-        shares.append(below(table, "condition", threshold)[2])
-    sections += _agreement(run, found.there)
+        sections.append(_section(run, names, table, threshold))
+        shares.append(below(table, "condition", threshold).value)
+    sections += agreement(run, found.there)
     answer = _answer(shares)
     return Page(NAME, TITLE, QUESTION, answer, sections, facts, verdicts)
 
@@ -61,59 +76,31 @@ def _answer(shares: list[float]) -> str:
     return f"{low} to {high} of the tests of conditions lie below the threshold, by judge."
 
 
-def p_value_threshold(config: Mapping[str, Any], screen: str, encoder: str) -> float:
-    """The strictest p_value of the manifests that this judge decides on this screen."""
-    values = [
-        float(manifest["p_value"])
-        for manifest in config["manifests"].values()
-        if screen in manifest["screens"] and encoder in manifest["judges"]
-    ]
-    return min(values, default=DEFAULT_P_VALUE)
-
-
-def below(table: pd.DataFrame, level: str, threshold: float) -> tuple[int, int, float]:
-    """Tests of a level below the threshold, tests with a p-value, and their share (NaN of none)."""
-    p = table.loc[table["level"] == level, "p_value"].dropna()
-    hits = int((p < threshold).sum())
-    return hits, len(p), hits / len(p) if len(p) else np.nan
-
-
-def single_positions(table: pd.DataFrame) -> tuple[int, int]:
-    """Conditions all of whose tests have wells at one position only, and tested conditions."""
-    tests = table[(table["level"] == "condition") & table["p_value"].notna()]
-    by_condition = tests.groupby("condition_id")["single_position"].all()
-    return int(by_condition.sum()), len(by_condition)
-
-
-def anchor(names: Mapping[str, str], what: str) -> str:
-    """The anchor of something about a screen and judge."""
-    return f"{names['screen']}-{names['encoder'].replace('.', '-')}-{what}"
-
-
 def _facts(names: Mapping[str, str], table: pd.DataFrame, threshold: float) -> list[Fact]:
     path = ("consistency", names["screen"], names["encoder"])
     who = f"{names['screen']} as {names['encoder']} sees it"
-    hits, tests, share = below(table, "condition", threshold)
+    hits = below(table, "condition", threshold)
     facts = [
-        Fact((*path, "tests"), f"Tests of conditions, {who}", tests),
+        Fact((*path, "tests"), f"Tests of conditions, {who}", hits.total),
         Fact((*path, "threshold"), f"Threshold of p, {who}", threshold),
-        Fact((*path, "below_threshold"), f"Tests below it, {who}", hits),
+        Fact((*path, "below_threshold"), f"Tests below it, {who}", hits.count),
         Fact(
             (*path, "share_below_threshold"),
             f"Share of tests below p = {threshold}, {who}",
-            share,
-            numbers.percent(share),
-            f"{hits} of {tests}",
+            hits.value,
+            hits.shown,
+            f"{hits.count:,} of {hits.total:,}",
             headline=True,
         ),
         Fact((*path, "without_p_value"), f"Tests without a p-value, {who}", _num_untested(table)),
     ]
     genes = below(table, "gene", threshold)
-    if genes[1]:
-        facts.append(Fact((*path, "gene_tests"), f"Tests of genes, {who}", genes[1]))
-        facts.append(
-            Fact((*path, "genes_below_threshold"), f"Gene tests below it, {who}", genes[0])
-        )
+    if genes.total:
+        label = f"Gene tests below it, {who}"
+        facts += [
+            Fact((*path, "gene_tests"), f"Tests of genes, {who}", genes.total),
+            Fact((*path, "genes_below_threshold"), label, genes.count),
+        ]
     single, conditions = single_positions(table)
     facts.append(
         Fact(
@@ -128,31 +115,15 @@ def _facts(names: Mapping[str, str], table: pd.DataFrame, threshold: float) -> l
 
 def layout_facts(names: Mapping[str, str], table: pd.DataFrame, threshold: float) -> list[Fact]:
     """The measured false-phenoprint rate with its Wilson interval, or nothing without the guard."""
-    hits, tests, share = below(table, "layout", threshold)
-    if not tests:
+    share = below(table, "layout", threshold)
+    if not share.total:
         return []
     path = ("consistency", names["screen"], names["encoder"], "false_phenoprints")
     who = f"{names['screen']}, {names['encoder']}"
-    low, high = numbers.wilson_interval(hits, tests)
-    note = (
-        f"{hits} of {tests} control positions below p = {threshold}; "
-        f"95 % {numbers.percent(low)} to {numbers.percent(high)}"
-    )
-    return [
-        Fact(
-            (*path, "rate"),
-            f"Measured false-phenoprint rate, {who}",
-            share,
-            numbers.percent(share),
-            note,
-            headline=True,
-        ),
-        Fact((*path, "low"), f"Its lower bound, {who}", low),
-        Fact((*path, "high"), f"Its upper bound, {who}", high),
-        Fact((*path, "below_threshold"), f"Control positions below the threshold, {who}", hits),
-        Fact((*path, "tests"), f"Control positions tested, {who}", tests),
-        Fact((*path, "nominal"), f"Nominal rate, {who}", threshold),
-    ]
+    note = f"{share.count} of {share.total} control positions below p = {threshold}; {share.range}"
+    label, keys = f"Measured false-phenoprint rate, {who}", ("rate", "below_threshold", "tests")
+    facts = share.facts(path, label, keys=keys, note=note)
+    return [*facts, Fact((*path, "nominal"), f"Nominal rate, {who}", threshold)]
 
 
 def _num_untested(table: pd.DataFrame) -> int:
@@ -177,21 +148,21 @@ def _scope(names: Mapping[str, str]) -> str:
 
 def layout_verdict(names: Mapping[str, str], table: pd.DataFrame, threshold: float) -> Verdict:
     """CHECK when control positions fall below the threshold more than twice as often as nominal."""
-    hits, tests, share = below(table, "layout", threshold)
+    share = below(table, "layout", threshold)
     place: dict[str, Any] = {"page": NAME, "anchor": anchor(names, "layout")}
-    if not tests:
+    if not share.total:
         text = "no negative controls that share a position often enough, or the guard is off"
         return Verdict(rules.FALSE_PHENOPRINTS, NOT_RUN, _scope(names), text, **place)
-    status = CHECK if share > 2 * threshold else PASS
-    text = f"{hits} of {tests} control positions look like phenoprints"
+    status = CHECK if share.value > 2 * threshold else PASS
+    text = f"{share.count} of {share.total} control positions look like phenoprints"
     return Verdict(
         rules.FALSE_PHENOPRINTS,
         status,
         _scope(names),
         text,
-        numbers.percent(share),
+        share.shown,
         f"at most {numbers.percent(2 * threshold)} (nominal {numbers.percent(threshold)})",
-        hits,
+        share.count,
         **place,
     )
 
@@ -259,98 +230,20 @@ def _untestable_verdict(names: Mapping[str, str], table: pd.DataFrame) -> Verdic
     )
 
 
-def _section(names: Mapping[str, str], table: pd.DataFrame, threshold: float) -> Section:
+def _section(run: Run, names: Mapping[str, str], table: pd.DataFrame, threshold: float) -> Section:
     title = f"{names['screen']} as {names['encoder']} sees it"
     parts = [
-        *_p_value_figures(names, table, threshold),
-        _statistic_figure(names, table, threshold),
-        *_layout_figures(names, table, threshold),
+        *test_figures(names, table, threshold),
         _experiments_table(names, table, threshold),
+        *experiment_panels(names, table, threshold),
         _reasons_table(names, table),
-        _tests_table(names, table),
+        *_tests_tables(run, names, table),
     ]
     lead = (
         "The statistic is the mean cosine over all pairs of a condition's replicates within an "
         "experiment, compared with random sets of as many wells of different conditions."
     )
     return Section(anchor(names, "section"), title, parts, lead)
-
-
-def _p_value_figures(
-    names: Mapping[str, str], table: pd.DataFrame, threshold: float
-) -> list[Figure]:
-    p = table.loc[table["level"] == "condition", "p_value"].dropna().to_numpy(float)
-    hits, tests, share = below(table, "condition", threshold)
-    expected = threshold * tests
-    finding = f"{hits} of {tests} tests lie below {threshold}, where chance gives {expected:.1f}"
-    return [
-        Figure(
-            anchor(names, "p-values"),
-            finding,
-            f"p-values of {tests} tests (a condition in an experiment), uncorrected. The line is "
-            "the count without any effect. Good looks like a peak at 0 over a flat floor.",
-            p_value_histogram(p, title=f"p-values: {finding}"),
-        ),
-        Figure(
-            anchor(names, "qq"),
-            "Small p-values are more frequent than by chance"
-            if share > 2 * threshold
-            else "Small p-values are about as frequent as by chance",
-            f"The same {tests} p-values in order; the band holds 95 % of uniform ones, point by "
-            "point. Good looks like points that leave the line at the right end only.",
-            qq_plot(p, title="QQ plot of p-values"),
-        ),
-    ]
-
-
-def _statistic_figure(names: Mapping[str, str], table: pd.DataFrame, threshold: float) -> Figure:
-    tests = table[(table["level"] == "condition") & table["p_value"].notna()]
-    hit = np.where(tests["p_value"] < threshold, f"p < {threshold}", "not below")
-    medians = tests["statistic"].groupby(tests["p_value"] < threshold).median()
-    typical = {flag: numbers.number(medians.get(flag, np.nan)) for flag in (True, False)}
-    return Figure(
-        anchor(names, "statistic"),
-        f"Replicates agree with a median cosine of {typical[True]} below the threshold, "
-        f"{typical[False]} above it",
-        f"Statistic against replicates of {len(tests)} tests; without effect it is near 1/n. "
-        "Good looks like two clouds at every n.",
-        point_map(
-            tests["num_wells"].to_numpy(float) + _spread(len(tests)),
-            tests["statistic"].to_numpy(float),
-            title="Statistic against number of wells",
-            x_title="wells of the condition in the experiment (spread by up to 0.3)",
-            y_title="mean cosine",
-            group=list(hit),
-        ),
-    )
-
-
-def _spread(size: int) -> np.ndarray:
-    """Even offsets in [-0.3, 0.3] that keep points of one count apart, the same every time."""
-    golden = (np.arange(size) * 0.6180339887498949) % 1.0
-    offsets: np.ndarray = 0.6 * (golden - 0.5)
-    return offsets
-
-
-def _layout_figures(
-    names: Mapping[str, str], table: pd.DataFrame, threshold: float
-) -> list[Figure]:
-    hits, tests, share = below(table, "layout", threshold)
-    if not tests:
-        return []
-    p = table.loc[table["level"] == "layout", "p_value"].dropna().to_numpy(float)
-    low, high = numbers.wilson_interval(hits, tests)
-    return [
-        Figure(
-            anchor(names, "layout"),
-            f"Layout guard: {numbers.percent(share)} of control positions look like phenoprints",
-            f"p-values of {tests} pseudo-conditions: control wells that share only their plate "
-            f"position. {hits} lie below {threshold} (95 % interval {numbers.percent(low)} to "
-            f"{numbers.percent(high)}). Good looks flat; a peak at 0 means that positions have a "
-            "look of their own.",
-            p_value_histogram(p, title="p-values of control positions"),
-        )
-    ]
 
 
 def _experiments_table(names: Mapping[str, str], table: pd.DataFrame, threshold: float) -> Table:
@@ -393,62 +286,35 @@ def _reasons_table(names: Mapping[str, str], table: pd.DataFrame) -> Table:
     return Table(anchor(names, "reasons"), "Why tests have no p-value", columns, counts)
 
 
-def _tests_table(names: Mapping[str, str], table: pd.DataFrame) -> Table:
-    genes = table[table["level"] == "gene"]
-    frame = genes if len(genes) else table[table["level"] == "condition"]
-    frame = frame.sort_values(["p_value", "statistic"], ascending=[True, False], kind="stable")
-    what = Column("name", "Gene") if len(genes) else Column("condition_id", "Condition", "count")
-    columns = [
-        what,
-        Column("experiment", "Experiment"),
-        Column("num_wells", "Wells", "count"),
-        Column("statistic", "Statistic", "number"),
-        Column("p_value", "p", "number"),
-        Column("single_position", "One position"),
-        Column("reason", "Reason"),
-    ]
-    level = "genes" if len(genes) else "conditions"
-    return Table(anchor(names, "tests"), f"Tests of {level}, smallest p first", columns, frame)
+TEST_COLUMNS = (
+    Column("experiment", "Experiment"),
+    Column("num_wells", "Wells", "count"),
+    Column("statistic", "Statistic", "number"),
+    Column("p_value", "p", "number"),
+    Column("single_position", "One position"),
+    Column("reason", "Reason"),
+)
 
 
-def _agreement(run: Run, there: Any) -> list[Section]:
-    """Judges against each other on the conditions of a screen that both tested."""
-    by_screen: dict[str, list[str]] = {}
-    for names in there:
-        by_screen.setdefault(names["screen"], []).append(names["encoder"])
-    figures = [
-        figure
-        for screen, judges in by_screen.items()
-        for at, first in enumerate(judges)
-        for second in judges[at + 1 :]
-        if (figure := _agreement_figure(run, screen, first, second)) is not None
-    ]
-    return [Section("agreement", "Agreement of judges", figures)] if figures else []
+def _tests_tables(run: Run, names: Mapping[str, str], table: pd.DataFrame) -> list[Table]:
+    """Every test of conditions, named as the screen names them, and of genes where there are."""
+    ordered = table.sort_values(["p_value", "statistic"], ascending=[True, False], kind="stable")
+    conditions = ordered[ordered["level"] == "condition"].drop(columns="name")
+    named = run.table("screen_conditions", ["condition_id", *CONDITION_NAMES], **names)
+    if named is not None:
+        conditions = conditions.merge(named, on="condition_id", how="left")
+    what = [c for name, c in CONDITION_NAMES.items() if name in conditions]
+    tables = [_tests_table(names, "tests", "conditions", [*what, *TEST_COLUMNS], conditions)]
+    genes = ordered[ordered["level"] == "gene"]
+    if len(genes):
+        columns = [Column("name", "Gene"), *TEST_COLUMNS]
+        tables.append(_tests_table(names, "gene-tests", "genes", columns, genes))
+    return tables
 
 
-def _agreement_figure(run: Run, screen: str, first: str, second: str) -> Figure | None:
-    keys = ["experiment", "condition_id"]
-    tables = [run.table("consistency", screen=screen, encoder=judge) for judge in (first, second)]
-    if any(table is None for table in tables):
-        return None
-    ours, theirs = (
-        t.loc[t["level"] == "condition", [*keys, "p_value"]] for t in tables if t is not None
-    )
-    both = ours.merge(theirs, on=keys).dropna()
-    if len(both) < 3:
-        return None
-    rho = float(both["p_value_x"].rank().corr(both["p_value_y"].rank()))
-    x, y = (-np.log10(both[name].to_numpy(float)) for name in ("p_value_x", "p_value_y"))
-    return Figure(
-        f"{screen}-{first}-{second}".replace(".", "-"),
-        f"{first} and {second} agree with a rank correlation of {numbers.number(rho)} on {screen}",
-        f"p-values of {len(both)} tests that both judges made. A phenoprint needs one of them.",
-        point_map(
-            x,
-            y,
-            title=f"{first} against {second}",
-            x_title=f"−log10 p, {first}",
-            y_title=f"−log10 p, {second}",
-            has_diagonal=True,
-        ),
-    )
+def _tests_table(
+    names: Mapping[str, str], what: str, level: str, columns: list[Column], frame: pd.DataFrame
+) -> Table:
+    told = [column for column in columns if is_told(frame[column.name])]
+    words = frame.assign(single_position=np.where(frame["single_position"], "yes", "no"))
+    return Table(anchor(names, what), f"Tests of {level}, smallest p first", told, words)

@@ -136,4 +136,6 @@ def _failures(run: Run, there: Any) -> list[Table]:
         Column("reason", "Reason"),
     ]
     frame = pd.concat(tables, ignore_index=True).head(MAX_LISTED)
+    frame["site"] = frame["site"].astype(str).replace("-1", "whole well")
+    frame["reason"] = frame["reason"].str.replace("_", " ")
     return [Table("failures", "Sites and wells without a vector, and why", columns, frame)]

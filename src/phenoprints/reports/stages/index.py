@@ -10,15 +10,13 @@ import pandas as pd
 
 from phenoprints import __version__
 from phenoprints.foundations.provenance import library_versions
-from phenoprints.reports import numbers, rules
-from phenoprints.reports.contents import Box, Fact, Page, Passage, Section, Text
-from phenoprints.reports.durations import job_durations, stage_durations, stage_sizes
+from phenoprints.reports import rules
+from phenoprints.reports.contents import Box, Fact, Page, Passage, Section
 from phenoprints.reports.frames import records
 from phenoprints.reports.methods import bibliography, methods
 from phenoprints.reports.runs import Run
 from phenoprints.reports.stages import (
     benchmarks,
-    consistency,
     curation,
     phenoprint_tables,
     probes,
@@ -26,6 +24,9 @@ from phenoprints.reports.stages import (
     quality_tables,
     screens,
 )
+from phenoprints.reports.stages.consistency_tests import p_value_threshold
+from phenoprints.reports.stages.cost import cost_facts, cost_of, cost_section
+from phenoprints.reports.stages.trust import trust_facts, trust_section
 from phenoprints.reports.tables import Column, Table
 from phenoprints.reports.verdicts import (
     CHECK,
@@ -40,11 +41,6 @@ from phenoprints.reports.verdicts import (
 NAME, TITLE = "index", "Overview"
 QUESTION = "What was run, can it be trusted, and what should be done next?"
 MAX_STEPS = 4
-SIZE_COLUMNS = (
-    Column("stage", "Stage"),
-    Column("files", "Files", "count"),
-    Column("size", "Size", "size"),
-)
 HEADLINES = {
     screens.NAME: 2, quality.NAME: 2, curation.NAME: 6, benchmarks.NAME: 2, probes.NAME: 2,
 }  # fmt: skip
@@ -60,15 +56,15 @@ def page(run: Run, pages: Sequence[Page]) -> Page:
     """The first page, from the run and all other pages."""
     verdicts = [verdict for other in pages for verdict in other.verdicts]
     verdicts += _unreadable_verdicts(run)
-    durations = job_durations(run.folder / "durations")
-    facts = [*_headlines(pages), *_trust_facts(pages), *_verdict_facts(verdicts)]
-    facts += _duration_facts(durations)
+    spent = cost_of(run)
+    facts = [*_headlines(pages), *trust_facts(pages), *_verdict_facts(verdicts)]
+    facts += cost_facts(spent)
     sections = [
         *_funnel_sections(run),
-        _trust_section(run),
+        trust_section(run),
         _experiments_section(run),
         *_benchmark_section(run),
-        _cost_section(durations, stage_sizes(run.folder)),
+        cost_section(spent),
         _methods_section(run),
         _provenance_section(run),
     ]
@@ -150,32 +146,6 @@ def _verdict_facts(verdicts: Sequence[Verdict]) -> list[Fact]:
     ]
 
 
-def _duration_facts(jobs: pd.DataFrame) -> list[Fact]:
-    facts = [
-        Fact(
-            ("seconds", str(row["stage"])),
-            f"Seconds of stage {row['stage']}",
-            round(float(row["seconds"]), 3),
-        )
-        for row in records(stage_durations(jobs))
-    ]
-    if len(jobs):
-        facts.append(
-            Fact(("seconds", "all"), "Seconds of all jobs", round(float(jobs["seconds"].sum()), 3))
-        )
-    return facts
-
-
-def _trust_facts(pages: Sequence[Page]) -> list[Fact]:
-    return [
-        fact
-        for other in pages
-        if other.name == consistency.NAME
-        for fact in other.facts
-        if "false_phenoprints" in fact.path
-    ]
-
-
 def _funnel_sections(run: Run) -> list[Section]:
     figures = []
     for manifest in run.plan.manifests:
@@ -187,95 +157,6 @@ def _funnel_sections(run: Run) -> list[Section]:
         return [Section("funnel", "Funnel", [box])]
     lead = "How many wells stay after each step; every well that leaves has a reason in a table."
     return [Section("funnel", "Funnel", figures, lead)]
-
-
-def _trust_section(run: Run) -> Section:
-    rows = []
-    for screen, encoder in run.plan.judged_pairs:
-        table = run.table("consistency", screen=screen, encoder=encoder)
-        if table is None:
-            continue
-        threshold = consistency.p_value_threshold(run.config, screen, encoder)
-        hits, tests, share = consistency.below(table, "layout", threshold)
-        low, high = numbers.wilson_interval(hits, tests)
-        single, conditions = consistency.single_positions(table)
-        verdict = consistency.layout_verdict(
-            {"screen": screen, "encoder": encoder}, table, threshold
-        )
-        rows.append(
-            {
-                "screen": screen,
-                "encoder": encoder,
-                "status": verdict.status,
-                "rate": share,
-                "interval": f"{numbers.percent(low)} to {numbers.percent(high)}",
-                "tests": tests,
-                "nominal": threshold,
-                "single": single,
-                "conditions": conditions,
-            }
-        )
-    columns = [
-        Column("screen", "Screen"),
-        Column("encoder", "Judge"),
-        Column("status", "Layout guard", "verdict"),
-        Column("rate", "Measured false phenoprints", "percent"),
-        Column("interval", "95 % interval"),
-        Column("tests", "Control positions", "count"),
-        Column("nominal", "Nominal", "percent"),
-        Column("single", "Conditions at one position", "count"),
-        Column("conditions", "Tested conditions", "count"),
-    ]
-    frame = pd.DataFrame(rows, columns=[column.name for column in columns])
-    parts: list[Any] = [_trust_text(run, frame)]
-    if rows:
-        parts.append(
-            Table(
-                "trust-table",
-                "Measured on the screen's own negative controls, grouped by plate position",
-                columns,
-                frame,
-            )
-        )
-    warned = frame[frame["status"] == CHECK]
-    if len(warned):
-        worst = warned.sort_values("rate").iloc[-1]
-        text = (
-            f"Control wells that share only their plate position look like phenoprints in "
-            f"{numbers.percent(worst['rate'])} of the cases for {worst['encoder']} on "
-            f"{worst['screen']}, "
-            f"more than twice the nominal {numbers.percent(worst['nominal'])}: part of the "
-            "phenoprints is position. Compare with consistency.null: layout-matched; randomise "
-            "positions next time."
-        )
-        parts.insert(0, Box("Positions look like phenoprints", text, CHECK, "layout-warning"))
-    lead = "Four things that make a screen look better than it is."
-    return Section("trust", "Trust panel", parts, lead)
-
-
-def _trust_text(run: Run, frame: pd.DataFrame) -> Text | Box:
-    items = []
-    for manifest in run.plan.manifests:
-        table = run.table("phenoprints", manifest=manifest)
-        if table is not None and phenoprint_tables.judges_of(table):
-            clip = int(phenoprint_tables.decided_by_clip(table).sum())
-            items.append(
-                f"{manifest}: {numbers.plural(clip, 'condition')} decided by the upper clip of "
-                "p-values."
-            )
-    table = benchmarks.benchmark_table(run)
-    table = benchmarks.with_values(table)
-    if len(table):
-        seen = table[~table["seen"].isin(["", "none"]) & ~table["is_baseline"]]
-        items.append(
-            f"{numbers.plural(len(seen), 'benchmark row')} of {len(table)} in-sample: the encoder "
-            "has seen the screen."
-        )
-    if not items and frame.empty:
-        return Box(
-            "Nothing to trust yet", "Neither tests nor benchmarks have run.", anchor="no-trust"
-        )
-    return Text("Besides the layout guard below:" if items else "The layout guard:", items)
 
 
 def _experiments_section(run: Run) -> Section:
@@ -317,7 +198,7 @@ def _experiment_rows(run: Run, screen: str) -> list[dict[str, Any]]:
     assessed = quality_tables.well_quality(run, screen)
     shares = pd.Series(dtype=float)
     if assessed is not None:
-        shares = quality.failures_by_experiment(assessed).set_index("experiment")["share"]
+        shares = quality.failures_by_experiment(assessed).set_index("experiment")["value"]
     table["failed"] = table["experiment"].map(shares)
     table["hits"] = table["experiment"].map(_hit_shares(run, screen))
     return [dict(row) for row in records(table)]
@@ -329,7 +210,7 @@ def _hit_shares(run: Run, screen: str) -> pd.Series:
         table = run.table("consistency", screen=screen, encoder=encoder) if of == screen else None
         if table is not None:
             tests = table[(table["level"] == "condition") & table["p_value"].notna()]
-            limit = consistency.p_value_threshold(run.config, screen, encoder)
+            limit = p_value_threshold(run.config, screen, encoder)
             parts.append(tests.assign(hit=tests["p_value"] < limit)[["experiment", "hit"]])
     if not parts:
         return pd.Series(dtype=float)
@@ -351,33 +232,6 @@ def _benchmark_section(run: Run) -> list[Section]:
     caption = "Benchmark values beside their baselines"
     shown = benchmarks.overview(table, "benchmark-table", caption, note)
     return [Section("benchmarks", "Benchmarks", [shown])]
-
-
-def _cost_section(jobs: pd.DataFrame, sizes: pd.DataFrame) -> Section:
-    if jobs.empty:
-        return Section(
-            "cost",
-            "Cost",
-            [Box("No durations", "No job has left a record of its time.", anchor="no-durations")],
-        )
-    columns = [
-        Column("stage", "Stage"),
-        Column("jobs", "Jobs", "count"),
-        Column("seconds", "Time of all jobs", "duration"),
-        Column("peak_mb", "Highest peak memory", "number", "MB"),
-    ]
-    caption = (
-        f"{numbers.duration(jobs['seconds'].sum())} in {numbers.plural(len(jobs), 'job')}, one "
-        "after the other"
-    )
-    return Section(
-        "cost",
-        "Cost",
-        [
-            Table("durations", caption, columns, stage_durations(jobs)),
-            Table("sizes", "On disk", SIZE_COLUMNS, sizes),
-        ],
-    )
 
 
 def _methods_section(run: Run) -> Section:

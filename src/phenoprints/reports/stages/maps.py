@@ -248,12 +248,13 @@ def _doses_figure(names: dict[str, str], doses: pd.DataFrame) -> Figure:
         }
     ).sort_values(["group", "x"], kind="stable")
     active = doses.groupby("perturbation")["lowest_active_concentration_um"].first().notna()
-    title = f"{int(active.sum())} of {numbers.plural(len(active), 'compound')} are active"
+    title = f"Active compounds: {int(active.sum())} of {len(active)}"
     return Figure(
         anchor(names, "dose-response"),
         title,
         f"Distance of the mean from the controls over log10 of the concentration in µM, for the "
-        f"{len(shown)} compounds that go farthest. Good looks like a rise towards high doses.",
+        f"{numbers.plural(len(shown), 'compound')} that go farthest. Good looks like a rise "
+        "towards high doses.",
         line_chart(
             frame.dropna(),
             title=title,

@@ -6,6 +6,7 @@ import pandas as pd
 
 from phenoprints.reports.frames import is_true
 from phenoprints.reports.runs import Run
+from phenoprints.reports.shares import Share
 
 STEP_COLUMNS = ("step", "what", "wells_in", "wells_out", "conditions_in", "conditions_out")
 
@@ -71,15 +72,15 @@ def truth_table(run: Run, manifest: str) -> pd.DataFrame | None:
     return truth.merge(phenoprints[columns], on=keys, how="inner")
 
 
-def recovery(truth: pd.DataFrame) -> dict[str, tuple[int, int]]:
-    """Recall, precision and false calls as (successes, trials); `partial` counts in none."""
+def recovery(truth: pd.DataFrame) -> dict[str, Share]:
+    """Recall, precision and false calls; `partial` counts in none."""
     called = is_true(truth["has_phenoprint"])
     full, none = truth["truth"] == "full", truth["truth"] == "none"
     found, false = int((called & full).sum()), int((called & none).sum())
     return {
-        "recall": (found, int(full.sum())),
-        "precision": (found, found + false),
-        "false_calls": (false, int(none.sum())),
+        "recall": Share(found, int(full.sum())),
+        "precision": Share(found, found + false),
+        "false_calls": Share(false, int(none.sum())),
     }
 
 

@@ -19,7 +19,9 @@ from phenoprints.reports.platemaps import (
     plate_format,
 )
 from phenoprints.reports.runs import Run
+from phenoprints.reports.shares import Share
 from phenoprints.reports.stages.quality_metrics import metric_links
+from phenoprints.reports.stages.quality_replicates import replicate_facts, replicate_figure
 from phenoprints.reports.stages.quality_tables import (
     metric_columns,
     planted,
@@ -51,6 +53,7 @@ def page(run: Run) -> Page:
         if table is None:
             continue
         facts += _facts(names["screen"], table)
+        facts += replicate_facts(run, names["screen"])
         facts += _planted_facts(run, names["screen"], table)
         verdicts += _verdicts(run, names["screen"], table)
         verdicts += _more_verdicts(run, names["screen"], table)
@@ -73,12 +76,9 @@ def failures_by_experiment(table: pd.DataFrame) -> pd.DataFrame:
     frame = pd.DataFrame(
         {"wells": grouped.size(), "failed": grouped.agg(lambda v: (v == "fail").sum())}
     )
-    frame["share"] = frame["failed"] / frame["wells"]
-    ends = [
-        numbers.wilson_interval(int(f), int(n))
-        for f, n in zip(frame["failed"], frame["wells"], strict=True)
-    ]
-    frame["low"], frame["high"] = [low for low, _ in ends], [high for _, high in ends]
+    shares = [Share(int(f), int(n)) for f, n in zip(frame["failed"], frame["wells"], strict=True)]
+    for name in ("value", "low", "high"):
+        frame[name] = [getattr(share, name) for share in shares]
     return frame.reset_index()
 
 
@@ -93,30 +93,19 @@ def rule_counts(table: pd.DataFrame) -> pd.DataFrame:
 
 def _facts(screen: str, table: pd.DataFrame) -> list[Fact]:
     counts = table["verdict"].value_counts()
-    failed, assessed = int(counts.get("fail", 0)), int(len(table) - counts.get("not assessed", 0))
+    assessed = int(len(table) - counts.get("not assessed", 0))
+    failed = Share(int(counts.get("fail", 0)), assessed)
     path = ("quality", screen)
     facts = [
         Fact((*path, "assessed_wells"), f"Assessed wells of {screen}", assessed, headline=True),
         Fact((*path, "passed_wells"), f"Wells of {screen} that pass", int(counts.get("pass", 0))),
     ]
     if assessed:
-        low, high = numbers.wilson_interval(failed, assessed)
-        note = (
-            f"{numbers.percent(failed / assessed)} (95 % {numbers.percent(low)} to "
-            f"{numbers.percent(high)})"
-        )
-        facts.append(
-            Fact(
-                (*path, "failed_wells"),
-                f"Wells of {screen} that fail",
-                failed,
-                note=note,
-                headline=True,
-            )
-        )
-        facts.append(
-            Fact((*path, "failed_share"), f"Share of {screen} that fails", failed / assessed)
-        )
+        note, label = f"{failed.shown} ({failed.range})", f"Wells of {screen} that fail"
+        facts += [
+            Fact((*path, "failed_wells"), label, failed.count, note=note, headline=True),
+            Fact((*path, "failed_share"), f"Share of {screen} that fails", failed.value),
+        ]
     return facts + [
         Fact(
             (*path, "rules", str(row["rule"])),
@@ -166,20 +155,12 @@ PLANTED_LABELS = {"found": "Planted bad wells found", "false_alarms": "Good well
 
 
 def _planted_facts(run: Run, screen: str, table: pd.DataFrame) -> list[Fact]:
-    facts = []
-    for key, (count, total) in planted(run, screen, table).items():
-        low, high = numbers.wilson_interval(count, total)
-        note = f"{count} of {total}; 95 % {numbers.percent(low)} to {numbers.percent(high)}"
-        path, label = ("quality", screen, "truth", key), f"{PLANTED_LABELS[key]}, {screen}"
-        share = count / total if total else np.nan
-        facts += [
-            Fact((*path, "value"), label, share, numbers.percent(share), note, headline=True),
-            Fact((*path, "low"), f"{label}, lower bound", low),
-            Fact((*path, "high"), f"{label}, upper bound", high),
-            Fact((*path, "count"), f"{label}, count", count),
-            Fact((*path, "of"), f"{label}, out of", total),
-        ]
-    return facts
+    path = ("quality", screen, "truth")
+    return [
+        fact
+        for key, share in planted(run, screen, table).items()
+        for fact in share.facts((*path, key), f"{PLANTED_LABELS[key]}, {screen}")
+    ]
 
 
 def _more_verdicts(run: Run, screen: str, table: pd.DataFrame) -> list[Verdict]:
@@ -202,18 +183,19 @@ def _more_verdicts(run: Run, screen: str, table: pd.DataFrame) -> list[Verdict]:
             )
         )
     shares = planted(run, screen, table)
-    if shares and all(total for _, total in shares.values()):
-        (found, bad), (alarms, good) = shares["found"], shares["false_alarms"]
-        is_good = found / bad >= MIN_FOUND and alarms / good <= MAX_ALARMS
+    if shares and all(share.total for share in shares.values()):
+        found, alarms = shares["found"], shares["false_alarms"]
+        is_good = found.value >= MIN_FOUND and alarms.value <= MAX_ALARMS
         verdicts.append(
             Verdict(
                 rules.PLANTED_BAD_WELLS,
                 PASS if is_good else CHECK,
                 screen,
-                f"{found} of {bad} planted bad wells found, {alarms} false alarms",
-                f"{numbers.percent(found / bad)}; {numbers.percent(alarms / good)}",
+                f"{found.count} of {found.total} planted bad wells found, {alarms.count} false "
+                "alarms",
+                f"{found.shown}; {alarms.shown}",
                 f"{numbers.percent(MIN_FOUND, 0)}; {numbers.percent(MAX_ALARMS, 0)}",
-                bad - found + alarms,
+                found.total - found.count + alarms.count,
                 NAME,
                 f"{screen}-plates",
             )
@@ -266,7 +248,7 @@ def _controls_verdict(screen: str, assessed: pd.DataFrame) -> Verdict:
 
 
 def _uneven_verdict(screen: str, table: pd.DataFrame) -> Verdict:
-    shares = failures_by_experiment(table).set_index("experiment")["share"]
+    shares = failures_by_experiment(table).set_index("experiment")["value"]
     limit = max(0.10, 3 * float(shares.median()))
     high = shares[shares > limit]
     text = (
@@ -309,6 +291,7 @@ def _section(run: Run, screen: str, table: pd.DataFrame) -> Section:
             caption="A typical passing control and treatment, then one failing well per rule.",
         ),
         _drift_figure(screen, table),
+        replicate_figure(run, screen),
         *_metric_drift(screen, table),
         *metric_links(screen, table),
         _wells_table(screen, table),
@@ -407,7 +390,7 @@ def _example(row: pd.Series, what: str) -> Example:
 
 
 def _drift_figure(screen: str, table: pd.DataFrame) -> Figure:
-    shares = failures_by_experiment(table).rename(columns={"experiment": "name", "share": "value"})
+    shares = failures_by_experiment(table).rename(columns={"experiment": "name"})
     shown = shares.head(60)
     return Figure(
         f"{screen}-drift",

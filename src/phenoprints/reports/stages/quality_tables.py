@@ -5,12 +5,11 @@ from __future__ import annotations
 import pandas as pd
 
 from phenoprints.reports.runs import Run
+from phenoprints.reports.shares import Share
 
 PLATE_COLUMNS = [
     "experiment", "plate", "code", "check", "value", "threshold", "verdict", "detail",
 ]  # fmt: skip
-
-
 WELL_COLUMNS = ("well_id", "experiment", "plate", "well", "row", "column", "role")
 
 
@@ -43,8 +42,8 @@ def plate_checks(run: Run, screen: str) -> pd.DataFrame:
     return pd.DataFrame(columns=PLATE_COLUMNS) if table is None else table
 
 
-def planted(run: Run, screen: str, table: pd.DataFrame) -> dict[str, tuple[int, int]]:
-    """Planted bad wells that were found, and good wells that failed, as (count, of); or nothing.
+def planted(run: Run, screen: str, table: pd.DataFrame) -> dict[str, Share]:
+    """Planted bad wells that were found, and good wells that failed; or nothing.
 
     Only simulated screens know their bad wells.
     """
@@ -54,6 +53,6 @@ def planted(run: Run, screen: str, table: pd.DataFrame) -> dict[str, tuple[int, 
     is_bad = table["well_id"].isin(truth["well_id"])
     failed = table["verdict"] == "fail"
     return {
-        "found": (int((failed & is_bad).sum()), int(is_bad.sum())),
-        "false_alarms": (int((failed & ~is_bad).sum()), int((~is_bad).sum())),
+        "found": Share(int((failed & is_bad).sum()), int(is_bad.sum())),
+        "false_alarms": Share(int((failed & ~is_bad).sum()), int((~is_bad).sum())),
     }

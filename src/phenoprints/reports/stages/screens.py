@@ -230,6 +230,7 @@ def _replication_figure(screen: str, wells: pd.DataFrame) -> Figure:
             y_title="conditions",
             is_log=bool(len(frame)),
             has_points=True,
+            is_whole=True,
         ),
     )
 

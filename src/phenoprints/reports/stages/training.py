@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -17,11 +16,11 @@ from phenoprints.reports.figures import line_chart
 from phenoprints.reports.runs import Run
 from phenoprints.reports.tables import Column, Table
 from phenoprints.reports.tiles import reconstruction_panel
+from phenoprints.reports.training_logs import training_metrics
 from phenoprints.reports.verdicts import CHECK, FAIL, NOT_RUN, PASS, Verdict
 
 NAME, TITLE = "training", "Training"
 QUESTION = "Did the encoders learn, and at what cost?"
-LOSSES, SPEEDS, WORK_SUFFIX = "losses.csv", "speed.csv", ".training"
 PANELS = "reconstructions.npz"
 MAX_PANEL_BYTES = 20_000_000
 MAX_POINTS = 400
@@ -50,43 +49,6 @@ def page(run: Run) -> Page:
         else "This run trains no encoder."
     )
     return Page(NAME, TITLE, QUESTION, answer, sections, facts, verdicts)
-
-
-def training_metrics(run: Run, encoder: str) -> pd.DataFrame | None:
-    """Losses and speeds of a training, one row per logged step, sorted; None without any.
-
-    While training runs its losses are those of the newest checkpoint, and its speeds are current.
-    """
-    folder = artefact_path(run.path("encoder", encoder=encoder))
-    work = folder.with_name(folder.name + WORK_SUFFIX)
-    losses = _read_csv(run, folder / LOSSES)
-    if losses is None:
-        losses = _history(run, work)
-    speeds = _read_csv(run, work / SPEEDS)
-    tables = [t for t in (losses, speeds) if t is not None and len(t) and "step" in t]
-    if not tables:
-        return None
-    metrics = tables[0].drop_duplicates("step", keep="last")
-    for table in tables[1:]:
-        metrics = metrics.merge(table.drop_duplicates("step", keep="last"), on="step", how="outer")
-    return metrics.sort_values("step", kind="stable", ignore_index=True)
-
-
-def _read_csv(run: Run, path: Path) -> pd.DataFrame | None:
-    if not path.is_file():
-        return None
-    try:
-        return pd.read_csv(path)
-    except (ValueError, OSError) as error:
-        run.unreadable[run.shown(path)] = f"not readable ({error})"
-        return None
-
-
-def _history(run: Run, work: Path) -> pd.DataFrame | None:
-    """The rows that the newest checkpoint keeps of an unfinished training."""
-    states = sorted(work.glob("**/step-*/state.json"))
-    document = run.document_at(states[-1]) if states else None
-    return pd.DataFrame(document["history"]) if document and document.get("history") else None
 
 
 def loss_columns(metrics: pd.DataFrame) -> list[str]:
@@ -187,6 +149,7 @@ def _lines(encoder: str, metrics: pd.DataFrame, names: list[str], what: str, lab
             x_title="step",
             y_title=label,
             has_points=has_points,
+            is_whole=True,
         ),
     )
 

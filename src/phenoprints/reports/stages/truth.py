@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
-import numpy as np
 import pandas as pd
 
 from phenoprints.reports import numbers, rules
 from phenoprints.reports.contents import Fact, Figure
 from phenoprints.reports.figures import interval_chart
-from phenoprints.reports.frames import is_true
+from phenoprints.reports.frames import is_told, is_true
 from phenoprints.reports.runs import Run
 from phenoprints.reports.stages.phenoprint_tables import nominal_rate, recovery, truth_table
 from phenoprints.reports.tables import Column, Table
@@ -18,6 +17,11 @@ from phenoprints.reports.verdicts import CHECK, FAIL, NOT_RUN, PASS, Verdict
 
 NAME = "curation"
 MIN_RECALL = 0.90
+LABELS = {
+    "recall": "Planted phenoprints found",
+    "precision": "Phenoprints that were planted",
+    "false_calls": "Conditions without effect that were called",
+}
 
 
 def truth_facts(run: Run, manifest: str) -> list[Fact]:
@@ -25,32 +29,14 @@ def truth_facts(run: Run, manifest: str) -> list[Fact]:
     truth = truth_table(run, manifest)
     if truth is None:
         return []
-    labels = {
-        "recall": "Planted phenoprints found",
-        "precision": "Phenoprints that were planted",
-        "false_calls": "Conditions without effect that were called",
-    }
-    facts = []
-    for key, (hits, trials) in recovery(truth).items():
-        low, high = numbers.wilson_interval(hits, trials)
-        share = hits / trials if trials else np.nan
-        note = f"{hits} of {trials}; 95 % {numbers.percent(low)} to {numbers.percent(high)}"
-        path = ("curation", manifest, "truth", key)
-        facts += [
-            Fact(
-                (*path, "value"),
-                f"{labels[key]}, {manifest}",
-                share,
-                numbers.percent(share),
-                note,
-                headline=True,
-            ),
-            Fact((*path, "low"), f"{labels[key]}, lower bound, {manifest}", low),
-            Fact((*path, "high"), f"{labels[key]}, upper bound, {manifest}", high),
-            Fact((*path, "hits"), f"{labels[key]}, count, {manifest}", hits),
-            Fact((*path, "of"), f"{labels[key]}, out of, {manifest}", trials),
-        ]
-    return facts
+    path = ("curation", manifest, "truth")
+    return [
+        fact
+        for key, share in recovery(truth).items()
+        for fact in share.facts(
+            (*path, key), f"{LABELS[key]}, {manifest}", keys=("value", "hits", "of")
+        )
+    ]
 
 
 def truth_verdicts(run: Run, manifest: str) -> list[Verdict]:
@@ -59,31 +45,29 @@ def truth_verdicts(run: Run, manifest: str) -> list[Verdict]:
     if truth is None:
         return []
     found = recovery(truth)
-    (hits, full), (false, none) = found["recall"], found["false_calls"]
+    recall, false = found["recall"], found["false_calls"]
     place: dict[str, Any] = {"page": NAME, "anchor": f"{manifest}-truth"}
-    recall = hits / full if full else np.nan
     nominal = nominal_rate(run, manifest)
-    low, high = numbers.wilson_interval(false, none)
+    enough = PASS if recall.total and recall.value >= MIN_RECALL else FAIL
     return [
         Verdict(
             rules.TRUTH_RECALL,
-            NOT_RUN if not full else PASS if recall >= MIN_RECALL else FAIL,
+            enough if recall.total else NOT_RUN,
             manifest,
-            f"{hits} of {full} planted phenoprints found",
-            numbers.percent(recall),
+            f"{recall.count} of {recall.total} planted phenoprints found",
+            recall.shown,
             numbers.percent(MIN_RECALL, 0),
-            full - hits,
+            recall.total - recall.count,
             **place,
         ),
         Verdict(
             rules.TRUTH_FALSE,
-            NOT_RUN if not none else PASS if low <= nominal else CHECK,
+            NOT_RUN if not false.total else PASS if false.low <= nominal else CHECK,
             manifest,
-            f"{false} of {none} conditions without effect called (95 % {numbers.percent(low)} to "
-            f"{numbers.percent(high)})",
-            numbers.percent(false / none if none else np.nan),
+            f"{false.count} of {false.total} conditions without effect called ({false.range})",
+            false.shown,
             numbers.percent(nominal),
-            false,
+            false.count,
             **place,
         ),
     ]
@@ -92,60 +76,53 @@ def truth_verdicts(run: Run, manifest: str) -> list[Verdict]:
 def truth_parts(run: Run, manifest: str) -> list[Figure | Table]:
     """The recovery as a figure, and the conditions on which verdict and truth differ."""
     truth = truth_table(run, manifest)
-    if truth is None:
-        return []
+    return [] if truth is None else [_figure(manifest, truth), _differences(manifest, truth)]
+
+
+def _figure(manifest: str, truth: pd.DataFrame) -> Figure:
     found = recovery(truth)
-    rows = []
-    for name, (hits, trials) in found.items():
-        low, high = numbers.wilson_interval(hits, trials)
-        rows.append(
+    frame = pd.DataFrame(
+        [
             {
                 "name": name.replace("_", " "),
-                "value": hits / trials if trials else np.nan,
-                "low": low,
-                "high": high,
-                "hits": hits,
-                "of": trials,
+                "value": share.value,
+                "low": share.low,
+                "high": share.high,
+                "hits": share.count,
+                "of": share.total,
             }
-        )
-    frame = pd.DataFrame(rows)
-    recall = rows[0]
-    wrong = truth[
-        ((truth["truth"] == "full") & ~is_true(truth["has_phenoprint"]))
-        | ((truth["truth"] == "none") & is_true(truth["has_phenoprint"]))
+            for name, share in found.items()
+        ]
+    )
+    columns = [
+        Column("name", "Measure"),
+        Column("hits", "Count", "count"),
+        Column("of", "Of", "count"),
+        Column("value", "Share", "percent"),
+        Column("low", "Low", "percent"),
+        Column("high", "High", "percent"),
     ]
+    recall = found["recall"]
+    return Figure(
+        f"{manifest}-truth",
+        f"{recall.count} of {recall.total} planted phenoprints are found",
+        "Against the truth of the simulated screen, with 95 % Wilson intervals; effects that "
+        "exist in one experiment only count in neither. Good looks like recall at 0.9 or more "
+        "and false calls at the nominal rate.",
+        interval_chart(frame, title="Recovery of the truth", value_title="share"),
+        Table(f"{manifest}-truth-numbers", "Recovery of the truth", columns, frame),
+    )
+
+
+def _differences(manifest: str, truth: pd.DataFrame) -> Table:
+    called = is_true(truth["has_phenoprint"])
+    wrong = ((truth["truth"] == "full") & ~called) | ((truth["truth"] == "none") & called)
     columns = [
         Column("perturbation", "Perturbation"),
         Column("concentration_um", "Concentration", "number", "µM"),
         Column("truth", "Truth"),
         Column("has_phenoprint", "Called"),
     ]
-    return [
-        Figure(
-            f"{manifest}-truth",
-            f"{recall['hits']} of {recall['of']} planted phenoprints are found",
-            "Against the truth of the simulated screen, with 95 % Wilson intervals; effects that "
-            "exist in one experiment only count in neither. Good looks like recall at 0.9 or more "
-            "and false calls at the nominal rate.",
-            interval_chart(frame, title="Recovery of the truth", value_title="share"),
-            Table(
-                f"{manifest}-truth-numbers",
-                "Recovery of the truth",
-                [
-                    Column("name", "Measure"),
-                    Column("hits", "Count", "count"),
-                    Column("of", "Of", "count"),
-                    Column("value", "Share", "percent"),
-                    Column("low", "Low", "percent"),
-                    Column("high", "High", "percent"),
-                ],
-                frame,
-            ),
-        ),
-        Table(
-            f"{manifest}-wrong",
-            "Conditions on which the verdict and the truth differ",
-            columns,
-            wrong,
-        ),
-    ]
+    shown = [column for column in columns if is_told(truth[column.name])]
+    caption = "Conditions on which the verdict and the truth differ"
+    return Table(f"{manifest}-wrong", caption, shown, truth[wrong])
