@@ -108,7 +108,7 @@ def _belongs(path: Path, stems: set[Path]) -> bool:
     """Whether the path or a folder that it lies in is an artefact, or named after one."""
     places = (path, *path.parents)
     return any(
-        place in stems or place.with_name(place.name.split(".")[0]) in stems
+        place in stems or place.with_name(place.name.split(".")[0] or place.name) in stems
         for place in places
         if place.name
     )
