@@ -222,7 +222,7 @@ def test_eight_bit_images_need_no_window_and_sixteen_bit_ones_do(tmp_path):
     assert measure_windows(str(tmp_path), sites_table(1), [0.1, 99.9]) == {}
     images = ScreenImages(str(tmp_path))
     assert (images.read(files("0.png"), ["DNA"])[0] == EIGHT).all()
-    with pytest.raises(ImageError, match="no window is known for DNA"):
+    with pytest.raises(ImageError, match="its header says 16 bits"):
         images.read(files("1.png"), ["DNA"], experiment="e1")
 
 
@@ -259,3 +259,17 @@ def test_preparing_a_screen_of_files_gives_the_same_pixels_packed_or_not(pack, l
     pixels = images.read(row["locator"], row["channels"], experiment="b1", shape=layouts.SHAPE)
     assert (pixels == to_uint8(raw, tables)).all()
     assert row["locator"].startswith("zarr:" if pack else "files:")
+
+
+def test_a_screen_of_mixed_depths_has_that_of_most_images(tmp_path):
+    sites = sites_table(6).assign(experiment="e")
+    for i in range(6):
+        image = EIGHT if i < 2 else SIXTEEN
+        (tmp_path / f"{i}.png").write_bytes(imagecodecs.png_encode(image))
+    found = measure_windows(str(tmp_path), sites, [0.1, 99.9])
+    assert found == measure_windows(str(tmp_path), sites.iloc[2:], [0.1, 99.9])
+    assert measure_windows(str(tmp_path), sites.iloc[:3], [0.1, 99.9]) == {}
+    images = ScreenImages(str(tmp_path), found)
+    assert images.read(files("5.png"), ["DNA"], experiment="e").dtype == np.uint8
+    with pytest.raises(ImageError, match="says 8 bits a pixel"):
+        images.read(files("0.png"), ["DNA"], experiment="e")

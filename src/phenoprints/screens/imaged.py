@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +23,7 @@ from phenoprints.screens.images.locators import FilesLocator
 from phenoprints.screens.images.sites import site_header
 from phenoprints.screens.listing import PERTURBATION_COLUMNS, Listing, Notes
 from phenoprints.screens.plates import parse_wells
+from phenoprints.screens.tables import find_files
 from phenoprints.screens.welltable import WellTable, read_well_table
 
 FILE_COLUMNS = ("plate", "well", "site", "channel", "path")
@@ -136,15 +138,15 @@ def _refuse_twice(files: pd.DataFrame, root: str | Path) -> None:
 
 
 def with_sizes(root: str | Path, sites: pd.DataFrame, notes: Notes) -> pd.DataFrame:
-    """The sites with the height and width that the header of each plate's first image states.
+    """The sites with the height and width that most of a few headers of their plate state.
 
-    One header per plate is read; a site of another size is refused when it is read, since its
-    own header then disagrees. A plate none of whose first images can be read is left out.
+    Three headers per plate are read; a site of another size is refused when it is read, since its
+    own header then disagrees. A plate none of whose tried images can be read is left out.
     """
     heights = np.zeros(len(sites), dtype=np.int32)
     widths = np.zeros(len(sites), dtype=np.int32)
     for plate, rows in sites.groupby("plate", sort=True):
-        size, reason = _first_size(root, rows["locator"])
+        size, reason = _usual_size(root, rows["locator"].tolist())
         if size is None:
             notes.count("plates_unreadable", 1)
             notes.warn(f"plate {plate}: no image can be read, its sites are left out. {reason}")
@@ -154,17 +156,22 @@ def with_sizes(root: str | Path, sites: pd.DataFrame, notes: Notes) -> pd.DataFr
     return sized[sized["height"] > 0].reset_index(drop=True)
 
 
-HEADERS_TRIED = 5
+NUM_HEADERS = 3
+HEADERS_TRIED = 7
 
 
-def _first_size(root: str | Path, locators: pd.Series[Any]) -> tuple[tuple[int, int] | None, str]:
-    reason = ""
-    for locator in locators.iloc[:HEADERS_TRIED]:
+def _usual_size(root: str | Path, locators: Sequence[str]) -> tuple[tuple[int, int] | None, str]:
+    """The most frequent size of a plate's images, from some of them; else why there is none."""
+    sizes, reason = list[tuple[int, int]](), ""
+    spread = np.linspace(0, len(locators) - 1, min(NUM_HEADERS, len(locators))).round().astype(int)
+    for at in list(dict.fromkeys([*spread.tolist(), *range(len(locators))]))[:HEADERS_TRIED]:
         try:
-            return site_header(root, str(locator)), ""
+            sizes.append(site_header(root, locators[at]))
         except PhenoprintsError as error:
             reason = reason or str(error).splitlines()[0]
-    return None, reason
+        if len(sizes) == NUM_HEADERS:
+            break
+    return (Counter(sizes).most_common(1)[0][0] if sizes else None), reason
 
 
 def with_sites(listing: Listing, sites: pd.DataFrame) -> Listing:
@@ -253,20 +260,42 @@ def table_with_sites(source: WellTable, sites: pd.DataFrame, notes: Notes) -> Li
     return with_sites(listing, sites)
 
 
-def files_by_name(
-    root: str | Path,
-    paths: Sequence[Path],
-    parse: Callable[[Path], dict[str, Any] | None],
-    example: str,
-    notes: Notes,
-) -> pd.DataFrame:
-    """One row per file whose name says what it shows; other names are counted.
+@dataclass(frozen=True)
+class FileNames:
+    """How the names of images say what they show.
 
-    `parse` gives plate, well, site, channel, plane and time of a path, or None.
+    `parse` gives plate, well, site, channel, plane and time of a path, or None; `example` is a
+    name that it understands, for messages.
     """
-    rows, num_other = [], 0
+
+    parse: Callable[[Path], dict[str, Any] | None]
+    example: str
+
+
+def listing_by_names(
+    names: FileNames,
+    table: Mapping[str, Any],
+    images: str | Sequence[str],
+    *,
+    channels: Mapping[str, str] | None = None,
+    channel_names: Sequence[str] = (),
+) -> Listing:
+    """The listing of a user's table with the images whose names say what they show.
+
+    `table` holds the fields of `WellTable`, `images` is a glob below its root.
+    """
+    source, notes = WellTable(**table), Notes()
+    files = files_by_name(source.root, find_files(source.root, images), names, notes)
+    return imaged_listing(source, first_planes(files, notes), channels, channel_names, notes)
+
+
+def files_by_name(
+    root: str | Path, paths: Sequence[Path], names: FileNames, notes: Notes
+) -> pd.DataFrame:
+    """One row per file whose name says what it shows; other names are counted."""
+    example, rows, num_other = names.example, [], 0
     for path in paths:
-        row = parse(path)
+        row = names.parse(path)
         if row is None:
             num_other += 1
         else:

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from itertools import chain
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import pandas as pd
@@ -17,13 +17,14 @@ from phenoprints.foundations.randomness import hash_uint64
 from phenoprints.screens.contracts import SITES, WELLS
 from phenoprints.screens.images.opening import ScreenImages, images_content
 from phenoprints.screens.images.packing import ReadSite, pack
-from phenoprints.screens.images.sites import read_site
+from phenoprints.screens.images.sites import read_site, site_bits
 from phenoprints.screens.images.windows import windows
 
 WINDOW_SITES = 48
 """Sites of an experiment that its windows are measured on, chosen by a hash of the well."""
 
 Windows = dict[str, dict[str, tuple[int, int]]]
+Result = TypeVar("Result")
 
 
 def prepare_images(
@@ -134,7 +135,7 @@ def measure_windows(
     root
         The folder that locators lie below.
     sites
-        well_id, site, locator, channels, experiment.
+        well_id, site, locator, height, width, channels, experiment.
     percentiles
         Percentiles of the pixels of up to 48 sites (one per well first) that become 0 and 255.
 
@@ -156,29 +157,37 @@ def measure_windows(
 def _experiment_windows(
     root: str, sites: pd.DataFrame, percentiles: list[float]
 ) -> dict[str, tuple[int, int]]:
-    """The windows of one experiment, one image in memory at a time; none for 8-bit images."""
+    """The windows of one experiment, one image in memory at a time; none for 8-bit images.
+
+    The depth of the experiment is that of most of its images, by their headers.
+    """
     channels = list(sites["channels"].iloc[0])
-    is_alike = sites["channels"].map(list).map(lambda names: names == channels)
+    alike = sites[sites["channels"].map(list).map(lambda names: names == channels)]
     reasons: list[str] = []
-    images = _readable(root, sites.loc[is_alike, "locator"], channels, reasons)
+    depths = list(_successful(alike, lambda site: site_bits(root, str(site.locator)), reasons))
+    if depths and 2 * depths.count(16) <= len(depths):
+        return {}
+
+    def read(site: Any) -> NDArray[Any]:
+        shape = (int(site.height), int(site.width))
+        return read_site(root, str(site.locator), channels, shape=shape, bits=16)
+
+    images = _successful(alike, read, reasons)
     first = next(images, None)
     if first is None:
         raise ImageError(
             f"experiment {sites['experiment'].iloc[0]}: none of {len(sites)} sites can be read, so "
             f"that no window is known. The first says:\n{reasons[0] if reasons else 'no site'}"
         )
-    if first.dtype == np.uint8:
-        return {}
-    deep = (image for image in chain([first], images) if image.dtype == np.uint16)
-    return dict(zip(channels, windows(deep, percentiles), strict=True))
+    return dict(zip(channels, windows(chain([first], images), percentiles), strict=True))
 
 
-def _readable(
-    root: str, locators: pd.Series[Any], channels: list[str], reasons: list[str]
-) -> Iterator[NDArray[Any]]:
-    """The images that can be read; `reasons` receives why others cannot."""
-    for locator in locators:
+def _successful(
+    sites: pd.DataFrame, look: Callable[[Any], Result], reasons: list[str]
+) -> Iterator[Result]:
+    """What each site gives that can be read; `reasons` receives why the others cannot."""
+    for site in sites.itertuples():
         try:
-            yield read_site(root, str(locator), channels)
+            yield look(site)
         except PhenoprintsError as error:
             reasons.append(str(error))

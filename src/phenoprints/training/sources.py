@@ -97,11 +97,13 @@ class StoredImages:
     def _crops(
         self, crops: Crops, rows: NDArray[np.int64], name: str, crop_px: int
     ) -> NDArray[np.uint8]:
-        wells, corpus = crops.wells[rows], self.corpus
+        wells, sites, corpus = crops.wells[rows], crops.sites[rows], self.corpus
+        sizes = zip(corpus.sites.heights[sites], corpus.sites.widths[sites], strict=True)
         return self.screens[name].crops(
-            [corpus.locators[site] for site in crops.sites[rows]],
+            [corpus.locators[site] for site in sites],
             list(zip(crops.tops[rows].tolist(), crops.lefts[rows].tolist(), strict=True)),
             crop_px,
             channels=corpus.channels_of(int(wells[0])),
             experiments=[str(name) for name in corpus.experiments[wells]],
+            shapes=[(int(height), int(width)) for height, width in sizes],
         )

@@ -16,7 +16,7 @@ Plane = NDArray[np.uint8] | NDArray[np.uint16]
 
 
 def decode_plane(
-    content: bytes, name: str, *, shape: tuple[int, int] | None = None
+    content: bytes, name: str, *, shape: tuple[int, int] | None = None, bits: int | None = None
 ) -> NDArray[Any]:
     """The pixels (H, W) of one encoded image, uint8 or uint16.
 
@@ -28,11 +28,13 @@ def decode_plane(
         What messages call it.
     shape
         The size (height, width) that the screen declares; another one is refused undecoded.
+    bits
+        The depth that the experiment's images have, 8 or 16; another one is refused undecoded.
 
     Raises
     ------
     ImageError
-        Not such an image, another size than declared, or bytes that cannot be decoded.
+        Not such an image, another size or depth than expected, or bytes that cannot be decoded.
     UnsafeInputError
         Its header goes beyond the limits.
     """
@@ -42,6 +44,7 @@ def decode_plane(
             f"{name}: its header says {header.height} × {header.width} pixels.\n"
             f"  Expected {shape[0]} × {shape[1]}, as the screen declares."
         )
+    require_bits(header.bits, bits, name)
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
@@ -49,6 +52,16 @@ def decode_plane(
     except Exception as error:  # codecs meet broken bytes with many kinds of exception
         raise ImageError(f"{name}: the image cannot be decoded ({str(error)[:200]}).") from error
     return _checked(pixels, header, name)
+
+
+def require_bits(found: int, expected: int | None, name: str) -> None:
+    """Refuse an image of another depth than its experiment's, for which no window holds."""
+    if expected is not None and found != expected:
+        raise ImageError(
+            f"{name}: its header says {found} bits a pixel.\n"
+            f"  Expected {expected}, as the other images of its experiment have; if all have 16,\n"
+            "  no window is known yet: run the target `screens`."
+        )
 
 
 def _checked(pixels: NDArray[Any], header: Header, name: str) -> NDArray[Any]:

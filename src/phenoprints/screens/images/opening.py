@@ -23,7 +23,7 @@ from phenoprints.foundations.errors import (
 )
 from phenoprints.foundations.names import inside
 from phenoprints.screens.images.locators import ZarrLocator, parse_locator
-from phenoprints.screens.images.sites import read_site
+from phenoprints.screens.images.sites import read_planes
 from phenoprints.screens.images.stores import opened, read_regions
 from phenoprints.screens.images.windows import look_up_tables, to_uint8
 
@@ -61,17 +61,19 @@ class ScreenImages:
         locator, channels, shape
             As the sites table states them; a header that disagrees is refused before decoding.
         experiment
-            Whose window is applied to 16-bit images.
+            Whose windows are applied: its images have 16 bits where it has windows, else 8. One
+            of another depth is refused before decoding.
 
         Raises
         ------
         ImageError, CorruptionError, MissingInputError, UnsafeInputError
             See `phenoprints.screens.images.read_site`.
         """
-        pixels = read_site(self.root, locator, channels, shape=shape)
-        if pixels.dtype == np.uint8:
-            return pixels
-        return to_uint8(pixels, self._tables(experiment, tuple(channels)))
+        bits = 16 if experiment in self.windows else 8
+        planes = read_planes(self.root, locator, channels, shape=shape, bits=bits)
+        if planes[0].dtype == np.uint16:
+            return to_uint8(planes, self._tables(experiment, tuple(channels)))
+        return planes if isinstance(planes, np.ndarray) else np.stack(planes)
 
     def crops(
         self,
@@ -81,6 +83,7 @@ class ScreenImages:
         *,
         channels: Sequence[str],
         experiments: Sequence[str] | None = None,
+        shapes: Sequence[tuple[int, int]] | None = None,
     ) -> NDArray[np.uint8]:
         """Square crops (n, C, size, size) uint8, all read at once where they lie in a store.
 
@@ -94,14 +97,18 @@ class ScreenImages:
             The channels that all these sites have.
         experiments
             The experiment of each crop, for 16-bit images.
+        shapes
+            The declared height and width of each crop's site.
         """
         places = [parse_locator(locator) for locator in locators]
         if places and all(isinstance(place, ZarrLocator) for place in places):
             return self._stored_crops(places, corners, size_px, len(channels))
         names = experiments if experiments is not None else [""] * len(locators)
+        declared = shapes if shapes is not None else [None] * len(locators)
         crops = np.empty((len(locators), len(channels), size_px, size_px), dtype=np.uint8)
-        for i, (locator, (y, x), name) in enumerate(zip(locators, corners, names, strict=True)):
-            site = _last_sites(self, locator, tuple(channels), name)
+        wanted = zip(locators, corners, names, declared, strict=True)
+        for i, (locator, (y, x), name, shape) in enumerate(wanted):
+            site = _last_sites(self, locator, tuple(channels), name, shape)
             if y < 0 or x < 0 or y + size_px > site.shape[1] or x + size_px > site.shape[2]:
                 raise DataError(f"{locator[:200]}: a crop at ({y}, {x}) leaves the image.")
             crops[i] = site[:, y : y + size_px, x : x + size_px]
@@ -123,7 +130,9 @@ class ScreenImages:
             (paths[place.path], place.index, int(y), int(x), size_px, size_px)
             for place, (y, x) in zip(places, corners, strict=True)
         ]
-        return np.stack(read_regions(requests))
+        crops = np.empty((len(requests), num_channels, size_px, size_px), np.uint8)
+        read_regions(requests, targets=crops)
+        return crops
 
     def _tables(self, experiment: str, channels: tuple[str, ...]) -> NDArray[np.uint8]:
         limits = self.windows.get(experiment, {})
@@ -142,14 +151,18 @@ def _tables(limits: tuple[tuple[int, int], ...]) -> NDArray[np.uint8]:
 
 
 def _last_sites(
-    images: ScreenImages, locator: str, channels: tuple[str, ...], experiment: str
+    images: ScreenImages,
+    locator: str,
+    channels: tuple[str, ...],
+    experiment: str,
+    shape: tuple[int, int] | None,
 ) -> NDArray[np.uint8]:
     """A site as `read` gives it; the last few stay in memory, since crops of one come together."""
-    key = (images.root, locator, channels, experiment)
+    key = (images.root, locator, channels, experiment, shape)
     with _RECENT_LOCK:
         found = _RECENT.get(key)
     if found is None:
-        found = images.read(locator, channels, experiment=experiment)
+        found = images.read(locator, channels, experiment=experiment, shape=shape)
         with _RECENT_LOCK:
             _RECENT[key] = found
             while len(_RECENT) > MAX_RECENT:

@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 from threading import Lock
@@ -15,7 +16,7 @@ from numpy.typing import NDArray
 
 from phenoprints.foundations.errors import ImageError, MissingInputError, UnsafeInputError
 from phenoprints.foundations.names import inside
-from phenoprints.screens.images.decoding import decode_plane
+from phenoprints.screens.images.decoding import decode_plane, require_bits
 from phenoprints.screens.images.headers import MAX_PLANE_BYTES, MAX_SIDE_PX, Header, read_header
 from phenoprints.screens.images.locators import (
     FilesLocator,
@@ -28,8 +29,18 @@ from phenoprints.screens.images.locators import (
 from phenoprints.screens.images.stores import opened, read_regions
 
 MAX_CHANNELS = 64
+Planes = NDArray[Any] | Sequence[NDArray[Any]]
+"""The channels of a site: one array (C, H, W), or an array (H, W) for each."""
 ROW_GROUPS = 2
 """Row groups of Parquet shards that stay in memory; sites are read in the order of the shards."""
+
+
+@dataclass(frozen=True)
+class Expected:
+    """What a site's headers must say: height and width, bits a pixel; None where any will do."""
+
+    shape: tuple[int, int] | None = None
+    bits: int | None = None
 
 
 def read_site(
@@ -38,6 +49,7 @@ def read_site(
     channels: Sequence[str],
     *,
     shape: tuple[int, int] | None = None,
+    bits: int | None = None,
 ) -> NDArray[Any]:
     """The pixels (C, H, W) of a site as stored, uint8 or uint16.
 
@@ -51,6 +63,9 @@ def read_site(
         The site's channels; another number of stored channels is refused before decoding.
     shape
         The site's declared height and width; another size is refused before decoding.
+    bits
+        The depth of the experiment's images, 8 or 16; another one is refused before decoding.
+        Image stores always hold 8 bits.
 
     Raises
     ------
@@ -61,30 +76,53 @@ def read_site(
     ImageError, CorruptionError
         The image is broken, or not what the screen declares.
     """
+    planes = read_planes(root, locator, channels, shape=shape, bits=bits)
+    return planes if isinstance(planes, np.ndarray) else np.stack(planes)
+
+
+def read_planes(
+    root: str | Path,
+    locator: str,
+    channels: Sequence[str],
+    *,
+    shape: tuple[int, int] | None = None,
+    bits: int | None = None,
+) -> Planes:
+    """The channels of a site as `read_site` gives them, before they are stacked."""
     place = parse_locator(locator)
     if not 0 < len(channels) <= MAX_CHANNELS:
         raise ImageError(
             f"{locator[:200]}: {len(channels)} channels, expected 1 to {MAX_CHANNELS}."
         )
-    pixels: NDArray[Any] = _READERS[type(place)](Path(root), place, len(channels), shape)
-    return pixels
+    return _READERS[type(place)](Path(root), place, len(channels), Expected(shape, bits))
 
 
 def site_header(root: str | Path, locator: str) -> tuple[int, int]:
     """The height and width of a site by its headers alone."""
+    height, width, _ = _first_header(root, locator)
+    return height, width
+
+
+def site_bits(root: str | Path, locator: str) -> int:
+    """The bits of a pixel of a site, 8 or 16, by its first channel's header alone."""
+    return _first_header(root, locator)[2]
+
+
+def _first_header(root: str | Path, locator: str) -> tuple[int, int, int]:
+    """The height, width and bits of a site's first channel."""
     place = parse_locator(locator)
     if isinstance(place, ZarrLocator):
         shape = opened(inside(root, place.path)).shape
-        return int(shape[2]), int(shape[3])
+        return int(shape[2]), int(shape[3]), 8
     if isinstance(place, OmeZarrLocator):
-        shape = _ome_array(str(inside(root, place.path))).shape
-        return int(shape[-2]), int(shape[-1])
+        array = _ome_array(str(inside(root, place.path)))
+        return int(array.shape[-2]), int(array.shape[-1]), _bits_of(array)
     if isinstance(place, ParquetLocator):
         path, row = place.rows[0]
         header = read_header(_parquet_bytes(inside(root, path), row), f"{path}, row {row}")
     else:
         header = _file_header(Path(root), place.paths[0])
-    return header.height, header.width
+    return header.height, header.width, header.bits
 
 
 def read_bytes(root: Path, path: str) -> bytes:
@@ -109,35 +147,36 @@ def _require_channels(name: str, found: int, expected: int) -> None:
         raise ImageError(f"{name}: it has {found} channels, the screen declares {expected}.")
 
 
-def _stack(planes: Sequence[NDArray[Any]], name: str) -> NDArray[Any]:
+def _alike(planes: Sequence[NDArray[Any]], name: str) -> Sequence[NDArray[Any]]:
     kinds = {(plane.shape, plane.dtype.str) for plane in planes}
     if len(kinds) > 1:
         sizes = ", ".join(sorted(f"{s[0]} × {s[1]} {d}" for s, d in kinds))
         raise ImageError(f"{name}: its channels differ in size or depth ({sizes}).")
-    return np.stack(planes)
+    return planes
 
 
-def _zarr_site(
-    root: Path, place: ZarrLocator, num_channels: int, shape: tuple[int, int] | None
-) -> NDArray[Any]:
+def _zarr_site(root: Path, place: ZarrLocator, num_channels: int, expected: Expected) -> Planes:
     path = inside(root, place.path)
     array = opened(path)
     _require_channels(str(path), array.shape[1], num_channels)
     height, width = array.shape[2:]
-    if shape is not None and (height, width) != tuple(shape):
-        raise ImageError(f"{path}: {height} × {width} pixels, the screen declares {shape}.")
+    if expected.shape is not None and (height, width) != tuple(expected.shape):
+        raise ImageError(
+            f"{path}: {height} × {width} pixels, the screen declares {expected.shape}."
+        )
     return read_regions([(path, place.index, 0, 0, height, width)])[0]
 
 
-def _file_site(
-    root: Path, place: FilesLocator, num_channels: int, shape: tuple[int, int] | None
-) -> NDArray[Any]:
+def _file_site(root: Path, place: FilesLocator, num_channels: int, expected: Expected) -> Planes:
     _require_channels(place.paths[0], len(place.paths), num_channels)
-    planes = [decode_plane(read_bytes(root, path), path, shape=shape) for path in place.paths]
-    pixels = _stack(planes, place.paths[0])
+    planes = [
+        decode_plane(read_bytes(root, path), path, shape=expected.shape, bits=expected.bits)
+        for path in place.paths
+    ]
+    planes = list(_alike(planes, place.paths[0]))
     for channel, path in enumerate(place.illumination):
-        pixels[channel] = _corrected(pixels[channel], _illumination(inside(root, path)), path)
-    return pixels
+        planes[channel] = _corrected(planes[channel], _illumination(inside(root, path)), path)
+    return planes
 
 
 @lru_cache(maxsize=16)
@@ -168,15 +207,20 @@ def _corrected(
 
 
 def _parquet_site(
-    root: Path, place: ParquetLocator, num_channels: int, shape: tuple[int, int] | None
-) -> NDArray[Any]:
+    root: Path, place: ParquetLocator, num_channels: int, expected: Expected
+) -> Planes:
     name = f"{place.rows[0][0]}, row {place.rows[0][1]}"
     _require_channels(name, len(place.rows), num_channels)
     planes = [
-        decode_plane(_parquet_bytes(inside(root, path), row), f"{path}, row {row}", shape=shape)
+        decode_plane(
+            _parquet_bytes(inside(root, path), row),
+            f"{path}, row {row}",
+            shape=expected.shape,
+            bits=expected.bits,
+        )
         for path, row in place.rows
     ]
-    return _stack(planes, name)
+    return _alike(planes, name)
 
 
 _PARQUET_LOCK = Lock()
@@ -250,18 +294,22 @@ def _ome_array(path: str) -> Any:
     return array
 
 
-def _ome_site(
-    root: Path, place: OmeZarrLocator, num_channels: int, shape: tuple[int, int] | None
-) -> NDArray[Any]:
+def _ome_site(root: Path, place: OmeZarrLocator, num_channels: int, expected: Expected) -> Planes:
     path = inside(root, place.path)
     array = _ome_array(str(path))
     size = tuple(map(int, array.shape[-2:]))
-    if len(place.index) != array.ndim or (shape is not None and size != tuple(shape)):
+    is_other_size = expected.shape is not None and size != tuple(expected.shape)
+    if len(place.index) != array.ndim or is_other_size:
         raise ImageError(f"{path}: {tuple(array.shape)} is not the field that the screen declares.")
+    require_bits(_bits_of(array), expected.bits, str(path))
     listed = [i for i in place.index if isinstance(i, tuple)]
     _require_channels(str(path), len(listed[0]) if listed else 1, num_channels)
     planes = [_ome_plane(array, place.index, c, path) for c in (listed[0] if listed else (0,))]
-    return _stack(planes, str(path))
+    return _alike(planes, str(path))
+
+
+def _bits_of(array: Any) -> int:
+    return 8 * int(array.dtype.numpy_dtype.itemsize)
 
 
 def _ome_plane(array: Any, index: Sequence[Any], channel: int, path: Path) -> NDArray[Any]:
@@ -277,7 +325,7 @@ def _ome_plane(array: Any, index: Sequence[Any], channel: int, path: Path) -> ND
     return plane
 
 
-_READERS: dict[type[Locator], Callable[..., NDArray[Any]]] = {
+_READERS: dict[type[Locator], Callable[..., Planes]] = {
     ZarrLocator: _zarr_site,
     FilesLocator: _file_site,
     ParquetLocator: _parquet_site,

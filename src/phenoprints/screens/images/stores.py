@@ -33,6 +33,9 @@ MAX_PENDING = 2
 OPEN_ARRAYS = 64
 """Arrays that stay open in a process."""
 
+Request = tuple[str | Path, int, int, int, int, int]
+"""An array's path, a site's index, and y, x, height and width of a region."""
+
 
 def plate_store(experiment: str, plate: str) -> str:
     """The relative path of a plate's array; names from data cannot leave the folder."""
@@ -165,14 +168,17 @@ def shard_path(path: str | Path, index: int) -> Path:
 
 
 def read_regions(
-    requests: Sequence[tuple[str | Path, int, int, int, int, int]],
-) -> list[NDArray[np.uint8]]:
+    requests: Sequence[Request], *, targets: NDArray[np.uint8] | None = None
+) -> Sequence[NDArray[np.uint8]]:
     """The pixels (C, height, width) of regions, all read at once and strictly.
 
     Parameters
     ----------
     requests
         (array's path, site's index, y, x, height, width) for each region.
+    targets
+        An array (n, C, height, width) that receives the regions without a further copy; new
+        memory for each when absent.
 
     Raises
     ------
@@ -180,12 +186,24 @@ def read_regions(
         A chunk is missing, truncated or fails its checksum, or a region lies outside; the
         message names the array and the site.
     """
-    futures = []
-    for path, index, y, x, height, width in requests:
+    import tensorstore as ts
+
+    regions = list(targets) if targets is not None else [_new_region(r) for r in requests]
+    batch, futures = ts.Batch(), []  # reads of one shard are made together
+    for (path, index, y, x, height, width), region in zip(requests, regions, strict=True):
         array = opened(path)
         _judge_region(path, array.shape, index, y, x, height, width)
-        futures.append(array[index, :, y : y + height, x : x + width].read())
-    return [_result(future, request) for future, request in zip(futures, requests, strict=True)]
+        source = array[index, :, y : y + height, x : x + width]
+        futures.append(ts.array(region).write(source, batch=batch))
+    batch.submit()
+    for future, request in zip(futures, requests, strict=True):
+        _finish(future, request)
+    return regions
+
+
+def _new_region(request: Request) -> NDArray[np.uint8]:
+    path, _, _, _, height, width = request
+    return np.empty((opened(path).shape[1], height, width), np.uint8)
 
 
 def _judge_region(
@@ -199,9 +217,9 @@ def _judge_region(
         )
 
 
-def _result(future: Any, request: tuple[Any, ...]) -> NDArray[np.uint8]:
+def _finish(future: Any, request: Request) -> None:
     try:
-        pixels: NDArray[np.uint8] = future.result()
+        future.result()
     except (ValueError, OSError) as error:
         path, index = request[:2]
         raise CorruptionError(
@@ -209,4 +227,3 @@ def _result(future: Any, request: tuple[Any, ...]) -> NDArray[np.uint8]:
             f"  To fix: delete {shard_path(path, index)} and the marker of its unit, and run "
             f"the target `screens` again. ({str(error)[:300]})"
         ) from error
-    return pixels

@@ -73,11 +73,15 @@ def look_up_tables(limits: Sequence[tuple[int, int]]) -> NDArray[np.uint8]:
     return np.stack(tables).astype(np.uint8)
 
 
-def to_uint8(image: NDArray[np.uint16], tables: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """The image (C, H, W) through the look-up table of each channel."""
-    if len(tables) != len(image):
-        raise DataError(f"{len(image)} channels, windows for {len(tables)}.")
-    eight = np.empty(image.shape, dtype=np.uint8)
-    for table, plane, target in zip(tables, image, eight, strict=True):
-        np.take(table, plane, out=target, mode="clip")  # every value is inside: no copy is made
+def to_uint8(
+    planes: NDArray[np.uint16] | Sequence[NDArray[np.uint16]], tables: NDArray[np.uint8]
+) -> NDArray[np.uint8]:
+    """The planes of an image, each (H, W), through the look-up table of its channel: (C, H, W)."""
+    from phenoprints.screens.images.kernels import look_up
+
+    if len(tables) != len(planes):
+        raise DataError(f"{len(planes)} channels, windows for {len(tables)}.")
+    eight = np.empty((len(planes), *planes[0].shape), dtype=np.uint8)
+    for table, plane, target in zip(tables, planes, eight, strict=True):
+        look_up(table, plane, target)
     return eight

@@ -15,7 +15,12 @@ from defusedxml.ElementTree import iterparse
 
 from phenoprints.foundations.errors import Problem, TableError, UnsafeInputError, raise_problems
 from phenoprints.foundations.names import inside
-from phenoprints.screens.imaged import files_by_name, first_planes, imaged_listing
+from phenoprints.screens.imaged import (
+    FileNames,
+    files_by_name,
+    first_planes,
+    imaged_listing,
+)
 from phenoprints.screens.listing import Listing, Notes
 from phenoprints.screens.plates import well_name
 from phenoprints.screens.tables import find_files
@@ -62,7 +67,7 @@ def read_listing(
     if paths[0].suffix.lower() == ".xml":
         files = pd.concat([read_index(path, source.root) for path in _newest(paths)])
     else:
-        files = files_by_name(source.root, paths, parse_name, EXAMPLE, notes)
+        files = files_by_name(source.root, paths, FileNames(parse_name, EXAMPLE), notes)
     files = first_planes(files, notes)
     listing = imaged_listing(source, files, channels, channel_names, notes)
     inputs = [str(path) for path in paths if path.suffix.lower() == ".xml"]

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
+from typing import Any
 from urllib.parse import unquote, urlsplit
 
 import numpy as np
@@ -23,10 +24,6 @@ from phenoprints.screens.plates import parse_wells
 from phenoprints.screens.problems import LINE, whole_numbers
 from phenoprints.screens.tables import find_files, read_table
 
-SETTINGS = (
-    "root", "metadata", "load_data", "images", "experiment", "sources", "plate_types",
-    "illumination", "channel_names",
-)  # fmt: skip
 SOURCE, PLATE, WELL, JCP = (
     "Metadata_Source", "Metadata_Plate", "Metadata_Well", "Metadata_JCP2022",
 )  # fmt: skip
@@ -37,21 +34,11 @@ CHANNELS = ("DNA", "ER", "RNA", "AGP", "Mito")
 CELL_TYPE = "U2OS"
 
 
-def read_listing(
-    root: str,
-    *,
-    metadata: str = "metadata",
-    load_data: str | None = None,
-    images: str = ".",
-    experiment: str = "batch",
-    sources: Sequence[str] = (),
-    plate_types: Sequence[str] = (),
-    illumination: bool = True,
-    channel_names: Sequence[str] = (),
-) -> Listing:
-    """The wells of JUMP's tables with the images that load_data files list.
+@dataclass(frozen=True)
+class JumpFiles:
+    """What of JUMP is read, and where it lies.
 
-    Parameters
+    Attributes
     ----------
     root
         Folder that the other paths start from.
@@ -70,22 +57,45 @@ def read_listing(
         Divide images by their illumination function where the load_data file lists one.
     channel_names
         The channels wanted, in order; DNA, ER, RNA, AGP, Mito when empty.
-
-    Wells of plates that the plate table lacks are left out and counted.
     """
-    folder, notes = Path(root) / metadata, Notes()
-    wells, left_out, inputs = _wells(folder, sources, plate_types, notes)
+
+    root: str
+    metadata: str = "metadata"
+    load_data: str | None = None
+    images: str = "."
+    experiment: str = "batch"
+    sources: Sequence[str] = ()
+    plate_types: Sequence[str] = ()
+    illumination: bool = True
+    channel_names: Sequence[str] = ()
+
+
+SETTINGS = tuple(field.name for field in fields(JumpFiles))
+
+
+def read_listing(**settings: Any) -> Listing:
+    """The wells of JUMP's tables with the images that load_data files list.
+
+    `settings` are the fields of `JumpFiles`. Wells of plates that the plate table lacks are left
+    out and counted.
+    """
+    files, notes = JumpFiles(**settings), Notes()
+    folder = Path(files.root) / files.metadata
+    wells, left_out, inputs = _wells(folder, files.sources, files.plate_types, notes)
     facts, fact_files = _perturbation_facts(folder, notes)
-    listing = _listing(wells, facts, experiment, str(inputs[0]), notes)
+    listing = _listing(wells, facts, files.experiment, str(inputs[0]), notes)
     listing = replace(listing, left_out=left_out, inputs=tuple(map(str, [*inputs, *fact_files])))
-    if load_data is None:
-        return listing
-    files = find_files(root, load_data)
-    wanted = list(channel_names) or list(CHANNELS)
-    rows = pd.concat([load_data_sites(f, images, wanted, illumination) for f in files])
-    sites = with_sizes(root, rows.reset_index(drop=True), notes)
+    return listing if files.load_data is None else _with_images(listing, files, files.load_data)
+
+
+def _with_images(listing: Listing, files: JumpFiles, load_data: str) -> Listing:
+    """The listing with the sites of the load_data files."""
+    paths = find_files(files.root, load_data)
+    wanted = list(files.channel_names) or list(CHANNELS)
+    rows = pd.concat([load_data_sites(p, files.images, wanted, files.illumination) for p in paths])
+    sites = with_sizes(files.root, rows.reset_index(drop=True), listing.notes)
     listing = with_sites(listing, sites)
-    return replace(listing, inputs=(*listing.inputs, *map(str, files)))
+    return replace(listing, inputs=(*listing.inputs, *map(str, paths)))
 
 
 def _table(folder: Path, name: str) -> Path | None:

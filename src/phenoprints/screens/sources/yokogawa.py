@@ -7,11 +7,10 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from phenoprints.screens.imaged import files_by_name, first_planes, imaged_listing
-from phenoprints.screens.listing import Listing, Notes
+from phenoprints.screens.imaged import FileNames, listing_by_names
+from phenoprints.screens.listing import Listing
 from phenoprints.screens.plates import parse_well, well_name
-from phenoprints.screens.tables import find_files
-from phenoprints.screens.welltable import WellTable, well_table_settings
+from phenoprints.screens.welltable import well_table_settings
 
 SETTINGS = (*well_table_settings(), "images", "channels", "channel_names")
 
@@ -46,10 +45,8 @@ def read_listing(
     table
         The fields of `WellTable`. Without `wells` every perturbation is unknown.
     """
-    source, notes = WellTable(**table), Notes()
-    paths = find_files(source.root, images)
-    files = first_planes(files_by_name(source.root, paths, parse_name, EXAMPLE, notes), notes)
-    return imaged_listing(source, files, channels, channel_names, notes)
+    names = FileNames(parse_name, EXAMPLE)
+    return listing_by_names(names, table, images, channels=channels, channel_names=channel_names)
 
 
 def parse_name(path: Path) -> dict[str, Any] | None:
