@@ -8,6 +8,8 @@ import os
 import pytest
 
 from phenoprints.cli import main
+from phenoprints.configuration import write_frozen
+from phenoprints.foundations.fingerprints import own_sha256
 from phenoprints.foundations.provenance import provenance_path, write_provenance
 
 
@@ -40,6 +42,7 @@ def run(tmp_path, monkeypatch):
     )
     inputs = ["results/demo/screens/a/wells.parquet", "results/demo/embeddings/a/mae"]
     write_provenance("results/demo/reports/index.html", "reports", settings={}, inputs=inputs)
+    write_frozen(folder / "config.json", {"run": "demo"})
     return folder
 
 
@@ -53,10 +56,12 @@ def test_a_flipped_bit_is_named_with_its_cure(run, capsys):
     (run / "embeddings/a/mae/c/0").write_text("vectorz")
     assert main(["verify", "results/demo"]) == 1
     lines = capsys.readouterr().out.splitlines()
-    assert lines[0].startswith("✗ FAIL  results/demo/embeddings/a/mae: expected sha256 ")
+    assert lines[0].startswith("✗ FAIL  results/demo/embeddings/a/mae/c/0: expected sha256 ")
     assert ", found " in lines[0]
+    provenance = "results/demo/embeddings/a/mae.provenance.json"
     assert lines[1] == (
-        "    To mend: rm results/demo/embeddings/a/mae.provenance.json && snakemake embed"
+        f"    To mend: target embed: rm -rf {provenance} && "
+        f"snakemake --configfile results/demo/config.json -- {provenance}"
     )
     assert lines[-1].endswith("3 artefacts, 1 not as recorded, 0 to look at")
 
@@ -114,10 +119,54 @@ def test_a_broken_provenance_file_is_named(run, capsys, content):
     )
 
 
+def test_a_provenance_file_that_was_edited_is_named(run, capsys):
+    path = provenance_path(run / "reports/index.html")
+    path.write_text(path.read_text().replace('"threads": 1', '"threads": 2'))
+    assert main(["verify", "demo"]) == 1
+    assert "it is not what was written (own sha256)" in capsys.readouterr().out
+
+
+def test_swapped_artefacts_are_named_also_with_their_provenance(run, capsys):
+    wells, other = run / "screens/a/wells.parquet", run / "screens/b/wells.parquet"
+    other.parent.mkdir()
+    other.write_text("other")
+    write_provenance("results/demo/screens/b/wells.parquet", "screens", settings={})
+    for left, right in [(wells, other), (provenance_path(wells), provenance_path(other))]:
+        first, second = left.read_bytes(), right.read_bytes()
+        left.write_bytes(second)
+        right.write_bytes(first)
+    assert main(["verify", "demo"]) == 1
+    out = capsys.readouterr().out
+    assert "screens/a/wells.parquet.provenance.json: expected the provenance of wells" in out
+    assert "found that of results/demo/screens/b/wells.parquet" in out
+
+
+def test_a_run_that_was_moved_passes(run, capsys):
+    (run.parent / "moved").mkdir()
+    run.rename(run.parent / "moved/demo")
+    main(["verify", str(run.parent / "moved/demo")])
+    assert "FAIL" not in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("damage", ["flipped", "emptied", "deleted"])
+def test_a_damaged_configuration_is_named_with_its_cure(run, damage, capsys):
+    path = run / "config.json"
+    {
+        "flipped": lambda: path.write_text(path.read_text().replace("demo", "dema")),
+        "emptied": lambda: path.write_text(""),
+        "deleted": path.unlink,
+    }[damage]()
+    assert main(["verify", "demo"]) == 1
+    out = capsys.readouterr().out
+    assert "FAIL  results/demo/config.json: expected the run's configuration, found:" in out
+    assert "To mend: rm -f results/demo/config.json* && snakemake --configfile <yours>" in out
+
+
 def test_an_input_that_is_a_device_is_not_read(run, capsys):
     path = provenance_path(run / "reports/index.html")
     content = json.loads(path.read_text())
     content["inputs"] = {"/dev/zero": "0" * 64}
+    content["own_sha256"] = own_sha256(content)
     path.write_text(json.dumps(content))
     assert main(["verify", "demo"]) == 0
     assert "neither file nor folder" in capsys.readouterr().out

@@ -69,3 +69,25 @@ def test_absent_and_broken_provenance_are_named(artefact):
     provenance_path(artefact).unlink()
     with pytest.raises(MissingInputError, match="has no provenance"):
         read_provenance(artefact)
+
+
+def test_an_input_that_is_not_what_was_written_is_refused(artefact, tmp_path):
+    publish_text(tmp_path / "next.txt", "next")
+    write_provenance(tmp_path / "next.txt", "maps", settings={}, inputs=[artefact])
+    artefact.write_text("put")
+    with pytest.raises(CorruptionError, match=r"out\.txt: its sha256 is .* not what was written"):
+        write_provenance(tmp_path / "next.txt", "maps", settings={}, inputs=[artefact])
+
+
+def test_a_folder_lists_its_files(tmp_path):
+    publish_text(tmp_path / "f/a/x", "1")
+    write_provenance(tmp_path / "f", "maps", settings={})
+    files = read_provenance(tmp_path / "f")["files"]
+    assert files == {"a/x": file_sha256(tmp_path / "f/a/x")}
+
+
+def test_a_newer_form_is_refused_with_what_to_do(artefact):
+    path = provenance_path(artefact)
+    path.write_text(path.read_text().replace('"format": 2', '"format": 3'))
+    with pytest.raises(CorruptionError, match=r"format 3, written by another version(.|\n)*update"):
+        read_provenance(artefact)

@@ -12,6 +12,7 @@ import pytest
 from phenoprints.foundations.errors import CorruptionError, ImageError, MissingInputError
 from phenoprints.screens.images import ScreenImages, open_images, pack, with_packed_locators
 from phenoprints.screens.images.opening import images_content
+from phenoprints.screens.images.packing import damaged_files, num_sites_marked
 from phenoprints.screens.images.stores import forget_opened, plate_store, shard_path
 from phenoprints.screens.listing import Screen
 
@@ -157,6 +158,36 @@ def test_killed_packing_ends_with_the_same_bytes(tmp_path):
     assert len(list((tmp_path / "broken").rglob("*.json"))) < 4
     packed(tmp_path / "broken")
     assert tree(tmp_path / "broken") == tree(tmp_path / "whole")
+
+
+@pytest.mark.parametrize("damage", ["flipped", "swapped", "truncated", "emptied", "deleted"])
+def test_damage_of_a_store_is_found_by_its_markers_without_decoding(tmp_path, damage):
+    packed(tmp_path, compression="none")
+    marker, other = sorted((tmp_path / "images").glob("*/*.units/*.json"))
+    store = tmp_path / "images" / plate_store("e/1", "..1")
+    shard, next_one = shard_path(store, 0), shard_path(store, 1)
+    content, swapped = shard.read_bytes(), next_one.read_bytes()
+    assert list(damaged_files(marker)) == list(damaged_files(other)) == []
+    assert num_sites_marked(tmp_path) == 10
+    shard.unlink()
+    if damage != "deleted":
+        flipped = bytes([content[0] ^ 1]) + content[1:]
+        kinds = {"flipped": flipped, "swapped": swapped, "truncated": content[:99], "emptied": b""}
+        shard.write_bytes(kinds[damage])
+    ((file, expected, found),) = [*damaged_files(marker), *damaged_files(other)]
+    assert file == shard
+    assert len(expected) == 64
+    assert (found == "") == (damage == "deleted")
+
+
+def test_a_damaged_marker_is_found_and_its_unit_made_again(tmp_path):
+    packed(tmp_path)
+    marker = sorted((tmp_path / "images").glob("*/*.units/*.json"))[0]
+    whole = marker.read_bytes()
+    marker.write_bytes(whole.replace(b"failures", b"failurez"))
+    assert [file for file, _, _ in damaged_files(marker)] == [marker]
+    packed(tmp_path)
+    assert marker.read_bytes() == whole
 
 
 def test_unreadable_sites_are_recorded_and_too_many_of_them_fail(tmp_path):

@@ -195,8 +195,15 @@ def test_a_damaged_checkpoint_is_named(
     state = json.loads((newest / "state.json").read_text())
     assert state["step"] == 1
     content = (newest / "model.safetensors").read_bytes()
-    (newest / "model.safetensors").write_bytes(content[:1000])
-    with pytest.raises(OSError, match=r"step-000000001: not a readable checkpoint.*delete it"):
+    flipped = bytes([*content[:-9], content[-9] ^ 1, *content[-8:]])
+    for damaged in (content[:1000], b"", flipped):
+        (newest / "model.safetensors").write_bytes(damaged)
+        with pytest.raises(OSError, match=r"step-000000001: not a readable checkpoint.*delete it"):
+            fit(tmp_path / "mae", tables, settings())
+    (newest / "model.safetensors").write_bytes(content)
+    text = (newest / "state.json").read_text()
+    (newest / "state.json").write_text(text.replace('"step": 1', '"step": 2'))
+    with pytest.raises(OSError, match=r"state\.json is not as it was written"):
         fit(tmp_path / "mae", tables, settings())
 
 

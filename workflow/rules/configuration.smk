@@ -10,8 +10,8 @@ if SOURCE.is_dir() and str(SOURCE) not in sys.path:
     environ["PYTHONPATH"] = pathsep.join(filter(None, [str(SOURCE), environ.get("PYTHONPATH")]))
 
 from phenoprints import configuration
+from phenoprints.foundations import claims
 from phenoprints.foundations.errors import PhenoprintsError
-from phenoprints.foundations.publishing import publish_text
 from phenoprints.foundations.versions import STAGE_VERSIONS
 from snakemake.exceptions import WorkflowError
 
@@ -32,7 +32,13 @@ except PhenoprintsError as error:
 config.clear()
 config.update(resolved)
 PLAN = configuration.plan(config)
+if workflow.is_main_process:
+    claims.forget_dead_locks(config["run"])
 
 
 onstart:
-    publish_text(FROZEN, configuration.freeze(config))
+    try:
+        claims.claim(config["run"])
+        configuration.write_frozen(FROZEN, config)
+    except PhenoprintsError as error:
+        raise WorkflowError(str(error)) from None

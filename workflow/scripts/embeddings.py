@@ -31,25 +31,25 @@ with logged(snakemake.log):
     works = works_of(pd.read_parquet(paths.plan)) if hasattr(paths, "plan") else pair.plan()
     if "plan" in params.phases:
         pair.make_stores({"screen": names.screen, "encoder": names.encoder})
+    told, rows = {}, {"wells": len(pair.selection.wells)}
     if hasattr(out, "plan"):
         publish_table(out.plan, plan_table(works))
     if is_computing:
         chosen = batch_of(works, batch, num_batches)
-        done = pair.compute(chosen, num_workers=inference["num_workers"])
-    if hasattr(out, "done"):
-        publish_json(out.done, done)
+        told["done"] = pair.compute(chosen, num_workers=inference["num_workers"])
     if "gather" in params.phases:
         pair.mend(works)
         gathered = pair.gather(works)
         FAILURES.write(out.failures, gathered.failures)
-        publish_json(out.throughput, gathered.cost)
-        inputs = [paths.wells, paths.sites, paths.quality, paths.images]
-        for path in pair.stores.written():
-            write_provenance(
-                path,
-                "embeddings",
-                settings=params.settings,
-                inputs=[*inputs, artefact_path(paths.encoder)],
-                rows={"wells": len(pair.selection.wells), "failures": len(gathered.failures)},
-                notes={"encoder_fingerprint": pair.look.encoder.fingerprint()},
-            )
+        told["throughput"], rows["failures"] = gathered.cost, len(gathered.failures)
+    for name in told:
+        if hasattr(out, name):
+            publish_json(getattr(out, name), told[name])
+    stores = pair.stores.written() if "gather" in params.phases else []
+    files = [path for path in out if not path.endswith(".provenance.json")]
+    inputs = [paths.wells, paths.sites, paths.quality, paths.images, artefact_path(paths.encoder)]
+    notes = {"encoder_fingerprint": pair.look.encoder.fingerprint(), "units": len(works)}
+    for path in [*files, *stores]:
+        write_provenance(
+            path, "embeddings", settings=params.settings, inputs=inputs, rows=rows, notes=notes
+        )

@@ -24,11 +24,12 @@ with logged(snakemake.log):
     attributes = {**snakemake.wildcards, **attributes_of(table, paths.profiles)}
     dtype = snakemake.params.stored_as
     write_rows(store, wells, matched.vectors, attributes=attributes, dtype=dtype)
-    write_provenance(
-        store,
-        "embeddings",
-        settings={"encoder": settings, "columns": snakemake.params.columns, "stored_as": dtype},
-        inputs=[paths.wells, *paths.profiles],
-        rows=matched.counts,
-        notes={"warnings": matched.warnings},
-    )
+    for artefact in (snakemake.output.failures, store):
+        write_provenance(
+            artefact,
+            "embeddings",
+            settings={"encoder": settings, "columns": snakemake.params.columns, "stored_as": dtype},
+            inputs=[paths.wells, *paths.profiles],
+            rows=matched.counts,
+            notes={"warnings": matched.warnings},
+        )

@@ -15,11 +15,12 @@ with logged(snakemake.log):
     store, dtype = artefact_path(snakemake.output.provenance), snakemake.params.stored_as
     attributes = {**snakemake.wildcards, "encoder_fingerprint": f"random vectors, seed {seed}"}
     write_rows(store, wells, vectors, attributes=attributes, dtype=dtype)
-    write_provenance(
-        store,
-        "embeddings",
-        settings={"encoder": settings, "stored_as": dtype},
-        inputs=[snakemake.input.wells],
-        rows={"wells": len(wells)},
-        seeds={"seed": seed},
-    )
+    for artefact in (snakemake.output.failures, store):
+        write_provenance(
+            artefact,
+            "embeddings",
+            settings={"encoder": settings, "stored_as": dtype},
+            inputs=[snakemake.input.wells],
+            rows={"wells": len(wells)},
+            seeds={"seed": seed},
+        )

@@ -21,7 +21,7 @@ with logged(snakemake.log):
             "screens",
             settings=settings,
             inputs=[snakemake.input.sites],
-            rows={"sites": done["sites"], "unreadable": done["unreadable"]},
+            rows={key: done[key] for key in ("sites", "packed", "unreadable")},
             seeds={"seed": snakemake.params.seed},
             notes={"windows": done["windows"]},
         )

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from phenoprints.foundations.errors import CorruptionError, MissingInputError
+from phenoprints.foundations.fingerprints import fingerprint, own_sha256
 from phenoprints.foundations.provenance import artefact_sha256, provenance_path, read_provenance
 
 SUFFIX = ".provenance.json"
@@ -25,7 +26,10 @@ TARGETS = {
 }
 """The target of each stage."""
 
-TARGET_FOLDERS = {*TARGETS, "blocks", "encoders"}
+FOLDER_STAGES = {"blocks": "embeddings", "crops": "embeddings", "encoders": "training"}
+"""The stage of folders that are not called like it."""
+
+TARGET_FOLDERS = {*TARGETS, *FOLDER_STAGES}
 """Folders of a run that hold artefacts."""
 
 
@@ -83,6 +87,15 @@ def checked_provenance(artefact: Path) -> dict[str, Any]:
     for key, kind in _SHAPE.items():
         if not isinstance(provenance.get(key), kind):
             raise CorruptionError(f'{provenance_path(artefact)}: "{key}" is not what it should be.')
+    if not isinstance(provenance.get("files", {}), dict):
+        raise CorruptionError(f'{provenance_path(artefact)}: "files" is not what it should be.')
+    own = provenance.get("own_sha256")  # absent from files of format 1
+    if provenance.get("format") != 1 and own != own_sha256(provenance):
+        raise CorruptionError(
+            f"{provenance_path(artefact)}: it is not what was written (own sha256)."
+        )
+    if fingerprint(provenance["settings"]) != provenance["settings_sha256"]:
+        raise CorruptionError(f"{provenance_path(artefact)}: the settings are not those written.")
     for key in ("version", "commit"):
         if not isinstance(provenance["code"].get(key), str):
             raise CorruptionError(f'{provenance_path(artefact)}: "code" is not what it should be.')
@@ -95,5 +108,8 @@ def change_of(path: Path, recorded: str) -> str:
         return "which is gone"
     if not (path.is_file() or path.is_dir()):
         return "which is neither file nor folder"
-    found = artefact_sha256(path)
+    try:
+        found = artefact_sha256(path)
+    except CorruptionError:
+        return "whose own provenance is damaged"
     return "" if found == recorded else f"which is now {short(found)}"

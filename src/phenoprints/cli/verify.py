@@ -9,10 +9,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from phenoprints.cli.companions import damaged_companions
+from phenoprints.cli.mending import mending
 from phenoprints.cli.runs import (
     SUFFIX,
     TARGET_FOLDERS,
-    TARGETS,
     base_folder,
     change_of,
     checked_provenance,
@@ -21,8 +22,9 @@ from phenoprints.cli.runs import (
     short,
 )
 from phenoprints.cli.terminal import count, verdict
-from phenoprints.foundations.errors import MAX_SHOWN, CorruptionError
-from phenoprints.foundations.fingerprints import content_sha256
+from phenoprints.configuration import thaw
+from phenoprints.foundations.errors import MAX_SHOWN, CorruptionError, PhenoprintsError
+from phenoprints.foundations.fingerprints import content_sha256, tree_digests
 from phenoprints.foundations.provenance import artefact_path
 from phenoprints.foundations.publishing import PARTIAL_SUFFIX
 
@@ -77,14 +79,27 @@ def verified(folder: Path) -> Iterator[Finding]:
     from an input that has changed or gone since, or an unfinished file lies about.
     """
     base = base_folder(folder)
+    yield from _configuration(folder)
     for path in provenance_files(folder):
-        yield from _verified(path, base)
+        yield from _verified(path, folder, base)
+    for damage in damaged_companions(folder):
+        yield Finding("FAIL", str(damage.file), damage.expected, damage.found, damage.mend)
     for path in unaccounted(folder):
-        mend = f"rm {shlex.quote(str(path))} && snakemake all"
+        mend = mending(path, folder)
         yield Finding("CHECK", str(path), "a provenance file beside it", "found none", mend)
     for partial in sorted(folder.rglob(f"*{PARTIAL_SUFFIX}")):
         mend = f"rm -r {shlex.quote(str(partial))}, when no run is going on"
         yield Finding("CHECK", str(partial), "no unfinished file", "found one", mend)
+
+
+def _configuration(folder: Path) -> Iterator[Finding]:
+    """The frozen configuration, which every start of the run writes again."""
+    path = folder / "config.json"
+    try:
+        thaw(path)
+    except PhenoprintsError as error:
+        mend = f"rm -f {shlex.quote(str(path))}* && snakemake --configfile <yours> -- all"
+        yield Finding("FAIL", str(path), "the run's configuration", f"found: {error}", mend)
 
 
 def unaccounted(folder: Path) -> Iterator[Path]:
@@ -114,26 +129,50 @@ def _belongs(path: Path, stems: set[Path]) -> bool:
     )
 
 
-def _verified(path: Path, base: Path) -> Iterator[Finding]:
+def _verified(path: Path, folder: Path, base: Path) -> Iterator[Finding]:
     artefact = artefact_path(path)
+    mend = mending(artefact, folder)
     try:
         provenance = checked_provenance(artefact)
     except CorruptionError as error:
-        mend = f"rm {path} and run the target again"
-        yield Finding(
-            "FAIL", str(path), "a provenance file", f"found another thing ({error})", mend
-        )
+        found = f"found another thing ({error})"
+        yield Finding("FAIL", str(path), "a provenance file", found, mend)
         return
-    mend = _mend(path, provenance)
     recorded = str(provenance["sha256"])
-    if not artefact.exists():
+    if not _is_of(provenance, path):
+        found = f"found that of {provenance['artefact']}"
+        yield Finding("FAIL", str(path), f"the provenance of {artefact.name}", found, mend)
+    elif not artefact.exists():
         yield Finding("FAIL", str(artefact), f"sha256 {short(recorded)}", "found nothing", mend)
+    elif (found := content_sha256(artefact)) != recorded:
+        for file, expected, got in _differences(artefact, provenance, found):
+            yield Finding("FAIL", str(file), expected, got, mend)
+    else:
+        yield from _inputs(artefact, provenance, base, mend)
+
+
+def _differences(
+    artefact: Path, provenance: Mapping[str, Any], found: str
+) -> Iterator[tuple[Path, str, str]]:
+    """Each file of an artefact that differs, what was expected and found; else the whole of it."""
+    listed = provenance.get("files") or {}
+    there = dict(tree_digests(artefact)) if artefact.is_dir() else {}
+    if not there or not listed:
+        yield artefact, f"sha256 {short(str(provenance['sha256']))}", f"found {short(found)}"
         return
-    found = content_sha256(artefact)
-    if found != recorded:
-        expected, got = f"sha256 {short(recorded)}", f"found {short(found)}"
-        yield Finding("FAIL", str(artefact), expected, got, mend)
-    yield from _inputs(artefact, provenance, base, mend)
+    for name in sorted({*listed, *there}):
+        if listed.get(name) != there.get(name):
+            expected = f"sha256 {short(str(listed[name]))}" if name in listed else "no such file"
+            got = f"found {short(there[name])}" if name in there else "found nothing"
+            yield artefact / name, expected, got
+
+
+def _is_of(provenance: Mapping[str, Any], path: Path) -> bool:
+    """Whether a provenance file lies beside what it was written for, wherever the run lies now."""
+    named = Path(str(provenance.get("artefact", ""))).parts
+    lies = artefact_path(path.absolute()).parts
+    inside = named[named.index("results") + 2 :] if "results" in named[:-2] else named[-1:]
+    return lies[-len(inside) :] == inside
 
 
 def _inputs(
@@ -143,8 +182,3 @@ def _inputs(
         if change := change_of(base / name, str(recorded)):
             expected = f"to be made from {name} with sha256 {short(str(recorded))}"
             yield Finding("CHECK", str(artefact), expected, change, mend)
-
-
-def _mend(path: Path, provenance: Mapping[str, Any]) -> str:
-    target = TARGETS.get(str(provenance.get("stage")), "all")
-    return f"rm {shlex.quote(str(path))} && snakemake {target}"

@@ -7,7 +7,7 @@
 ('all',)
 """
 
-from phenoprints.configuration.freezing import freeze, thaw
+from phenoprints.configuration.freezing import freeze, thaw, write_frozen
 from phenoprints.configuration.inputs import found_files, missing_inputs
 from phenoprints.configuration.planning import (
     Plan,
@@ -36,4 +36,5 @@ __all__ = [
     "screen_settings",
     "screens_seen",
     "thaw",
+    "write_frozen",
 ]

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from phenoprints.foundations.errors import CorruptionError, MissingInputError
+from phenoprints.foundations.publishing import publish_text
 
 
 def freeze(config: Mapping[str, Any]) -> str:
@@ -16,14 +18,40 @@ def freeze(config: Mapping[str, Any]) -> str:
     return text + "\n"
 
 
+def write_frozen(path: str | Path, config: Mapping[str, Any]) -> None:
+    """Publish a resolved configuration, and beside it its sha256 in the form of `sha256sum`."""
+    file, text = Path(path), freeze(config)
+    publish_text(file, text)
+    publish_text(_checksum(file), f"{hashlib.sha256(text.encode()).hexdigest()}  {file.name}\n")
+
+
+def _checksum(path: Path) -> Path:
+    return path.with_name(path.name + ".sha256")
+
+
 def thaw(path: str | Path) -> dict[str, Any]:
-    """The resolved configuration that `freeze` wrote; nothing is filled in or checked again."""
-    if not Path(path).is_file():
+    """The resolved configuration that `write_frozen` wrote; nothing is filled in again.
+
+    Raises
+    ------
+    MissingInputError
+        The file is not there.
+    CorruptionError
+        It is no configuration of a run, or not the one whose sha256 lies beside it.
+    """
+    file = Path(path)
+    if not file.is_file():
         raise MissingInputError(f"{path}: the run's configuration is not there. Start it again.")
     try:
-        config = json.loads(Path(path).read_text(encoding="utf-8"))
+        content = file.read_bytes()
+        recorded = _checksum(file).read_text() if _checksum(file).is_file() else None
+        config = json.loads(content)
     except (ValueError, RecursionError) as error:
         raise CorruptionError(f"{path}: not JSON ({error}). Delete it and run again.") from error
     if not isinstance(config, dict) or "run" not in config:
         raise CorruptionError(f"{path}: not a run's configuration. Delete it and run again.")
+    if recorded is not None and recorded.split()[:1] != [hashlib.sha256(content).hexdigest()]:
+        raise CorruptionError(
+            f"{path}: its sha256 is not that in {_checksum(file).name}. Delete both and run again."
+        )
     return config

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,10 +12,11 @@ import numpy as np
 import pandas as pd
 
 from phenoprints.embeddings.store import UNIT_WELLS, Unit, chunk_files, plan_units
+from phenoprints.foundations import markers
 from phenoprints.foundations.errors import CorruptionError, Problem, describe
 from phenoprints.foundations.fingerprints import file_sha256, fingerprint
+from phenoprints.foundations.markers import publish_marker
 from phenoprints.foundations.names import file_name
-from phenoprints.foundations.publishing import publish_json
 
 PLAN_COLUMNS = ("experiment", "start", "stop", "key")
 
@@ -122,7 +122,7 @@ def mark_done(
     """
     chunks = {str(index): _digests(path, rows) for index, (path, rows) in enumerate(stores.items())}
     content = {"key": work.key, "stamp": stamp, "chunks": chunks, "told": told}
-    publish_json(marker_path(folder, work.unit), content)
+    publish_marker(marker_path(folder, work.unit), content)
 
 
 def read_marker(
@@ -133,12 +133,10 @@ def read_marker(
     It has to when there is no marker, when it was made from other content (its key, or its
     stamp where one is given), or when a chunk is not as it was written.
     """
-    path = marker_path(folder, work.unit)
-    try:
-        content = json.loads(path.read_bytes())
-    except (FileNotFoundError, ValueError):
+    content = markers.read_marker(marker_path(folder, work.unit))
+    if content is None or content.get("key") != work.key:
         return None
-    if content.get("key") != work.key or stamp not in (None, content.get("stamp")):
+    if stamp not in (None, content.get("stamp")):
         return None
     for index, (store, rows) in enumerate(stores.items()):
         if content["chunks"].get(str(index)) != _digests(store, rows):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +29,12 @@ def fingerprint(value: Any) -> str:
     return hashlib.sha256(canonical_json(value)).hexdigest()
 
 
+def own_sha256(content: Mapping[str, Any]) -> str:
+    """The sha256 of a JSON document itself, all but its key `own_sha256`, where it is kept."""
+    rest = {key: value for key, value in content.items() if key != "own_sha256"}
+    return fingerprint(json.loads(canonical_json(rest)))
+
+
 def file_sha256(path: str | Path) -> str:
     """The sha256 of a file's bytes."""
     digest = hashlib.sha256()
@@ -37,8 +44,8 @@ def file_sha256(path: str | Path) -> str:
     return digest.hexdigest()
 
 
-def tree_sha256(path: str | Path) -> str:
-    """The sha256 of a folder: of the sorted relative names and digests of all files below it.
+def tree_digests(path: str | Path) -> list[tuple[str, str]]:
+    """The relative name and the sha256 of every file below a folder, sorted by name.
 
     Snakemake's time stamp, which comes after the folder is finished, is left out.
     """
@@ -48,7 +55,12 @@ def tree_sha256(path: str | Path) -> str:
         for entry in root.rglob("*")
         if entry.is_file() and entry.name != TIME_STAMP
     )
-    return fingerprint([[name, file_sha256(root / name)] for name in files])
+    return [(name, file_sha256(root / name)) for name in files]
+
+
+def tree_sha256(path: str | Path) -> str:
+    """The sha256 of a folder: of the sorted relative names and digests of all files below it."""
+    return fingerprint(tree_digests(path))
 
 
 def content_sha256(path: str | Path) -> str:

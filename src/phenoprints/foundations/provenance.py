@@ -12,12 +12,21 @@ from pathlib import Path
 from typing import Any
 
 from phenoprints import __version__
-from phenoprints.foundations.errors import CorruptionError, MissingInputError
-from phenoprints.foundations.fingerprints import content_sha256, fingerprint
-from phenoprints.foundations.publishing import publish_json
+from phenoprints.foundations.errors import CorruptionError, MissingInputError, Problem
+from phenoprints.foundations.fingerprints import (
+    content_sha256,
+    file_sha256,
+    fingerprint,
+    own_sha256,
+    tree_digests,
+)
+from phenoprints.foundations.publishing import publish_json, sweep
 from phenoprints.foundations.versions import STAGE_VERSIONS
 
-FORMAT = 1
+FORMAT = 2
+"""2 adds the artefact's path and `own_sha256`; 1 is still read."""
+MAX_FILES = 2_000
+"""Files of a folder whose digests are listed one by one."""
 LIBRARIES = (
     "anndata", "numpy", "pandas", "pyarrow", "scikit-learn", "scipy", "tensorstore", "torch", "zarr"
 )  # fmt: skip
@@ -48,26 +57,41 @@ def write_provenance(
     """Publish the provenance of `artefact`, which must already be in its place.
 
     No time and no host name is written, so that two runs of the same inputs give the same bytes.
+    What killed writers of the artefact left unfinished is removed.
+
+    Raises
+    ------
+    CorruptionError
+        An input file is not what its own provenance says was written.
     """
-    publish_json(
-        provenance_path(artefact),
-        {
-            "format": FORMAT,
-            "artefact": Path(artefact).name,
-            "stage": stage,
-            "stage_version": STAGE_VERSIONS[stage],
-            "code": {"version": __version__, "commit": code_commit()},
-            "settings": dict(settings),
-            "settings_sha256": fingerprint(dict(settings)),
-            "seeds": dict(seeds or {}),
-            "threads": num_threads(),
-            "inputs": {str(path): artefact_sha256(path) for path in sorted(map(str, inputs))},
-            "libraries": library_versions(),
-            "rows": dict(rows or {}),
-            "notes": dict(notes or {}),
-            "sha256": content_sha256(artefact),
-        },
-    )
+    content = {
+        "format": FORMAT,
+        "artefact": str(artefact),
+        "stage": stage,
+        "stage_version": STAGE_VERSIONS[stage],
+        "code": {"version": __version__, "commit": code_commit()},
+        "settings": dict(settings),
+        "settings_sha256": fingerprint(dict(settings)),
+        "seeds": dict(seeds or {}),
+        "threads": num_threads(),
+        "inputs": {str(path): checked_sha256(path) for path in sorted(map(str, inputs))},
+        "libraries": library_versions(),
+        "rows": dict(rows or {}),
+        "notes": dict(notes or {}),
+        **_digests(Path(artefact)),
+    }
+    publish_json(provenance_path(artefact), {**content, "own_sha256": own_sha256(content)})
+    for path in (artefact, provenance_path(artefact)):
+        sweep(path)
+
+
+def _digests(artefact: Path) -> dict[str, Any]:
+    """The artefact's sha256 and, of a folder with not too many files, that of each."""
+    if not artefact.is_dir():
+        return {"sha256": file_sha256(artefact)}
+    files = tree_digests(artefact)
+    listed = {"files": dict(files)} if len(files) <= MAX_FILES else {}
+    return {"sha256": fingerprint(files), **listed}
 
 
 def read_provenance(artefact: str | Path) -> dict[str, Any]:
@@ -79,8 +103,12 @@ def read_provenance(artefact: str | Path) -> dict[str, Any]:
         content = json.loads(path.read_text(encoding="utf-8"))
     except (ValueError, RecursionError) as error:
         raise CorruptionError(f"{path}: not JSON ({error}). Delete it and run again.") from error
-    if not isinstance(content, dict) or "sha256" not in content:
+    if not isinstance(content, dict) or not isinstance(content.get("sha256"), str):
         raise CorruptionError(f"{path}: not a provenance file. Delete it and run again.")
+    if content.get("format", FORMAT) not in range(1, FORMAT + 1):
+        found = str(content["format"])[:20]
+        what = f"format {found}, written by another version of Phenoprints"
+        raise CorruptionError(str(Problem(str(path), what, f"at most {FORMAT}", "update it")))
     return content
 
 
@@ -88,6 +116,30 @@ def artefact_sha256(path: str | Path) -> str:
     """The sha256 of an input: as its provenance states it, else of its bytes."""
     if provenance_path(path).exists():
         return str(read_provenance(path)["sha256"])
+    return content_sha256(path)
+
+
+def checked_sha256(path: str | Path) -> str:
+    """The sha256 of an input, after a look at its bytes where it is one file.
+
+    Folders are not read again: their readers check each chunk by its checksum. CorruptionError
+    when a file is not what its provenance says was written.
+    """
+    recorded = artefact_sha256(path)
+    if not Path(path).is_file() or not provenance_path(path).exists():
+        return recorded
+    stat = Path(path).stat()
+    found = _digest(str(path), stat.st_mtime_ns, stat.st_size)
+    if found != recorded:
+        what = f"its sha256 is {found[:12]}, so it is not what was written"
+        expected = f"{recorded[:12]}, as {provenance_path(path).name} says"
+        fix = "delete both and run the same command again; `phenoprints verify` finds all of them"
+        raise CorruptionError(str(Problem(str(path), what, expected, fix)))
+    return recorded
+
+
+@cache
+def _digest(path: str, mtime_ns: int, size: int) -> str:  # noqa: ARG001 - they are part of the key
     return content_sha256(path)
 
 

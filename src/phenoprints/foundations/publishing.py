@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import json
 import os
+import re
 import secrets
 import shutil
 import socket
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from glob import escape
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+from phenoprints.foundations.errors import Problem, StorageError
 
 if TYPE_CHECKING:
     import pandas
@@ -28,18 +33,64 @@ ABANDONED_AFTER_S = 86_400.0
 """Seconds after which what another machine left unfinished counts as abandoned."""
 
 
+CURES = {
+    errno.ENOSPC: "make room",
+    errno.EDQUOT: "make room, or ask for a larger quota",
+    errno.EFBIG: "raise the limit on the size of files (ulimit -f)",
+    errno.EROFS: "mount the file system for writing",
+    errno.EACCES: "give yourself permission to write there",
+    errno.EPERM: "give yourself permission to write there",
+    errno.EMFILE: "raise the limit on open files (ulimit -n)",
+    errno.EIO: "have the disk looked at",
+}
+"""What the system says when it cannot store something, and what then helps."""
+
+_CODE_IN_TEXT = re.compile(r"(?:errno|os error) (\d+)", re.IGNORECASE)
+
+
+def storage_error(path: str | Path, error: BaseException) -> StorageError | None:
+    """The StorageError that names the file and the cure; None when something else went wrong.
+
+    Libraries in other languages give the system's number in their text only, where it is read.
+    """
+    code = getattr(error, "errno", None)
+    if code is None and (found := _CODE_IN_TEXT.search(str(error))):
+        code = int(found[1])
+    if code not in CURES or isinstance(error, StorageError):
+        return None
+    fix = f"{CURES[code]}, and run the same command again; what is whole is kept"
+    return StorageError(str(Problem(str(path), f"cannot be written: {os.strerror(code)}", fix=fix)))
+
+
+@contextmanager
+def _told(path: Path) -> Iterator[None]:
+    """Turn what the system says about storing `path` into a StorageError; let the rest pass."""
+    try:
+        yield
+    except Exception as error:
+        named = str(getattr(error, "filename", None) or path)
+        is_ours = named.startswith(str(path.parent)) or str(path.parent).startswith(named)
+        if is_ours and (told := storage_error(path, error)):
+            raise told from error
+        raise
+
+
 def _partial_name(path: Path) -> Path:
     token = secrets.token_hex(4)
     return path.with_name(f".{path.name}.{HOST}.{os.getpid()}.{token}{PARTIAL_SUFFIX}")
 
 
-def abandoned(folder: str | Path) -> list[Path]:
+def abandoned(folder: str | Path, *, of: str = "*") -> list[Path]:
     """What writers that are gone left unfinished in a folder, sorted; it may be deleted.
+
+    `of` is the name of what they wrote; all names without it.
 
     A writer of this machine is gone when its process is; of another machine nothing is known, so
     that its files count as abandoned after a day.
     """
-    return [entry for entry in sorted(Path(folder).glob(f".*{PARTIAL_SUFFIX}")) if _is_left(entry)]
+    wanted = "*" if of == "*" else escape(of)
+    entries = sorted(Path(folder).glob(f".{wanted}.*{PARTIAL_SUFFIX}"))
+    return [entry for entry in entries if _is_left(entry)]
 
 
 def _is_left(entry: Path) -> bool:
@@ -65,42 +116,72 @@ def published(path: str | Path) -> Iterator[Path]:
     """Give a temporary path beside `path`; rename it there when the block ends well.
 
     Two writers never mix, since each has its own temporary file and the rename is atomic. When
-    the block raises, the temporary file is removed and `path` stays as it was.
+    the block raises, the temporary file is removed and `path` stays as it was. A full disk, a
+    missing permission and the like are a StorageError that names `path` and says what to do.
     """
     final = Path(path)
-    final.parent.mkdir(parents=True, exist_ok=True)
     partial = _partial_name(final)
-    try:
-        yield partial
-        _sync(partial)
-        partial.replace(final)
-        _sync(final.parent)
-    finally:
-        partial.unlink(missing_ok=True)
+    with _told(final):
+        final.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            yield partial
+            _sync(partial)
+            partial.replace(final)
+            _sync(final.parent)
+        finally:
+            _remove(partial)
 
 
 @contextmanager
 def published_folder(path: str | Path) -> Iterator[Path]:
     """Give a temporary folder beside `path`; put it in its place when the block ends well."""
     final = Path(path)
-    final.parent.mkdir(parents=True, exist_ok=True)
     partial = _partial_name(final)
-    partial.mkdir()
-    try:
-        yield partial
-        for entry in sorted(partial.rglob("*"), reverse=True):
-            _sync(entry)
-        _sync(partial)
-        if final.exists():
-            old = _partial_name(final)
-            final.replace(old)
+    with _told(final):
+        final.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            partial.mkdir()
+            yield partial
+            for entry in sorted(partial.rglob("*"), reverse=True):
+                _sync(entry)
+            _sync(partial)
+            _put_in_place(partial, final)
+        finally:
+            _remove(partial)
+
+
+def _put_in_place(partial: Path, final: Path) -> None:
+    """Rename a whole folder to its place, and only then delete what was there."""
+    olds = []
+    while True:  # another writer may put its own there between the two renames
+        try:
             partial.replace(final)
-            shutil.rmtree(old)
-        else:
-            partial.replace(final)
-        _sync(final.parent)
-    finally:
-        shutil.rmtree(partial, ignore_errors=True)
+            break
+        except OSError as error:
+            if error.errno not in (errno.ENOTEMPTY, errno.EEXIST):
+                raise
+        olds.append(_partial_name(final))
+        with suppress(FileNotFoundError):
+            final.replace(olds[-1])
+    _sync(final.parent)
+    for old in olds:
+        _remove(old)
+
+
+def _remove(entry: Path) -> None:
+    """Remove a file or folder as far as the system lets us; what stays is told by `verify`."""
+    if entry.is_dir() and not entry.is_symlink():
+        shutil.rmtree(entry, ignore_errors=True)
+        return
+    with suppress(OSError):
+        entry.unlink(missing_ok=True)
+
+
+def sweep(path: str | Path) -> None:
+    """Remove what killed writers of `path` left unfinished beside it."""
+    final = Path(path)
+    for entry in abandoned(final.parent, of=final.name):
+        _remove(entry)
 
 
 def publish_bytes(path: str | Path, content: bytes) -> None:

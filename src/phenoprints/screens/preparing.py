@@ -50,7 +50,7 @@ def prepare_images(
 
     Returns
     -------
-    What provenance should say: the windows, the number of sites and of unreadable ones.
+    What provenance should say: the windows, the number of sites, of packed and unreadable ones.
 
     Raises
     ------
@@ -79,7 +79,9 @@ def prepare_images(
         unreadable = pd.DataFrame(columns=["well_id", "site", "locator", "reason"])
     publish_table(place / "unreadable.parquet", unreadable)
     publish_json(place / "images.json", images_content(root, chosen))
-    return {"windows": chosen, "sites": len(sites), "unreadable": len(unreadable)}
+    packed = len(sites) if root is None else 0
+    num_unreadable = len(unreadable)
+    return {"windows": chosen, "sites": len(sites), "packed": packed, "unreadable": num_unreadable}
 
 
 def keyed_sites(folder: str | Path) -> pd.DataFrame:

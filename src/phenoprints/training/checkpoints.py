@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -12,7 +11,9 @@ from typing import Any
 from torch import Tensor
 
 from phenoprints.foundations.errors import ConfigurationError, CorruptionError, Problem, describe
-from phenoprints.foundations.publishing import abandoned, publish_json, published_folder
+from phenoprints.foundations.fingerprints import file_sha256
+from phenoprints.foundations.markers import publish_marker, read_marker
+from phenoprints.foundations.publishing import abandoned, published_folder
 
 MODEL, OPTIMIZER, STATE = "model.safetensors", "optimizer.safetensors", "state.json"
 
@@ -45,8 +46,9 @@ def write_checkpoint(folder: Path, checkpoint: Checkpoint, *, keep: int) -> Path
             "step": checkpoint.step,
             "identity": dict(checkpoint.identity),
             "history": checkpoint.history,
+            "sha256": {name: file_sha256(partial / name) for name in (MODEL, OPTIMIZER)},
         }
-        publish_json(partial / STATE, state)
+        publish_marker(partial / STATE, state)
     for old in finished(folder)[:-keep]:
         shutil.rmtree(old)
     for left in abandoned(folder):
@@ -77,8 +79,13 @@ def newest(folder: Path, identity: Mapping[str, Any]) -> Checkpoint | None:
         return None
     path = found[-1]
     try:
-        state = json.loads((path / STATE).read_text(encoding="utf-8"))
+        state = read_marker(path / STATE)
+        if state is None:
+            raise ValueError(f"{STATE} is not as it was written")
         check_identity(path, state["identity"], identity)
+        for name, expected in state.get("sha256", {}).items():
+            if file_sha256(path / name) != expected:
+                raise ValueError(f"{name} is not as it was written")
         model, optimizer = load_file(path / MODEL), load_file(path / OPTIMIZER)
     except (SafetensorError, OSError, ValueError, KeyError, TypeError) as error:
         if isinstance(error, ConfigurationError):

@@ -4,7 +4,6 @@
 
 from __future__ import annotations
 
-import json
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -17,9 +16,9 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from phenoprints.foundations.errors import ImageError, PhenoprintsError
-from phenoprints.foundations.fingerprints import fingerprint
+from phenoprints.foundations.fingerprints import file_sha256, fingerprint
+from phenoprints.foundations.markers import publish_marker, read_marker
 from phenoprints.foundations.names import inside
-from phenoprints.foundations.publishing import publish_json
 from phenoprints.foundations.versions import STAGE_VERSIONS
 from phenoprints.screens.images.locators import ZarrLocator
 from phenoprints.screens.images.stores import (
@@ -156,7 +155,8 @@ def pack(
                 metadata = array_metadata(unit.shape, chunk_px=chunk_px, compression=compression)
                 create_array(path, metadata)
                 done = _pack_unit(unit, path, _in_order(pool, unit, read, 2 * threads))
-                publish_json(marker, {"key": unit.key(key), "failures": done})
+                files = _described(unit, path, done, pool)
+                publish_marker(marker, {"key": unit.key(key), "failures": done, "files": files})
             failures += done
     forget_opened()  # arrays may have been made anew
     _judge(failures, len(origins), max_failed_fraction)
@@ -168,22 +168,48 @@ def pack(
 def _finished(
     unit: PlateUnit, marker: Path, key: dict[str, Any], folder: Path
 ) -> list[dict[str, Any]] | None:
-    """The failures of a unit that is done already; None when it must be made."""
+    """The failures of a unit that is done already; None when it must be made.
+
+    Its files are looked at as far as their sizes tell: `phenoprints verify` reads them.
+    """
+    content = read_marker(marker)
+    if content is None or content.get("key") != unit.key(key):
+        return None
+    failures: list[dict[str, Any]] = content["failures"]
+    path, files = inside(folder, unit.path), content["files"]
+    whole = all(_is_there(path / name, size) for name, (size, _) in files.items())
+    return failures if whole else None
+
+
+def _is_there(file: Path, size: int) -> bool:
+    """Whether a file is there, with the size that the marker tells."""
     try:
-        content = json.loads(marker.read_text(encoding="utf-8"))
-        failures: list[dict[str, Any]] = content["failures"]
-        failed = {(entry["well_id"], entry["site"]) for entry in failures}
-    except (OSError, ValueError, KeyError, TypeError):
-        return None
-    if content.get("key") != unit.key(key):
-        return None
-    path = inside(folder, unit.path)
-    there = all(
-        shard_path(path, unit.start + i).is_file()
-        for i, key_of_site in enumerate(zip(unit.rows["well_id"], unit.rows["site"], strict=True))
-        if tuple(map(int, key_of_site)) not in failed
-    )
-    return failures if there else None
+        return file.stat().st_size == size
+    except OSError:
+        return False
+
+
+def _shards(unit: PlateUnit, path: Path, failures: Sequence[dict[str, Any]]) -> list[Path]:
+    """The files of a unit's sites that could be read."""
+    failed = {(entry["well_id"], entry["site"]) for entry in failures}
+    keys = zip(unit.rows["well_id"], unit.rows["site"], strict=True)
+    return [
+        shard_path(path, unit.start + i)
+        for i, key in enumerate(keys)
+        if tuple(map(int, key)) not in failed
+    ]
+
+
+def _described(
+    unit: PlateUnit, path: Path, failures: Sequence[dict[str, Any]], pool: ThreadPoolExecutor
+) -> dict[str, tuple[int, str]]:
+    """Size and sha256 of every file that a unit's pixels lie in, by its name in the array."""
+    files = [path / "zarr.json", *_shards(unit, path, failures)]
+    digests = pool.map(file_sha256, files)
+    return {
+        file.relative_to(path).as_posix(): (file.stat().st_size, digest)
+        for file, digest in zip(files, digests, strict=True)
+    }
 
 
 def _in_order(
@@ -232,6 +258,29 @@ def _pack_unit(
 def _failure(row: pd.Series[Any], reason: str) -> dict[str, Any]:
     key = {"well_id": int(row["well_id"]), "site": int(row["site"])}
     return {**key, "locator": str(row["locator"]), "reason": reason}
+
+
+def damaged_files(marker: Path) -> Iterator[tuple[Path, str, str]]:
+    """Of one unit, by its marker: each file that is not as written, with expected and found sha256.
+
+    A marker that cannot be read is itself such a file. What is found is "" where nothing is.
+    """
+    content = read_marker(marker)
+    if content is None or "files" not in content:
+        yield marker, "a whole marker", "another thing"
+        return
+    store = marker.parent.with_name(marker.parent.name.removesuffix(".units") + ".zarr")
+    for name, (_, expected) in content["files"].items():
+        file = inside(store, name)
+        found = file_sha256(file) if file.is_file() else ""
+        if found != expected:
+            yield store / name, expected, found
+
+
+def num_sites_marked(folder: str | Path) -> int:
+    """The sites of a screen's store that belong to units which are marked as done."""
+    spans = (path.stem.split("-") for path in Path(folder, STORE_FOLDER).glob("*/*.units/*.json"))
+    return sum(int(stop) - int(start) for start, stop in spans)
 
 
 def _judge(failures: Sequence[dict[str, Any]], num_sites: int, limit: float) -> None:

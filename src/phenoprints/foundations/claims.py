@@ -1,0 +1,102 @@
+"""One main process at a time works on a run; a claim ends with its process, however that ends."""
+
+from __future__ import annotations
+
+import errno
+import fcntl
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+from phenoprints.foundations.errors import Problem, StorageError
+from phenoprints.foundations.publishing import HOST
+
+FOLDER = Path(".snakemake")
+"""Where Snakemake keeps what it knows of a working directory, and where claims lie."""
+
+_NO_LOCKS = (errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP, errno.EINVAL)
+_held: dict[Path, int] = {}
+
+
+def claim(run: str) -> None:
+    """Claim a run for this process until it ends; StorageError when another one has it.
+
+    The claim is a lock of the system on a file, which no crash leaves behind. Where the file
+    system has no such locks nothing is claimed, and Snakemake's own lock stands alone.
+    """
+    path = _path(run)
+    if path in _held:
+        return
+    path.parent.mkdir(exist_ok=True)
+    descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
+    if _locks(descriptor) is False:
+        holder = _holder(path)
+        os.close(descriptor)
+        what = f"another snakemake works on it now ({holder})"
+        fix = "wait until it has ended, or stop it; for other settings choose another name (`run:`)"
+        raise StorageError(str(Problem(f"results/{run}", what, "one at a time", fix)))
+    os.ftruncate(descriptor, 0)
+    os.write(descriptor, json.dumps({"host": HOST, "process": os.getpid()}).encode())
+    _held[path] = descriptor
+
+
+def forget_dead_locks(run: str) -> list[Path]:
+    """Remove the locks that Snakemake left when it was killed in this run; those it removed.
+
+    They are removed only where the last claim of the run was made on this machine and its process
+    has ended. Other runs of the working directory keep theirs.
+    """
+    path = _path(run)
+    if path in _held or _record(path).get("host") != HOST:
+        return []
+    descriptor = os.open(path, os.O_RDWR)
+    try:
+        if not _locks(descriptor):
+            return []
+        dead = [lock for lock in sorted(FOLDER.glob("locks/*.lock")) if _names(lock, run)]
+        for lock in dead:
+            lock.unlink(missing_ok=True)
+    finally:
+        os.close(descriptor)
+    return dead
+
+
+def _path(run: str) -> Path:
+    return FOLDER.absolute() / f"{run}.claim"
+
+
+def _locks(descriptor: int) -> bool | None:
+    """Whether the file is ours now; None where its file system has no locks."""
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    except OSError as error:
+        if error.errno not in _NO_LOCKS:
+            raise
+        return None
+    return True
+
+
+def _names(lock: Path, run: str) -> bool:
+    """Whether a lock of Snakemake names files of the run."""
+    try:
+        lines = lock.read_text(encoding="utf-8").splitlines()
+    except (OSError, UnicodeDecodeError):
+        return False
+    return any(line.startswith(f"results/{run}/") for line in lines)
+
+
+def _record(path: Path) -> dict[str, Any]:
+    try:
+        content = json.loads(path.read_bytes())
+    except (OSError, ValueError):
+        return {}
+    return content if isinstance(content, dict) else {}
+
+
+def _holder(path: Path) -> str:
+    record = _record(path)
+    where = "this machine" if record.get("host") == HOST else "another machine"
+    return f"process {record.get('process', 'unknown')} of {where}"

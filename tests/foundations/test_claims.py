@@ -1,0 +1,73 @@
+"""One main process at a time works on a run, and a claim ends with its process."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+
+import pytest
+
+from phenoprints.foundations import claims
+from phenoprints.foundations.errors import StorageError
+
+CLAIM = (
+    "import sys, time; from phenoprints.foundations import claims; claims.claim('demo');"
+    "print('mine', flush=True); time.sleep(60)"
+)
+
+
+@pytest.fixture
+def other(tmp_path, monkeypatch):
+    """Another process that has claimed the run `demo` of the current folder."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(claims, "_held", {})
+    process = subprocess.Popen([sys.executable, "-c", CLAIM], stdout=subprocess.PIPE, text=True)
+    assert process.stdout.readline() == "mine\n"
+    yield process
+    process.kill()
+    process.wait()
+    process.stdout.close()
+
+
+def lock(folder, name, *paths):
+    (folder / ".snakemake/locks").mkdir(exist_ok=True)
+    path = folder / ".snakemake/locks" / name
+    path.write_text("\n".join(paths) + "\n")
+    return path
+
+
+def test_a_second_process_is_refused_until_the_first_has_ended(other):
+    with pytest.raises(
+        StorageError, match=rf"results/demo: another .* .process {other.pid} of this"
+    ):
+        claims.claim("demo")
+    claims.claim("another")
+    other.kill()
+    other.wait()
+    claims.claim("demo")
+    claims.claim("demo")
+    record = json.loads((claims.FOLDER / "demo.claim").read_bytes())
+    assert record["process"] == os.getpid()
+
+
+def test_locks_of_a_killed_snakemake_are_forgotten_and_no_others(other, tmp_path):
+    ours = lock(tmp_path, "0.output.lock", "results/demo/screens/a/wells.parquet")
+    theirs = lock(tmp_path, "1.output.lock", "results/demo-2/screens/a/wells.parquet")
+    assert claims.forget_dead_locks("demo") == []
+    other.kill()
+    other.wait()
+    assert [path.name for path in claims.forget_dead_locks("demo")] == [ours.name]
+    assert theirs.exists()
+    assert not ours.exists()
+
+
+def test_locks_of_another_machine_stay(other, tmp_path):
+    other.kill()
+    other.wait()
+    (tmp_path / ".snakemake/demo.claim").write_text('{"host": "elsewhere", "process": 1}')
+    ours = lock(tmp_path, "0.output.lock", "results/demo/screens/a/wells.parquet")
+    assert claims.forget_dead_locks("demo") == []
+    assert ours.exists()
+    assert claims.forget_dead_locks("never-run") == []
