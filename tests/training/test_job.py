@@ -190,13 +190,23 @@ def test_a_manifest_of_other_sites_is_refused(job: TrainingJob, tmp_path: Path) 
         dataclasses.replace(job, manifest=None).corpus()
 
 
-def test_a_missing_store_is_named(job: TrainingJob, tmp_path: Path) -> None:
+def test_missing_stores_are_all_named_before_training(job: TrainingJob, tmp_path: Path) -> None:
+    sites = pd.read_parquet(job.sites["small"])
+    moved = sites["locator"].str.replace("e.zarr#7", "f.zarr#7")
+    sites.assign(locator=moved).to_parquet(job.sites["small"])
+    for part in (tmp_path / "manifest").glob("*.parquet"):
+        table = pd.read_parquet(part)
+        table["locators"] = [
+            [x.replace("e.zarr#7", "f.zarr#7") for x in y] for y in table["locators"]
+        ]
+        table.to_parquet(part)
     (tmp_path / "images" / "e.zarr" / "zarr.json").unlink()
-    from phenoprints.screens.images.stores import forget_opened
-
-    forget_opened()
-    with pytest.raises(FileNotFoundError, match=r"images/e\.zarr: no image store lies there"):
+    with pytest.raises(FileNotFoundError) as error:
         run_job(job)
+    for name in ("e", "f"):
+        assert f"images/{name}.zarr: no image store lies there" in str(error.value)
+    assert "run the target `screens` again" in str(error.value)
+    assert not (tmp_path / "encoder.training").exists()
 
 
 def test_processes_are_started_per_device_and_node(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -18,7 +18,12 @@ def encoders_of(pairs):
 
 
 def memory_mb(first):
-    """A resource function: megabytes for the first attempt, half as much again after each failure."""
+    """A resource function: megabytes for the first attempt, half as much again after each failure.
+
+    `first` is a number, or a function of the wildcards and the input.
+    """
+    if callable(first):
+        return lambda wildcards, input, attempt: first(wildcards, input) * (attempt + 1) // 2
     return lambda wildcards, attempt: first * (attempt + 1) // 2
 
 
@@ -278,6 +283,14 @@ def training_of(wildcards):
 def gpus_of(training):
     """GPUs that a training job asks for on all its nodes, where the device is cuda, else none."""
     return training["devices"] * training["nodes"] if training["device"] == "cuda" else 0
+
+
+def memory_of_training(wildcards, input):
+    """Megabytes of a training job, which follow from the wells that it learns from."""
+    manifest = input.get("manifest")
+    wells, sites = configuration.learned_counts(input.sites, manifest[0] if manifest else None)
+    encoder = config["encoders"][wildcards.encoder]
+    return configuration.training_memory_mb(encoder, num_wells=wells, num_sites=sites)
 
 
 def threads_of(training):

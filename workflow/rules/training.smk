@@ -25,7 +25,7 @@ rule train_encoder:
         "../../envs/train.yaml"
     threads: lambda wildcards: threads_of(training_of(wildcards))
     resources:
-        mem_mb=memory_mb(8000),
+        mem_mb=memory_mb(memory_of_training),
         runtime=lambda wildcards: int(60 * training_of(wildcards)["hours"]) + 15,
         cpus_per_task=lambda wildcards: threads_of(training_of(wildcards)),
         gpu=lambda wildcards: gpus_of(training_of(wildcards)),

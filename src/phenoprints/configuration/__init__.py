@@ -9,6 +9,7 @@
 
 from phenoprints.configuration.freezing import freeze, thaw, write_frozen
 from phenoprints.configuration.inputs import found_files, missing_inputs
+from phenoprints.configuration.memory import learned_counts, training_memory_mb
 from phenoprints.configuration.planning import (
     Plan,
     image_settings,
@@ -28,6 +29,7 @@ __all__ = [
     "freeze",
     "has_images",
     "image_settings",
+    "learned_counts",
     "load",
     "missing_inputs",
     "plan",
@@ -36,5 +38,6 @@ __all__ = [
     "screen_settings",
     "screens_seen",
     "thaw",
+    "training_memory_mb",
     "write_frozen",
 ]

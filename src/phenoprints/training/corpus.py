@@ -10,19 +10,27 @@ from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
-import pyarrow as pa
-import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from phenoprints.foundations.errors import DataError, Problem, raise_problems
 from phenoprints.foundations.fingerprints import canonical_json
 from phenoprints.foundations.randomness import is_kept
+from phenoprints.training.columns import Names, Texts
 from phenoprints.training.sampling import Sites
+from phenoprints.training.tables import (
+    SEPARATOR,
+    SITE_COLUMNS,
+    WELL_COLUMNS,
+    SiteRows,
+    Wells,
+    check_distinct,
+    pieces,
+    read_sites,
+    read_wells,
+)
 
 NO_CLASS = -1
 """Class of a well that a classifier does not learn from."""
-SEPARATOR = "\x1f"
-"""Between the names of channels; no name of a channel holds it."""
 
 
 @dataclass(frozen=True)
@@ -34,7 +42,7 @@ class Corpus:
     well_ids
         (W,) uint64, ascending: the result does not depend on the order of the tables.
     experiments, screens
-        (W,) strings.
+        (W,) names.
     conditions
         (W,) the well's first condition, NO_CLASS without one.
     classes
@@ -48,15 +56,15 @@ class Corpus:
     """
 
     well_ids: NDArray[np.uint64]
-    experiments: NDArray[np.str_]
-    screens: NDArray[np.str_]
-    conditions: NDArray[np.int64]
+    experiments: Names
+    screens: Names
+    conditions: NDArray[np.int32]
     classes: NDArray[np.int64]
     class_names: tuple[str, ...]
     sites: Sites
-    locators: Sequence[str]
+    locators: Texts
     channel_sets: tuple[tuple[str, ...], ...]
-    channel_set_of: NDArray[np.int64]
+    channel_set_of: NDArray[np.int32]
 
     def __len__(self) -> int:
         return len(self.well_ids)
@@ -64,9 +72,10 @@ class Corpus:
     def fingerprint(self) -> str:
         """The sha256 of what decides training: wells, classes, sites, channels."""
         digest = hashlib.sha256(canonical_json([list(names) for names in self.channel_sets]))
-        for values in (self.well_ids, self.classes, self.sites.heights, self.sites.widths):
-            digest.update(np.ascontiguousarray(values).data)
-        digest.update("\n".join(self.locators).encode())
+        digest.update(self.well_ids.data)
+        for values in (self.classes, self.sites.heights, self.sites.widths):
+            digest.update(values.astype(np.int64).data)
+        digest.update(self.locators.keys().data)
         return digest.hexdigest()
 
     @property
@@ -87,7 +96,7 @@ class Corpus:
         """Bytes of all images when decoded."""
         num_channels = np.array([len(names) for names in self.channel_sets])[self.channel_set_of]
         per_site = np.repeat(num_channels, np.diff(self.sites.first))
-        return int((self.sites.heights * self.sites.widths * per_site).sum())
+        return int((self.sites.heights.astype(np.int64) * self.sites.widths * per_site).sum())
 
     def groups(self, wells: NDArray[np.int64]) -> list[NDArray[np.int64]]:
         """The wells by channel set: only crops of the same channels can share a batch."""
@@ -96,8 +105,7 @@ class Corpus:
 
     def by_experiment(self, wells: NDArray[np.int64]) -> list[NDArray[np.int64]]:
         """The wells by experiment."""
-        experiments = self.experiments[wells]
-        return [wells[experiments == name] for name in np.unique(experiments)]
+        return self.experiments.groups(wells)
 
     def condition_weights(self) -> NDArray[np.float64]:
         """(W,) weights under which every condition is drawn equally often."""
@@ -114,7 +122,7 @@ class Corpus:
         """
         usable = self.classes != NO_CLASS if self.class_names else np.ones(len(self), np.bool_)
         if experiments:
-            aside = np.isin(self.experiments, list(experiments))
+            aside = self.experiments.is_in(experiments)
         elif fraction > 0:
             aside = is_kept(seed, self.well_ids, fraction)
         else:
@@ -142,76 +150,50 @@ def build_corpus(
     DataError
         No well is left, or wells have no site.
     """
-    if wells.empty:
+    found = read_wells(pieces(wells, WELL_COLUMNS))
+    return assemble(found, read_sites(found, ((p, None) for p in pieces(sites, SITE_COLUMNS))),
+                    labels=labels)  # fmt: skip
+
+
+def assemble(wells: Wells, sites: SiteRows, *, labels: pd.Series | None = None) -> Corpus:
+    """The training set of wells and all of their sites; errors as in `build_corpus`."""
+    if not len(wells):
         raise DataError("The training set has no wells. To fix: look at the manifest's funnel.")
-    wells = wells.sort_values("well_id", kind="stable", ignore_index=True)
-    sites = sites[sites["well_id"].isin(wells["well_id"])]
-    sites = sites.sort_values(["well_id", "site"], kind="stable", ignore_index=True)
-    raise_problems(_without_sites(wells, sites), DataError)
-    well_ids = wells["well_id"].to_numpy(np.uint64)
-    site_wells = sites["well_id"].to_numpy(np.uint64)
-    channel_sets, channel_set_of = _channel_sets(sites, well_ids)
-    conditions, lengths = _first_conditions(wells["conditions"])
-    classes, names = _classes(conditions, lengths, labels)
+    check_distinct(wells)
+    first = np.searchsorted(sites.wells, np.arange(len(wells) + 1))
+    raise_problems(_without_sites(wells, first), DataError)
+    classes, names = _classes(wells, labels)
     return Corpus(
-        well_ids=well_ids,
-        experiments=wells["experiment"].to_numpy(str),
-        screens=wells["screen"].to_numpy(str),
-        conditions=conditions,
+        well_ids=wells.ids,
+        experiments=wells.experiments,
+        screens=wells.screens,
+        conditions=wells.conditions,
         classes=classes,
         class_names=names,
-        sites=Sites(
-            first=np.append(np.searchsorted(site_wells, well_ids), len(sites)),
-            heights=sites["height"].to_numpy(np.int64),
-            widths=sites["width"].to_numpy(np.int64),
-        ),
-        locators=sites["locator"].tolist(),
-        channel_sets=channel_sets,
-        channel_set_of=channel_set_of,
+        sites=Sites(first=first, heights=sites.heights, widths=sites.widths),
+        locators=sites.locators,
+        channel_sets=tuple(tuple(str(n).split(SEPARATOR)) for n in sites.channels.names),
+        channel_set_of=sites.channels.codes[first[:-1]],
     )
 
 
-def _without_sites(wells: pd.DataFrame, sites: pd.DataFrame) -> list[Problem]:
-    missing = wells.loc[~wells["well_id"].isin(sites["well_id"]), "well_id"]
+def _without_sites(wells: Wells, first: NDArray[np.int64]) -> list[Problem]:
+    missing = wells.ids[np.diff(first) == 0]
     fix = "make the screen again, or drop these wells from the manifest"
     return [
         Problem("training set", f"well {well} has no site", "one or more", fix) for well in missing
     ]
 
 
-def _channel_sets(
-    sites: pd.DataFrame, well_ids: NDArray[np.uint64]
-) -> tuple[tuple[tuple[str, ...], ...], NDArray[np.int64]]:
-    first = sites.drop_duplicates("well_id")["channels"]
-    # Few distinct sets among many wells: compare their texts, then split the distinct ones.
-    joined = pd.Series([SEPARATOR.join(map(str, channels)) for channels in first], dtype="string")
-    codes, distinct = pd.factorize(joined, sort=True)
-    assert len(codes) == len(well_ids)
-    return tuple(tuple(str(text).split(SEPARATOR)) for text in distinct), codes.astype(np.int64)
-
-
-def _classes(
-    first: NDArray[np.int64], lengths: NDArray[np.int64], labels: pd.Series | None
-) -> tuple[NDArray[np.int64], tuple[str, ...]]:
+def _classes(wells: Wells, labels: pd.Series | None) -> tuple[NDArray[np.int64], tuple[str, ...]]:
     """Class of each well with exactly one condition that has a name, and the classes' names."""
+    classes = np.full(len(wells), NO_CLASS, dtype=np.int64)
     if labels is None:
-        return np.full(len(first), NO_CLASS, dtype=np.int64), ()
-    named = labels[labels.notna() & (labels != "")].astype(str)
-    of_well = named.reindex(np.where(lengths == 1, first, NO_CLASS))
-    distinct = sorted(set(of_well.dropna()))
-    numbers = pd.Categorical(of_well, categories=distinct).codes
-    return numbers.astype(np.int64), tuple(distinct)
-
-
-def _first_conditions(
-    conditions: pd.Series,
-) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """The first condition of each well, NO_CLASS without one, and how many it has."""
-    lists = pa.array(conditions, pa.list_(pa.int64()), from_pandas=True)
-    lengths = pc.list_value_length(lists).fill_null(0).to_numpy(zero_copy_only=False)
-    lengths = lengths.astype(np.int64)
-    flat = pc.list_flatten(lists).to_numpy(zero_copy_only=False)
-    first = np.full(len(lists), NO_CLASS, dtype=np.int64)
-    starts = np.cumsum(lengths) - lengths
-    first[lengths > 0] = flat[starts[lengths > 0]]
-    return first, lengths
+        return classes, ()
+    single = np.flatnonzero(wells.num_conditions == 1)
+    conditions, codes = np.unique(wells.conditions[single], return_inverse=True)
+    named = labels[labels.notna() & (labels != "")].astype(str).reindex(conditions)
+    distinct = sorted(set(named.dropna()))
+    numbers = pd.Categorical(named, categories=distinct).codes.astype(np.int64)
+    classes[single] = numbers[codes]
+    return classes, tuple(distinct)

@@ -20,7 +20,7 @@ from phenoprints.foundations.publishing import publish_json
 from phenoprints.screens.images import open_images
 from phenoprints.training.corpus import Corpus
 from phenoprints.training.interruption import SIGNALS
-from phenoprints.training.manifest import corpus_of_manifest, corpus_of_screen, read_manifest
+from phenoprints.training.manifest import corpus_of_manifest, corpus_of_screen, parts_of
 from phenoprints.training.settings import TrainingSettings
 from phenoprints.training.sources import StoredImages
 from phenoprints.training.train import EncoderPlan, Outcome, train
@@ -73,16 +73,14 @@ class TrainingJob:
         """The training set."""
         is_classifier = self.settings["kind"] == "weakly-supervised"
         labels = self.settings.get("labels", "perturbation") if is_classifier else None
-        sites = {name: pd.read_parquet(path) for name, path in self.sites.items()}
         conditions = pd.read_parquet(self.conditions)
         if self.manifest is not None:
-            wells = read_manifest(self.manifest)
-            return corpus_of_manifest(wells, sites, conditions, labels=labels)
-        (table,) = sites.values()
+            parts = parts_of(self.manifest)
+            return corpus_of_manifest(parts, self.sites, conditions, labels=labels)
         if self.wells is None or self.quality is None:
             raise ConfigurationError("A training job needs a manifest, or wells and quality.")
-        wells, quality = pd.read_parquet(self.wells), pd.read_parquet(self.quality)
-        return corpus_of_screen(wells, table, conditions, quality, labels=labels)
+        (sites,) = self.sites.values()
+        return corpus_of_screen(self.wells, sites, conditions, self.quality, labels=labels)
 
 
 def run_job(job: TrainingJob) -> dict[str, Any]:
@@ -93,9 +91,11 @@ def run_job(job: TrainingJob) -> dict[str, Any]:
 def _train(job: TrainingJob) -> Outcome:
     settings, corpus = job.training, job.corpus()
     screens = {name: open_images(path) for name, path in job.images.items()}
+    images = StoredImages(corpus, screens, cache_mb=settings.cache_mb)
+    images.check_stores()
     return train(
         corpus,
-        StoredImages(corpus, screens, cache_mb=settings.cache_mb),
+        images,
         job.folder,
         plan=EncoderPlan(
             kind=job.settings["kind"],

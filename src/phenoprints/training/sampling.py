@@ -87,8 +87,8 @@ class Sites:
     """
 
     first: NDArray[np.int64]
-    heights: NDArray[np.int64]
-    widths: NDArray[np.int64]
+    heights: NDArray[np.integer]
+    widths: NDArray[np.integer]
 
 
 class CropSampler:
@@ -181,6 +181,6 @@ class CropSampler:
         return visited
 
 
-def _below(draws: NDArray[np.uint64], limits: NDArray[np.int64]) -> NDArray[np.int64]:
+def _below(draws: NDArray[np.uint64], limits: NDArray[np.integer]) -> NDArray[np.int64]:
     """Uniform integers below `limits`; the bias of the remainder is below 2⁻⁴⁰ here."""
     return (draws % limits.astype(np.uint64)).astype(np.int64)

@@ -5,14 +5,23 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Protocol
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
 from numpy.typing import NDArray
 
+from phenoprints.foundations.errors import MissingInputError, Problem, raise_problems
+from phenoprints.foundations.names import inside
 from phenoprints.screens.images import ScreenImages
 from phenoprints.training.corpus import Corpus
 from phenoprints.training.sampling import Crops
+
+ZARR_LOCATOR = "^zarr:(?P<path>[^#]*)#"
+METADATA = "zarr.json"
+"""What every array of Zarr v3 has."""
 
 
 class CropSource(Protocol):
@@ -58,6 +67,29 @@ class StoredImages:
         self._cache: dict[int, NDArray[np.uint8]] | None = None
         if corpus.num_bytes() <= cache_mb * 1_000_000:
             self._cache = {}
+
+    def check_stores(self) -> None:
+        """Raise MissingInputError that names every image store of the corpus that is not there."""
+        raise_problems(
+            (
+                Problem(path, "no image store lies there", fix="run the target `screens` again")
+                for path in sorted(self._stores())
+                if not (Path(path) / METADATA).is_file()
+            ),
+            MissingInputError,
+        )
+
+    def _stores(self) -> set[str]:
+        """Paths of the image stores that the locators name."""
+        corpus = self.corpus
+        of_site = np.repeat(corpus.screens.codes, np.diff(corpus.sites.first))
+        found: set[tuple[str, str]] = set()
+        for texts, screens in corpus.locators.pieces(of_site):
+            paths = pc.struct_field(pc.extract_regex(texts, ZARR_LOCATOR), "path")
+            pairs = pa.table({"path": paths, "screen": screens}).drop_null()
+            for row in pairs.group_by(["path", "screen"]).aggregate([]).to_pylist():
+                found.add((str(corpus.screens.names[row["screen"]]), row["path"]))
+        return {str(inside(self.screens[screen].root, path)) for screen, path in found}
 
     def read(self, crops: Crops, crop_px: int) -> NDArray[np.uint8]:
         """The pixels (n, C, p, p) of the crops; all must have the same channels."""
