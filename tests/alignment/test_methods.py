@@ -25,8 +25,15 @@ def root(matrix, power):
     return (vectors * values**power) @ vectors.T
 
 
-def test_controls_of_each_batch_have_the_mean_and_covariance_that_the_formula_gives():
-    x, is_control, batch = make_screen()
+@pytest.mark.parametrize(
+    ("num_per_batch", "num_features"),
+    [(90, 10), (60, 40), (90, 60), (40, 50)],
+    ids=["many wells", "few wells", "as many wells", "fewer wells than features in all"],
+)
+def test_controls_of_each_batch_have_the_mean_and_covariance_that_the_formula_gives(
+    num_per_batch, num_features
+):
+    x, is_control, batch = make_screen(num_per_batch, num_features)
     y = TypicalVariationNormalization().fit_transform(x, is_control, batch)
     third_step = PCACenterScale(standardize_first=True).fit_transform(x, is_control, batch)
     identity = np.eye(y.shape[1])

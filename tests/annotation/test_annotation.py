@@ -4,6 +4,7 @@ import gzip
 import hashlib
 import io
 import urllib.error
+from dataclasses import replace
 
 import pandas as pd
 import pytest
@@ -77,7 +78,9 @@ def test_paths_without_a_folder_lie_in_the_cache(tmp_path):
     path = annotation.path_of("corum", cache=str(tmp_path))
     assert path == str(tmp_path / "corum-edaafc77a184ef45.txt")
     assert annotation.path_of("corum", cache=str(tmp_path), offline=True) is None
-    assert annotation.path_of("compound-gene", cache=str(tmp_path)) is None
+    assert annotation.path_of("compound-gene", cache=str(tmp_path)) == str(
+        tmp_path / "compound-gene-830569dc0ada.csv"
+    )
 
 
 def test_a_download_is_checked_and_kept(tmp_path, small, answers):
@@ -92,6 +95,28 @@ def test_a_wrong_download_is_named_and_not_kept(tmp_path, small, answers):
     with pytest.raises(CorruptionError, match=r"Expected sha256 .*, got .*Nothing was kept"):
         annotation.download("small", tmp_path)
     assert list(tmp_path.iterdir()) == []
+
+
+def test_without_a_checksum_the_commit_is_named_and_the_length_checked(
+    tmp_path, monkeypatch, answers
+):
+    unknown = [source for source in annotation.CATALOGUE.values() if source.sha256 is None]
+    assert [source.name for source in unknown] == ["compound-gene"]
+    whole = annotation.CATALOGUE["compound-gene"]
+    monkeypatch.setitem(annotation.CATALOGUE, "compound-gene", replace(whole, num_characters=4))
+    answers("Aµ,B".encode())
+    assert annotation.download("compound-gene", tmp_path).read_text(encoding="utf-8") == "Aµ,B"
+    answers(b"<html>")
+    with pytest.raises(CorruptionError, match="Expected 4 characters, got 6"):
+        annotation.download("compound-gene", tmp_path)
+
+
+def test_terms_say_licence_use_and_citation():
+    assert annotation.CATALOGUE["corum"].terms == (
+        "corum: CC BY-NC 4.0, non-commercial use only; "
+        "CORUM: Giurgiu et al. 2019, doi:10.1093/nar/gky973"
+    )
+    assert "non-commercial" not in annotation.CATALOGUE["humap"].terms
 
 
 def test_without_a_network_the_cure_is_told(tmp_path, small, answers):

@@ -25,7 +25,8 @@ SETTINGS = {
     "activity": {"num_null": 500, "p_value": 0.05},
     "clusters": {"min_genes": 3},
     "enrichment": {"num_neighbours": 4, "p_value": 0.05},
-    "proximity_bias": {"num_samples": 500},
+    "proximity_bias": {"num_samples": 500, "min_genes": 5},
+    "num_random": 5,
 }  # fmt: skip
 
 
@@ -122,10 +123,22 @@ def test_planted_pathways_are_found_by_every_benchmark(table):
     assert value(table, "enrichment", "fraction_enriched") > 0.8
 
 
+def test_every_value_stands_beside_a_random_baseline_and_its_z(table):
+    values = table[table["value"].notna() & (table["metric"] != "num_shared")]
+    assert values["random"].notna().all()
+    spread = values["sd"].fillna(0) + values["random_sd"].fillna(0)
+    assert (values["z"].notna() | (spread == 0)).all()
+    # Every compound has a mechanism of its own, and nobody is active in random rankings.
+    alone = {"fraction_active", "accuracy_not_same_perturbation"}
+    assert set(values.loc[spread == 0, "metric"]) <= alone
+
+
 def test_without_effects_nothing_is_invented():
     table = run_benchmarks(list(BENCHMARK_FUNCTIONS), make_inputs(strength=0.0))
     assert 0 <= value(table, "relationships", "recall_0.05_0.95") < 0.3
     assert abs(value(table, "relationships", "recall_0.05_0.95", "z")) < 3
+    assert abs(value(table, "relationships", "recall_0.05_0.95_right", "z")) < 3
+    assert abs(value(table, "proximity-bias", "effect", "z", source="all arms")) < 3
     assert value(table, "activity", "fraction_active") < 0.1
     assert abs(value(table, "magnitude", "unbiased", source="gene")) < 0.2
     assert abs(value(table, "clusters", "cosine_gap")) < 0.1

@@ -67,7 +67,7 @@ def test_statistics_do_not_depend_on_how_rows_are_cut(screen, cuts):
     merged = merge((ControlStatistics.of_rows(part) for part in parts), num_features=x.shape[1])
     assert merged.num_wells == whole.num_wells
     np.testing.assert_allclose(merged.mean, whole.mean, atol=1e-10)
-    np.testing.assert_allclose(merged.scatter, whole.scatter, atol=1e-7)
+    np.testing.assert_allclose(merged.scatter(), whole.scatter(), atol=1e-7)
 
 
 @given(

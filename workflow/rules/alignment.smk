@@ -17,9 +17,7 @@ rule download_annotation:
     benchmark:
         "<benchmarks>/download_annotation/{annotation}.tsv"
     wildcard_constraints:
-        annotation=one_of(
-            source.cached_name for source in annotation.CATALOGUE.values() if source.sha256
-        ),
+        annotation=one_of(source.cached_name for source in annotation.CATALOGUE.values()),
     localrule: True
     conda:
         "../../envs/core.yaml"
@@ -28,11 +26,7 @@ rule download_annotation:
         mem_mb=memory_mb(500),
         runtime=10,
     params:
-        names={
-            source.cached_name: name
-            for name, source in sorted(annotation.CATALOGUE.items())
-            if source.sha256
-        },
+        names={source.cached_name: name for name, source in sorted(annotation.CATALOGUE.items())},
     message:
         "annotation: downloading {wildcards.annotation}"
     script:

@@ -98,26 +98,33 @@ def expression_of(wildcards):
     return [path] if path else []
 
 
+def wants_corum(settings):
+    """Whether CORUM's complexes, which are for non-commercial use, were asked for."""
+    is_source = "corum" in settings["relationships"]["sources"]
+    source = settings["clusters"]["source"]
+    return source == "corum" or (source == "auto" and is_source)
+
+
 def known_biology(wildcards):
     """Name to path of the tables that the benchmarks of a screen use, as far as they can be had.
 
     A simulated screen, whose genes are invented, has its own tables beside it and needs no other.
     """
-    if config["screens"][wildcards.screen]["source"] == "simulated":
-        return {}
     settings = config["screens"][wildcards.screen]["benchmarks"]
     asked = set(config["evaluation"]["benchmarks"])
-    names, given = [], {}
+    truth = settings["compound_gene"]["truth"]
+    given = {"compound-gene": truth} if truth and "compound-gene" in asked else {}
+    if config["screens"][wildcards.screen]["source"] == "simulated":
+        return given
+    names = []
     if "relationships" in asked:
         names += [s for s in settings["relationships"]["sources"] if s in annotation.CATALOGUE]
-    if asked & {"clusters", "enrichment"} and settings["clusters"]["source"] in ("auto", "corum"):
+    if asked & {"clusters", "enrichment"} and wants_corum(settings):
         names.append("corum-clusters")
     if "proximity-bias" in asked:
         names.append("gene-loci")
-    if "compound-gene" in asked:
+    if "compound-gene" in asked and not truth:
         names.append("compound-gene")
-        if settings["compound_gene"]["truth"]:
-            given["compound-gene"] = settings["compound_gene"]["truth"]
     found = {name: annotation.path_of(name, **ANNOTATION) for name in sorted(set(names))}
     if "relationships" in asked and "gene-loci" not in found:  # taken where it lies, not downloaded
         found["gene-loci"] = annotation.path_of("gene-loci", **{**ANNOTATION, "offline": True})

@@ -1,5 +1,6 @@
 """Run the configured benchmarks of one screen and encoder."""
 
+from phenoprints.annotation import terms
 from phenoprints.benchmarks import run_benchmarks
 from phenoprints.benchmarks.contracts import BENCHMARKS
 from phenoprints.benchmarks.loading import load_inputs
@@ -26,5 +27,5 @@ with logged(snakemake.log):
         inputs=list(paths),
         rows={"wells": len(inputs.wells), "out": len(table)},
         seeds={"seed": params.seed},
-        notes={"seen": inputs.seen, "tables": params.tables},
+        notes={"seen": inputs.seen, "terms": terms(params.tables)},
     )

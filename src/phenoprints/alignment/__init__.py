@@ -14,11 +14,11 @@ from phenoprints.alignment.methods import (
     CenterScale,
     Limits,
     PCACenterScale,
-    TypicalVariationNormalization,
 )
 from phenoprints.alignment.reading import read_arms
 from phenoprints.alignment.settings import AlignmentSettings
 from phenoprints.alignment.store import load_alignment, open_aligned, save_alignment
+from phenoprints.alignment.tvn import TypicalVariationNormalization
 
 __all__ = [
     "Affine",

@@ -11,6 +11,9 @@ from numpy.typing import NDArray
 
 Floats = NDArray[np.floating]
 
+CHUNK_ROWS = 1024
+"""Rows mapped at a time: what is taken between centre and product stays in the cache."""
+
 
 @dataclass(frozen=True)
 class Affine:
@@ -33,10 +36,21 @@ class Affine:
     def __call__(self, x: Floats) -> Floats:
         """The mapped rows (N, K): float32 for float32, else float64. NaN rows stay NaN."""
         dtype = np.float32 if x.dtype == np.float32 else np.float64
-        y: Floats = x.astype(dtype, copy=False) - self.centre.astype(dtype, copy=False)
-        if self.matrix is not None:
-            y = y @ self.matrix.astype(dtype, copy=False)
-        if self.scale is not None:
-            y *= self.scale.astype(dtype, copy=False)
-        y += self.offset.astype(dtype, copy=False)
+        y: Floats = np.empty((len(x), self.num_components), dtype)
+        self.write(x, y)
         return y
+
+    def write(self, x: Floats, y: Floats) -> None:
+        """Write the mapped rows of x into y (N, K), in the type of y; few at a time."""
+        dtype = y.dtype
+        centre, offset = (part.astype(dtype, copy=False) for part in (self.centre, self.offset))
+        matrix = None if self.matrix is None else self.matrix.astype(dtype, copy=False)
+        for start in range(0, len(x), CHUNK_ROWS):
+            rows = slice(start, start + CHUNK_ROWS)
+            if matrix is None:
+                np.subtract(x[rows], centre, out=y[rows])
+            else:
+                np.matmul(np.subtract(x[rows], centre, dtype=dtype), matrix, out=y[rows])
+            if self.scale is not None:
+                y[rows] *= self.scale.astype(dtype, copy=False)
+            y[rows] += offset

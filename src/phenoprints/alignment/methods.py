@@ -1,15 +1,16 @@
-"""Batch correction on controls: TVN, PCA with centre-scaling, and centre-scaling alone."""
+"""Batch correction on controls: what all methods share, PCA with centre-scaling, centre-scaling."""
 
 # N wells · D features · K components
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any, Self
 
 import numpy as np
+import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
 from phenoprints.alignment.affine import Affine, Floats
@@ -24,9 +25,6 @@ FEW_CONTROLS = 16
 
 MIN_EIGENVALUE_RATIO = 1e-6
 """Principal components below this share of the largest eigenvalue are rounding, not variation."""
-
-RIDGE = 0.5
-"""Added to the diagonal of every covariance before its inverse root (EFAAR_benchmarking)."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -54,9 +52,7 @@ class Components:
     def project(self, statistics: ControlStatistics) -> ControlStatistics:
         """A batch's statistics in the shared components."""
         if self.matrix is None:
-            return ControlStatistics(
-                statistics.num_wells, statistics.mean - self.centre, statistics.scatter
-            )
+            return replace(statistics, mean=statistics.mean - self.centre)
         return statistics.projected(self.centre, self.matrix)
 
 
@@ -75,12 +71,12 @@ class ControlAlignment(ABC):
         Rows with a value that is not finite are left out. A batch with fewer than 4 control wells
         is an error that names it, or is skipped where `limits.small_batches` is "skip".
         """
-        x, batches = np.asarray(x), np.asarray(batch).astype(str)
-        controls = np.asarray(is_control, dtype=bool)
-        _check_lengths(x, controls, batches)
+        x, controls = np.asarray(x), np.asarray(is_control, dtype=bool)
+        names, codes = _named_batches(batch)
+        _check_lengths(x, controls, codes)
         statistics = {
-            name: ControlStatistics.of_rows(x[controls & (batches == name)])
-            for name in np.unique(batches)
+            name: ControlStatistics.of_rows(x[controls & (codes == code)])
+            for code, name in enumerate(names)
         }
         dtype = np.float32 if x.dtype == np.float32 else np.float64
         return self.fit_statistics(statistics, dtype)
@@ -113,15 +109,20 @@ class ControlAlignment(ABC):
 
     def transform(self, x: Floats, batch: ArrayLike) -> Floats:
         """The aligned rows (N, K), float32 for float32; rows of skipped batches are NaN."""
-        x, batches = np.asarray(x), np.asarray(batch).astype(str)
-        names, codes = np.unique(batches, return_inverse=True)
+        x = np.asarray(x)
+        names, codes = _named_batches(batch)
         self._check_known(names)
         dtype = np.float32 if x.dtype == np.float32 else np.float64
         y = np.empty((len(x), self.num_components_), dtype)
         for code, name in enumerate(names):
-            rows = np.flatnonzero(codes == code)
+            rows = _rows(codes == code)
             affine = self.affines_.get(name)
-            y[rows] = np.nan if affine is None else affine(x[rows])
+            if affine is None:
+                y[rows] = np.nan
+            elif isinstance(rows, slice):
+                affine.write(x[rows], y[rows])
+            else:
+                y[rows] = affine(x[rows])
         return y
 
     def fit_transform(self, x: Floats, is_control: ArrayLike, batch: ArrayLike) -> Floats:
@@ -147,7 +148,7 @@ class ControlAlignment(ABC):
             offset = -batch.mean * scale
             yield name, Affine(centre, matrix, scale.astype(dtype), offset.astype(dtype))
 
-    def _check_known(self, names: NDArray[np.str_]) -> None:
+    def _check_known(self, names: Sequence[str]) -> None:
         known = self.affines_.keys() | self.skipped_.keys()
         raise_problems(
             [
@@ -159,11 +160,14 @@ class ControlAlignment(ABC):
         )
 
 
+DEFAULT_LIMITS = Limits()
+
+
 @dataclass
 class CenterScale(ControlAlignment):
     """Standardise every feature per batch on that batch's controls (ddof 0)."""
 
-    limits: Limits = Limits()
+    limits: Limits = DEFAULT_LIMITS
 
     def _share(self, total: ControlStatistics) -> Components:
         return Components(total.mean, None)
@@ -179,98 +183,13 @@ class PCACenterScale(ControlAlignment):
     """
 
     standardize_first: bool = False
-    limits: Limits = Limits()
+    limits: Limits = DEFAULT_LIMITS
 
     def _share(self, total: ControlStatistics) -> Components:
-        return _principal_components(total, self.limits, standardize=self.standardize_first)
+        return principal_components(total, self.limits, standardize=self.standardize_first)
 
 
-@dataclass
-class TypicalVariationNormalization(ControlAlignment):
-    """TVN: standardise, PCA, standardise per batch, and CORAL per batch with re-colouring.
-
-    With C = covariance of the controls + 0.5 I, over all batches and C_b in one, the last step is
-    X_b C_b^(-1/2) C^(1/2), so that each batch's controls have mean 0 and the covariance
-    C^(1/2) (I - C_b^(-1)/2) C^(1/2). `form="efaar-1.0"` standardises globally in step 3 and leaves
-    the re-colouring out, so that offsets between batches survive: it stands here for comparison.
-    Sources: Ando et al. 2017, doi:10.1101/161422; EFAAR_benchmarking, `tvn_on_controls`.
-    """
-
-    form: str = "current"
-    ridge: float = RIDGE
-    limits: Limits = Limits()
-
-    def _share(self, total: ControlStatistics) -> Components:
-        return _principal_components(total, self.limits, standardize=True)
-
-    def _maps(
-        self,
-        shared: Components,
-        projected: Iterator[tuple[str, ControlStatistics]],
-        dtype: type[np.floating[Any]],
-    ) -> Iterator[tuple[str, Affine]]:
-        assert shared.matrix is not None
-        if self.form == "efaar-1.0":
-            return self._whitened(shared, projected, dtype)
-        return self._recoloured(shared, projected, dtype)
-
-    def _whitened(
-        self,
-        shared: Components,
-        projected: Iterator[tuple[str, ControlStatistics]],
-        dtype: type[np.floating[Any]],
-    ) -> Iterator[tuple[str, Affine]]:
-        assert shared.matrix is not None
-        centre = shared.centre.astype(dtype)
-        batches = list(projected)
-        spread = merge(batch for _, batch in batches).scale()
-        for name, batch in batches:
-            root = self._inverse_root(batch.covariance() / np.outer(spread, spread))
-            matrix = (shared.matrix / spread) @ root
-            yield name, Affine(centre, matrix.astype(dtype), None, np.zeros(len(spread), dtype))
-
-    def _recoloured(
-        self,
-        shared: Components,
-        projected: Iterator[tuple[str, ControlStatistics]],
-        dtype: type[np.floating[Any]],
-    ) -> Iterator[tuple[str, Affine]]:
-        assert shared.matrix is not None
-        centre, matrix = shared.centre.astype(dtype), shared.matrix.astype(dtype)
-        num_components = shared.matrix.shape[1]
-        pooled, count = np.zeros((num_components, num_components)), 0
-        whitening = {}
-        for name, batch in projected:
-            spread = batch.scale()
-            scatter = batch.scatter / np.outer(spread, spread)
-            root = self._inverse_root(scatter / max(batch.num_wells - 1, 1))
-            root /= spread[:, None]
-            pooled += scatter
-            count += batch.num_wells
-            whitening[name] = (matrix @ root.astype(dtype), (-batch.mean @ root).astype(dtype))
-        colour = self._root(pooled / max(count - 1, 1)).astype(dtype)
-        for name in list(whitening):
-            white, offset = whitening.pop(name)
-            yield name, Affine(centre, white @ colour, None, offset @ colour)
-
-    def _inverse_root(self, covariance: NDArray[np.float64]) -> NDArray[np.float64]:
-        values, vectors = np.linalg.eigh(covariance)
-        half = vectors / np.sqrt(self._roots(values))
-        root: NDArray[np.float64] = half @ half.T
-        return root
-
-    def _root(self, covariance: NDArray[np.float64]) -> NDArray[np.float64]:
-        values, vectors = np.linalg.eigh(covariance)
-        half = vectors * np.sqrt(self._roots(values))
-        root: NDArray[np.float64] = half @ half.T
-        return root
-
-    def _roots(self, values: NDArray[np.float64]) -> NDArray[np.float64]:
-        roots: NDArray[np.float64] = np.sqrt(np.maximum(values, 0) + self.ridge)
-        return roots
-
-
-def _principal_components(
+def principal_components(
     total: ControlStatistics, limits: Limits, *, standardize: bool
 ) -> Components:
     """Principal components of the controls, largest first, each with its largest loading positive.
@@ -332,7 +251,22 @@ def _judge_counts(counts: Mapping[str, int], limits: Limits) -> tuple[dict[str, 
     return {name: f"too_few_controls ({count})" for name, count in small.items()}, notes
 
 
-def _check_lengths(x: Floats, is_control: NDArray[np.bool_], batch: NDArray[np.str_]) -> None:
+def _named_batches(batch: ArrayLike) -> tuple[list[str], NDArray[np.intp]]:
+    """The names of the batches, sorted, and the number of each well's batch among them."""
+    raw, values = pd.factorize(np.asarray(batch))
+    names, of_value = np.unique(np.asarray(values).astype(str), return_inverse=True)
+    return names.tolist(), of_value[raw]
+
+
+def _rows(chosen: NDArray[np.bool_]) -> NDArray[np.intp] | slice:
+    """The numbers of the chosen rows, as a slice where they stand together: no copy is made."""
+    rows = np.flatnonzero(chosen)
+    if len(rows) and rows[-1] - rows[0] + 1 == len(rows):
+        return slice(int(rows[0]), int(rows[-1]) + 1)
+    return rows
+
+
+def _check_lengths(x: Floats, is_control: NDArray[np.bool_], batch: NDArray[np.intp]) -> None:
     if x.ndim != 2 or not len(x) == len(is_control) == len(batch):
         raise DataError(
             f"alignment: x has shape {x.shape}, is_control {len(is_control)} and batch "

@@ -9,13 +9,12 @@ from phenoprints.alignment.methods import (
     FEW_CONTROLS,
     MIN_CONTROLS,
     MIN_EIGENVALUE_RATIO,
-    RIDGE,
     CenterScale,
     ControlAlignment,
     Limits,
     PCACenterScale,
-    TypicalVariationNormalization,
 )
+from phenoprints.alignment.tvn import RIDGE, TypicalVariationNormalization
 from phenoprints.foundations.errors import ConfigurationError, Problem, raise_problems
 
 CHOICES: dict[str, tuple[str | bool, ...]] = {

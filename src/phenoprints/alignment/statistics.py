@@ -11,20 +11,25 @@ import numpy as np
 from numpy.typing import NDArray
 
 CHUNK_ROWS = 4096
-"""Rows turned into float64 at a time, so that the copy stays small beside the data."""
+"""Rows turned into float64 at a time (or as many as features), so that the copy stays small."""
+
+PANEL = 128
+"""Columns of a symmetric product that are computed at a time."""
 
 
 @dataclass(frozen=True)
 class ControlStatistics:
-    """Count, mean (D,) and scatter (D, D) of control wells, in float64.
+    """Count and mean (D,) of control wells and how they scatter around it, in float64.
 
-    The scatter is the sum of outer products of deviations from the mean; it never suffers from the
-    cancellation of raw second moments.
+    Fewer wells than features keep their `deviations` from the mean (N, D), which are smaller than
+    what they sum to; of more, only the sum of their outer products is kept (`products`, (D, D)).
+    Neither suffers from the cancellation of raw second moments.
     """
 
     num_wells: int
     mean: NDArray[np.float64]
-    scatter: NDArray[np.float64]
+    deviations: NDArray[np.float64] | None = None
+    products: NDArray[np.float64] | None = None
 
     @classmethod
     def of_rows(cls, x: NDArray[np.floating]) -> ControlStatistics:
@@ -32,16 +37,33 @@ class ControlStatistics:
 
         The scatter of a feature that does not vary is exactly 0.
         """
-        chunks = (x[start : start + CHUNK_ROWS] for start in range(0, len(x), CHUNK_ROWS))
-        total = merge((_of_chunk(chunk) for chunk in chunks), num_features=x.shape[1])
+        num_rows, num_features = x.shape
+        step = max(num_features, CHUNK_ROWS)
+        chunks = (x[start : start + step] for start in range(0, num_rows, step))
+        total = merge((_of_chunk(chunk) for chunk in chunks), num_features=num_features)
         constant = total.is_constant()
-        total.scatter[constant] = 0
-        total.scatter[:, constant] = 0
+        if total.deviations is not None:
+            total.deviations[:, constant] = 0
+        else:
+            total.scatter()[constant] = 0
+            total.scatter()[:, constant] = 0
         return total
+
+    def scatter(self) -> NDArray[np.float64]:
+        """The sum of the outer products of the deviations (D, D)."""
+        if self.deviations is not None:
+            own: NDArray[np.float64] = self.deviations.T @ self.deviations
+            return own
+        assert self.products is not None
+        return self.products
+
+    def summed(self) -> ControlStatistics:
+        """The same, with the sum of the products of the deviations instead of these."""
+        return ControlStatistics(self.num_wells, self.mean, products=self.scatter())
 
     def covariance(self, ddof: int = 1) -> NDArray[np.float64]:
         """The covariance (D, D) with the divisor num_wells - ddof."""
-        return self.scatter / max(self.num_wells - ddof, 1)
+        return self.scatter() / max(self.num_wells - ddof, 1)
 
     def is_constant(self) -> NDArray[np.bool_]:
         """Whether each feature varies no more than the rounding of its own variance.
@@ -58,28 +80,59 @@ class ControlStatistics:
         return np.where(self.is_constant(), 1.0, np.sqrt(self._variance()))
 
     def _variance(self) -> NDArray[np.float64]:
-        variance: NDArray[np.float64] = np.diag(self.scatter) / max(self.num_wells, 1)
+        if self.deviations is not None:
+            squares = np.einsum("nd,nd->d", self.deviations, self.deviations)
+        else:
+            squares = np.diag(self.scatter())
+        variance: NDArray[np.float64] = squares / max(self.num_wells, 1)
         return variance
 
     def projected(
         self, centre: NDArray[np.float64], matrix_DK: NDArray[np.float64]
     ) -> ControlStatistics:
-        """The statistics of (x - centre) @ matrix; the scatter is symmetric up to rounding."""
-        scatter = matrix_DK.T @ (self.scatter @ matrix_DK)
-        return ControlStatistics(self.num_wells, (self.mean - centre) @ matrix_DK, scatter)
+        """The statistics of (x - centre) @ matrix."""
+        mean = (self.mean - centre) @ matrix_DK
+        if self.deviations is not None:
+            return ControlStatistics(self.num_wells, mean, self.deviations @ matrix_DK)
+        products = _congruent(self.scatter(), matrix_DK)
+        return ControlStatistics(self.num_wells, mean, products=products)
+
+    def divided(self, scale: NDArray[np.float64]) -> ControlStatistics:
+        """The statistics of x / scale."""
+        mean = self.mean / scale
+        if self.deviations is not None:
+            return ControlStatistics(self.num_wells, mean, self.deviations / scale)
+        products = self.scatter() / np.outer(scale, scale)
+        return ControlStatistics(self.num_wells, mean, products=products)
+
+
+def _congruent(
+    symmetric_DD: NDArray[np.float64], matrix_DK: NDArray[np.float64]
+) -> NDArray[np.float64]:
+    """matrix.T @ symmetric @ matrix (K, K): one triangle is computed, the other mirrored."""
+    right = symmetric_DD @ matrix_DK
+    size = matrix_DK.shape[1]
+    product = np.empty((size, size))
+    for start in range(0, size, PANEL):
+        stop = start + PANEL
+        product[start:, start:stop] = matrix_DK[:, start:].T @ right[:, start:stop]
+        product[start:stop, stop:] = product[stop:, start:stop].T
+    return product
 
 
 def _of_chunk(chunk: NDArray[np.floating]) -> ControlStatistics:
     rows = chunk[np.isfinite(chunk).all(axis=1)].astype(np.float64)
-    if not len(rows):
-        return _empty(chunk.shape[1])
-    mean = rows.mean(axis=0)
+    num_rows, num_features = rows.shape
+    mean = rows.mean(axis=0) if num_rows else np.zeros(num_features)
     rows -= mean
-    return ControlStatistics(len(rows), mean, rows.T @ rows)
+    if num_rows <= num_features:
+        return ControlStatistics(num_rows, mean, rows)
+    return ControlStatistics(num_rows, mean, products=rows.T @ rows)
 
 
 def _empty(num_features: int) -> ControlStatistics:
-    return ControlStatistics(0, np.zeros(num_features), np.zeros((num_features, num_features)))
+    nothing = np.zeros((num_features, num_features))
+    return ControlStatistics(0, np.zeros(num_features), products=nothing)
 
 
 def merge(parts: Iterable[ControlStatistics], *, num_features: int = 0) -> ControlStatistics:
@@ -98,6 +151,7 @@ def _added(a: ControlStatistics, b: ControlStatistics) -> ControlStatistics:
     if not count:
         return a
     shift = b.mean - a.mean
-    scatter = a.scatter + b.scatter
-    scatter += np.outer(shift, shift) * (a.num_wells * b.num_wells / count)
-    return ControlStatistics(count, a.mean + shift * (b.num_wells / count), scatter)
+    products = a.scatter() + b.scatter()
+    products += np.outer(shift, shift) * (a.num_wells * b.num_wells / count)
+    mean = a.mean + shift * (b.num_wells / count)
+    return ControlStatistics(count, mean, products=products)

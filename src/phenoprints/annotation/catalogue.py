@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from phenoprints.foundations.errors import ConfigurationError
@@ -20,8 +21,8 @@ _JUMP = (
 class Source:
     """One table: its file name, where it is downloaded from, and on what terms.
 
-    `sha256` is that of the uncompressed content; without it the table is never downloaded, only
-    read from the user's folder.
+    `sha256` is that of the uncompressed content. Where it is not known the address names a commit,
+    which fixes the content, and the number of characters is checked.
     """
 
     name: str
@@ -31,12 +32,19 @@ class Source:
     licence: str
     citation: str
     is_non_commercial: bool = False
+    num_characters: int | None = None
 
     @property
     def cached_name(self) -> str:
-        """The name of the file in the cache: by source and checksum."""
-        assert self.sha256 is not None
-        return f"{self.name}-{self.sha256[:16]}{''.join(self.file.partition('.')[1:])}"
+        """The name of the file in the cache: by source and checksum (or commit)."""
+        digest = self.sha256[:16] if self.sha256 else self.url.split("/")[5][:12]
+        return f"{self.name}-{digest}{''.join(self.file.partition('.')[1:])}"
+
+    @property
+    def terms(self) -> str:
+        """Licence and citation in one line, for logs and pages."""
+        use = ", non-commercial use only" if self.is_non_commercial else ""
+        return f"{self.name}: {self.licence}{use}; {self.citation}"
 
 
 _ALL = (
@@ -74,6 +82,7 @@ _ALL = (
         "compound-gene", "compound_gene_interactions.csv",
         _EFAAR + "compound_gene_interactions.csv", None,
         "ChEMBL CC BY-SA 3.0, BindingDB CC BY 3.0", "EFAAR_benchmarking, RxRx3-core",
+        num_characters=132_593,
     ),
     Source(
         "gene-loci", "gene_chromosome_map.tsv", _JUMP + "gene_chromosome_map.tsv",
@@ -98,3 +107,16 @@ def source_named(name: str) -> Source:
         known = ", ".join(sorted(CATALOGUE))
         raise ConfigurationError(f'annotation: "{name}" is not known.\n  Expected one of {known}.')
     return CATALOGUE[name]
+
+
+def terms(names: Iterable[str]) -> dict[str, dict[str, str | bool]]:
+    """Of each table of the catalogue: its licence, citation, and whether its use is restricted."""
+    sources = [CATALOGUE[name] for name in sorted(names) if name in CATALOGUE]
+    return {
+        source.name: {
+            "licence": source.licence,
+            "citation": source.citation,
+            "is_non_commercial": source.is_non_commercial,
+        }
+        for source in sources
+    }

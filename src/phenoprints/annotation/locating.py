@@ -34,8 +34,6 @@ def path_of(
         found = _search(Path(folder).expanduser(), source.file)
         if found is not None:
             return str(found)
-    if source.sha256 is None:
-        return None
     cached = cache_path(name, cache)
     return None if offline and not cached.exists() else str(cached)
 
@@ -54,15 +52,25 @@ def download(name: str, cache: str | Path) -> Path:
     content = _fetch(source)
     if source.url.endswith(".gz"):
         content = gzip.decompress(content)
-    actual = hashlib.sha256(content).hexdigest()
-    if actual != source.sha256:
+    problem = _problem(source, content)
+    if problem:
         raise CorruptionError(
             f"{source.url}: the download is not the expected table.\n"
-            f"  Expected sha256 {source.sha256}, got {actual}. Nothing was kept.\n"
+            f"  {problem}. Nothing was kept.\n"
             f"  To fix: put {source.file} into a folder and name it in annotation.folder."
         )
     publish_bytes(path, content)
     return path
+
+
+def _problem(source: Source, content: bytes) -> str:
+    """What is wrong with the content of a table, "" if nothing is."""
+    if source.sha256 is not None:
+        actual = hashlib.sha256(content).hexdigest()
+        return "" if actual == source.sha256 else f"Expected sha256 {source.sha256}, got {actual}"
+    number = len(content.decode("utf-8", errors="replace"))
+    expected = source.num_characters
+    return "" if number == expected else f"Expected {expected} characters, got {number}"
 
 
 def _fetch(source: Source) -> bytes:

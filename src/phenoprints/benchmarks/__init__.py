@@ -8,7 +8,12 @@ from phenoprints.benchmarks.compound_gene import (
     compound_gene_scores,
     z_score,
 )
-from phenoprints.benchmarks.groups import cluster_separation, enrichment, neighbour_enrichment
+from phenoprints.benchmarks.groups import (
+    EnrichmentSettings,
+    cluster_separation,
+    enrichment,
+    neighbour_enrichment,
+)
 from phenoprints.benchmarks.inputs import BenchmarkInputs
 from phenoprints.benchmarks.magnitude import energy_distance, energy_distances
 from phenoprints.benchmarks.mechanism import mechanism_accuracy
@@ -21,6 +26,7 @@ from phenoprints.benchmarks.running import run_benchmarks
 __all__ = [
     "BenchmarkInputs",
     "CompoundGeneSettings",
+    "EnrichmentSettings",
     "NullSettings",
     "cluster_separation",
     "compound_gene_precision",

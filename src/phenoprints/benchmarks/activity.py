@@ -107,6 +107,18 @@ def _row(
     }  # fmt: skip
 
 
+def random_activity(
+    num_groups: int, *, num_null: int, p_value: float, num_random: int, seed: int
+) -> tuple[float, float]:
+    """Mean and sd, over draws, of the share of groups active when all rankings are random."""
+    rng = generator(seed, "benchmarks", "activity", "random")
+    shares = [
+        float((false_discovery_control(draw / (num_null + 1)) < p_value).mean())
+        for draw in rng.integers(1, num_null + 2, (num_random, num_groups))
+    ]
+    return float(np.mean(shares)), float(np.std(shares))
+
+
 def _corrected(table: pd.DataFrame, p_value: float) -> pd.DataFrame:
     table["corrected_p_value"] = np.nan
     tested = table["p_value"].notna().to_numpy()

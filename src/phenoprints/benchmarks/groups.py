@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
@@ -16,8 +17,20 @@ from phenoprints.maps import nearest_neighbours, unit_rows
 
 Floats = NDArray[np.floating]
 
-NUM_RANDOM = 10
-"""Permutations of the names for the random baseline of enrichment."""
+
+@dataclass(frozen=True, kw_only=True)
+class EnrichmentSettings:
+    """How many neighbours are asked, and when a group counts.
+
+    Groups need `min_genes` members on the map. A gene is enriched below the corrected `p_value`.
+    `num_random` permutations of the names give the random baseline.
+    """
+
+    num_neighbours: int = 20
+    min_genes: int = 3
+    p_value: float = 0.05
+    num_random: int = 20
+    seed: int = 0
 
 
 def clusters_on_map(
@@ -103,11 +116,7 @@ def neighbour_enrichment(
     vectors: Floats,
     names: Sequence[str],
     clusters: Mapping[str, Collection[str]],
-    *,
-    num_neighbours: int = 20,
-    min_genes: int = 3,
-    p_value: float = 0.05,
-    seed: int = 0,
+    settings: EnrichmentSettings | None = None,
 ) -> tuple[pd.DataFrame, float, float]:
     """Whether the nearest neighbours of each gene are enriched in a cluster of that gene.
 
@@ -117,22 +126,24 @@ def neighbour_enrichment(
     overlap, p_value, corrected_p_value for the gene's own clusters by Bonferroni, is_enriched),
     and mean and standard deviation of the share that is enriched when names are permuted.
     """
-    known = clusters_on_map(clusters, names, min_genes)
+    settings = settings or EnrichmentSettings()
+    known = clusters_on_map(clusters, names, settings.min_genes)
     member = np.zeros((len(names), len(known)), dtype=bool)
     index = pd.Index(list(names))
     for column, members in enumerate(known.values()):
         member[index.get_indexer(pd.Index(members)), column] = True
-    nearest, _ = nearest_neighbours(vectors, num_neighbours)
+    nearest, _ = nearest_neighbours(vectors, settings.num_neighbours)
     best = _best(_own_cluster_tests(member, nearest))
-    best["is_enriched"] = best["corrected_p_value"] < p_value
+    best["is_enriched"] = best["corrected_p_value"] < settings.p_value
     table = best.assign(
         name=index.take(best["gene"].to_numpy()),
         cluster=pd.Index(list(known)).take(best["cluster"].to_numpy()),
     ).drop(columns="gene")
     shares = []
-    for order in _permutations(len(names), NUM_RANDOM, seed):
+    for order in _permutations(len(names), settings.num_random, settings.seed):
         random = _best(_own_cluster_tests(member[order], nearest))
-        shares.append(float((random["corrected_p_value"] < p_value).mean()) if len(random) else 0.0)
+        is_enriched = random["corrected_p_value"] < settings.p_value
+        shares.append(float(is_enriched.mean()) if len(random) else 0.0)
     return table, float(np.mean(shares)), float(np.std(shares))
 
 

@@ -97,7 +97,7 @@ def load_inputs(
         )  # fmt: skip
     experiments = wells["experiment"].unique()
     beside = Path(paths["wells"]).parent
-    cluster_source, clusters = _clusters(tables, settings, beside)
+    cluster_source, clusters = _clusters(tables, settings, beside, built.table)
     return BenchmarkInputs(
         wells=wells,
         conditions=conditions,
@@ -144,15 +144,19 @@ def _pairs(
 
 
 def _clusters(
-    tables: Mapping[str, str], settings: Mapping[str, Any], screen_folder: Path
+    tables: Mapping[str, str],
+    settings: Mapping[str, Any],
+    screen_folder: Path,
+    built: pd.DataFrame,
 ) -> tuple[str, Mapping[str, frozenset[str]] | None]:
     """Where the known groups come from, and the groups; None where they are not at hand."""
     source, own = settings["clusters"]["source"], screen_folder / "relationships.parquet"
     if source in ("auto", "screen") and own.exists():
         return "screen", groups_of_pairs(read_pairs(own))
-    if source in ("auto", "corum"):
-        path = tables.get("corum-clusters")
-        return "corum", read_clusters(path) if path else None
+    if source in ("auto", "corum") and "corum-clusters" in tables:
+        return "corum", read_clusters(tables["corum-clusters"])
+    if source == "auto" and settings["mechanism"]["annotation"] in built.columns:
+        return "annotation", None
     return source, None
 
 

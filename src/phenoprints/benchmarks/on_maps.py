@@ -5,9 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
-from phenoprints.benchmarks.groups import cluster_separation, neighbour_enrichment
+from phenoprints.benchmarks.groups import (
+    EnrichmentSettings,
+    cluster_separation,
+    neighbour_enrichment,
+)
 from phenoprints.benchmarks.inputs import (
     BenchmarkInputs,
     NotRunError,
@@ -17,10 +22,11 @@ from phenoprints.benchmarks.inputs import (
 )
 from phenoprints.benchmarks.mechanism import mechanism_accuracy
 from phenoprints.benchmarks.proximity_bias import proximity_bias
-from phenoprints.benchmarks.relationships import NullSettings, random_recall, relationship_recall
+from phenoprints.benchmarks.relationships import NullSettings, relationship_recall
 from phenoprints.foundations.errors import PhenoprintsError
 from phenoprints.foundations.randomness import generator
 from phenoprints.maps import MapSettings, PerturbationMap, perturbation_map
+from phenoprints.maps.aggregation import Floats
 from phenoprints.maps.perturbations import GENETIC_KINDS
 
 
@@ -39,6 +45,7 @@ def _recall_of_map(inputs: BenchmarkInputs, part: PerturbationMap) -> Iterator[R
         null=settings["null"],
         num_samples=settings["num_samples"],
         sample_size=settings["sample_size"],
+        num_random=inputs.settings["num_random"],
         seed=inputs.seed,
     )
     level = (float(settings["thresholds"][0]), float(settings["thresholds"][1]))
@@ -46,22 +53,18 @@ def _recall_of_map(inputs: BenchmarkInputs, part: PerturbationMap) -> Iterator[R
         part.vectors, names, known, list(dict.fromkeys([level, (0.1, 0.9)])), null=null,
         arms=inputs.arms, min_perturbations=settings["min_perturbations"],
     )  # fmt: skip
-    random = random_recall(part.vectors, names, known, level, seed=inputs.seed)
-    baseline = random.set_index("source")
     for row in recall.itertuples():
-        yield _recall_row(row, baseline, level)
+        yield _recall_row(row)
 
 
-def _recall_row(row: Any, baseline: pd.DataFrame, level: tuple[float, float]) -> Row:
+def _recall_row(row: Any) -> Row:
     metric = f"recall_{row.lower:g}_{row.upper:g}"
     metric += "" if row.tails == "both" else "_right"
     metric += "" if row.pairs == "all" else f"_{row.pairs.replace('-', '_')}"
-    is_main = (row.tails, row.pairs, row.lower, row.upper) == ("both", "all", *level)
     return {
         "source": row.source, "metric": metric, "value": row.recall,
-        "sd": row.sd, "n": row.num_pairs,
+        "sd": row.sd, "n": row.num_pairs, "random": row.random, "random_sd": row.random_sd,
         "reason": "" if row.num_pairs else "no pair of the source is on the map",
-        **(dict(baseline.loc[row.source]) if is_main else {}),
     }  # fmt: skip
 
 
@@ -83,19 +86,22 @@ def mechanism_rows(inputs: BenchmarkInputs) -> Iterator[Row]:
             ("accuracy_not_same_perturbation_and_batch", own.table["experiments"].tolist()),
         ):
             yield {"source": column, "context": context, "metric": metric} | _accuracy(
-                own, labels, compounds.tolist(), batches, inputs.seed
+                inputs, own.vectors, labels, compounds.tolist(), batches
             )
 
 
 def _accuracy(
-    part: PerturbationMap,
+    inputs: BenchmarkInputs,
+    vectors: Floats,
     labels: list[str],
     compounds: list[str],
     batches: list[list[str]] | None,
-    seed: int,
 ) -> Row:
     try:
-        found = mechanism_accuracy(part.vectors, labels, compounds, batches=batches, seed=seed)
+        found = mechanism_accuracy(
+            vectors, labels, compounds, batches=batches,
+            num_random=inputs.settings["num_random"], seed=inputs.seed,
+        )  # fmt: skip
     except PhenoprintsError as error:
         return {"reason": str(error)}
     return {
@@ -112,7 +118,10 @@ def _known_groups(inputs: BenchmarkInputs, part: PerturbationMap) -> Mapping[str
         rows = part.table[part.table[column] != ""]
         return {str(k): frozenset(v) for k, v in rows.groupby(column)["name"]}
     if inputs.clusters is None:
-        raise NotRunError("no table of known groups is at hand")
+        raise NotRunError(
+            "no table of known groups is at hand (CORUM's complexes are for non-commercial use: "
+            "clusters.source: corum asks for them)"
+        )
     return inputs.clusters
 
 
@@ -147,12 +156,15 @@ def enrichment_rows(inputs: BenchmarkInputs) -> Iterator[Row]:
 
 
 def _enrichment_on_map(inputs: BenchmarkInputs, part: PerturbationMap) -> Iterator[Row]:
-    settings = inputs.settings["enrichment"]
+    settings = EnrichmentSettings(
+        **inputs.settings["enrichment"],
+        min_genes=inputs.settings["clusters"]["min_genes"],
+        num_random=inputs.settings["num_random"],
+        seed=inputs.seed,
+    )
     table, random, random_sd = neighbour_enrichment(
-        part.vectors, part.table["name"].tolist(), _known_groups(inputs, part),
-        num_neighbours=settings["num_neighbours"], p_value=settings["p_value"],
-        min_genes=inputs.settings["clusters"]["min_genes"], seed=inputs.seed,
-    )  # fmt: skip
+        part.vectors, part.table["name"].tolist(), _known_groups(inputs, part), settings
+    )
     if table.empty:
         raise NotRunError("no perturbation of the map is in a known group")
     yield {
@@ -175,18 +187,36 @@ def proximity_bias_rows(inputs: BenchmarkInputs) -> Iterator[Row]:
             inputs.wells, inputs.conditions, reader, settings, is_usable=inputs.is_usable
         ).level("gene")
         for context, part in contexts_of(built):
-            if part.table["kind"].iloc[0] != "crispr":
-                continue
-            found = proximity_bias(
-                part.vectors, part.table["name"].tolist(), inputs.arms,
-                num_samples=inputs.settings["proximity_bias"]["num_samples"], seed=inputs.seed,
-            )  # fmt: skip
-            for row in found.itertuples():
-                yield {"source": row.arm, "context": context, "metric": metric,
-                       "value": row.effect, "n": row.num_genes, "random": 0.5}  # fmt: skip
-            yield {
-                "source": "all arms", "context": context, "metric": metric,
-                "value": found["effect"].mean(), "sd": found["effect"].std(ddof=0),
-                "n": len(found), "random": 0.5,
-                "reason": "" if len(found) else "no arm has enough genes on the map",
-            }  # fmt: skip
+            if part.table["kind"].iloc[0] == "crispr":
+                rows = _bias_on_map(inputs, part)
+                yield from ({"context": context, "metric": metric, **row} for row in rows)
+
+
+def _bias_on_map(inputs: BenchmarkInputs, part: PerturbationMap) -> Iterator[Row]:
+    """The effect of each arm and their mean, beside those under permuted names of the genes."""
+    assert inputs.arms is not None
+    own = inputs.settings["proximity_bias"]
+    options = {"min_genes": own["min_genes"], "num_samples": own["num_samples"]}
+    names, arms = part.table["name"].to_numpy(dtype=object), inputs.arms
+    found = proximity_bias(part.vectors, names.tolist(), arms, **options, seed=inputs.seed)
+    rng = generator(inputs.seed, "benchmarks", "proximity-bias", "random")
+    orders = [rng.permutation(len(names)) for _ in range(inputs.settings["num_random"])]
+    draws = [
+        proximity_bias(part.vectors, names[order].tolist(), arms, **options, seed=inputs.seed)[
+            "effect"
+        ]
+        for order in orders
+    ]
+    random = pd.concat(draws, axis=1).to_numpy(np.float64).reshape(len(found), -1)
+    for row, drawn in zip(found.itertuples(), random, strict=True):
+        yield {"source": row.arm, "value": row.effect, "n": row.num_genes,
+               "random": drawn.mean(), "random_sd": drawn.std()}  # fmt: skip
+    if found.empty:
+        yield {"source": "all arms", "reason": "no arm has enough genes on the map"}
+        return
+    means = random.mean(axis=0)
+    yield {
+        "source": "all arms", "value": found["effect"].mean(), "n": len(found),
+        "sd": found["effect"].std(ddof=0),
+        "random": means.mean(), "random_sd": means.std(),
+    }  # fmt: skip

@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from phenoprints.benchmarks.activity import phenotypic_activity
+from phenoprints.benchmarks.activity import phenotypic_activity, random_activity
 from phenoprints.benchmarks.compound_gene import (
     CompoundGeneSettings,
     compound_gene_precision,
@@ -24,6 +24,11 @@ from phenoprints.maps import MapSettings, aggregate, perturbation_map
 from phenoprints.maps.building import Vectors
 from phenoprints.maps.perturbations import Groups, group_wells
 from phenoprints.maps.summaries import alignment_controls, sample_controls
+
+REPLICATE_METRICS = ("ks", "cvm", "cvm_per_n", "mean_cosine")
+
+Profiles = dict[str, tuple[list[str], NDArray[np.floating]]]
+"""For each experiment the names of its perturbations and a vector of each."""
 
 MAX_RANDOM_GROUPS = 500
 """Perturbations of the random baseline of magnitude, at most."""
@@ -44,22 +49,33 @@ def replicate_rows(inputs: BenchmarkInputs) -> Iterator[Row]:
         raise NotRunError("the screen names no replicate experiments (column replicate_group)")
     profiles = dict(_experiment_profiles(inputs, groups))
     pairs = replicate_consistency(profiles, replicate_of, seed=inputs.seed)
-    rng = generator(inputs.seed, "benchmarks", "replicates", "random")
-    shuffled = {
-        name: ([names[k] for k in rng.permutation(len(names))], x)
-        for name, (names, x) in profiles.items()
-    }
-    random = replicate_consistency(shuffled, replicate_of, seed=inputs.seed)
     tested = pairs[pairs["reason"] == ""]
     if tested.empty:
         raise NotRunError("no pair of replicate experiments shares enough perturbations")
-    for metric in ("ks", "cvm", "cvm_per_n", "mean_cosine"):
+    random = _random_replicates(inputs, profiles, replicate_of)
+    for metric in REPLICATE_METRICS:
         yield {
             "metric": metric, "value": tested[metric].median(), "sd": tested[metric].std(ddof=0),
-            "n": len(tested), "random": random[metric].median(),
+            "n": len(tested), "random": random[metric].mean(),
             "random_sd": random[metric].std(ddof=0),
         }  # fmt: skip
     yield {"metric": "num_shared", "value": tested["num"].median(), "n": len(tested)}
+
+
+def _random_replicates(
+    inputs: BenchmarkInputs, profiles: Profiles, replicate_of: dict[str, str]
+) -> pd.DataFrame:
+    """The medians over pairs, a row per draw in which names are permuted in each experiment."""
+    rng = generator(inputs.seed, "benchmarks", "replicates", "random")
+    draws = []
+    for _ in range(inputs.settings["num_random"]):
+        shuffled = {
+            name: ([names[k] for k in rng.permutation(len(names))], x)
+            for name, (names, x) in profiles.items()
+        }
+        pairs = replicate_consistency(shuffled, replicate_of, seed=inputs.seed)
+        draws.append(pairs[list(REPLICATE_METRICS)].median())
+    return pd.DataFrame(draws)
 
 
 def _experiment_profiles(
@@ -124,8 +140,9 @@ def compound_gene_rows(inputs: BenchmarkInputs) -> Iterator[Row]:
     """Average precision and AUC of compounds finding their genes, and the reverse."""
     if inputs.truth is None:
         raise NotRunError(
-            "no table of compound-gene interactions is at hand (put compound_gene_interactions.csv "
-            "into annotation.folder, or set benchmarks.compound_gene.truth)"
+            "no table of compound-gene interactions is at hand (allow downloads, put "
+            "compound_gene_interactions.csv into annotation.folder, or set "
+            "benchmarks.compound_gene.truth)"
         )
     plain = perturbation_map(
         inputs.wells, inputs.conditions, inputs.reader,
@@ -179,7 +196,10 @@ def activity_rows(inputs: BenchmarkInputs) -> Iterator[Row]:
         "random": tested["random"].mean(), "random_sd": tested["random"].std(ddof=0),
         "reason": reason,
     }  # fmt: skip
+    random, random_sd = random_activity(
+        max(len(tested), 1), **settings, num_random=inputs.settings["num_random"], seed=inputs.seed
+    )
     yield {
         "metric": "fraction_active", "value": tested["is_active"].mean() if len(tested) else NAN,
-        "n": len(tested), "random": 0.0, "reason": reason,
+        "n": len(tested), "random": random, "random_sd": random_sd, "reason": reason,
     }  # fmt: skip

@@ -6,10 +6,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-import numba
 import numpy as np
 from numpy.typing import NDArray
 
+from phenoprints.foundations.compiling import compiled
 from phenoprints.foundations.randomness import generator
 
 Floats = NDArray[np.floating]
@@ -27,8 +27,8 @@ MARGIN = 0.005
 """How far, as a share of all pairs, the foretold rank may be off before a second pass is needed."""
 
 
-@numba.njit(cache=True, nogil=True)
-def _scan(block, wanted, counts, out):  # type: ignore[no-untyped-def]
+@compiled()
+def _scan(block: Floats, wanted: NDArray[np.bool_], counts: NDArray[np.int64], out: Floats) -> int:
     """Count the bins of the entries right of the diagonal; copy those in wanted bins to `out`."""
     half = np.float32(NUM_BINS / 2)
     size = 0

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import product
 
 import numpy as np
 import pandas as pd
@@ -29,11 +30,13 @@ class NullSettings:
     `all-pairs`: all n(n-1)/2 pairs of the map, exact, without a seed. `sampled`, as the paper did:
     `num_samples` times `sample_size` × `sample_size` perturbations drawn with replacement, pairs
     of a perturbation with itself left out; recall is the mean over samples, with its sd.
+    `num_random` permutations of the names give the random baseline of every row; 0 gives none.
     """
 
     null: str = "all-pairs"
     num_samples: int = 3
     sample_size: int = 5000
+    num_random: int = 0
     seed: int = 0
 
 
@@ -101,12 +104,15 @@ def relationship_recall(
     cuts, cosines = _cuts_and_cosines(unit, levels, null, known)
     rows = []
     for source, own in known.items():
+        random = list(_random_cosines(unit, own, null))
         for variant, chosen in _variants(own, kept, arms):
-            for level in levels:
-                for tails in ("both", "right"):
-                    row = _recall(cosines[source][chosen], [cut[level] for cut in cuts], tails)
-                    rows.append({"source": source, "pairs": variant, "tails": tails,
-                                 "lower": level[0], "upper": level[1], **row})  # fmt: skip
+            drawn = [draw[chosen] for draw in random]
+            for level, tails in product(levels, ("both", "right")):
+                own_cuts = [cut[level] for cut in cuts]
+                row = _recall(cosines[source][chosen], own_cuts, tails)
+                row |= _random_baseline(drawn, own_cuts, tails)
+                rows.append({"source": source, "pairs": variant, "tails": tails,
+                             "lower": level[0], "upper": level[1], **row})  # fmt: skip
     result = pd.DataFrame(rows)
     result["num_perturbations"] = len(unit)
     result["null_size"] = cuts[0][levels[0]].size
@@ -258,33 +264,25 @@ def _recall(
     }
 
 
-def random_recall(
-    vectors: Floats,
-    names: Sequence[str],
-    pairs: pd.DataFrame,
-    thresholds: tuple[float, float] = (0.05, 0.95),
-    *,
-    num_random: int = 10,
-    seed: int = 0,
-) -> pd.DataFrame:
-    """Recall (both tails) when names are permuted: columns source, random, random_sd.
+def _random_cosines(
+    unit: Floats, known: NDArray[np.intp], null: NullSettings
+) -> Iterator[NDArray[np.float64]]:
+    """The cosines of the known pairs under permuted names.
 
     The null does not change with the names, so that only the known pairs are looked up again.
     """
-    unit, kept = _checked(vectors, names, 2)
-    (level,) = _threshold_pairs(thresholds)
-    (cuts,), _ = _cuts_and_cosines(unit, [level], NullSettings(), {})
-    rng = generator(seed, "benchmarks", "relationships", "random")
-    orders = [rng.permutation(len(unit)) for _ in range(num_random)]
-    rows = []
-    for source, own in _by_source(pairs):
-        known = clean_pairs(own, kept)
-        draws = [
-            _recall(_direct_cosines(unit, order[known]), [cuts[level]], "both")["recall"]
-            for order in orders
-        ]
-        rows.append({"source": source, "random": np.mean(draws), "random_sd": np.std(draws)})
-    return pd.DataFrame(rows)
+    rng = generator(null.seed, "benchmarks", "relationships", "random")
+    for _ in range(null.num_random):
+        yield _direct_cosines(unit, rng.permutation(len(unit))[known])
+
+
+def _random_baseline(
+    draws: Sequence[NDArray[np.float64]], cuts: Sequence[Cut], tails: str
+) -> dict[str, float]:
+    if not draws:
+        return {}
+    recalls = [_recall(draw, cuts, tails)["recall"] for draw in draws]
+    return {"random": float(np.mean(recalls)), "random_sd": float(np.std(recalls))}
 
 
 def _direct_cosines(unit: Floats, pairs: NDArray[np.intp]) -> NDArray[np.float64]:

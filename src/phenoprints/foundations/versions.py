@@ -4,7 +4,7 @@ STAGE_VERSIONS = {
     "screens": 1,
     "quality": 1,
     "embeddings": 1,
-    "alignment": 1,
+    "alignment": 2,
     "consistency": 1,
     "curation": 2,
     "training": 1,

@@ -22,19 +22,15 @@ def nearest_neighbours(
     A row is never its own neighbour. Ties go to the earlier row; a vector of length 0 has the
     cosine 0 with all others. Where the map has fewer than n + 1 rows, n is cut to what there is.
     """
+    from phenoprints.maps.kernels import keep_nearest
+
     unit = np.nan_to_num(unit_rows(np.asarray(vectors, np.float32)), copy=False)
     count = max(min(num_neighbours, len(unit) - 1), 0)
     indices = np.zeros((len(unit), count), np.intp)
-    cosines = np.zeros((len(unit), count))
+    cosines = np.full((len(unit), count), -np.inf)
     for start in range(0, len(unit) if count else 0, BLOCK_ROWS):
-        block = unit[start : start + BLOCK_ROWS] @ unit.T
-        rows = np.arange(len(block))
-        block[rows, start + rows] = -np.inf
-        limit = np.partition(block, -count, axis=1)[:, -count]
-        for row in rows:
-            near = np.flatnonzero(block[row] >= limit[row])
-            near = near[np.argsort(-block[row, near], kind="stable")][:count]
-            indices[start + row], cosines[start + row] = near, block[row, near]
+        rows = slice(start, start + BLOCK_ROWS)
+        keep_nearest(unit[rows] @ unit.T, start, indices[rows], cosines[rows])
     return indices, cosines
 
 

@@ -15,6 +15,7 @@ from phenoprints.reports.figures import interval_chart
 from phenoprints.reports.frames import is_told, records
 from phenoprints.reports.runs import Run
 from phenoprints.reports.stages.across import across_sections
+from phenoprints.reports.stages.known_biology import terms_sections
 from phenoprints.reports.tables import Column, Table
 from phenoprints.reports.verdicts import CHECK, NOT_RUN, PASS, Verdict
 
@@ -57,6 +58,7 @@ def page(run: Run) -> Page:
     if len(table):
         verdicts += [_random_verdict(table), _in_sample_verdict(table)]
         sections += [_overview(table), *_figures(table), *across_sections(run, table)]
+        sections += terms_sections(run)
         sections.append(_published_section())
     answer = _answer(table)
     return Page(NAME, TITLE, QUESTION, answer, sections, facts, verdicts)

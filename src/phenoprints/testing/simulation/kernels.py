@@ -7,14 +7,11 @@ Only + - * / and square roots are used, so that a seed gives the same bytes on e
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any, TypeVar
-
-import numba
 import numpy as np
 from numpy.typing import NDArray
 
-Function = TypeVar("Function", bound=Callable[..., Any])
+from phenoprints.foundations.compiling import compiled
+
 Image = NDArray[np.float32]
 Floats = NDArray[np.float64]
 State = NDArray[np.uint64]
@@ -32,13 +29,11 @@ TABLE_SIZE = 4096
 """Entries of the table of uniform numbers in [-1, 1] that textures look up; a power of two."""
 
 
-def compiled(function: Function) -> Function:
-    """The function compiled to machine code with strict arithmetic, kept between processes."""
-    result: Function = numba.njit(cache=True, nogil=True, error_model="numpy")(function)
-    return result
+strict = compiled(error_model="numpy")
+"""Compiles a function with strict arithmetic; a division by 0 gives infinity, not an error."""
 
 
-@compiled
+@strict
 def uniform(state: State) -> float:
     """The next number in [0, 1) of a splitmix64 stream."""
     state[0] += np.uint64(0x9E3779B97F4A7C15)
@@ -49,14 +44,14 @@ def uniform(state: State) -> float:
     return float(z >> np.uint64(11)) * (1.0 / 9007199254740992.0)
 
 
-@compiled
+@strict
 def bell(state: State) -> float:
     """A number of mean 0 and variance 1, nearly normal: the scaled sum of four uniform ones."""
     total = uniform(state) + uniform(state) + uniform(state) + uniform(state)
     return (total - 2.0) * 1.7320508075688772
 
 
-@compiled
+@strict
 def grow(trait: float, rate: float) -> float:
     """A positive factor, 1 at 0, that rises with the trait: 1 + r·t above 0, 1/(1 - r·t) below."""
     if trait >= 0.0:
@@ -64,13 +59,13 @@ def grow(trait: float, rate: float) -> float:
     return 1.0 / (1.0 - rate * trait)
 
 
-@compiled
+@strict
 def clamp(value: float) -> float:
     """The value cut to [0, 1]."""
     return min(max(value, 0.0), 1.0)
 
 
-@compiled
+@strict
 def texture(table: Floats, x: float, y: float, key: int) -> float:
     """Smooth noise in [-1, 1] of unit grain at (x, y); `key` chooses one of many textures."""
     left, top = np.floor(x), np.floor(y)
@@ -84,7 +79,7 @@ def texture(table: Floats, x: float, y: float, key: int) -> float:
     return value
 
 
-@compiled
+@strict
 def stamp_dot(plane: Image, x: float, y: float, radius: float, height: float) -> None:
     """Add a round bump (1 - d²/r²)² of a height."""
     num_rows, num_columns = plane.shape
@@ -95,7 +90,7 @@ def stamp_dot(plane: Image, x: float, y: float, radius: float, height: float) ->
                 plane[i, j] += np.float32(height * (1.0 - q) * (1.0 - q))
 
 
-@compiled
+@strict
 def stamp_rod(
     plane: Image, x: float, y: float, along_x: float, along_y: float, width: float, height: float
 ) -> None:
@@ -113,7 +108,7 @@ def stamp_rod(
                 plane[i, j] += np.float32(height * (1.0 - q) * (1.0 - q))
 
 
-@compiled
+@strict
 def draw_body(
     image: Image,
     x: float,
@@ -164,7 +159,7 @@ def draw_body(
             image[RNA, i, j] += np.float32(0.35 * outside + 0.12 * nucleus)
 
 
-@compiled
+@strict
 def draw_organelles(
     image: Image, x: float, y: float, axis: Floats, sizes: Floats, z: Floats, state: State
 ) -> None:
@@ -210,7 +205,7 @@ def draw_organelles(
         stamp_dot(image[RNA], px, py, radius, 1.1)
 
 
-@compiled
+@strict
 def direction(state: State) -> tuple[float, float]:
     """A unit vector of uniform angle, by rejection from the square."""
     while True:
@@ -221,7 +216,7 @@ def direction(state: State) -> tuple[float, float]:
             return u / norm, v / norm
 
 
-@compiled
+@strict
 def place_cells(num: int, size: int, gap: float, state: State) -> Floats:
     """Centres (n, 2) of at most `num` cells that stay `gap` apart, in and just around the image."""
     places = np.empty((num, 2))
@@ -242,7 +237,7 @@ def place_cells(num: int, size: int, gap: float, state: State) -> Floats:
     return places[:found]
 
 
-@compiled
+@strict
 def draw_dead_cell(image: Image, x: float, y: float, state: State) -> None:
     """Add a dead cell: a small, bright, condensed nucleus in a shrunken body."""
     radius = 2.8 + 0.6 * uniform(state)
@@ -251,7 +246,7 @@ def draw_dead_cell(image: Image, x: float, y: float, state: State) -> None:
         stamp_dot(image[channel], x, y, 4.5, 0.8)
 
 
-@compiled
+@strict
 def draw_cells(
     image: Image,
     places: Floats,
@@ -281,7 +276,7 @@ def draw_cells(
         draw_organelles(image, x, y, axis, sizes, z, state)
 
 
-@compiled
+@strict
 def scale_to_mean(image: Image, means: Floats) -> None:
     """Give each channel the stated mean (C,), so that no trait shows in it; leave empty ones."""
     num_channels, num_rows, num_columns = image.shape
@@ -297,7 +292,7 @@ def scale_to_mean(image: Image, means: Floats) -> None:
                     image[c, i, j] *= factor
 
 
-@compiled
+@strict
 def blur(image: Image, radius: float) -> None:
     """Blur in place with the kernel (1 - d²/r²)³, whose standard deviation is near r/3 pixels.
 
@@ -318,7 +313,7 @@ def blur(image: Image, radius: float) -> None:
         blur_plane(image[c], weights, reach)
 
 
-@compiled
+@strict
 def blur_plane(plane: Image, weights: Image, reach: int) -> None:
     """Convolve the columns, then the rows, of one plane with `weights` (2·reach + 1,)."""
     num_rows, num_columns = plane.shape
@@ -342,7 +337,7 @@ def blur_plane(plane: Image, weights: Image, reach: int) -> None:
         plane[i] = line
 
 
-@compiled
+@strict
 def mirrored(index: int, size: int) -> int:
     """The index inside [0, size) that stands for one at most `size` - 1 outside."""
     if index < 0:
@@ -350,7 +345,7 @@ def mirrored(index: int, size: int) -> int:
     return index if index < size else 2 * size - 2 - index
 
 
-@compiled
+@strict
 def expose(
     image: Image,
     mixing: Floats,
