@@ -27,7 +27,7 @@ NUM_FEATURES = 128
 EFFECT_SHARE = 5
 """Every so many-th gene and compound has an effect."""
 JUDGES = ("one", "two")
-CORES = 2
+CORES, MEMORY_MB = 2, 4000
 
 CONFIGURATION = {
     "run": "shaped",
@@ -88,6 +88,8 @@ def plate_table(number: int, plate: int) -> pd.DataFrame:
             "treatment": [*treatment, *others],
             "SMILES": "" if is_gene else "C",
             "concentration": [*dose, *[np.nan] * len(others)],
+            "perturbation_type": ["CRISPR" if is_gene else "COMPOUND"] * len(code)
+            + ["CRISPR"] * len(others),
             "code": [*code, *[np.iinfo(np.int64).max] * len(others)],
         }
     )
@@ -96,7 +98,6 @@ def plate_table(number: int, plate: int) -> pd.DataFrame:
     table.insert(0, "well_id", [f"{name}_{plate + 1}_{address}" for address in at])
     return table.assign(
         experiment_name=name, plate=plate + 1, address=at, cell_type="HUVEC",
-        perturbation_type="CRISPR" if is_gene else "COMPOUND",
     )  # fmt: skip
 
 
@@ -170,7 +171,8 @@ def curate(folder: Path) -> Timing:
     (folder / "config.json").write_text(json.dumps(CONFIGURATION))
     command = [sys.executable, "-m", "snakemake", "--snakefile", str(ROOT / "Snakefile"),
                "--directory", str(folder), "--configfile", str(folder / "config.json"),
-               "--cores", str(CORES), "--quiet", "rules", "host",
+               "--cores", str(CORES), "--resources", f"mem_mb={MEMORY_MB}",
+               "--quiet", "rules", "host",
                "--", "curate", "report"]  # fmt: skip
     before, start = os.times(), time.perf_counter()
     process = subprocess.Popen(

@@ -11,6 +11,7 @@ from phenoprints.curation import Rules, genes_table, phenoprints_table, unite_co
 from phenoprints.curation.expectation import (
     expected_false,
     false_rate,
+    held_out_judges,
     measured_false,
     overlap_of_judges,
     unreachable_limits,
@@ -231,13 +232,22 @@ def test_warnings():
     coarse = {"s": ConsistencySettings(num_null=2000)}
     fine = {"s": ConsistencySettings(num_null=3000)}
     table = judged(rows)
-    quiet = {"j": {"tests": 100, "below": 2, "rate": 0.02}}
-    loud = {"j": {"tests": 100, "below": 3, "rate": 0.03}}
-    assert warnings_of(table, quiet, rules, fine) == []
-    [problem] = warnings_of(table, quiet, rules, coarse)
-    assert "num_null 2000 cannot resolve a combined p-value of 0.01 over 30" in problem.what
-    [problem] = warnings_of(table, loud, rules, fine)
-    assert "3 of 100 groups of control wells" in problem.what
+    quiet, loud = (
+        {"j": {"s": table_of([("a", f"A{i:02}/1", 0.5 - 0.499 * (i < below)) for i in range(100)],
+                             "layout")}}
+        for below in (2, 3)
+    )  # fmt: skip
+    assert told(warnings_of(quiet, table, rules, fine)) == {}
+    found = told(warnings_of(quiet, table, rules, coarse))
+    assert "num_null 2000 cannot resolve a combined p-value of 0.01 over 30" in found["resolution"]
+    found = told(warnings_of(loud, table, rules, fine))
+    assert list(found) == ["layout"]
+    assert "3 of 100 groups of control wells" in found["layout"]
+
+
+def told(warnings):
+    """The words of the only warning of each kind that has one."""
+    return {kind: problem.what for kind, problems in warnings.items() for problem in problems}
 
 
 def test_rules_refuse_everything_wrong_at_once():
@@ -268,3 +278,13 @@ def test_limits_that_no_condition_reaches():
     assert [p.what for p in problems] == [
         "no condition of kind crispr reaches min_experiments 3: the most is 2"
     ]
+
+
+def test_tests_across_experiments_have_seen_what_is_held_out():
+    across, within = table_of([("", 0, 0.5)]), table_of([("a", 0, 0.5)])
+    untested = table_of([("", 0, np.nan)])
+    tests = {"j": {"s": across, "t": within, "u": untested}, "k": {"s": within}}
+    assert held_out_judges(tests, Rules(judges=("j", "k"))) == []
+    [problem] = held_out_judges(tests, Rules(judges=("j", "k"), hold_out=("a",)))
+    assert problem.where == 'consistency of "s"'
+    assert "have seen the experiments that are held out" in problem.what

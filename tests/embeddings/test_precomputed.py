@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from phenoprints.embeddings import precomputed
 from phenoprints.embeddings.failures import refuse_too_many
 from phenoprints.embeddings.precomputed import match_vectors
 from phenoprints.embeddings.random_vectors import random_vectors
@@ -46,7 +47,7 @@ def test_rows_find_their_wells_in_any_order_and_spelling() -> None:
 
     matched = match_vectors(WELLS, table)
 
-    np.testing.assert_array_equal(matched.vectors, [[1, 1], [2, 2], [3, 3]])
+    np.testing.assert_array_equal(matched.vectors[:], [[1, 1], [2, 2], [3, 3]])
     assert len(matched.failures) == 0
     assert matched.warnings == []
 
@@ -58,9 +59,31 @@ def test_several_rows_of_a_well_are_averaged_whatever_their_order() -> None:
     forward = match_vectors(WELLS, table_of(keys, vectors))
     backward = match_vectors(WELLS, table_of(keys[::-1], vectors[::-1]))
 
-    np.testing.assert_array_equal(forward.vectors, [[3], [5], [7]])
-    np.testing.assert_array_equal(forward.vectors, backward.vectors)
+    np.testing.assert_array_equal(forward.vectors[:], [[3], [5], [7]])
+    np.testing.assert_array_equal(forward.vectors[:], backward.vectors[:])
     assert forward.counts["wells_of_several_rows"] == 1
+
+
+def test_wells_are_averaged_in_any_pieces(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Rows of wells in any order, some without rows, in blocks of two wells."""
+    rng = np.random.default_rng(0)
+    wells = wells_of(*((f"e{i % 3}", "p", f"A{i:02}") for i in range(1, 13)))
+    at = rng.integers(0, 10, 40)  # the last two wells have no row
+    vectors = rng.standard_normal((40, 3))
+    vectors[7, 1] = np.inf
+    keys = [tuple(row) for row in wells[["experiment", "plate", "well"]].iloc[at].to_numpy()]
+    monkeypatch.setattr(precomputed, "WELLS_AT_ONCE", 2)
+
+    matched = match_vectors(wells, table_of(keys, vectors.tolist()))
+
+    expected = np.full((12, 3), np.nan, np.float32)
+    for well in set(at.tolist()) - {at[7]}:
+        expected[well] = vectors.astype(np.float32)[at == well].mean(axis=0, dtype=np.float64)
+    np.testing.assert_allclose(matched.vectors[:], expected, rtol=1e-6)
+    np.testing.assert_array_equal(matched.vectors[3:8], matched.vectors[:][3:8])
+    found = matched.failures.set_index("well_id")["reason"]
+    assert found[wells["well_id"][at[7]]] == "not_finite: f1"
+    assert found[wells["well_id"][[10, 11]]].tolist() == ["no_vector"] * 2
 
 
 def test_what_does_not_match_is_counted_and_named() -> None:
@@ -95,7 +118,7 @@ def test_equal_vectors_of_different_wells_are_reported_and_kept() -> None:
     assert matched.warnings == [
         "2 wells share a vector with another well, in 1 groups; the first: e1/p1/A01, e2/p2/A01"
     ]
-    assert np.isfinite(matched.vectors).all()
+    assert np.isfinite(matched.vectors[:]).all()
 
 
 def test_features_that_are_not_finite_fail_their_well_by_name() -> None:
@@ -109,7 +132,7 @@ def test_features_that_are_not_finite_fail_their_well_by_name() -> None:
 
     assert matched.failures["reason"].tolist() == ["not_finite: f1", "not_finite: f0"]
     assert np.isnan(matched.vectors[:2]).all()
-    np.testing.assert_array_equal(matched.vectors[2], [1, 2])
+    np.testing.assert_array_equal(matched.vectors[:][2], [1, 2])
 
 
 def test_no_match_at_all_shows_both_spellings() -> None:
@@ -124,8 +147,8 @@ def test_a_plate_in_two_experiments_needs_the_experiment() -> None:
     with pytest.raises(DataError, match="could belong to several wells, such as plate p1"):
         match_vectors(wells, table_of([(None, "p1", "A01")], [[1]]))
     matched = match_vectors(wells, table_of([("e2", "p1", "A01")], [[1]]))
-    assert np.isnan(matched.vectors[0]).all()
-    assert matched.vectors[1] == 1
+    assert np.isnan(matched.vectors[:1]).all()
+    assert matched.vectors[1:2] == 1
 
 
 def frame() -> pd.DataFrame:
@@ -253,6 +276,6 @@ def test_bbbc021_matches_whole(test_data: Path) -> None:
     matched = match_vectors(wells, table)
 
     assert matched.vectors.shape == (632, 516)
-    assert np.isfinite(matched.vectors).all()
+    assert np.isfinite(matched.vectors[:]).all()
     assert matched.warnings == []
     assert wells["experiment"].nunique() == 10

@@ -26,7 +26,7 @@ rule precomputed_embeddings:
         "../../envs/core.yaml"
     threads: 1
     resources:
-        mem_mb=memory_mb(8000),
+        mem_mb=memory_mb(4000),
         runtime=60,
     params:
         version=STAGE_VERSIONS["embeddings"],

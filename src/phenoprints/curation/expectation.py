@@ -96,25 +96,31 @@ def overlap_of_judges(table: pd.DataFrame, rules: Rules) -> list[dict[str, Any]]
 
 
 def warnings_of(
+    consistency: Mapping[str, Mapping[str, pd.DataFrame]],
     table: pd.DataFrame,
-    measured: Mapping[str, Mapping[str, Any]],
     rules: Rules,
     settings: Mapping[str, ConsistencySettings],
     reached: Mapping[str, Mapping[str, int]] | None = None,
-) -> list[Problem]:
-    """What a reader must know before trusting the phenoprints.
+) -> dict[str, list[Problem]]:
+    """What a reader must know before trusting the phenoprints of `table`, by kind.
 
-    `reached` is that of a Funnel: the most that conditions of each kind have.
+    ``limits``: no condition can reach them. ``resolution``: too few null sets. ``layout``:
+    positions pass for phenoprints. ``hold_out``: held-out experiments judge. `reached` is that of
+    a Funnel: the most that conditions of each kind have.
     """
-    problems = [*unreachable_threshold(rules, settings), *unreachable_limits(rules, reached or {})]
-    most = max((int(table[f"num_experiments_{j}"].max()) for j in judges_of(table)), default=0)
-    for screen, each in sorted(settings.items()):
-        if most and each.num_null < most / rules.p_value and rules.combine == "cauchy":
-            problems.append(unresolved(f'consistency of "{screen}"', each.num_null, most, rules))
-    for judge, rate in measured.items():
-        if judge != "any" and (rate["rate"] or 0.0) > WARN_ABOVE * rules.p_value:
-            problems.append(_layout_problem(judge, rate, rules))
-    return problems
+    return {
+        "limits": [
+            *unreachable_threshold(rules, settings),
+            *unreachable_limits(rules, reached or {}),
+        ],
+        "resolution": _unresolved(table, rules, settings),
+        "layout": [
+            _layout_problem(judge, rate, rules)
+            for judge, rate in measured_false(consistency, rules).items()
+            if judge != "any" and (rate["rate"] or 0.0) > WARN_ABOVE * rules.p_value
+        ],
+        "hold_out": held_out_judges(consistency, rules),
+    }
 
 
 def unreachable_threshold(
@@ -153,15 +159,44 @@ def unreachable_limits(rules: Rules, reached: Mapping[str, Mapping[str, int]]) -
     ]
 
 
-def unresolved(where: str, num_null: int, num_experiments: int, rules: Rules) -> Problem:
+def held_out_judges(
+    consistency: Mapping[str, Mapping[str, pd.DataFrame]], rules: Rules
+) -> list[Problem]:
+    """A problem per screen whose tests run over all experiments, those held out among them."""
+    across = {
+        screen
+        for tables in consistency.values()
+        for screen, table in tables.items()
+        if ((table["experiment"] == "") & table["p_value"].notna()).any()
+    }
+    return [
+        Problem(
+            f'consistency of "{screen}"',
+            "tests across experiments have seen the experiments that are held out",
+            "tests within experiments, or a screen without these experiments",
+            "leave them out of the screen with include_experiments",
+        )
+        for screen in sorted(across)
+        if rules.hold_out
+    ]
+
+
+def _unresolved(
+    table: pd.DataFrame, rules: Rules, settings: Mapping[str, ConsistencySettings]
+) -> list[Problem]:
     """One experiment at the floor 1/K and the rest at 0.5 combine to about m/K: too coarse."""
-    return Problem(
-        where,
-        f"num_null {num_null} cannot resolve a combined p-value of {rules.p_value:g} over"
-        f" {num_experiments} experiments",
-        f"at least {int(np.ceil(num_experiments / rules.p_value))}",
-        "raise consistency.num_null",
-    )
+    most = max((int(table[f"num_experiments_{j}"].max()) for j in judges_of(table)), default=0)
+    return [
+        Problem(
+            f'consistency of "{screen}"',
+            f"num_null {each.num_null} cannot resolve a combined p-value of {rules.p_value:g} over"
+            f" {most} experiments",
+            f"at least {int(np.ceil(most / rules.p_value))}",
+            "raise consistency.num_null",
+        )
+        for screen, each in sorted(settings.items())
+        if most and each.num_null < most / rules.p_value and rules.combine == "cauchy"
+    ]
 
 
 def _layout_problem(judge: str, rate: Mapping[str, Any], rules: Rules) -> Problem:

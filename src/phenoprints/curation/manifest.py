@@ -55,7 +55,7 @@ def figures(
     settings: Mapping[str, ConsistencySettings],
 ) -> dict[str, Any]:
     """Everything that is counted about a manifest, as plain data for funnel.json."""
-    measured = measured_false(consistency, rules)
+    warnings = warnings_of(consistency, phenoprints, rules, settings, funnel.reached)
     return {
         "steps": funnel.steps,
         "judges": {judge: _judge(phenoprints, judge, rules) for judge in judges_of(phenoprints)},
@@ -63,11 +63,18 @@ def figures(
         "genes": _verdicts(genes),
         "overlap": overlap_of_judges(phenoprints, rules),
         "expected_false": expected_false(phenoprints, rules),
-        "measured_false": measured,
+        "measured_false": measured_false(consistency, rules),
         "nominal_rate": rules.p_value,
         "warnings": [
-            {"where": each.where, "what": each.what, "expected": each.expected, "fix": each.fix}
-            for each in warnings_of(phenoprints, measured, rules, settings, funnel.reached)
+            {
+                "kind": kind,
+                "where": each.where,
+                "what": each.what,
+                "expected": each.expected,
+                "fix": each.fix,
+            }
+            for kind, problems in warnings.items()
+            for each in problems
         ],
     }
 

@@ -4,7 +4,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from hashlib import blake2b
 from pathlib import Path
@@ -26,6 +26,52 @@ WELLS_AT_ONCE = 1 << 14
 """Wells whose rows are averaged at a time."""
 
 
+class WellMeans:
+    """The mean over the rows of each well, (n, D) float32, computed when a slice is asked for.
+
+    Rows of all wells are held once, in the tables; a well without rows, or with a feature that is
+    not finite, is NaN.
+    """
+
+    def __init__(
+        self, vectors: NDArray[np.float32], targets: NDArray[np.int64], num_wells: int
+    ) -> None:
+        self._vectors = vectors
+        self.counts = np.bincount(targets[targets >= 0], minlength=num_wells)
+        self._order = np.argsort(targets, kind="stable")[len(targets) - self.counts.sum() :]
+        self._ends = np.append(0, np.cumsum(self.counts))
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """(n, D)."""
+        return len(self.counts), self._vectors.shape[1]
+
+    def __len__(self) -> int:
+        return len(self.counts)
+
+    def __getitem__(self, wells: slice) -> NDArray[np.float32]:
+        means = self.as_they_are(*wells.indices(len(self))[:2])
+        means[~np.isfinite(means).all(axis=1)] = np.nan
+        return means
+
+    def as_they_are(self, first: int, stop: int) -> NDArray[np.float32]:
+        """The means of some wells, in float64 sums, features that are not finite among them."""
+        means = np.full((stop - first, self.shape[1]), np.nan, dtype=np.float32)
+        there = np.flatnonzero(self.counts[first:stop])
+        if len(there):
+            rows = self._order[self._ends[first] : self._ends[stop]]
+            starts = self._ends[first + there] - self._ends[first]
+            with np.errstate(over="ignore", invalid="ignore"):
+                sums = np.add.reduceat(self._vectors[rows].astype(np.float64), starts, axis=0)
+                means[there] = sums / self.counts[first + there, None]
+        return means
+
+    def blocks(self) -> Iterator[tuple[int, NDArray[np.float32]]]:
+        """The first well of every block, and its means as they are."""
+        for first in range(0, len(self), WELLS_AT_ONCE):
+            yield first, self.as_they_are(first, min(first + WELLS_AT_ONCE, len(self)))
+
+
 @dataclass(frozen=True)
 class MatchedVectors:
     """One vector per well of the screen, in its order, with what did not match.
@@ -34,7 +80,7 @@ class MatchedVectors:
     what happened to the rows of the tables.
     """
 
-    vectors: NDArray[np.float32]
+    vectors: WellMeans
     failures: pd.DataFrame
     counts: dict[str, int] = field(default_factory=dict)
     warnings: list[str] = field(default_factory=list)
@@ -55,19 +101,18 @@ def match_vectors(wells: pd.DataFrame, table: VectorTable) -> MatchedVectors:
         No row matches any well, or a row without an experiment could belong to several wells.
     """
     targets = _targets(wells, table.keys)
-    matched = targets >= 0
-    if not matched.any():
+    if not (targets >= 0).any():
         raise DataError(_nothing_matches(wells, table.keys))
-    vectors, counts = _means(table.vectors, targets, len(wells))
-    is_lost = ~_is_finite(vectors)
+    vectors = WellMeans(table.vectors, targets, len(wells))
+    odd, groups = _looked_through(vectors, table.features)
     failures = [
-        well_failures(wells[counts == 0], _files(table.keys), "no_vector"),
-        _not_finite(wells, table, targets, vectors, np.flatnonzero(is_lost & (counts > 0))),
+        well_failures(wells[vectors.counts == 0], _files(table.keys), "no_vector"),
+        *_not_finite(wells, table.keys["file"], targets, odd),
     ]
-    vectors[is_lost] = np.nan
     lost = FAILURES.conform(pd.concat(failures, ignore_index=True)).to_pandas()
     matches = MatchedVectors(vectors, lost)
-    _describe(matches, wells, table, matched, counts)
+    matches.counts["rows"] = len(targets)
+    _describe(matches, wells, table.keys[targets < 0], groups)
     return matches
 
 
@@ -104,74 +149,57 @@ def _targets(wells: pd.DataFrame, keys: pd.DataFrame) -> NDArray[np.int64]:
     return targets
 
 
-def _means(
-    vectors: NDArray[np.float32], targets: NDArray[np.int64], num_wells: int
-) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
-    """Means over the rows of each well (n, D) and the number of rows; NaN where there is none.
-
-    Sums are of float64, for some wells at a time, so that the tables are not copied.
-    """
-    means = np.full((num_wells, vectors.shape[1]), np.nan, dtype=np.float32)
-    counts = np.bincount(targets[targets >= 0], minlength=num_wells)
-    order = np.argsort(targets, kind="stable")[len(targets) - counts.sum() :]
-    ends = np.append(0, np.cumsum(counts))
-    for first in range(0, num_wells, WELLS_AT_ONCE):
-        own = counts[first : first + WELLS_AT_ONCE]
-        there = np.flatnonzero(own)
-        if len(there):
-            rows = order[ends[first] : ends[first + len(own)]]
-            sums = np.add.reduceat(
-                vectors[rows].astype(np.float64), ends[first + there] - ends[first], axis=0
-            )
-            with np.errstate(over="ignore", invalid="ignore"):
-                means[first + there] = sums / own[there, None]
-    return means, counts
-
-
-def _is_finite(vectors: NDArray[np.float32]) -> NDArray[np.bool_]:
-    """Whether all features of each row are finite."""
-    parts = [
-        np.isfinite(vectors[first : first + WELLS_AT_ONCE]).all(axis=1)
-        for first in range(0, len(vectors), WELLS_AT_ONCE)
-    ]
-    return np.concatenate([np.empty(0, dtype=np.bool_), *parts])
+def _looked_through(
+    vectors: WellMeans, features: Sequence[str]
+) -> tuple[dict[int, list[str]], list[NDArray[np.int64]]]:
+    """By well the features that are not finite; and groups of wells with byte-equal vectors."""
+    odd: dict[int, list[str]] = {}
+    rows: list[int] = []
+    digests: list[bytes] = []
+    for first, block in vectors.blocks():
+        is_finite = np.isfinite(block)
+        is_whole = is_finite.all(axis=1)
+        has_rows = vectors.counts[first : first + len(block)] > 0
+        for at in np.flatnonzero(~is_whole & has_rows).tolist():
+            odd[first + at] = [features[i] for i in np.flatnonzero(~is_finite[at]).tolist()]
+        whole = np.flatnonzero(is_whole)
+        rows += (first + whole).tolist()
+        digests += [blake2b(block[at].tobytes(), digest_size=16).digest() for at in whole]
+    keys = pd.Series(digests, index=rows, dtype=object)
+    shared = keys[keys.duplicated(keep=False)]
+    return odd, [np.asarray(group.index) for _, group in shared.groupby(shared, sort=False)]
 
 
 def _not_finite(
     wells: pd.DataFrame,
-    table: VectorTable,
+    files: pd.Series,
     targets: NDArray[np.int64],
-    means: NDArray[np.float32],
-    rows: NDArray[np.int64],
-) -> pd.DataFrame:
-    """The failures of wells whose rows have a feature that is not finite."""
-    file_of = dict(zip(targets.tolist(), table.keys["file"], strict=True)) if len(rows) else {}
+    odd: Mapping[int, Sequence[str]],
+) -> list[pd.DataFrame]:
+    """The failures of wells with features that are not finite."""
+    last_row = dict(zip(targets.tolist(), range(len(targets)), strict=True)) if odd else {}
     parts = []
-    for row in rows.tolist():
-        names = [table.features[i] for i in np.flatnonzero(~np.isfinite(means[row]))]
+    for well, names in odd.items():
         more = f" and {len(names) - SHOWN} more" if len(names) > SHOWN else ""
         reason = f"not_finite: {', '.join(names[:SHOWN])}{more}"
-        parts.append(well_failures(wells.iloc[[row]], file_of[row], reason))
-    return pd.concat(parts) if parts else well_failures(wells.iloc[:0], "", "")
+        parts.append(well_failures(wells.iloc[[well]], files.iloc[last_row[well]], reason))
+    return parts
 
 
 def _describe(
     matches: MatchedVectors,
     wells: pd.DataFrame,
-    table: VectorTable,
-    matched: NDArray[np.bool_],
-    counts: NDArray[np.int64],
+    strays: pd.DataFrame,
+    groups: Sequence[NDArray[np.int64]],
 ) -> None:
-    groups = _duplicates(matches.vectors)
+    """Count and tell what did not match; `strays` are the rows that belong to no well."""
     matches.counts.update(
-        rows=len(matched),
-        rows_without_well=int((~matched).sum()),
+        rows_without_well=len(strays),
         wells=len(wells),
         wells_without_vector=len(matches.failures),
-        wells_of_several_rows=int((counts > 1).sum()),
+        wells_of_several_rows=int((matches.vectors.counts > 1).sum()),
         wells_with_a_vector_of_another_well=sum(map(len, groups)),
     )
-    strays = table.keys[~matched]
     if len(strays):
         matches.warnings.append(
             f"{len(strays)} rows of the profiles belong to no well of the screen: {_named(strays)}"
@@ -187,15 +215,6 @@ def _describe(
             f"{sum(map(len, groups))} wells share a vector with another well, in {len(groups)} "
             f"groups; the first: {first}"
         )
-
-
-def _duplicates(vectors: NDArray[np.float32]) -> list[NDArray[np.int64]]:
-    """Groups of wells with byte-equal vectors, NaN rows left out."""
-    finite = np.flatnonzero(_is_finite(vectors))
-    digests = [blake2b(vectors[row].tobytes(), digest_size=16).digest() for row in finite]
-    keys = pd.Series(digests, index=finite, dtype=object)
-    shared = keys[keys.duplicated(keep=False)]
-    return [np.asarray(group.index) for _, group in shared.groupby(shared, sort=False)]
 
 
 def _named(rows: pd.DataFrame) -> str:

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from pathlib import Path
+from sys import intern
 from typing import Any
 
 import numpy as np
@@ -97,7 +98,12 @@ def _read_one(path: Path, key_columns: KeyColumns, features: Sequence[str]) -> V
     keys, used = _keys(table, key_columns, str(path))
     chosen = _feature_columns(table, used, features, str(path))
     vectors, names = _matrix(table, chosen, str(path))
-    return VectorTable(keys.assign(file=path.name), vectors, names)
+    return VectorTable(keys.map(_shared).assign(file=path.name), vectors, names)
+
+
+def _shared(text: str | None) -> str | None:
+    """The same text as one object for all rows: few names stand in millions of them."""
+    return text if text is None else intern(text)
 
 
 def _read_frame(path: Path) -> pd.DataFrame:
@@ -192,6 +198,8 @@ def _feature_columns(
 def _matrix(
     table: pd.DataFrame, chosen: Sequence[str], where: str
 ) -> tuple[NDArray[np.float32], list[str]]:
+    if all(isinstance(dtype, np.dtype) and dtype.kind in "iuf" for dtype in table[chosen].dtypes):
+        return _float32(table[chosen]), list(chosen)
     blocks, names, problems = [], [], []
     for column in chosen:
         values = table[column]
@@ -210,9 +218,13 @@ def _matrix(
 def _block(values: pd.Series[Any]) -> NDArray[np.float32]:
     if values.dtype == object:
         return np.stack([np.atleast_1d(np.asarray(v, np.float32)) for v in values])
-    # Beyond float32 becomes infinite, which fails the well by name.
+    return _float32(values)[:, None]
+
+
+def _float32(values: pd.Series[Any] | pd.DataFrame) -> NDArray[np.float32]:
+    """The numbers as float32; beyond its range they are infinite, which fails the well by name."""
     with np.errstate(over="ignore"):
-        return values.to_numpy(np.float32)[:, None]
+        return values.to_numpy(np.float32)
 
 
 def _different_features(tables: Sequence[VectorTable], where: Sequence[str]) -> list[Problem]:

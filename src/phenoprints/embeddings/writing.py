@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import pandas as pd
@@ -12,6 +12,20 @@ from numpy.typing import NDArray
 
 from phenoprints.embeddings.store import UNIT_WELLS, create_store, plan_units, write_unit
 from phenoprints.foundations.errors import DataError
+
+
+class Rows(Protocol):
+    """Rows of wells, an array or what computes them when a slice is asked for."""
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """(n, D) or (n, B, D)."""
+
+    def __len__(self) -> int:
+        """How many wells there are."""
+
+    def __getitem__(self, wells: slice, /) -> NDArray[np.float32]:
+        """The rows of some wells."""
 
 
 def ids_by_experiment(wells: pd.DataFrame) -> dict[str, NDArray[np.uint64]]:
@@ -25,7 +39,7 @@ def ids_by_experiment(wells: pd.DataFrame) -> dict[str, NDArray[np.uint64]]:
 def write_rows(
     path: str | Path,
     wells: pd.DataFrame,
-    rows: NDArray[np.float32],
+    rows: Rows,
     *,
     attributes: Mapping[str, Any],
     unit_wells: int = UNIT_WELLS,

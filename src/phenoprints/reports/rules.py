@@ -128,6 +128,15 @@ UNTESTABLE = Rule(
     "20 % of the tests, a choice of this report",
     "Add replicates, or set consistency.scope: across-experiments.",
 )
+REPEATED_VECTORS = Rule(
+    "CO105",
+    "Vectors that stand under several wells",
+    "Wells with the same vector, bit for bit, agree for a reason that is not biology: a row that "
+    "was copied, or joined to the wrong well.",
+    "none.",
+    "none",
+    "The log of the test names the wells; leave them out, or mend the table of vectors.",
+)
 CURATION_RAN = _ran("CU100", "Curation")
 PHENOPRINTS_FOUND = Rule(
     "CU101",
@@ -168,6 +177,15 @@ TRUTH_FALSE = Rule(
     "an interval that reaches down to the nominal rate.",
     "the nominal rate of the configured rule, by the lower end of the Wilson interval",
     "Look at the called conditions in the table of differences, and at the layout guard.",
+)
+FUNNEL_WARNINGS = Rule(
+    "CU106",
+    "What the funnel warns of",
+    "Limits that no condition reaches and tests that have seen held-out experiments decide about "
+    "wells without anybody wanting it.",
+    "no warning.",
+    "none",
+    "Each warning says what to change.",
 )
 TRAINING_RAN = _ran("TR100", "Training")
 LOSS_FALLS = Rule(

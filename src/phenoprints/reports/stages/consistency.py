@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from phenoprints.foundations.provenance import provenance_path
 from phenoprints.reports import numbers, rules
 from phenoprints.reports.completeness import look_for, pairs
 from phenoprints.reports.contents import Fact, Page, Section
@@ -59,7 +60,10 @@ def page(run: Run) -> Page:
             continue
         threshold = p_value_threshold(run.config, names["screen"], names["encoder"])
         facts += _facts(names, table, threshold)
-        verdicts += _verdicts(run.config, names, table, threshold)
+        verdicts += [
+            *_verdicts(run.config, names, table, threshold),
+            *_repeated_verdict(run, names),
+        ]
         sections.append(_section(run, names, table, threshold))
         shares.append(below(table, "condition", threshold).value)
     sections += agreement(run, found.there)
@@ -191,7 +195,7 @@ def _single_verdict(names: Mapping[str, str], table: pd.DataFrame) -> Verdict:
 def _null_verdict(
     config: Mapping[str, Any], names: Mapping[str, str], table: pd.DataFrame, threshold: float
 ) -> Verdict:
-    num_null = int(config.get("consistency", {}).get("num_null", 10_000))
+    num_null = int(config["screens"][names["screen"]]["consistency"]["num_null"])
     tests = table[(table["level"] == "condition") & table["p_value"].notna()]
     most = int(tests.groupby("condition_id").size().max()) if len(tests) else 1
     needed = int(np.ceil(most / threshold))
@@ -228,6 +232,21 @@ def _untestable_verdict(names: Mapping[str, str], table: pd.DataFrame) -> Verdic
         NAME,
         anchor(names, "reasons"),
     )
+
+
+def _repeated_verdict(run: Run, names: Mapping[str, str]) -> list[Verdict]:
+    """CHECK when vectors stand under several wells; nothing where the test did not count them."""
+    document = run.document_at(provenance_path(run.path("consistency", **names))) or {}
+    count = document.get("notes", {}).get("repeated_vectors")
+    if count is None:
+        return []
+    text = f"{numbers.plural(count, 'well')} with the vector of another well"
+    place: dict[str, Any] = {"page": NAME, "anchor": anchor(names, "section")}
+    status = CHECK if count else PASS
+    verdict = Verdict(
+        rules.REPEATED_VECTORS, status, _scope(names), text, f"{count:,}", "0", count, **place
+    )
+    return [verdict]
 
 
 def _section(run: Run, names: Mapping[str, str], table: pd.DataFrame, threshold: float) -> Section:

@@ -19,6 +19,7 @@ from phenoprints.reports.stages.phenoprint_tables import (
     count_phenoprints,
     decided_by_clip,
     funnel_steps,
+    funnel_warnings,
     judges_of,
     nominal_rate,
 )
@@ -182,9 +183,25 @@ def _verdicts(
     )
     return [
         size,
+        _warnings_verdict(run, manifest),
         *_phenoprint_verdicts(run, manifest, phenoprints),
         *truth_verdicts(run, manifest),
     ]
+
+
+def _warnings_verdict(run: Run, manifest: str) -> Verdict:
+    count = len(funnel_warnings(run, manifest))
+    return Verdict(
+        rules.FUNNEL_WARNINGS,
+        CHECK if count else PASS,
+        manifest,
+        numbers.plural(count, "warning"),
+        f"{count:,}",
+        "0",
+        count,
+        NAME,
+        f"{manifest}-warnings" if count else f"{manifest}-funnel",
+    )
 
 
 def _phenoprint_verdicts(
@@ -235,6 +252,9 @@ def _section(
             _steps_table(manifest, steps),
             _reasons_table(manifest, steps),
         ]
+    warnings = funnel_warnings(run, manifest)
+    if len(warnings):
+        parts.append(_warnings_table(manifest, warnings))
     parts += truth_parts(run, manifest)
     if phenoprints is None or not judges_of(phenoprints):
         text = "No judge was asked, so the funnel ends after step 4 and no condition was tested."
@@ -320,6 +340,16 @@ def _reasons_table(manifest: str, steps: pd.DataFrame) -> Table:
     ]
     note = "Every well with its reason stands in curation/<manifest>/reasons."
     return Table(f"{manifest}-reasons", "Why wells left", columns, frame, note)
+
+
+def _warnings_table(manifest: str, warnings: pd.DataFrame) -> Table:
+    columns = [
+        Column("where", "Where"),
+        Column("what", "What"),
+        Column("expected", "Expected"),
+        Column("fix", "To fix"),
+    ]
+    return Table(f"{manifest}-warnings", "What the funnel warns of", columns, warnings)
 
 
 def _phenoprint_parts(run: Run, manifest: str, phenoprints: pd.DataFrame) -> list[Any]:

@@ -8,6 +8,9 @@ from phenoprints.reports.frames import is_true
 from phenoprints.reports.runs import Run
 from phenoprints.reports.shares import Share
 
+TOLD_ELSEWHERE = ("layout", "resolution")
+"""Warnings of the funnel that have rules of their own, CO101 and CO103."""
+
 STEP_COLUMNS = ("step", "what", "wells_in", "wells_out", "conditions_in", "conditions_out")
 
 
@@ -25,6 +28,14 @@ def funnel_steps(run: Run, manifest: str) -> pd.DataFrame:
         for number, step in enumerate(document.get("steps", []))
     ]
     return pd.DataFrame(rows, columns=[*STEP_COLUMNS, "reasons"])
+
+
+def funnel_warnings(run: Run, manifest: str) -> pd.DataFrame:
+    """What the funnel warns of (where, what, expected, fix) and no rule of another page tells."""
+    document = run.document("funnel", manifest=manifest) or {}
+    columns = ["kind", "where", "what", "expected", "fix"]
+    warnings = pd.DataFrame(document.get("warnings", []), columns=columns)
+    return warnings[~warnings["kind"].isin(TOLD_ELSEWHERE)].reset_index(drop=True)
 
 
 def judges_of(phenoprints: pd.DataFrame) -> list[str]:
