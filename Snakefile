@@ -29,7 +29,7 @@ onsuccess:
 
 onerror:
     print(
-        f"\nThe run stopped; what was done stays done. Logs: {workflow.pathvars.apply('<logs>')}\n",
+        f"\nThe run stopped; what was done stays done. Logs: {PATHVARS.apply('<logs>')}\n",
         file=sys.stderr,
     )
 

@@ -7,6 +7,11 @@ from glob import glob
 from phenoprints import annotation
 
 
+# As they are while this is read: input functions run later, when the workflow may be a module of
+# another one, whose own variables stand in the same place.
+PATHVARS = workflow.pathvars
+
+
 def one_of(names):
     """A wildcard constraint that admits these names and no other; names have no capitals."""
     return "|".join(name.replace(".", r"\.") for name in sorted(names)) or "NONE"
@@ -29,20 +34,20 @@ def memory_mb(first):
 
 def of_pairs(path, pairs):
     """The paths of one kind of artefact, such as "<embeddings>", for pairs of screen and encoder."""
-    pattern = workflow.pathvars.apply(path)
+    pattern = PATHVARS.apply(path)
     return [pattern.format(screen=screen, encoder=encoder) for screen, encoder in pairs]
 
 
 def of_names(path, wildcard, names):
     """The paths of one kind of artefact for the values of one wildcard."""
-    pattern = workflow.pathvars.apply(path)
+    pattern = PATHVARS.apply(path)
     return [pattern.format(**{wildcard: name}) for name in names]
 
 
 def quality_batches_of(wildcards):
     """The tables of metrics of a screen's sites, one for each of its measuring jobs."""
     num_jobs = config["screens"][wildcards.screen]["quality"]["num_jobs"]
-    pattern = workflow.pathvars.apply("<quality_metrics>")
+    pattern = PATHVARS.apply("<quality_metrics>")
     return [pattern.format(screen=wildcards.screen, batch=batch) for batch in range(num_jobs)]
 
 
@@ -57,7 +62,8 @@ def tables_of(wildcards):
     listed = [[entry] if isinstance(entry, str) else entry or [] for entry in named]
     paths = [f"{screen['root']}/{pattern}" for patterns in listed for pattern in patterns]
     paths += [f"{path}/*.csv*" for path in paths if os.path.isdir(path)]
-    return sorted({found for path in paths for found in glob(path) if os.path.isfile(found)})
+    found = {os.path.normpath(name) for path in paths for name in glob(path)}
+    return sorted(name for name in found if os.path.isfile(name))
 
 
 def profiles_of(wildcards):
@@ -69,7 +75,8 @@ def profiles_of(wildcards):
     patterns = profiles or screen.get("wells") or []
     patterns = [patterns] if isinstance(patterns, str) else patterns
     paths = [f"{screen['root']}/{pattern}" for pattern in patterns]
-    return [found for path in paths for found in sorted(glob(path)) or [path]]
+    found = [name for path in paths for name in sorted(glob(path)) or [path]]
+    return [os.path.normpath(name) for name in found]
 
 
 ANNOTATION = {key: config["annotation"][key] for key in ("folder", "cache", "offline")}
@@ -182,13 +189,13 @@ def geometry_of_screens(wildcards):
 
 def closing_words():
     """The path of the report and its counts of verdicts; nothing where no report was asked for."""
-    verdicts = Path(workflow.pathvars.apply("<report_index>")).with_name("verdicts.json")
+    verdicts = Path(PATHVARS.apply("<report_index>")).with_name("verdicts.json")
     if not verdicts.exists():
         return ""
     counts = json.loads(verdicts.read_text(encoding="utf-8"))["counts"]
     words = ("FAIL", "CHECK", "NOT RUN", "PASS")
     listed = ", ".join(f"{counts[word]} {word}" for word in words)
-    return f"\n{workflow.pathvars.apply('<report_index>')}\n  {listed}\n"
+    return f"\n{PATHVARS.apply('<report_index>')}\n  {listed}\n"
 
 
 def label_of_page(wildcards):
@@ -218,7 +225,7 @@ def encoders_computed(*, jobs, probed=None):
 def batches_of(wildcards):
     """What the jobs of a pair write, one for each batch of its units."""
     number = settings_of_encoder(wildcards.encoder)["num_jobs"]
-    pattern = workflow.pathvars.apply("<embedding_batch>")
+    pattern = PATHVARS.apply("<embedding_batch>")
     return [pattern.format(batch=batch, num_batches=number, **wildcards) for batch in range(number)]
 
 
@@ -365,7 +372,7 @@ def blocks_of_task(wildcards):
 
 def accuracies_of(wildcards):
     """The accuracies of an encoder in all tasks that it is probed for."""
-    pattern = workflow.pathvars.apply("<probe_accuracies>")
+    pattern = PATHVARS.apply("<probe_accuracies>")
     return [
         pattern.format(task=task, encoder=wildcards.encoder)
         for task, encoder in probes_planned()
