@@ -6,7 +6,6 @@ from glob import glob
 
 from phenoprints import annotation
 
-
 # As they are while this is read: input functions run later, when the workflow may be a module of
 # another one, whose own variables stand in the same place.
 PATHVARS = workflow.pathvars
