@@ -42,10 +42,15 @@ def pack_images(folder: Path) -> None:
 
 def end_to_end(folder: Path) -> Timing:
     """Plan, read, crop, look, average, write, mark."""
-    from phenoprints.embeddings.computing import compute_units, content_of, make_stores
+    from phenoprints.embeddings.arrays import content_of, make_stores
+    from phenoprints.embeddings.computing import Pixels, Viewer, compute_units
+    from phenoprints.embeddings.failures import Failures
     from phenoprints.embeddings.geometry import Geometry
     from phenoprints.embeddings.passes import Look
-    from phenoprints.embeddings.selection import Selection, Stores
+    from phenoprints.embeddings.planning import plan_selection
+    from phenoprints.embeddings.progress import Progress
+    from phenoprints.embeddings.selection import Selection
+    from phenoprints.embeddings.units import Stores, spans_of
     from phenoprints.screens.images import ScreenImages
 
     wells = pd.DataFrame({"well_id": np.arange(NUM_WELLS, dtype=np.uint64), "experiment": "e",
@@ -58,11 +63,12 @@ def end_to_end(folder: Path) -> Timing:
     look, selection = Look(network(), Geometry(CROP_PX)), Selection(wells, sites)
     stores = Stores.at(folder / f"embeddings-{time.time_ns()}")
     watch = Stopwatch()
-    make_stores(selection, look, stores, attributes={})
-    works = selection.plan(content_of(look, version=1))
+    plan = plan_selection(selection, content=content_of(look, version=1))
+    make_stores(plan, look, stores, attributes={})
+    pixels = Pixels(lambda site: images.read(site.locator, site.channels, shape=site.shape))
     compute_units(
-        works, selection, look, stores,
-        read=lambda site: images.read(site.locator, site.channels, shape=site.shape),
+        spans_of([plan.works]), [Viewer(look, stores, Failures(NUM_WELLS))], selection,
+        pixels=pixels, progress=Progress("benchmark", NUM_WELLS),
     )  # fmt: skip
     return Timing(watch.timing().cpu_seconds or 0.0)
 

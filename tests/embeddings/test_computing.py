@@ -14,19 +14,24 @@ torch = pytest.importorskip("torch")
 pytestmark = pytest.mark.torch
 
 from phenoprints.embeddings import Geometry, embed, open_embeddings  # noqa: E402
-from phenoprints.embeddings.computing import (  # noqa: E402
-    compute_units,
-    content_of,
-    gather,
-    make_stores,
-    refuse_too_large,
-)
+from phenoprints.embeddings.arrays import content_of, make_stores, refuse_too_large  # noqa: E402
+from phenoprints.embeddings.computing import Pixels, Viewer, compute_units  # noqa: E402
+from phenoprints.embeddings.failures import Failures  # noqa: E402
+from phenoprints.embeddings.gathering import gather  # noqa: E402
 from phenoprints.embeddings.passes import Look, Site, channel_order, look_at  # noqa: E402
+from phenoprints.embeddings.planning import Plan, plan_selection  # noqa: E402
 from phenoprints.embeddings.progress import Progress  # noqa: E402
 from phenoprints.embeddings.reading import ReadAhead  # noqa: E402
-from phenoprints.embeddings.selection import Selection, Stores  # noqa: E402
+from phenoprints.embeddings.selection import Selection, crop_shape, failing_sites  # noqa: E402
 from phenoprints.embeddings.store import Unit, chunk_files  # noqa: E402
-from phenoprints.embeddings.units import batch_of, marker_path, plan_table, works_of  # noqa: E402
+from phenoprints.embeddings.units import (  # noqa: E402
+    Stores,
+    batch_of,
+    marker_path,
+    plan_table,
+    spans_of,
+    works_of,
+)
 from phenoprints.foundations.errors import (  # noqa: E402
     ConfigurationError,
     CorruptionError,
@@ -95,6 +100,11 @@ def rows(encoder) -> np.ndarray:
     return embed(encoder, SCREEN, read)[0]
 
 
+def plan_of(look: Look, selection: Selection, unit_wells: int = 4, blocks=None) -> Plan:
+    content = content_of(look, version=1)
+    return plan_selection(selection, content=content, unit_wells=unit_wells, block_wells=blocks)
+
+
 def run(
     path: Path,
     look: Look,
@@ -102,22 +112,26 @@ def run(
     *,
     unit_wells: int = 4,
     num_jobs: int = 1,
-    blocks: bool = False,
+    blocks=None,
     reader=read,
+    max_failed_fraction: float = 1.0,
     **options,
-) -> tuple[Stores, pd.DataFrame, list[dict[str, float]]]:
+) -> tuple[Stores, pd.DataFrame, list[Progress]]:
     """Plan, compute in jobs and gather, as the workflow does."""
-    stores = Stores.at(path / "e", path / "b" if blocks else None)
-    make_stores(selection, look, stores, attributes={"screen": "s"}, unit_wells=unit_wells)
-    works = selection.plan(content_of(look, version=1), unit_wells)
-    assert works_of(plan_table(works)) == works
-    done = [
+    stores = Stores.at(path / "e", None if blocks is None else path / "b")
+    plan = plan_of(look, selection, unit_wells, blocks)
+    make_stores(plan, look, stores, attributes={"screen": "s"}, unit_wells=unit_wells)
+    assert works_of(plan_table(plan.works)) == plan.works
+    done = []
+    for job in range(num_jobs):
+        failures = Failures(plan.num_wells, max_failed_fraction)
+        done.append(Progress("s by mae", plan.num_wells, stream=io.StringIO()))
         compute_units(
-            batch_of(works, job, num_jobs), selection, look, stores, read=reader, **options
-        )
-        for job in range(num_jobs)
-    ]
-    return stores, gather(works, selection, stores).failures, done
+            batch_of(spans_of([plan.works]), job, num_jobs), [Viewer(look, stores, failures)],
+            selection, pixels=Pixels(reader, **options), progress=done[-1],
+        )  # fmt: skip
+    gathered = gather(plan.works, stores, Failures(plan.num_wells))
+    return stores, gathered.failures, done
 
 
 def test_a_well_is_the_mean_over_its_crops_and_sites(encoder, rows: np.ndarray) -> None:
@@ -146,8 +160,8 @@ def test_mixed_batches_give_the_vectors_of_single_wells(encoder, precision: str)
 
 
 def _last(encoder, sites, images, **options) -> np.ndarray:
-    [seen], failed = look_at(sites, images, len(sites), [Look(encoder, Geometry(32), **options)])
-    assert failed == []
+    seen = look_at(sites, images, len(sites), Look(encoder, Geometry(32), **options))
+    assert seen.failed == []
     return seen.last
 
 
@@ -169,23 +183,69 @@ def test_all_blocks_in_one_pass_end_with_the_last(encoder, rows: np.ndarray) -> 
         np.testing.assert_array_equal(blocks[:, block - 1], cut)
 
 
-def test_several_encoders_share_one_reading(encoder, rows: np.ndarray) -> None:
+def test_several_encoders_read_every_image_once_and_write_the_same_bytes(
+    encoder, tmp_path: Path
+) -> None:
+    """One keeps the blocks of some wells, so that its units are whole experiments."""
     other = build("vit-tiny", channels=CHANNELS, seed=6)
-    selection = Selection(WELLS, SITES)
-    sites = selection.sites_of(Unit("e1", 0, 7))
+    sites = SITES.assign(locator=SITES["locator"].where(SITES.index != 3, "memory:bad"))
+    selection, chosen = Selection(WELLS, sites), WELLS["well_id"].to_numpy()[[1, 2, 9]]
+    looks = [Look(encoder, Geometry(32)), Look(other, Geometry(32), batch_size=7)]
+    alone = [
+        run(tmp_path / f"{i}", look, selection, blocks=[chosen, None][i])[:2]
+        for i, look in enumerate(looks)
+    ]
+    plans = [plan_of(looks[0], selection, 4, chosen), plan_of(looks[1], selection)]
+    stores = [Stores.at(tmp_path / "a", tmp_path / "b"), Stores.at(tmp_path / "c")]
+    viewers = [Viewer(look, at, Failures(10)) for look, at in zip(looks, stores, strict=True)]
     reads: list[str] = []
 
     def counted(site: Site) -> np.ndarray:
         reads.append(site.locator)
         return read(site)
 
-    images = ReadAhead(counted, sites)
-    looks = [Look(encoder, Geometry(32)), Look(other, Geometry(32))]
-    (first, second), _ = look_at(sites, images, 7, looks)
+    for plan, look, at in zip(plans, looks, stores, strict=True):
+        make_stores(plan, look, at, attributes={"screen": "s"}, unit_wells=4)
+    spans = spans_of([plan.works for plan in plans])
+    assert [len(span) for span in spans] == [3, 2]
+    for job in range(2):
+        progress = Progress("both", 20, stream=io.StringIO())
+        compute_units(
+            batch_of(spans, job, 2), viewers, selection,
+            pixels=Pixels(counted, num_workers=2), progress=progress,
+        )  # fmt: skip
 
-    assert len(reads) == len(set(reads)) == 14
-    np.testing.assert_array_equal(first.last, rows[:7])
-    np.testing.assert_array_equal(second.last, embed(other, SCREEN, read)[0][:7])
+    assert len(reads) == len(SITES)
+    assert tree_sha256(tmp_path / "a") == tree_sha256(alone[0][0].embeddings)
+    assert tree_sha256(tmp_path / "b") == tree_sha256(alone[0][0].blocks)
+    assert tree_sha256(tmp_path / "c") == tree_sha256(alone[1][0].embeddings)
+    for plan, at, (_, failures) in zip(plans, stores, alone, strict=True):
+        gathered = gather(plan.works, at, Failures(10))
+        pd.testing.assert_frame_equal(gathered.failures, failures)
+        assert gathered.cost["wells"] == 10
+        assert gathered.cost["failed_sites"] == 1
+
+
+def test_an_encoder_that_is_done_is_not_asked_again(encoder, tmp_path: Path) -> None:
+    """The second of two is computed alone where the first one's units are there."""
+    other = build("vit-tiny", channels=CHANNELS, seed=6)
+    selection = Selection(WELLS, SITES)
+    looks = [Look(encoder, Geometry(32)), Look(other, Geometry(32))]
+    first, _, _ = run(tmp_path / "1", looks[0], selection)
+    before = tree_sha256(tmp_path / "1")
+    second = Stores.at(tmp_path / "2" / "e")
+    plans = [plan_of(look, selection) for look in looks]
+    make_stores(plans[1], looks[1], second, attributes={"screen": "s"}, unit_wells=4)
+    progress = Progress("both", 20, stream=io.StringIO())
+
+    compute_units(
+        spans_of([plan.works for plan in plans]),
+        [Viewer(looks[0], first, Failures(10)), Viewer(looks[1], second, Failures(10))],
+        selection, pixels=Pixels(read), progress=progress,
+    )  # fmt: skip
+
+    assert (progress.done, progress.skipped) == (10, 10)
+    assert tree_sha256(tmp_path / "1") == before
 
 
 @pytest.mark.parametrize(("unit_wells", "num_jobs"), [(4, 1), (4, 3), (4, 7)])
@@ -197,7 +257,7 @@ def test_any_number_of_jobs_writes_the_same_bytes(
     other, _, done = run(tmp_path / "2", look, selection, unit_wells=unit_wells, num_jobs=num_jobs)
 
     assert tree_sha256(one.embeddings) == tree_sha256(other.embeddings)
-    assert sum(d["wells"] for d in done) == 10
+    assert sum(progress.done for progress in done) == 10
 
 
 def test_units_hold_the_rows_of_their_wells(encoder, tmp_path: Path, rows: np.ndarray) -> None:
@@ -223,11 +283,10 @@ def test_row_order_of_the_sites_table_changes_nothing(encoder, tmp_path: Path) -
 
 
 def test_blocks_of_chosen_wells_come_with_the_embeddings(encoder, tmp_path: Path) -> None:
-    chosen = WELLS["well_id"][[1, 2, 5, 9]]
-    look = Look(encoder, Geometry(32))
-    selection = Selection(WELLS, SITES, block_wells=chosen)
+    chosen = WELLS["well_id"].to_numpy()[[1, 2, 5, 9]]
+    look, selection = Look(encoder, Geometry(32)), Selection(WELLS, SITES)
 
-    stores, _, _ = run(tmp_path / "1", look, selection, blocks=True)
+    stores, _, _ = run(tmp_path / "1", look, selection, blocks=chosen)
     plain, _, _ = run(tmp_path / "2", look, Selection(WELLS, SITES), unit_wells=7)
 
     blocks = open_embeddings(stores.blocks)
@@ -242,6 +301,19 @@ def test_blocks_of_chosen_wells_come_with_the_embeddings(encoder, tmp_path: Path
         np.testing.assert_array_equal(reader.read(experiment), expected)
 
 
+def test_blocks_of_all_wells_are_kept_on_request(encoder, tmp_path: Path) -> None:
+    look, selection = Look(encoder, Geometry(32)), Selection(WELLS, SITES)
+
+    stores, _, _ = run(tmp_path / "1", look, selection, blocks="all")
+    plain, _, _ = run(tmp_path / "2", look, selection)
+
+    blocks = open_embeddings(stores.blocks)
+    for experiment in ("e1", "e2"):
+        rows = open_embeddings(plain.embeddings).read(experiment)
+        np.testing.assert_array_equal(blocks.read(experiment)[:, -1], rows)
+    assert tree_sha256(stores.embeddings) == tree_sha256(plain.embeddings)
+
+
 def test_what_is_done_is_not_done_again(encoder, tmp_path: Path) -> None:
     look, selection = Look(encoder, Geometry(32)), Selection(WELLS, SITES)
     run(tmp_path, look, selection)
@@ -252,7 +324,7 @@ def test_what_is_done_is_not_done_again(encoder, tmp_path: Path) -> None:
 
     _, _, [done] = run(tmp_path, look, selection, reader=unread)
 
-    assert (done["wells"], done["skipped"]) == (0, 10)
+    assert (done.done, done.skipped) == (0, 10)
     assert tree_sha256(tmp_path) == before
 
 
@@ -270,7 +342,7 @@ def test_a_change_recomputes_just_what_it_touches(
         selection = Selection(WELLS, sites)
     elif change == "quality":
         bad = SITES.iloc[[5]].assign(verdict="fail")
-        selection = Selection(WELLS, SITES, quality=bad)
+        selection = Selection(WELLS, SITES, bad_sites=failing_sites(bad))
     elif change == "encoder":
         look = Look(build("vit-tiny", channels=CHANNELS, seed=9), Geometry(32))
     elif change == "geometry":
@@ -280,7 +352,7 @@ def test_a_change_recomputes_just_what_it_touches(
 
     _, _, [done] = run(tmp_path, look, selection, **options)
 
-    assert done["wells"] == expected
+    assert done.done == expected
     fresh, _, _ = run(tmp_path / "fresh", look, selection)
     assert tree_sha256(tmp_path / "e") == tree_sha256(fresh.embeddings)
 
@@ -293,13 +365,13 @@ def test_a_damaged_chunk_is_found_and_mended_alone(encoder, tmp_path: Path) -> N
     content = bytearray(chunk.read_bytes())
     content[40] ^= 4
     chunk.write_bytes(content)
-    works = selection.plan(content_of(look, version=1), 4)
+    works = plan_of(look, selection).works
 
     with pytest.raises(CorruptionError, match="e1, rows 4 to 7: not done, or its chunk is not"):
-        gather(works, selection, stores)
+        gather(works, stores, Failures(10))
     _, _, [done] = run(tmp_path, look, selection)
 
-    assert done["wells"] == 3
+    assert done.done == 3
     assert tree_sha256(stores.embeddings) == before
 
 
@@ -309,7 +381,7 @@ def test_unreadable_images_become_nan_with_file_and_reason(encoder, tmp_path: Pa
     locators[[4, 14]] = "memory:bad2", "memory:bad3"  # both sites of well 4
     sites = SITES.assign(locator=locators).drop(index=[1, 11])  # well 1 was not imaged
     quality = SITES.iloc[[2, 12]].assign(verdict="fail")
-    selection = Selection(WELLS, sites, quality=quality)
+    selection = Selection(WELLS, sites, bad_sites=failing_sites(quality))
 
     stores, failures, _ = run(tmp_path, Look(encoder, Geometry(32)), selection)
 
@@ -397,9 +469,9 @@ def test_another_input_size_is_an_error_or_resized(encoder) -> None:
     flat[:, :32] = 90
     look = Look(encoder, Geometry(64), resize="resize")
 
-    [seen], failed = look_at(sites, [flat], 1, [look])
+    seen = look_at(sites, [flat], 1, look)
 
-    assert failed == []
+    assert seen.failed == []
     small = np.full((1, 3, 32, 32), 7.0, np.float32)
     small[:, :, :16] = 90
     expected = encoder.features(torch.from_numpy(small)).numpy()
@@ -419,12 +491,14 @@ def test_images_of_several_sizes_share_a_unit(encoder) -> None:
 def test_vectors_of_crops_are_kept_on_request(encoder, tmp_path: Path, rows: np.ndarray) -> None:
     sites = SITES.drop(index=[2])  # well 2 lacks its first site
     selection, geometry = Selection(WELLS, sites), Geometry(32)
-    look = Look(encoder, geometry).keeping(np.empty(0, np.int64), selection.crop_shape(geometry))
+    look = Look(encoder, geometry, crop_shape=crop_shape(2, (64, 64), geometry))
     stores = Stores.at(tmp_path / "e", crops=tmp_path / "c")
-    make_stores(selection, look, stores, attributes={}, unit_wells=4)
-    works = selection.plan(content_of(look, version=1), 4)
-    compute_units(works, selection, look, stores, read=read)
-    gather(works, selection, stores)
+    plan = plan_of(look, selection)
+    make_stores(plan, look, stores, attributes={}, unit_wells=4)
+    viewer, progress = Viewer(look, stores, Failures(10)), Progress("s", 10, stream=io.StringIO())
+    spans = spans_of([plan.works])
+    compute_units(spans, [viewer], selection, pixels=Pixels(read), progress=progress)
+    gather(plan.works, stores, Failures(10))
 
     crops = open_embeddings(tmp_path / "c")
 
@@ -435,16 +509,25 @@ def test_vectors_of_crops_are_kept_on_request(encoder, tmp_path: Path, rows: np.
     assert np.isfinite(kept[2, 1]).all()
     others = [i for i in range(10) if i != 2]
     np.testing.assert_allclose(kept[others].mean(axis=(1, 2)), rows[others], atol=1e-5)
-    plain = selection.plan(content_of(Look(encoder, geometry), version=1), 4)
-    assert {work.key for work in plain}.isdisjoint(work.key for work in works)
+    plain = plan_of(Look(encoder, geometry), selection).works
+    assert {work.key for work in plain}.isdisjoint(work.key for work in plan.works)
 
 
-def test_the_size_of_crops_is_estimated_and_refused(encoder) -> None:
-    selection, look = Selection(WELLS, SITES), Look(encoder, Geometry(32))
+def test_the_size_of_crops_and_blocks_is_estimated_and_refused(encoder) -> None:
+    look = Look(encoder, Geometry(32), crop_shape=(2, 4))
+    plan = plan_of(look, Selection(WELLS, SITES), blocks="all")
+    crops, blocks = Stores.at("e", crops="c"), Stores.at("e", "b")
+    gigabytes = 10 * 2 * 4 * 96 * 4 / 1e9
 
-    refuse_too_large(selection, look, max_crops_gb=10 * 2 * 4 * 96 * 4 / 1e9)
-    with pytest.raises(ConfigurationError, match=r"10 wells × 2 sites × 4 crops × 96 features"):
-        refuse_too_large(selection, look, max_crops_gb=1e-5)
+    told = refuse_too_large(plan, look, crops, max_kept_gb=gigabytes)
+    assert told == [
+        "10 wells × 96 features take 3.84e-06 GB",
+        "10 wells × 2 sites × 4 crops × 96 features take 3.07e-05 GB",
+    ]
+    with pytest.raises(ConfigurationError, match=r"inference.keep_crops: .* 2 sites × 4 crops"):
+        refuse_too_large(plan, look, crops, max_kept_gb=gigabytes * 0.99)
+    with pytest.raises(ConfigurationError, match=r"keep_blocks: .* 10 wells × 4 blocks × 96 f"):
+        refuse_too_large(plan, look, blocks, max_kept_gb=1e-5)
 
 
 def test_progress_tells_rate_waiting_and_time_left() -> None:

@@ -64,8 +64,8 @@ def vectors(encoder, pixels, wells, order, side_px: int) -> np.ndarray:
     start = (SIDE_PX - side_px) // 2
     part = slice(start, start + side_px)
     crops = [pixels[well][list(order)][:, part, part] for well in wells]
-    [seen], failed = look_at(sites, crops, len(sites), [Look(encoder, Geometry(side_px))])
-    assert failed == []
+    seen = look_at(sites, crops, len(sites), Look(encoder, Geometry(side_px)))
+    assert seen.failed == []
     return seen.last
 
 

@@ -12,9 +12,15 @@ torch = pytest.importorskip("torch")
 pytestmark = pytest.mark.torch
 
 from phenoprints.embeddings import open_embeddings  # noqa: E402
-from phenoprints.embeddings.pairs import PairFiles, device_of, open_pair  # noqa: E402
-from phenoprints.embeddings.selection import Stores  # noqa: E402
+from phenoprints.embeddings.gathering import gather  # noqa: E402
+from phenoprints.embeddings.pairs import (  # noqa: E402
+    PairFiles,
+    compute_pairs,
+    device_of,
+    open_pair,
+)
 from phenoprints.embeddings.store import Unit, chunk_files  # noqa: E402
+from phenoprints.embeddings.units import Stores, spans_of  # noqa: E402
 from phenoprints.foundations.errors import ConfigurationError, CorruptionError  # noqa: E402
 from phenoprints.foundations.fingerprints import tree_sha256  # noqa: E402
 from phenoprints.foundations.provenance import provenance_path  # noqa: E402
@@ -30,7 +36,8 @@ from phenoprints.screens.images.stores import (  # noqa: E402
 SETTINGS = {
     "batch_size": 8, "precision": "float32", "stored_as": "float32", "unit_wells": 3,
     "crop_px": 32, "drop_ring": "auto", "overlap_px": 0, "max_failed_fraction": 0.2,
-    "resize": "error", "block": None, "max_crops_gb": 1,
+    "resize": "error", "block": None, "max_kept_gb": 1,
+    "keep_blocks": False,
 }  # fmt: skip
 NUM_WELLS = 8
 
@@ -68,17 +75,20 @@ def pair_of(files: PairFiles, path: Path, **changes):
 
 def test_a_pair_is_computed_from_files(files: PairFiles, tmp_path: Path) -> None:
     pair = pair_of(files, tmp_path / "out", crops=True)
-    works = pair.plan()
-    pair.make_stores({"screen": "s"})
-    pair.compute(works, num_workers=2)
+    plan = pair.plan()
+    pair.make_stores(plan, {"screen": "s"})
+    done = compute_pairs([pair], spans_of([plan.works]), num_workers=2)
 
-    gathered = pair.gather(works)
+    gathered = pair.gather(plan.works)
 
     rows = open_embeddings(tmp_path / "out/e").read("e")
     assert np.flatnonzero(np.isnan(rows).any(axis=1)).tolist() == [7]
     assert gathered.failures["reason"].tolist() == ["no_good_site"]
     assert gathered.cost["wells"] == NUM_WELLS
-    assert gathered.cost["devices"] == ["cpu"]
+    assert (done["wells"], done["skipped"]) == (NUM_WELLS, 0)
+    assert gathered.cost["crops"] == 4 * (NUM_WELLS - 1)
+    assert list(gathered.cost["device_hours"]) == ["cpu"]
+    assert gathered.cost["gpu_hours"] == 0
     crops = open_embeddings(tmp_path / "out/c").read("e")
     np.testing.assert_allclose(crops[:7].mean(axis=(1, 2)), rows[:7], atol=1e-5)
     assert open_embeddings(tmp_path / "out/e").attributes["channels"] == ["DNA", "ER"]
@@ -88,17 +98,16 @@ def test_what_is_damaged_after_its_job_is_mended_by_gathering(
     files: PairFiles, tmp_path: Path
 ) -> None:
     pair = pair_of(files, tmp_path / "out")
-    works = pair.plan()
-    pair.make_stores({"screen": "s"})
-    pair.compute(works)
+    plan = pair.plan()
+    pair.make_stores(plan, {"screen": "s"})
+    compute_pairs([pair], spans_of([plan.works]))
     before = tree_sha256(tmp_path / "out/e")
     chunk_files(tmp_path / "out/e", Unit("e", 3, 6))[0].unlink()
 
     with pytest.raises(CorruptionError, match="e, rows 3 to 6"):
-        pair.gather(works)
-    pair.mend(works)
+        gather(plan.works, pair.stores, pair.failures())
 
-    assert pair.gather(works).cost["wells"] == NUM_WELLS
+    assert pair.gather(plan.works).cost["wells"] == NUM_WELLS
     assert tree_sha256(tmp_path / "out/e") == before
 
 
@@ -107,7 +116,7 @@ def test_an_earlier_block_may_be_the_embedding(files: PairFiles, tmp_path: Path)
 
     assert pair.look.encoder.num_blocks == 2
     with pytest.raises(ConfigurationError, match="8 wells × 1 sites × 4 crops × 96 features"):
-        pair_of(files, tmp_path / "out", crops=True, max_crops_gb=1e-6)
+        pair_of(files, tmp_path / "out", crops=True, max_kept_gb=1e-6).plan()
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="an accelerator is there")
@@ -122,11 +131,11 @@ def test_a_probed_encoder_keeps_no_blocks_where_no_task_runs(
 ) -> None:
     stores = Stores.at(tmp_path / "e", tmp_path / "b")
     pair = open_pair(files, stores, SETTINGS, name="s by mae", device="cpu")
-    works = pair.plan()
-    pair.make_stores({"screen": "s"})
-    pair.compute(works)
-    pair.gather(works)
+    plan = pair.plan()
+    pair.make_stores(plan, {"screen": "s"})
+    compute_pairs([pair], spans_of([plan.works]))
+    pair.gather(plan.works)
 
     assert open_embeddings(tmp_path / "b").experiments == []
     assert len(open_embeddings(tmp_path / "e").read("e")) == NUM_WELLS
-    assert len(works) == 3
+    assert len(plan.works) == 3

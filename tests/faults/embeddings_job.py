@@ -20,9 +20,15 @@ import pandas as pd
 import torch
 
 from phenoprints.embeddings import computing
+from phenoprints.embeddings.arrays import content_of, make_stores
+from phenoprints.embeddings.failures import Failures
+from phenoprints.embeddings.gathering import gather
 from phenoprints.embeddings.geometry import Geometry
 from phenoprints.embeddings.passes import Look, Site
-from phenoprints.embeddings.selection import Selection, Stores
+from phenoprints.embeddings.planning import plan_selection
+from phenoprints.embeddings.progress import Progress
+from phenoprints.embeddings.selection import Selection
+from phenoprints.embeddings.units import Stores, spans_of
 from phenoprints.foundations.randomness import generator, well_ids
 from phenoprints.models import build
 
@@ -38,8 +44,7 @@ def selection() -> Selection:
         site=1, locator=wells["experiment"] + wells["well"], height=64, width=64,
         channels=pd.Series([list(CHANNELS)] * len(wells)),
     )  # fmt: skip
-    chosen = wells["well_id"][::2]
-    return Selection(wells, sites, block_wells=chosen)
+    return Selection(wells, sites)
 
 
 def read(site: Site) -> np.ndarray:
@@ -68,13 +73,20 @@ def job(folder: Path, plan: str) -> None:
     if kind == "full":
         signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
         resource.setrlimit(resource.RLIMIT_FSIZE, (int(number), int(number)))
-    look = Look(ENCODER, Geometry(32))
-    chosen, stores = selection(), Stores.at(folder / "e", folder / "b")
-    computing.make_stores(chosen, look, stores, attributes={}, unit_wells=4)
-    works = chosen.plan(computing.content_of(look, version=1), 4)
-    done = computing.compute_units(works, chosen, look, stores, read=reader)
-    computing.gather(works, chosen, stores)
-    tell(folder, wells=done["wells"])
+    look, stores = Look(ENCODER, Geometry(32)), Stores.at(folder / "e", folder / "b")
+    chosen = selection()
+    plan = plan_selection(
+        chosen, content=content_of(look, version=1), unit_wells=4,
+        block_wells=chosen.well_ids[::2],
+    )  # fmt: skip
+    make_stores(plan, look, stores, attributes={}, unit_wells=4)
+    viewer, progress = computing.Viewer(look, stores, Failures(18)), Progress("s", 18)
+    computing.compute_units(
+        spans_of([plan.works]), [viewer], chosen, pixels=computing.Pixels(reader),
+        progress=progress,
+    )  # fmt: skip
+    gather(plan.works, stores, Failures(18))
+    tell(folder, wells=progress.done)
 
 
 def tell(folder: Path, **told: object) -> None:

@@ -67,7 +67,7 @@ def test_a_full_disk_loses_nothing(folder: Path) -> None:
 
     assert "Error" in first["error"]
     assert second["error"].startswith("StorageError")
-    assert "make room, and run the same command again" in second["error"]
+    assert "and run the same command again; what is whole is kept" in second["error"]
     assert last == {"wells": 9}
     assert bytes_of(folder / "full") == bytes_of(folder / "whole")
 

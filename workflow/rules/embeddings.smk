@@ -95,7 +95,7 @@ rule embeddings:
     benchmark:
         "<benchmarks>/embeddings/{screen}.{encoder}.tsv"
     wildcard_constraints:
-        encoder=encoders_computed(jobs="one", probed=False),
+        encoder=encoders_computed(jobs="one", blocks=False),
     conda:
         "../../envs/train.yaml"
     threads: inference_threads
@@ -128,7 +128,7 @@ use rule embeddings as embeddings_and_blocks with:
     benchmark:
         "<benchmarks>/embeddings_and_blocks/{screen}.{encoder}.tsv"
     wildcard_constraints:
-        encoder=encoders_computed(jobs="one", probed=True),
+        encoder=encoders_computed(jobs="one", blocks=True),
 
 
 rule plan_embeddings:
@@ -167,15 +167,15 @@ rule plan_embeddings:
         "../scripts/embeddings.py"
 
 
-use rule plan_embeddings as embedding_batch with:
+rule embedding_batch:
+    """Compute a batch of units, for one encoder or for several that look at the same images."""
     input:
         wells="<screen_wells>",
         sites="<screen_sites>",
-        conditions="<screen_conditions>",
         images="<screen_images>",
         quality="<quality>",
-        encoder="<encoder>",
-        plan="<embedding_plan>",
+        encoders=encoders_of_job,
+        plans=plans_of,
     output:
         done="<embedding_batch>",
     log:
@@ -186,20 +186,21 @@ use rule plan_embeddings as embedding_batch with:
         encoder=encoders_computed(jobs="many"),
         batch=r"\d+",
         num_batches=r"\d+",
-    threads: inference_threads
+    conda:
+        "../../envs/train.yaml"
+    threads: 1 + config["inference"]["num_workers"]
     resources:
         mem_mb=memory_mb(16000),
         runtime=2880,
-        cpus_per_task=inference_threads,
         gpu=num_gpus,
     params:
         version=STAGE_VERSIONS["embeddings"],
-        seed=config["seed"],
-        settings=embedding_settings,
-        stores=stores_of,
-        phases=["compute"],
+        settings=lambda wildcards: of_companions(wildcards, embedding_settings),
+        stores=lambda wildcards: of_companions(wildcards, stores_of),
     message:
         "embeddings: {wildcards.encoder} looks at {wildcards.screen}, batch {wildcards.batch} of {wildcards.num_batches}"
+    script:
+        "../scripts/embeddings_batch.py"
 
 
 use rule plan_embeddings as gather_embeddings with:
@@ -222,7 +223,7 @@ use rule plan_embeddings as gather_embeddings with:
     benchmark:
         "<benchmarks>/gather_embeddings/{screen}.{encoder}.tsv"
     wildcard_constraints:
-        encoder=encoders_computed(jobs="many", probed=False),
+        encoder=encoders_computed(jobs="many", blocks=False),
     params:
         version=STAGE_VERSIONS["embeddings"],
         seed=config["seed"],
@@ -245,4 +246,4 @@ use rule gather_embeddings as gather_embeddings_and_blocks with:
     benchmark:
         "<benchmarks>/gather_embeddings_and_blocks/{screen}.{encoder}.tsv"
     wildcard_constraints:
-        encoder=encoders_computed(jobs="many", probed=True),
+        encoder=encoders_computed(jobs="many", blocks=True),

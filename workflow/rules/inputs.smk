@@ -3,6 +3,7 @@
 import json
 import os
 from glob import glob
+from types import SimpleNamespace
 
 from phenoprints import annotation
 
@@ -209,35 +210,72 @@ def settings_of_encoder(name):
     return config["encoders"][name.removesuffix(".trimmed")]
 
 
-def encoders_computed(*, jobs, probed=None):
-    """A wildcard constraint: networks of `one` or `many` jobs a screen, probed, not, or either."""
-    blocks = {encoder for _, encoder in PLAN.block_pairs}
-    names = blocks | {encoder for _, encoder in PLAN.computed_pairs}
+TOGETHER = configuration.looking_together(config, PLAN) if config["inference"]["together"] else {}
+
+
+def companions(wildcards):
+    """The encoders that look at a screen in the same jobs as this one, itself among them."""
+    pair = wildcards.screen, wildcards.encoder
+    return TOGETHER.get(pair, (wildcards.encoder,))
+
+
+def of_companions(wildcards, function):
+    """Name to value of an input function for every encoder of a job."""
+    pairs = {
+        name: SimpleNamespace(screen=wildcards.screen, encoder=name)
+        for name in companions(wildcards)
+    }
+    return {name: function(pair) for name, pair in pairs.items()}
+
+
+def encoders_computed(*, jobs, blocks=None):
+    """A wildcard constraint: networks of `one` or `many` jobs a screen, whose blocks are kept, not, or either."""
+    names = {encoder for _, encoder in (*PLAN.block_pairs, *PLAN.computed_pairs)}
+    shared = {encoder for (_, encoder), group in TOGETHER.items() if len(group) > 1}
     return one_of(
         name
         for name in names
-        if probed in (None, name in blocks)
-        and (settings_of_encoder(name)["num_jobs"] > 1) == (jobs == "many")
+        if blocks in (None, keeps_blocks(name))
+        and (settings_of_encoder(name)["num_jobs"] > 1 or name in shared) == (jobs == "many")
     )
 
 
 def batches_of(wildcards):
-    """What the jobs of a pair write, one for each batch of its units."""
-    number = settings_of_encoder(wildcards.encoder)["num_jobs"]
+    """What the jobs of a pair write, one for each batch of its units; they bear the first encoder's name."""
+    names = companions(wildcards)
+    number = max(settings_of_encoder(name)["num_jobs"] for name in names)
     pattern = PATHVARS.apply("<embedding_batch>")
-    return [pattern.format(batch=batch, num_batches=number, **wildcards) for batch in range(number)]
+    place = {"screen": wildcards.screen, "encoder": names[0], "num_batches": number}
+    return [pattern.format(batch=batch, **place) for batch in range(number)]
+
+
+def plans_of(wildcards):
+    """The plans of the encoders of a job."""
+    return of_pairs(
+        "<embedding_plan>", [(wildcards.screen, name) for name in companions(wildcards)]
+    )
+
+
+def encoders_of_job(wildcards):
+    """The encoders of a job."""
+    return of_names("<encoder>", "encoder", companions(wildcards))
 
 
 def is_probed(encoder):
-    """Whether the features of every block of an encoder are kept."""
+    """Whether the blocks of an encoder are probed."""
     return encoder in {name for _, name in PLAN.block_pairs}
+
+
+def keeps_blocks(encoder):
+    """Whether the features of every block of an encoder are kept."""
+    return config["inference"]["keep_blocks"] or is_probed(encoder)
 
 
 def stores_of(wildcards):
     """The provenance of what a pair computes: embeddings, and blocks and crops where kept."""
     pair = [(wildcards.screen, wildcards.encoder)]
     stores = {"embeddings": of_pairs("<embeddings>", pair)[0]}
-    if is_probed(wildcards.encoder):
+    if keeps_blocks(wildcards.encoder):
         stores["blocks"] = of_pairs("<blocks>", pair)[0]
     if config["inference"]["keep_crops"]:
         stores["crops"] = of_pairs("<crops>", pair)[0]
@@ -256,10 +294,11 @@ def embedding_settings(wildcards):
     """The settings that embeddings of a pair depend on."""
     encoder = settings_of_encoder(wildcards.encoder)
     screen = config["screens"][wildcards.screen]
-    inference = ("batch_size", "precision", "stored_as", "unit_wells", "keep_crops", "max_crops_gb")
+    inference = ("batch_size", "precision", "stored_as", "unit_wells")
+    kept = ("keep_blocks", "keep_crops", "max_kept_gb")
     geometry = ("crop_px", "drop_ring", "overlap_px", "max_failed_fraction")
     return {
-        **{name: config["inference"][name] for name in inference},
+        **{name: config["inference"][name] for name in (*inference, *kept)},
         **{name: screen[name] for name in geometry},
         "resize": encoder["resize"],
         # A trimmed encoder ends where the probes say.

@@ -1,12 +1,11 @@
-"""Look at a screen with an encoder: make the plan, compute a batch of it, gather, or all three."""
+"""Look at a screen with an encoder: make the plan, gather what was computed, or do all of it."""
 
 import pandas as pd
 import torch
 
 from phenoprints.embeddings.failures import FAILURES
-from phenoprints.embeddings.pairs import PairFiles, open_pair
-from phenoprints.embeddings.selection import Stores
-from phenoprints.embeddings.units import batch_of, plan_table, works_of
+from phenoprints.embeddings.pairs import PairFiles, compute_pairs, open_pair
+from phenoprints.embeddings.units import Stores, plan_table, spans_of, works_of
 from phenoprints.foundations.jobs import logged
 from phenoprints.foundations.provenance import artefact_path, write_provenance
 from phenoprints.foundations.publishing import publish_json, publish_table
@@ -17,34 +16,28 @@ with logged(snakemake.log):
     names, inference = snakemake.wildcards, snakemake.config["inference"]
     # The other threads read images; that of the network stays one, and with it the bytes.
     torch.set_num_threads(max(1, snakemake.threads - inference["num_workers"]))
-    batch, num_batches = int(names.get("batch", 0)), int(names.get("num_batches", 1))
-    is_computing = "compute" in params.phases
     pair = open_pair(
         PairFiles(paths.wells, paths.sites, paths.quality, paths.images, paths.encoder),
         Stores.at(**{kind: artefact_path(path) for kind, path in params.stores.items()}),
         params.settings,
         name=f"{names.screen} by {names.encoder}",
-        block_wells=wells_of_tasks(paths.wells, paths.conditions, params.settings, params.seed),
-        device=inference["device"] if is_computing else "cpu",
-        job=batch,
+        device=inference["device"] if "compute" in params.phases else "cpu",
     )
-    works = works_of(pd.read_parquet(paths.plan)) if hasattr(paths, "plan") else pair.plan()
     if "plan" in params.phases:
-        pair.make_stores({"screen": names.screen, "encoder": names.encoder})
-    told, rows = {}, {"wells": len(pair.selection.wells)}
+        tasks = wells_of_tasks(paths.wells, paths.conditions, params.settings, params.seed)
+        plan = pair.plan(tasks)
+        pair.make_stores(plan, {"screen": names.screen, "encoder": names.encoder})
+    works = plan.works if "plan" in params.phases else works_of(pd.read_parquet(paths.plan))
+    rows = {"wells": pair.num_wells}
     if hasattr(out, "plan"):
         publish_table(out.plan, plan_table(works))
-    if is_computing:
-        chosen = batch_of(works, batch, num_batches)
-        told["done"] = pair.compute(chosen, num_workers=inference["num_workers"])
+    if "compute" in params.phases:
+        compute_pairs([pair], spans_of([works]), num_workers=inference["num_workers"])
     if "gather" in params.phases:
-        pair.mend(works)
         gathered = pair.gather(works)
         FAILURES.write(out.failures, gathered.failures)
-        told["throughput"], rows["failures"] = gathered.cost, len(gathered.failures)
-    for name in told:
-        if hasattr(out, name):
-            publish_json(getattr(out, name), told[name])
+        publish_json(out.throughput, gathered.cost)
+        rows["failures"] = len(gathered.failures)
     stores = pair.stores.written() if "gather" in params.phases else []
     files = [path for path in out if not path.endswith(".provenance.json")]
     inputs = [paths.wells, paths.sites, paths.quality, paths.images, artefact_path(paths.encoder)]

@@ -13,6 +13,7 @@ from phenoprints.configuration.memory import learned_counts, training_memory_mb
 from phenoprints.configuration.planning import (
     Plan,
     image_settings,
+    looking_together,
     plan,
     screen_seed,
     screen_settings,
@@ -31,6 +32,7 @@ __all__ = [
     "image_settings",
     "learned_counts",
     "load",
+    "looking_together",
     "missing_inputs",
     "plan",
     "preset",

@@ -170,6 +170,30 @@ def learning_order(config: Mapping[str, Any]) -> list[tuple[str, str]]:
     return order
 
 
+def looking_together(config: Mapping[str, Any], planned: Plan) -> dict[Pair, Names]:
+    """For each pair of screen and network the encoders that may look in the same jobs, sorted.
+
+    Encoders are ready at the same time when the chains of manifests and judges that they need are
+    equally long; none of them then needs what another one sees.
+    """
+    groups: dict[tuple[str, int], list[str]] = {}
+    pairs = sorted({*planned.computed_pairs, *planned.block_pairs})
+    depths = {encoder: _depth(config, encoder) for _, encoder in pairs}
+    for screen, encoder in pairs:
+        groups.setdefault((screen, depths[encoder]), []).append(encoder)
+    return {(s, e): tuple(groups[s, depths[e]]) for s, e in pairs}
+
+
+def _depth(config: Mapping[str, Any], encoder: str) -> int:
+    """Encoders in the longest chain that must be there before an encoder is."""
+    if encoder.endswith(TRIMMED):
+        return 1 + _depth(config, base_encoder(encoder))
+    item = config["encoders"][encoder]
+    judges = config["manifests"].get(item.get("manifest"), {}).get("judges", [])
+    needed = [*judges, *([item["start_from"]] if item.get("start_from") else [])]
+    return max((1 + _depth(config, name) for name in needed), default=0)
+
+
 def screens_seen(config: Mapping[str, Any], encoder: str) -> tuple[str, ...]:
     """The screens whose images an encoder has learned from, through its starting point too."""
     seen: set[str] = set()

@@ -94,6 +94,7 @@ class RowArray:
     def describe(self) -> None:
         """Publish the description, unless it stands there already."""
         place = self.path / "zarr.json"
+        _remove_unfinished(self.path)
         try:
             if json.loads(place.read_bytes()) == self.description():
                 return
@@ -119,9 +120,7 @@ class RowArray:
         for at in range(0, len(rows), self.chunk_rows):
             chunk = rows[at : at + self.chunk_rows]
             file = self.chunk_file((start + at) // self.chunk_rows)
-            # What a killed job left beside it.
-            for entry in abandoned(file.parent):
-                entry.unlink(missing_ok=True)
+            _remove_unfinished(file.parent)
             with published(file) as partial, FileIO(partial, "w") as stream:
                 for part in self._encoded(chunk):
                     _write_all(stream, part)
@@ -183,6 +182,12 @@ class RowArray:
 
     def _filling_bytes(self, num_rows: int) -> int:
         return (self.chunk_rows - num_rows) * math.prod(self.shape[1:]) * self.dtype.itemsize
+
+
+def _remove_unfinished(folder: Path) -> None:
+    """Remove what a killed job left: the group holds nothing but Zarr."""
+    for entry in abandoned(folder):
+        entry.unlink(missing_ok=True)
 
 
 def _bytes(values: NDArray[Any]) -> NDArray[np.uint8]:

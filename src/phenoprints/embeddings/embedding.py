@@ -10,11 +10,12 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from phenoprints.embeddings.computing import failure_rows, failures_table
+from phenoprints.embeddings.computing import failure_rows
+from phenoprints.embeddings.failures import failures_table
 from phenoprints.embeddings.geometry import Geometry
 from phenoprints.embeddings.passes import Look, Precision, ReadImage, look_at
 from phenoprints.embeddings.reading import ReadAhead
-from phenoprints.embeddings.selection import Selection
+from phenoprints.embeddings.selection import Selection, failing_sites
 from phenoprints.embeddings.store import Unit
 
 if TYPE_CHECKING:
@@ -56,17 +57,15 @@ def embed(
     float32 rows in the order of the wells table, (n, D) for `last` and (n, B, D) for `all`, with
     NaN for a well that failed; and the failures (`phenoprints.embeddings.failures`).
     """
-    wells = screen.wells
-    kept = wells["well_id"] if blocks == "all" else None
-    selection = Selection(wells, screen.sites, quality=quality, block_wells=kept)
+    bad = None if quality is None else failing_sites(quality)
+    selection = Selection(screen.wells, screen.sites, bad_sites=bad)
     look = Look(encoder, geometry or Geometry(encoder.crop_px), precision=precision)
     rows, failures = [], []
     for experiment, ids in selection.ids.items():
         unit = Unit(experiment, 0, len(ids))
         sites = selection.sites_of(unit)
-        images = ReadAhead(read, sites)
-        looks = [look.keeping(selection.block_rows(unit))]
-        [seen], failed = look_at(sites, images, len(ids), looks)
-        failures += failure_rows(unit, selection, seen, sites=sites, failed=failed)
+        block_rows = range(len(ids)) if blocks == "all" else ()
+        seen = look_at(sites, ReadAhead(read, sites), len(ids), look, block_rows)
+        failures += failure_rows(unit, selection, seen, sites=sites)
         rows.append(seen.last if seen.blocks is None else seen.blocks)
     return np.concatenate(rows), failures_table(failures)

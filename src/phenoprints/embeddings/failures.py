@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
 import pandas as pd
 import pyarrow as pa
 
@@ -26,6 +30,55 @@ FAILURES = Contract(
 """A row per failed site and, with `site` -1, per well without any vector (its row is NaN)."""
 
 WHOLE_WELL = -1
+NO_GOOD_SITE = "no_good_site"
+"""The reason of a well that quality control left out: no failure to read."""
+
+
+def failures_table(rows: Sequence[Sequence[Any]]) -> pd.DataFrame:
+    """Failures as a table of their contract."""
+    table = pd.DataFrame(list(rows), columns=list(FAILURES.schema.names))
+    return table.astype({"well_id": np.uint64, "site": np.int32})
+
+
+class Failures:
+    """The failures of a pair as they come in; too many of them are a DataError at once.
+
+    Parameters
+    ----------
+    num_wells
+        Wells of the screen.
+    max_failed_fraction
+        Share of them that may be without a vector, those left out by quality control not counted.
+    where
+        What the message calls the pair.
+    """
+
+    def __init__(
+        self, num_wells: int, max_failed_fraction: float = 1.0, where: str = "embeddings"
+    ) -> None:
+        self.num_wells, self.max_failed_fraction = num_wells, max_failed_fraction
+        self.where = where
+        self.rows: list[Sequence[Any]] = []
+        self.num_failed = 0
+
+    def add(self, rows: Sequence[Sequence[Any]]) -> None:
+        """Count more of them; a well is in no two calls."""
+        self.rows += rows
+        *_, site, _, reason = range(len(FAILURES.schema.names))
+        whole = (row for row in rows if row[site] == WHOLE_WELL)
+        self.num_failed += sum(row[reason] != NO_GOOD_SITE for row in whole)
+        if self.num_failed <= self.max_failed_fraction * self.num_wells:
+            return
+        table = failures_table(self.rows)
+        refuse_too_many(
+            table[table["reason"] != NO_GOOD_SITE], self.num_wells, where=self.where,
+            max_failed_fraction=self.max_failed_fraction,
+        )  # fmt: skip
+
+    def table(self) -> pd.DataFrame:
+        """All of them, sorted."""
+        frame: pd.DataFrame = FAILURES.conform(failures_table(self.rows)).to_pandas()
+        return frame
 
 
 def well_failures(wells: pd.DataFrame, file: str, reason: str) -> pd.DataFrame:

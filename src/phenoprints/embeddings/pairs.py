@@ -1,8 +1,9 @@
-"""A pair of screen and encoder as the workflow's jobs open it, from files and settings."""
+"""Pairs of screen and encoder as the workflow's jobs open them, from files and settings."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+import sys
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -11,24 +12,21 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from phenoprints.embeddings.computing import (
-    Gathered,
-    compute_units,
-    content_of,
-    gather,
-    make_stores,
-    refuse_too_large,
-)
+from phenoprints.embeddings.arrays import content_of, make_stores, refuse_too_large
+from phenoprints.embeddings.computing import Pixels, Viewer, compute_units
+from phenoprints.embeddings.failures import Failures
+from phenoprints.embeddings.gathering import Gathered, gather
 from phenoprints.embeddings.geometry import Geometry
 from phenoprints.embeddings.passes import Look, Site
-from phenoprints.embeddings.selection import Selection, Stores
+from phenoprints.embeddings.planning import Plan, plan_screen
+from phenoprints.embeddings.progress import Progress
+from phenoprints.embeddings.screen_tables import PORTION_WELLS, ScreenTables
+from phenoprints.embeddings.selection import crop_shape
 from phenoprints.embeddings.stamps import image_stamp
-from phenoprints.embeddings.units import Work, read_marker
+from phenoprints.embeddings.units import Span, Stores, Work, spans_of
 from phenoprints.foundations.errors import ConfigurationError
 from phenoprints.foundations.provenance import artefact_path
 from phenoprints.foundations.versions import STAGE_VERSIONS
-from phenoprints.quality import QUALITY
-from phenoprints.screens.contracts import SITES, WELLS
 from phenoprints.screens.images import ScreenImages, open_images
 
 if TYPE_CHECKING:
@@ -53,57 +51,55 @@ class Pair:
     """An encoder, the screen it looks at, and where the results go."""
 
     name: str
-    selection: Selection
+    tables: ScreenTables
     look: Look
     stores: Stores
     images: ScreenImages
     settings: Mapping[str, Any]
 
-    def plan(self) -> list[Work]:
-        """The units of the pair with their keys."""
-        version, stored_as = STAGE_VERSIONS["embeddings"], self.settings["stored_as"]
-        content = content_of(self.look, version=version, stored_as=stored_as)
-        return self.selection.plan(content, self.settings["unit_wells"])
+    @property
+    def num_wells(self) -> int:
+        """Wells of the screen."""
+        return len(self.tables.wells)
 
-    def make_stores(self, attributes: Mapping[str, Any]) -> None:
+    def plan(self, block_wells: NDArray[np.uint64] | None = None) -> Plan:
+        """The units of the pair with their keys; its stores must not be too large."""
+        version, stored_as = STAGE_VERSIONS["embeddings"], self.settings["stored_as"]
+        plan = plan_screen(
+            self.tables,
+            content=content_of(self.look, version=version, stored_as=stored_as),
+            unit_wells=self.settings["unit_wells"],
+            block_wells="all" if self.settings["keep_blocks"] else block_wells,
+        )
+        limit = self.settings["max_kept_gb"]
+        for text in refuse_too_large(
+            plan, self.look, self.stores, max_kept_gb=limit, stored_as=stored_as
+        ):
+            sys.stderr.write(f"{self.name}: {text}\n")
+        return plan
+
+    def make_stores(self, plan: Plan, attributes: Mapping[str, Any]) -> None:
         """Make the groups and arrays; what is whole stays."""
         make_stores(
-            self.selection, self.look, self.stores, attributes=attributes,
+            plan, self.look, self.stores, attributes=attributes,
             unit_wells=self.settings["unit_wells"], stored_as=self.settings["stored_as"],
         )  # fmt: skip
 
-    def compute(self, works: Sequence[Work], *, num_workers: int = 0) -> dict[str, float]:
-        """Compute the units that are not done."""
-        return compute_units(
-            works, self.selection, self.look, self.stores, read=self.read,
-            stamp=partial(image_stamp, self.images), num_workers=num_workers, name=self.name,
-            max_failed_fraction=self.settings["max_failed_fraction"],
-        )  # fmt: skip
+    def failures(self) -> Failures:
+        """No failures yet, and how many there may be."""
+        return Failures(self.num_wells, self.settings["max_failed_fraction"], self.name)
 
-    def mend(self, works: Sequence[Work]) -> None:
-        """Compute the units that are missing or damaged, where all should be done.
+    def gather(self, works: Sequence[Work]) -> Gathered:
+        """The failures and the cost of all units; those missing or damaged are computed.
 
         A chunk that was damaged after its job had ended is mended so, on an accelerator when
         there is one.
         """
-        missing = [
-            work
-            for work in works
-            if read_marker(
-                self.stores.units, work, self.selection.stores_of(work.unit, self.stores)
-            )
-            is None
-        ]
-        if missing:
-            self.look.encoder.to(device_of("auto"))
-            self.compute(missing)
+        return gather(works, self.stores, self.failures(), mend=self._mend)
 
-    def gather(self, works: Sequence[Work]) -> Gathered:
-        """The failures and the cost of all units, which must all be done."""
-        limit = self.settings["max_failed_fraction"]
-        return gather(
-            works, self.selection, self.stores, max_failed_fraction=limit, where=self.name
-        )
+    def _mend(self, works: Sequence[Work]) -> None:
+        self.look.encoder.to(device_of("auto"))
+        compute_pairs([self], spans_of([works]))
 
     def read(self, site: Site) -> NDArray[np.uint8]:
         """The pixels of a site as uint8."""
@@ -112,13 +108,51 @@ class Pair:
         )
 
 
+def compute_pairs(
+    pairs: Sequence[Pair], spans: Sequence[Span], *, num_workers: int = 0
+) -> dict[str, float]:
+    """Compute the units that are not done, of one pair or of several of one screen together.
+
+    Only the rows of the spans are read from the tables, a portion at a time.
+
+    Returns
+    -------
+    Counts and times: `wells` computed and `skipped`, `seconds`, `waiting_s` for images.
+    """
+    first = pairs[0]
+    viewers = [Viewer(pair.look, pair.stores, pair.failures()) for pair in pairs]
+    pixels = Pixels(first.read, partial(image_stamp, first.images), num_workers)
+    num_wells = sum(work.num_wells for span in spans for _, work in span)
+    progress = Progress(", ".join(pair.name for pair in pairs), num_wells)
+    keeps_crops = any(pair.look.crop_shape is not None for pair in pairs)
+    numbers = first.tables.site_numbers() if keeps_crops else []
+    for part in _portions(spans):
+        works = [work for span in part for _, work in span]
+        selection = first.tables.selection_of(works, numbers)
+        compute_units(part, viewers, selection, pixels=pixels, progress=progress)
+    progress.tell(last=True)
+    return progress.summary()
+
+
+def _portions(spans: Sequence[Span]) -> Iterator[list[Span]]:
+    """Spans whose rows are read at once."""
+    part: list[Span] = []
+    for span in spans:
+        last = max(work.last_well for _, work in span)
+        if part and last - part[0][0][1].first_well > PORTION_WELLS:
+            yield part
+            part = []
+        part.append(span)
+    if part:
+        yield part
+
+
 def open_pair(
     files: PairFiles,
     stores: Stores,
     settings: Mapping[str, Any],
     *,
     name: str,
-    block_wells: Iterable[int] | None = None,
     device: str = "auto",
     job: int = 0,
 ) -> Pair:
@@ -130,30 +164,25 @@ def open_pair(
         Where it is read from, and where results go.
     settings
         batch_size, precision, stored_as, unit_wells, crop_px, drop_ring, overlap_px, resize,
-        block (None: the last), max_failed_fraction, and max_crops_gb where crops are kept.
+        block (None: the last), max_failed_fraction, keep_blocks, max_kept_gb.
     name
         What messages call it.
-    block_wells
-        Ids of the wells whose features of every block are kept.
     device
         `auto` (an accelerator when there is one), `cpu` or `cuda`.
     job
         Number of the job: jobs on a node of several accelerators share them out by it.
     """
-    wells = WELLS.read(files.wells, ["well_id", "experiment", "plate", "well"])
-    sites = SITES.read(files.sites)
-    quality = QUALITY.read(files.quality, ["well_id", "site", "verdict"])
-    selection = Selection(wells, sites, quality=quality, block_wells=block_wells)
+    tables = ScreenTables(files.wells, files.sites, files.quality)
     encoder = open_encoder(files.encoder, settings["block"], device_of(device, job))
     geometry = Geometry(settings["crop_px"], settings["drop_ring"], settings["overlap_px"])
-    look = Look(
-        encoder, geometry, settings["resize"], settings["batch_size"], settings["precision"]
-    )
+    kept = None
     if stores.crops is not None:
-        limit = settings["max_crops_gb"]
-        refuse_too_large(selection, look, max_crops_gb=limit, stored_as=settings["stored_as"])
-        look = look.keeping(look.block_wells, selection.crop_shape(geometry))
-    return Pair(name, selection, look, stores, open_images(files.images), settings)
+        size = tables.most_frequent_size()
+        kept = crop_shape(len(tables.site_numbers()), size, geometry)
+    look = Look(
+        encoder, geometry, settings["resize"], settings["batch_size"], settings["precision"], kept
+    )
+    return Pair(name, tables, look, stores, open_images(files.images), settings)
 
 
 def open_encoder(provenance: str | Path, block: int | None, device: torch.device) -> Encoder:

@@ -1,4 +1,4 @@
-"""One pass of one or more encoders over the images of a unit: well means of the crops' features."""
+"""One pass of an encoder over the images of a unit: well means of the crops' features."""
 
 # S sites · K crops of a site · C channels · H W pixels · L blocks · D features
 
@@ -7,13 +7,14 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from phenoprints.embeddings.geometry import Geometry
+from phenoprints.embeddings.store import Unit
 from phenoprints.foundations.errors import ConfigurationError, DataError, PhenoprintsError
 
 if TYPE_CHECKING:
@@ -28,7 +29,7 @@ MAX_QUEUED = 3
 
 @dataclass(frozen=True)
 class Site:
-    """An image to be read: the well (row in the unit), its number there, its pixels' place.
+    """An image to be read: the well (row in its experiment), its number there, its pixels' place.
 
     `shape` is the height and width that the screen declares, `slot` the place of the site among
     the screen's site numbers.
@@ -45,6 +46,8 @@ class Site:
 
 ReadImage = Callable[[Site], NDArray[np.uint8]]
 """Gives the pixels, uint8 (C, H, W), of a site."""
+Image = NDArray[np.uint8] | PhenoprintsError
+"""The pixels of a site, or why they cannot be read."""
 
 
 @dataclass(frozen=True)
@@ -63,8 +66,6 @@ class Look:
         Crops of a forward pass at most.
     precision
         Arithmetic of the forward pass; standardisation and means are float32 in either.
-    block_wells
-        Rows (wells of the unit) whose features of every block are kept.
     crop_shape
         Sites of a well and crops of a site whose own vectors are kept; None keeps none.
     """
@@ -74,7 +75,6 @@ class Look:
     resize: Literal["error", "resize"] = "error"
     batch_size: int = 128
     precision: Precision = "float32"
-    block_wells: NDArray[np.int64] = field(default_factory=lambda: np.empty(0, np.int64))
     crop_shape: tuple[int, int] | None = None
 
     def __post_init__(self) -> None:
@@ -86,26 +86,6 @@ class Look:
                 "the encoder."
             )
 
-    def keeping(
-        self, block_wells: NDArray[np.int64], crop_shape: tuple[int, int] | None = None
-    ) -> Look:
-        """The same look that keeps the blocks of other wells, and crops or none."""
-        return replace(self, block_wells=block_wells, crop_shape=crop_shape)
-
-
-@dataclass
-class UnitFeatures:
-    """Well means of a unit: `last` (n, D), `blocks` (wells of block_wells, L, D); NaN if failed.
-
-    `num_sites` counts the sites that went into each well's mean. `crops` (n, S, K, D) holds the
-    vector of each crop where they are kept, NaN where a well lacks a site.
-    """
-
-    last: NDArray[np.float32]
-    blocks: NDArray[np.float32] | None
-    num_sites: NDArray[np.int64]
-    crops: NDArray[np.float32] | None = None
-
 
 @dataclass(frozen=True)
 class FailedSite:
@@ -115,60 +95,65 @@ class FailedSite:
     reason: str
 
 
-def look_at(
-    sites: Sequence[Site],
-    images: Iterable[NDArray[np.uint8] | PhenoprintsError],
-    num_wells: int,
-    looks: Sequence[Look],
-) -> tuple[list[UnitFeatures], list[FailedSite]]:
-    """What each look sees in the wells of one unit, reading every image once.
+@dataclass
+class UnitFeatures:
+    """Well means of a unit: `last` (n, D), `blocks` (wells whose blocks are kept, L, D); NaN if
+    failed.
+
+    `num_sites` counts the sites that went into each well's mean, `failed` lists those that could
+    not be used. `crops` (n, S, K, D) holds the vector of each crop where they are kept, NaN where
+    a well lacks a site.
+    """
+
+    last: NDArray[np.float32]
+    blocks: NDArray[np.float32] | None
+    num_sites: NDArray[np.int64]
+    crops: NDArray[np.float32] | None = None
+    failed: list[FailedSite] = field(default_factory=list)
+
+
+class UnitPass:
+    """One encoder's pass over the images of one unit, which come one by one.
+
+    Whole sites are collected into forward passes, and their means into wells. A well's vector is
+    the mean over its sites of the mean over their crops, both in float32; it depends on the unit's
+    images and their order alone, not on what else is looked at meanwhile.
 
     Parameters
     ----------
-    sites
-        The sites of the unit's wells, those of a well one after the other.
-    images
-        For each site its pixels, uint8 (C, H, W), or the error that reading them gave.
-    num_wells
-        Wells of the unit; one without a usable site gets NaN.
-    looks
-        One or several encoders over the same pixels.
-
-    Returns
-    -------
-    The features of each look, and the sites that failed. A well's vector is the mean over its
-    sites of the mean over their crops, both in float32.
+    look
+        The encoder and how it looks.
+    unit
+        The wells; the sites of a well come one after the other, wells in their order.
+    block_rows
+        Wells of the unit whose features of every block are kept.
     """
-    failed: list[FailedSite] = []
-    runs = [_Run(look, num_wells) for look in looks]
-    for site, image in zip(sites, images, strict=True):
-        try:
-            if isinstance(image, PhenoprintsError):
-                raise image
-            batches = [run.prepared(site, image) for run in runs]
-        except PhenoprintsError as error:
-            failed.append(FailedSite(site, str(error).partition("\n")[0]))
-            continue
-        for run, crops in zip(runs, batches, strict=True):
-            run.add(site, crops)
-    return [run.finish() for run in runs], failed
 
-
-class _Run:
-    """Collects whole sites into forward passes, and their means into wells."""
-
-    def __init__(self, look: Look, num_wells: int) -> None:
-        self.look = look
-        self.num_wells = num_wells
-        self.is_kept = np.zeros(num_wells, np.bool_)
-        self.is_kept[look.block_wells] = True
+    def __init__(self, look: Look, unit: Unit, block_rows: Sequence[int] = ()) -> None:
+        self.look, self.unit = look, unit
+        self.block_rows = np.asarray(block_rows, np.int64)
+        self.num_wells = unit.stop - unit.start
+        self.is_kept = np.zeros(self.num_wells, np.bool_)
+        self.is_kept[self.block_rows] = True
+        self.failed: list[FailedSite] = []
         self.pending: list[tuple[Site, NDArray[np.uint8]]] = []
-        self.num_pending = 0
+        self.num_pending = self.num_crops = 0
         # Means stay on the device until the unit ends, so that it never waits for a copy.
         self.last: list[tuple[list[int], torch.Tensor]] = []
         self.blocks: list[tuple[list[int], torch.Tensor]] = []
         self.crops: list[tuple[list[Site], torch.Tensor]] = []
         self.queued: deque[torch.cuda.Event] = deque()
+
+    def see(self, site: Site, image: Image) -> None:
+        """Look at a site, or note why that cannot be done."""
+        try:
+            if isinstance(image, PhenoprintsError):
+                raise image
+            crops = self.prepared(site, image)
+        except PhenoprintsError as error:
+            self.failed.append(FailedSite(site, str(error).partition("\n")[0]))
+            return
+        self.add(site, crops)
 
     def prepared(self, site: Site, image_CHW: NDArray[np.uint8]) -> NDArray[np.uint8]:
         """The site's crops with channels in the encoder's order (K, C, H, W)."""
@@ -191,13 +176,14 @@ class _Run:
             self.run()
         self.pending.append((site, crops_KCHW))
         self.num_pending += len(crops_KCHW)
+        self.num_crops += len(crops_KCHW)
 
     def run(self) -> None:
         """One forward pass over the pending sites."""
         import torch
 
         sites = [site for site, _ in self.pending]
-        wells = [site.well for site in sites]
+        wells = [site.well - self.unit.start for site in sites]
         crops = torch.from_numpy(np.concatenate([crops for _, crops in self.pending]))
         step = self.look.batch_size
         features = [self._features(crops[at : at + step]) for at in range(0, len(crops), step)]
@@ -206,9 +192,9 @@ class _Run:
         means = by_site.mean(dim=1)
         self.pending, self.num_pending = [], 0
         if self.look.crop_shape is not None:
-            last = by_site[:, :, -1] if len(self.look.block_wells) else by_site
+            last = by_site[:, :, -1] if len(self.block_rows) else by_site
             self.crops.append((sites, last.contiguous()))
-        if not len(self.look.block_wells):
+        if not len(self.block_rows):
             self.last.append((wells, means))
             return
         self.last.append((wells, means[:, -1]))
@@ -226,7 +212,7 @@ class _Run:
         if crops.shape[-1] != encoder.crop_px:
             crops = resized(crops.to(device).float(), encoder.crop_px)
         with arithmetic(device, self.look.precision):
-            features = encoder.features(crops, "all" if len(self.look.block_wells) else "last")
+            features = encoder.features(crops, "all" if len(self.block_rows) else "last")
         if device.type == "cuda":
             self._wait_for_earlier()
         return features
@@ -247,21 +233,46 @@ class _Run:
             self.run()
         num_features = num_features_of(self.look.encoder, ())
         last, counts = _well_means(self.last, self.num_wells, (num_features,))
-        crops = self._kept_crops(last.shape[1])
-        if not len(self.look.block_wells):
-            return UnitFeatures(last, None, counts, crops)
-        shape = (self.look.encoder.num_blocks, last.shape[1])
-        blocks, _ = _well_means(self.blocks, self.num_wells, shape, self.look.block_wells)
-        return UnitFeatures(last, blocks, counts, crops)
+        seen = UnitFeatures(last, None, counts, self._kept_crops(last.shape[1]), self.failed)
+        if len(self.block_rows):
+            shape = (self.look.encoder.num_blocks, last.shape[1])
+            seen.blocks, _ = _well_means(self.blocks, self.num_wells, shape, self.block_rows)
+        return seen
 
     def _kept_crops(self, num_features: int) -> NDArray[np.float32] | None:
         if self.look.crop_shape is None:
             return None
         kept = np.full((self.num_wells, *self.look.crop_shape, num_features), np.nan, np.float32)
         for sites, vectors in self.crops:
-            rows, slots = [site.well for site in sites], [site.slot for site in sites]
-            kept[rows, slots] = vectors.float().cpu().numpy()
+            rows = [site.well - self.unit.start for site in sites]
+            kept[rows, [site.slot for site in sites]] = vectors.float().cpu().numpy()
         return kept
+
+
+def look_at(
+    sites: Sequence[Site],
+    images: Iterable[Image],
+    num_wells: int,
+    look: Look,
+    block_rows: Sequence[int] = (),
+) -> UnitFeatures:
+    """What an encoder sees in the wells of one unit.
+
+    Parameters
+    ----------
+    sites
+        The sites of the unit's wells, those of a well one after the other.
+    images
+        For each site its pixels, uint8 (C, H, W), or the error that reading them gave.
+    num_wells
+        Wells of the unit; one without a usable site gets NaN.
+    look, block_rows
+        As in `UnitPass`.
+    """
+    unit = UnitPass(look, Unit("", 0, num_wells), block_rows)
+    for site, image in zip(sites, images, strict=True):
+        unit.see(site, image)
+    return unit.finish()
 
 
 def _well_means(

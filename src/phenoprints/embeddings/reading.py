@@ -4,28 +4,24 @@ from __future__ import annotations
 
 import time
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 
-import numpy as np
-from numpy.typing import NDArray
-
-from phenoprints.embeddings.passes import ReadImage, Site
+from phenoprints.embeddings.passes import Image, ReadImage, Site
 from phenoprints.foundations.errors import ImageError, PhenoprintsError
 
-Image = NDArray[np.uint8] | PhenoprintsError
 AHEAD_PER_WORKER = 2
 """Images that each thread may be ahead: enough to hide reading, little memory."""
 
 
 class ReadAhead:
-    """Iterates over the images of `sites`, read by `num_workers` threads (0: by the caller).
+    """The images of `sites` in their order, read by `num_workers` threads (0: by the caller).
 
     Threads are enough, since decoders and stores release the interpreter. `waiting_s` sums the
     seconds that the consumer waited. An image that cannot be read is given as its error.
     """
 
-    def __init__(self, read: ReadImage, sites: Sequence[Site], num_workers: int = 0) -> None:
+    def __init__(self, read: ReadImage, sites: Iterable[Site], num_workers: int = 0) -> None:
         self.read, self.sites, self.num_workers = read, sites, num_workers
         self.waiting_s = 0.0
 

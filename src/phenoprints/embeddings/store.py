@@ -22,7 +22,6 @@ from phenoprints.foundations.errors import (
     CorruptionError,
     DataError,
     MissingInputError,
-    StorageError,
 )
 from phenoprints.foundations.names import file_name
 from phenoprints.foundations.provenance import provenance_path
@@ -117,7 +116,7 @@ def write_unit(path: str | Path, unit: Unit, values: NDArray[Any]) -> None:
     """Write the rows of one unit, also those that are all NaN; values are cast to its type.
 
     A unit that is not whole chunks of the array, or values of another shape, are a DataError:
-    part of a chunk could not be written without reading the rest.
+    part of a chunk could not be written without reading the rest. A full disk is a StorageError.
     """
     array = _array(path, "wells", unit.experiment)
     length, chunk = array.shape[0], array.chunk_rows
@@ -126,13 +125,7 @@ def write_unit(path: str | Path, unit: Unit, values: NDArray[Any]) -> None:
     if not whole or values.shape != expected or unit.stop > length:
         what = f"rows {unit.start} to {unit.stop} of shape {values.shape} are not whole chunks"
         raise DataError(f"{path}: {what}; expected multiples of {chunk} rows, shape {expected}")
-    try:
-        array.write(unit.start, values)
-    except OSError as error:
-        raise StorageError(
-            f"{path}: rows {unit.start} to {unit.stop} of {unit.experiment} cannot be written: "
-            f"{error}.\n  To fix: make room, and run the same command again; what is whole is kept."
-        ) from error
+    array.write(unit.start, values)
 
 
 def chunk_files(path: str | Path, unit: Unit) -> list[Path]:
@@ -252,10 +245,11 @@ def _create_array(path: Path, shape: tuple[int, ...], chunk_rows: int, dtype: st
     """The array at `path`, made when it is not there; of another shape nothing can be used."""
     array = RowArray(path, shape, chunk_rows, np.dtype(dtype))
     try:
-        is_so = RowArray.open(path) == array
+        is_other = RowArray.open(path) != array
     except CorruptionError:
-        is_so = False
-    if not is_so:
+        is_other = (path / "zarr.json").exists()
+    # Without a description it may be that another job is just making the same array.
+    if is_other:
         shutil.rmtree(path, ignore_errors=True)
     array.describe()
     return array

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import hashlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,100 +10,138 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from phenoprints.embeddings.store import UNIT_WELLS, Unit, chunk_files, plan_units
+from phenoprints.embeddings.store import Unit, chunk_files
 from phenoprints.foundations import markers
-from phenoprints.foundations.errors import CorruptionError, Problem, describe
-from phenoprints.foundations.fingerprints import file_sha256, fingerprint
+from phenoprints.foundations.fingerprints import file_sha256
 from phenoprints.foundations.markers import publish_marker
 from phenoprints.foundations.names import file_name
 
-PLAN_COLUMNS = ("experiment", "start", "stop", "key")
+PLAN_COLUMNS = (
+    "experiment", "start", "stop", "key", "first_well", "first_site", "last_site", "block_rows"
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
 class Work:
-    """A unit and the key of all that its result depends on."""
+    """A unit, the key of all that its result depends on, and where its rows stand.
+
+    Attributes
+    ----------
+    unit, key
+        What is computed; with another key it is computed again.
+    first_well, first_site, last_site
+        The unit's first row in the wells table, and its rows in the sites table.
+    block_rows
+        Wells of the unit whose features of every block are kept; None where no blocks are.
+    """
 
     unit: Unit
     key: str
+    first_well: int = 0
+    first_site: int = 0
+    last_site: int = 0
+    block_rows: tuple[int, ...] | None = None
+
+    @property
+    def num_wells(self) -> int:
+        """Wells of the unit."""
+        return self.unit.stop - self.unit.start
+
+    @property
+    def last_well(self) -> int:
+        """The row of the wells table after the unit's last one."""
+        return self.first_well + self.num_wells
 
 
-def plan_work(
-    wells: pd.DataFrame,
-    sites: pd.DataFrame,
-    *,
-    content: Mapping[str, Any],
-    is_block_well: pd.Series[bool] | None = None,
-    unit_wells: int = UNIT_WELLS,
-) -> list[Work]:
-    """The units of a screen, in its order, each with its key.
+@dataclass(frozen=True)
+class Stores:
+    """Where results of a pair go: embeddings, markers, and blocks and crops where wanted."""
 
-    Parameters
-    ----------
-    wells
-        `well_id` and `experiment`, in the order of the wells table.
-    sites
-        `well_id`, `site`, `locator`, `channels` of the sites that count.
-    content
-        What every unit depends on: stage version, encoder fingerprint, geometry, precision …
-    is_block_well
-        For each well whether the features of every block are kept. With it, a unit is a whole
-        experiment, since the kept wells of a range of wells do not fill whole chunks.
-    unit_wells
-        Wells of a unit at most.
+    embeddings: Path
+    units: Path
+    blocks: Path | None = None
+    crops: Path | None = None
 
-    A key is the sha256 of `content` and of the ids, sites and locators of the unit's wells: it
-    does not change with other units, with their number, or with the number of jobs.
-    """
-    counts = {str(e): int(n) for e, n in wells.groupby("experiment", sort=False).size().items()}
-    size = unit_wells if is_block_well is None else max(counts.values(), default=1)
-    general = fingerprint(dict(content))
-    lines = _well_lines(wells, sites, is_block_well)
-    works = []
-    starts = dict(zip(counts, np.cumsum([0, *counts.values()]).tolist(), strict=False))
-    for unit in plan_units(counts, size):
-        offset = starts[unit.experiment]
-        digest = hashlib.sha256(general.encode())
-        for line in lines[offset + unit.start : offset + unit.stop]:
-            digest.update(line.encode() + b"\n")
-        works.append(Work(unit, digest.hexdigest()))
-    return works
+    @classmethod
+    def at(
+        cls,
+        embeddings: str | Path,
+        blocks: str | Path | None = None,
+        crops: str | Path | None = None,
+    ) -> Stores:
+        """The stores of a pair; markers lie beside the embeddings, in `<name>.units`."""
+        path = Path(embeddings)
+        units = path.with_name(f"{path.name}.units")
+        return cls(
+            path,
+            units,
+            None if blocks is None else Path(blocks),
+            None if crops is None else Path(crops),
+        )
 
+    def written(self) -> list[Path]:
+        """The stores, without the markers."""
+        return [path for path in (self.embeddings, self.blocks, self.crops) if path is not None]
 
-def _well_lines(
-    wells: pd.DataFrame, sites: pd.DataFrame, is_block_well: pd.Series[bool] | None
-) -> list[str]:
-    """One text per well: its id, whether its blocks are kept, its sites with their locators."""
-    channels = [",".join(names) for names in sites["channels"]]
-    texts = (
-        sites["site"].astype(str) + "@" + sites["locator"].astype(str) + "#" + pd.Series(
-            channels, index=sites.index, dtype=str)
-    )  # fmt: skip
-    of_well = texts.groupby(sites["well_id"].to_numpy(), sort=False).agg("\n".join)
-    flags = np.zeros(len(wells), bool) if is_block_well is None else is_block_well.to_numpy()
-    ids = wells["well_id"].to_numpy(np.uint64)
-    known = of_well.to_dict()
-    return [
-        f"{well}{'+' if kept else ''}\n{known.get(well, '')}"
-        for well, kept in zip(ids.tolist(), flags.tolist(), strict=True)
-    ]
+    def places(self, work: Work) -> dict[Path, Unit]:
+        """The stores that a unit is written to, with its rows there."""
+        unit = work.unit
+        places = {self.embeddings: unit}
+        if self.blocks is not None and work.block_rows:
+            num_kept = len(work.block_rows)
+            is_whole = num_kept == work.num_wells
+            places[self.blocks] = unit if is_whole else Unit(unit.experiment, 0, num_kept)
+        if self.crops is not None:
+            places[self.crops] = unit
+        return places
 
 
 def plan_table(works: Iterable[Work]) -> pd.DataFrame:
-    """The plan as a table: experiment, start, stop, key."""
-    rows = [(w.unit.experiment, w.unit.start, w.unit.stop, w.key) for w in works]
+    """The plan as a table with a row per unit."""
+    rows = [
+        (w.unit.experiment, w.unit.start, w.unit.stop, w.key, w.first_well, w.first_site,
+         w.last_site, w.block_rows)
+        for w in works
+    ]  # fmt: skip
     return pd.DataFrame(rows, columns=list(PLAN_COLUMNS))
 
 
 def works_of(table: pd.DataFrame) -> list[Work]:
     """The plan that a table holds."""
     columns = [table[name].tolist() for name in PLAN_COLUMNS]
-    return [Work(Unit(*place), key) for *place, key in zip(*columns, strict=True)]
+    return [
+        Work(Unit(*place), key, *rows, None if kept is None else tuple(np.asarray(kept).tolist()))
+        for *place, key, first, second, third, kept in zip(*columns, strict=True)
+        for rows in [(first, second, third)]
+    ]
 
 
-def batch_of(works: list[Work], batch: int, num_batches: int) -> list[Work]:
-    """The units of one job: every `num_batches`-th, so that jobs end at about the same time."""
-    return works[batch::num_batches]
+Span = list[tuple[int, Work]]
+"""Units of one or several plans that cover the same wells, each with the number of its plan."""
+
+
+def spans_of(plans: Sequence[Sequence[Work]]) -> list[Span]:
+    """The units of several plans of one screen, those that share wells together.
+
+    Of one plan every unit is a span of its own. Where plans cut the screen differently a span is
+    as large as its largest unit, so that its images can be read once.
+    """
+    listed = [(number, work) for number, works in enumerate(plans) for work in works]
+    listed.sort(key=lambda item: (item[1].first_well, -item[1].num_wells, item[0]))
+    spans: list[Span] = []
+    end = -1
+    for number, work in listed:
+        if work.first_well >= end or not spans:
+            spans.append([])
+        spans[-1].append((number, work))
+        end = max(end, work.last_well)
+    return spans
+
+
+def batch_of(spans: Sequence[Span], batch: int, num_batches: int) -> list[Span]:
+    """The spans of one job: one run of them, so that it reads one range of rows of the tables."""
+    first, last = (len(spans) * number // num_batches for number in (batch, batch + 1))
+    return list(spans[first:last])
 
 
 def marker_path(folder: str | Path, unit: Unit) -> Path:
@@ -149,22 +186,3 @@ def _digests(store: Path, unit: Unit) -> list[str]:
         return [file_sha256(file) for file in chunk_files(store, unit)]
     except OSError:  # a missing file, or a damaged description
         return ["missing"]
-
-
-def told_by_all(
-    folder: str | Path, works: Iterable[Work], stores_of: Any, *, cure: str
-) -> list[Any]:
-    """What every unit told, or a CorruptionError that names the units which are not done.
-
-    `stores_of(unit)` gives the stores and rows of a unit.
-    """
-    told = [(work, read_marker(folder, work, stores_of(work.unit))) for work in works]
-    missing = [work.unit for work, value in told if value is None]
-    if missing:
-        problems = [
-            Problem(str(marker_path(folder, unit)), f"{unit.experiment}, rows {unit.start} to "
-                    f"{unit.stop}: not done, or its chunk is not what was written")
-            for unit in missing
-        ]  # fmt: skip
-        raise CorruptionError(f"{describe(problems)}\n  To fix: {cure}.")
-    return [value for _, value in told]

@@ -1,0 +1,93 @@
+"""What all units of a pair told, once every one of them is done: failures and cost."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import pandas as pd
+
+from phenoprints.embeddings.failures import WHOLE_WELL, Failures
+from phenoprints.embeddings.units import Stores, Work, marker_path, read_marker
+from phenoprints.foundations.errors import CorruptionError, Problem, describe
+
+SECONDS_PER_HOUR = 3600.0
+
+
+@dataclass(frozen=True)
+class Gathered:
+    """What all units told: the failures, and what they cost (not part of what is hashed)."""
+
+    failures: pd.DataFrame
+    cost: dict[str, Any]
+
+
+def gather(
+    works: Sequence[Work],
+    stores: Stores,
+    failures: Failures,
+    *,
+    mend: Callable[[Sequence[Work]], None] | None = None,
+) -> Gathered:
+    """The failures and the cost of all units; every chunk is compared with its marker.
+
+    Parameters
+    ----------
+    works, stores
+        The plan of a pair, and where it was written to.
+    failures
+        Where failures are counted; empty still.
+    mend
+        Computes the units that are missing or damaged.
+
+    Raises
+    ------
+    CorruptionError
+        A unit is not done, or its chunk is not what was written: each is named.
+    DataError
+        More wells failed than may.
+    """
+    told = [read_marker(stores.units, work, stores.places(work)) for work in works]
+    missing = [index for index, value in enumerate(told) if value is None]
+    if missing and mend is not None:
+        mend([works[index] for index in missing])
+        for index in missing:
+            told[index] = read_marker(stores.units, works[index], stores.places(works[index]))
+    _refuse_missing(works, told, stores)
+    failures.add([row for value in told for row in value["failures"]])
+    return Gathered(failures.table(), cost(told, failures.table()))
+
+
+def _refuse_missing(works: Sequence[Work], told: Sequence[Any], stores: Stores) -> None:
+    missing = [work.unit for work, value in zip(works, told, strict=True) if value is None]
+    if missing:
+        problems = [
+            Problem(str(marker_path(stores.units, unit)), f"{unit.experiment}, rows {unit.start} "
+                    f"to {unit.stop}: not done, or its chunk is not what was written")
+            for unit in missing
+        ]  # fmt: skip
+        cure = "run the same command again; what is whole is kept"
+        raise CorruptionError(f"{describe(problems)}\n  To fix: {cure}.")
+
+
+def cost(told: Sequence[Mapping[str, Any]], failures: pd.DataFrame) -> dict[str, Any]:
+    """What units took: sums, rates, the share of time spent waiting, hours of each device."""
+    sums = {name: sum(value[name] for value in told)
+            for name in ("wells", "crops", "seconds", "waiting_s")}  # fmt: skip
+    hours: dict[str, float] = {}
+    for value in told:
+        hours[value["device"]] = hours.get(value["device"], 0.0) + value["seconds"]
+    hours = {device: seconds / SECONDS_PER_HOUR for device, seconds in sorted(hours.items())}
+    seconds = max(sums["seconds"], 1e-9)
+    is_well = failures["site"] == WHOLE_WELL
+    return {
+        **sums,
+        "wells_per_s": sums["wells"] / seconds,
+        "crops_per_s": sums["crops"] / seconds,
+        "waiting_share": sums["waiting_s"] / seconds,
+        "failed_wells": int(is_well.sum()),
+        "failed_sites": int((~is_well).sum()),
+        "device_hours": hours,
+        "gpu_hours": sum(spent for device, spent in hours.items() if device != "cpu"),
+    }
