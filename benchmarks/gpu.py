@@ -12,6 +12,7 @@ Crops are uint8 and on the card already: what is measured is the network.
 from __future__ import annotations
 
 import argparse
+import gc
 import json
 import sys
 import time
@@ -81,7 +82,10 @@ def fitting(name: str, task: str, way: str, batch: int, device: Any, seconds: fl
         except torch.OutOfMemoryError:
             if batch == 1:
                 raise
-            batch //= 2
+        # Only here has the error let go of the network that did not fit.
+        batch //= 2
+        gc.collect()
+        if device.type == "cuda":
             torch.cuda.empty_cache()
 
 
@@ -95,6 +99,8 @@ def speed(name: str, task: str, way: str, batch: int, device: Any, seconds: floa
 
     torch.manual_seed(0)
     torch.set_float32_matmul_precision("high")
+    # Else the shapes of an earlier network make later ones compile for any shape, which is slower.
+    torch.compiler.reset()
     loss = models.LossSettings("patch" if way == "ours" else "as-published")
     encoder = models.build(name, channels=6)
     decoder = models.DecoderShape(32, 1, 2) if name in SMOKE else models.DecoderShape()

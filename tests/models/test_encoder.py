@@ -156,15 +156,23 @@ def test_densenet161_is_built_for_the_screens_channels() -> None:
     assert num_parameters == 28_681_000 - 2_209_000 - 96 * 49
 
 
-def test_adapted_batch_norm_uses_the_batchs_own_statistics() -> None:
-    from phenoprints.models.cnn import adapt_batch_norm
+def test_adapted_batch_norm_has_the_statistics_of_the_crops() -> None:
+    from phenoprints.models.cnn import adapt_batch_norm, has_batch_norm
 
     encoder = models.build("cnn-tiny")
     images = crops(8)
     before = encoder.features(images)
-    adapt_batch_norm(encoder)
-    assert not torch.allclose(encoder.features(images), before, atol=1e-3)
-    encoder.train()
-    trained = encoder(images).detach()
-    encoder.eval()
-    torch.testing.assert_close(encoder.features(images), trained, rtol=1e-4, atol=1e-5)
+    adapted = adapt_batch_norm(encoder, [images])
+    first = adapted.layers[1]
+    maps = adapted.layers[0](models.self_standardize(images)).detach()
+    torch.testing.assert_close(first.running_mean, maps.mean(dim=(0, 2, 3)))
+    torch.testing.assert_close(first.running_var, maps.var(dim=(0, 2, 3)))
+    assert torch.equal(encoder.features(images), before), "the encoder itself stays"
+    assert not torch.allclose(adapted.features(images), before, atol=1e-3)
+    one_by_one = torch.cat([adapted.features(image[None]) for image in images])
+    torch.testing.assert_close(adapted.features(images), one_by_one, rtol=1e-4, atol=1e-5)
+    twice = adapt_batch_norm(encoder, [images, images])
+    torch.testing.assert_close(twice.features(images), adapted.features(images))
+    assert has_batch_norm(encoder)
+    with pytest.raises(ConfigurationError, match="vit-tiny has no batch norm to adapt"):
+        adapt_batch_norm(models.build("vit-tiny"), [images])

@@ -11,6 +11,7 @@ from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from phenoprints.foundations.publishing import publish_json
@@ -215,6 +216,22 @@ def test_training_can_be_read_while_it_runs(run_copy: Path, config: dict[str, An
     text = render(page, run="demo", site=[page])
     assert "Training has not ended" in text
     assert "Loss of phenoprints-mae: from 0.500 to 0.250" in text
+
+
+def test_reconstructions_are_shown_for_the_last_block_and_for_every_one(
+    run_copy: Path, config: dict[str, Any]
+) -> None:
+    crops = np.random.default_rng(0).normal(size=(2, 2, 8, 8)).astype(np.float16)
+    shown = {"target": crops, "prediction": crops, "is_hidden": crops > 0, "channels": ["a", "b"]}
+    path = run_copy / "encoders/phenoprints-mae/reconstructions.npz"
+    np.savez(path, **shown)
+    text = render(training.page(Run(run_copy, config)), run="demo", site=[])
+    assert "What phenoprints-mae predicts of hidden patches" in text
+    assert "each block of phenoprints-mae" not in text
+    np.savez(path, **shown, by_block=np.stack([crops] * 4))
+    text = render(training.page(Run(run_copy, config)), run="demo", site=[])
+    assert "What the decoder makes of each block of phenoprints-mae" in text
+    assert "block 4<" in text
 
 
 def test_one_figure_stands_under_one_path() -> None:

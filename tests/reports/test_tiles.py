@@ -17,6 +17,7 @@ from phenoprints.reports.examples import Example, example_gallery
 from phenoprints.reports.runs import Run
 from phenoprints.reports.tiles import (
     MAX_TILE_PX,
+    block_panel,
     centre_crop,
     composite,
     display_ranges,
@@ -100,6 +101,22 @@ def test_reconstructions_have_four_columns_per_crop() -> None:
     assert (found[1][:, :4] == 96).all()
     assert (found[3] == 128).all()  # a perfect prediction differs by nothing
     assert np.array_equal(found[0], found[2])
+
+
+def test_blocks_are_columns_of_the_first_crop() -> None:
+    target = GENERATOR.normal(size=(2, 3, 8, 8))
+    hidden = np.ones(target.shape, dtype=bool)
+    by_block = np.stack([np.zeros_like(target)] * 23 + [target])
+    svg = block_panel(target, by_block, hidden, ["DNA", "ER", "RNA"], title="b")
+    found = pictures(svg)
+    assert len(found) == 2 + 12
+    assert "block 1<" in svg
+    assert "block 24<" in svg
+    assert (found[1] == 96).all()
+    assert np.array_equal(found[0], found[-1])
+    assert (
+        len(pictures(block_panel(target, by_block[-4:], hidden, ["a", "b", "c"], title="b"))) == 6
+    )
 
 
 def test_images_that_cannot_be_read_give_a_box(whole_run: Path, config: dict[str, Any]) -> None:

@@ -4,14 +4,16 @@
 
 from __future__ import annotations
 
+import copy
 import itertools
 from abc import abstractmethod
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 import torch
 from torch import Tensor, nn
 from typing_extensions import override
 
+from phenoprints.foundations.errors import ConfigurationError
 from phenoprints.models.encoder import Encoder, EncoderConfig
 
 
@@ -92,14 +94,38 @@ class DenseNet161(ConvolutionalEncoder):
         return torch.relu(out)
 
 
-def adapt_batch_norm(encoder: nn.Module) -> nn.Module:
-    """The network with batch norms that use each batch's own statistics (AdaBN).
+def has_batch_norm(encoder: nn.Module) -> bool:
+    """Whether there is anything to adapt in a network."""
+    return any(isinstance(module, nn.BatchNorm2d) for module in encoder.modules())
 
-    Feed it crops of one experiment at a time: its statistics then replace the training set's.
+
+def adapt_batch_norm(encoder: Encoder, batches: Iterable[Tensor]) -> Encoder:
+    """A copy whose batch norms have the statistics of these crops instead of the training set's.
+
+    The statistics of each layer are means over the batches, each of which is seen with its own
+    (AdaBN). Give it crops of one experiment, of many wells in every batch: a batch that holds few
+    wells would take away what tells them apart.
+
+    Parameters
+    ----------
+    encoder
+        A network with batch norm; any other is a ConfigurationError.
+    batches
+        Crops, uint8 (n, C, p, p), in an order of their own: the result depends on it.
+
     Source: Li et al. 2016, doi:10.48550/arXiv.1603.04779; Sypetkowski et al. 2023 for RxRx1.
     """
-    for module in encoder.modules():
-        if isinstance(module, nn.BatchNorm2d):
-            module.track_running_stats = False
-            module.running_mean = module.running_var = None
-    return encoder
+    adapted = copy.deepcopy(encoder).eval()
+    norms = [module for module in adapted.modules() if isinstance(module, nn.BatchNorm2d)]
+    if not norms:
+        raise ConfigurationError(
+            f"{encoder.config.name} has no batch norm to adapt. To fix: leave out adapt_batch_norm."
+        )
+    for norm in norms:
+        norm.reset_running_stats()
+        norm.momentum = None  # a plain mean over the batches
+        norm.train()
+    with torch.no_grad():
+        for crops in batches:
+            adapted(crops)
+    return adapted.eval()

@@ -117,6 +117,7 @@ HIDDEN_GREY = 96
 CROP_SIDE = 64
 MAX_CROPS = 4
 COLUMNS = ("input", "seen", "predicted", "difference")
+MAX_BLOCKS = 12
 
 
 def reconstruction_panel(
@@ -137,20 +138,56 @@ def reconstruction_panel(
         _standardised_grey(target), seen, _standardised_grey(prediction),
         _standardised_grey(prediction - target),
     )  # fmt: skip
-    left, step = 62, CROP_SIDE + 2
-    width = left + len(target) * (4 * step + 10)
+    crops = [
+        [(name, grid[crop]) for name, grid in zip(COLUMNS, grids, strict=True)]
+        for crop in range(len(target))
+    ]
+    return _columns_of_channels(crops, channels, title)
+
+
+def block_panel(
+    target: NDArray[np.floating],
+    by_block: NDArray[np.floating],
+    is_hidden: NDArray[np.bool_],
+    channels: Sequence[str],
+    *,
+    title: str,
+) -> Markup:
+    """What a decoder makes of each block's tokens of the first crop: a row per channel.
+
+    `by_block` is (L, crops, C, H, W), the others as in `reconstruction_panel`; of more than twelve
+    blocks some are shown, the last among them.
+    """
+    grey = _standardised_grey(target[0].astype(np.float32))
+    columns = [("input", grey), ("seen", np.where(is_hidden[0], np.uint8(HIDDEN_GREY), grey))]
+    last = len(by_block) - 1
+    for block in np.unique(np.linspace(0, last, min(len(by_block), MAX_BLOCKS)).round()).astype(
+        int
+    ):
+        predicted = _standardised_grey(by_block[block, 0].astype(np.float32))
+        columns.append((f"block {block + 1}", predicted))
+    return _columns_of_channels([columns], channels, title)
+
+
+def _columns_of_channels(
+    groups: Sequence[Sequence[tuple[str, NDArray[np.uint8]]]], channels: Sequence[str], title: str
+) -> Markup:
+    """Groups of named columns, each (C, H, W) with a channel below the other."""
+    left, step, gap = 62, CROP_SIDE + 2, 10
+    width = left + sum(len(columns) * step + gap for columns in groups)
     height = LABEL + len(channels) * step
     parts = [_svg_text(0, LABEL + (c + 0.6) * step, name) for c, name in enumerate(channels)]
-    for crop in range(len(target)):
-        for at, (name, grid) in enumerate(zip(COLUMNS, grids, strict=True)):
-            x = left + crop * (4 * step + 10) + at * step
-            column = np.concatenate(list(grid[crop]))
-            uri = png_uri(encode_png(column))
+    x = left
+    for columns in groups:
+        for name, grid in columns:
+            uri = png_uri(encode_png(np.concatenate(list(grid))))
             parts.append(_svg_text(x, 10, name))
             parts.append(
                 f'<image x="{x}" y="{LABEL}" width="{CROP_SIDE}" height="{len(channels) * step}" '
                 f'preserveAspectRatio="none" href="{uri}"/>'
             )
+            x += step
+        x += gap
     return Markup(  # noqa: S704  (numbers, escaped words and base64 only)
         f'<svg xmlns="http://www.w3.org/2000/svg" width="{width}" height="{height}" '
         f'viewBox="0 0 {width} {height}" role="img" aria-label="{escape(title)}" '

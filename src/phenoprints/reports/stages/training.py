@@ -15,7 +15,7 @@ from phenoprints.reports.examples import num_images
 from phenoprints.reports.figures import line_chart
 from phenoprints.reports.runs import Run
 from phenoprints.reports.tables import Column, Table
-from phenoprints.reports.tiles import reconstruction_panel
+from phenoprints.reports.tiles import block_panel, reconstruction_panel
 from phenoprints.reports.training_logs import training_metrics
 from phenoprints.reports.verdicts import CHECK, FAIL, NOT_RUN, PASS, Verdict
 
@@ -161,27 +161,38 @@ def _panels(run: Run, encoder: str) -> list[Figure]:
         return []
     try:
         with np.load(path, allow_pickle=False) as arrays:
-            picture = reconstruction_panel(
-                arrays["target"],
-                arrays["prediction"],
-                arrays["is_hidden"],
-                [str(name) for name in arrays["channels"]],
-                title=f"Reconstructions of {encoder}",
-            )
-    except (OSError, ValueError, KeyError) as error:
+            hidden, channels = arrays["is_hidden"], [str(name) for name in arrays["channels"]]
+            figures = [_panel_of_crops(encoder, arrays, hidden, channels)]
+            if "by_block" in arrays:
+                figures.append(_panel_of_blocks(encoder, arrays, hidden, channels))
+    except (OSError, ValueError, KeyError, IndexError) as error:
         run.unreadable[run.shown(path)] = f"not readable ({error})"
         return []
-    return [
-        Figure(
-            f"{encoder}-reconstructions",
-            f"What {encoder} predicts of hidden patches",
-            "One row per channel; for each crop from left to right the input, what the encoder saw "
-            "(hidden patches in plain grey), its prediction, and prediction minus input. All at "
-            "one "
-            "range: 3 standard deviations below to above the mean of the crop's channel. Good "
-            "looks "
-            "like predictions with the cells' outlines and a flat difference.",
-            picture,
-            is_wide=True,
-        )
-    ]
+    return figures
+
+
+def _panel_of_crops(encoder: str, arrays: Any, hidden: Any, channels: list[str]) -> Figure:
+    title = f"Reconstructions of {encoder}"
+    return Figure(
+        f"{encoder}-reconstructions",
+        f"What {encoder} predicts of hidden patches",
+        "One row per channel; for each crop from left to right the input, what the encoder saw "
+        "(hidden patches in plain grey), its prediction, and prediction minus input. All at one "
+        "range: 3 standard deviations below to above the mean of the crop's channel. Good looks "
+        "like predictions with the cells' outlines and a flat difference.",
+        reconstruction_panel(arrays["target"], arrays["prediction"], hidden, channels, title=title),
+        is_wide=True,
+    )
+
+
+def _panel_of_blocks(encoder: str, arrays: Any, hidden: Any, channels: list[str]) -> Figure:
+    title = f"Reconstructions by the blocks of {encoder}"
+    return Figure(
+        f"{encoder}-reconstructions-by-block",
+        f"What the decoder makes of each block of {encoder}",
+        "One crop, one row per channel: the input, what the encoder saw, and what the decoder "
+        "predicts from the tokens after each block. It has learned to read the last one only, so "
+        "early blocks look wrong even where they know much.",
+        block_panel(arrays["target"], arrays["by_block"], hidden, channels, title=title),
+        is_wide=True,
+    )
