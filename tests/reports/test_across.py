@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from phenoprints.foundations.publishing import publish_json
 from phenoprints.reports.runs import Run
 from phenoprints.reports.stages.across import across_sections, probe_accuracies
 
@@ -38,5 +39,18 @@ def test_the_correlation_stands_on_the_page_where_three_encoders_have_both(run):
     (table,) = [part for part in section.parts if hasattr(part, "frame")]
     assert table.frame["num_encoders"].tolist() == [3]
     assert np.isfinite(table.frame["spearman"]).all()
-    assert across_sections(run, BENCHMARKS.iloc[:2]) == []
-    assert across_sections(run, BENCHMARKS.iloc[:0]) == []
+    (few,) = across_sections(run, BENCHMARKS.iloc[:2])
+    assert [part.kind for part in few.parts] == ["box"]
+
+
+def test_training_pays_where_three_encoders_say_what_they_cost(tmp_path, config):
+    encoders = ["b", "c", "d", "e"]
+    table = pd.DataFrame({"encoder": encoders, "value": [0.1, 0.2, 0.3, 0.4]})
+    table = table.assign(benchmark="replicates", source="", metric="ks")
+    for at, encoder in enumerate(encoders):
+        content = {"format": 1, "training": {"flops": 10.0 ** (15 + at)}}
+        publish_json(tmp_path / f"encoders/{encoder}/config.json", content)
+    (section,) = across_sections(Run(tmp_path, config), table)
+    (lines,) = [part for part in section.parts if part.kind == "table"]
+    assert lines.frame["slope"].tolist() == pytest.approx([0.1])
+    assert [part.anchor for part in section.parts if part.kind == "figure"] == ["figure-9-1"]

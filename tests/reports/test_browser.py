@@ -6,7 +6,7 @@ import io
 import json
 import re
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -133,6 +133,27 @@ def test_no_console_message_and_no_request(browser: Browser, every_page: list[Pa
         browser.open(path)
         assert browser.messages() == [], path.name
         assert browser.requests() == [path.as_uri()], path.name
+
+
+def test_pages_of_a_troubled_run_open_and_say_so(
+    browser: Browser, make_run: Callable[..., Path], config: dict[str, Any], tmp_path: Path
+) -> None:
+    run = make_run(share_true=0.0)
+    (run / "quality/demo.parquet").write_bytes(b"damaged")
+    (run / "consistency/demo/wsl.parquet").unlink()
+    (run / "maps/demo/untrained.provenance.json").unlink()
+    shutil.rmtree(run / "probes")
+    build(run, config, tmp_path / "out")
+    for name in PAGE_NAMES:
+        browser.open(tmp_path / "out" / f"{name}.html")
+        assert browser.messages() == [], name
+    said = {
+        "index": "quality/demo.parquet", "curation": "No condition has a phenoprint",
+        "probes": "NOT RUN", "maps": "1 of 3 maps missing", "consistency": "demo as wsl",
+    }  # fmt: skip
+    for name, words in said.items():
+        browser.open(tmp_path / "out" / f"{name}.html")
+        assert words in browser.ask("return document.querySelector('main').innerText"), name
 
 
 def test_the_policy_stops_foreign_scripts(browser: Browser, pages: Path, tmp_path: Path) -> None:

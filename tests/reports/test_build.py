@@ -198,6 +198,57 @@ def test_no_phenoprint_at_all_is_a_fail_that_says_so(
     assert "No condition has a phenoprint" in render(page, run="demo", site=[page])
 
 
+def test_a_run_with_one_encoder_gives_pages_that_say_what_is_missing(
+    run_copy: Path, tmp_path: Path
+) -> None:
+    from phenoprints import configuration
+
+    one = {
+        "run": "demo",
+        "screens": {"demo": {"source": "simulated"}},
+        "encoders": {"untrained": {"kind": "untrained", "architecture": "vit-tiny"}},
+        "manifests": {"everything": {"screens": ["demo"]}},
+        "evaluation": {
+            "screens": ["demo"], "encoders": ["untrained"], "probes": ["pathway"],
+            "benchmarks": ["relationships"],
+        },
+    }  # fmt: skip
+    build(run_copy, configuration.load(one), tmp_path / "out")
+    texts = {path.stem: path.read_text("utf-8") for path in (tmp_path / "out").glob("*.html")}
+    assert set(PAGE_NAMES) <= set(texts)
+    assert "Too few encoders" in texts["benchmarks"]
+    assert "baselines only" in texts["benchmarks"]
+    assert "This run trains no encoder" in texts["training"]
+    assert "No consistency test has run" in texts["consistency"]
+    assert "no judge was asked" in texts["index"]
+
+
+def test_costs_are_apart_from_what_two_runs_share(
+    run_copy: Path, config: dict[str, Any], tmp_path: Path
+) -> None:
+    first = build(run_copy, config, tmp_path / "first")
+    durations = run_copy / "durations/fit_alignment/demo.tsv"
+    durations.write_text("s\th:m:s\tmax_rss\n9.5\t0:00:09\t120.5\n", encoding="utf-8")
+    later = build(run_copy, config, tmp_path / "later")
+    assert first.findings_sha256 == later.findings_sha256
+    assert read(tmp_path / "later/summary.json")["cost"]["seconds"]["alignment"] == 9.5
+    (run_copy / "consistency/demo/wsl.parquet").unlink()
+    assert build(run_copy, config, tmp_path / "less").findings_sha256 != first.findings_sha256
+
+
+def test_device_hours_are_those_of_training_and_embedding(
+    run_copy: Path, config: dict[str, Any]
+) -> None:
+    from phenoprints.reports.devices import device_work
+
+    told = {"wells": 720, "seconds": 360.0, "waiting_s": 36.0, "devices": ["cuda"]}
+    publish_json(run_copy / "embeddings/demo/untrained.throughput.json", told)
+    table = device_work(Run(run_copy, config)).set_index("what")
+    assert table.loc["demo by untrained", ["hours", "rate", "waiting"]].tolist() == [0.1, 2.0, 0.1]
+    # 50 steps of 8 crops at 500 crops a second
+    assert table.loc["wsl", "hours"] == pytest.approx(400 / 500 / 3600)
+
+
 def test_a_screen_without_images_is_not_green(
     make_run: Callable[..., Path], config: dict[str, Any]
 ) -> None:

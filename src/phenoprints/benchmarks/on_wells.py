@@ -33,6 +33,9 @@ Profiles = dict[str, tuple[list[str], NDArray[np.floating]]]
 MAX_RANDOM_GROUPS = 500
 """Perturbations of the random baseline of magnitude, at most."""
 
+QUANTILES = (5, 25, 50, 75, 95)
+"""Percentiles of the energy distances that the table keeps, as energy_distance_p5 and so on."""
+
 
 def replicate_rows(inputs: BenchmarkInputs) -> Iterator[Row]:
     """KS, CVM and mean cosine of replicate experiments, medians over pairs."""
@@ -93,7 +96,7 @@ def _experiment_profiles(
 
 
 def magnitude_rows(inputs: BenchmarkInputs) -> Iterator[Row]:
-    """Energy distances from the controls, as V- and U-statistic, per level."""
+    """Energy distances from the controls, as V- and U-statistic, per level, and their spread."""
     settings = inputs.settings["magnitude"]
     controls = control_vectors(inputs, settings["max_controls"])
     vectors = Vectors(inputs.wells, inputs.reader)
@@ -115,6 +118,18 @@ def magnitude_rows(inputs: BenchmarkInputs) -> Iterator[Row]:
                 "random": baseline, "random_sd": baseline_sd,
                 "reason": "" if n else f"no perturbation has {settings['min_wells']} wells",
             }  # fmt: skip
+        yield from _quantile_rows(level, ours["energy_distance"], random["energy_distance"])
+
+
+def _quantile_rows(level: str, ours: pd.Series, random: pd.Series) -> Iterator[Row]:
+    """How the energy distances of perturbations spread, beside those of normal vectors."""
+    if not (n := int(ours.notna().sum())):
+        return
+    for percent in QUANTILES:
+        yield {
+            "source": level, "metric": f"energy_distance_p{percent}", "n": n,
+            "value": ours.quantile(percent / 100), "random": random.quantile(percent / 100),
+        }  # fmt: skip
 
 
 def _random_magnitude(

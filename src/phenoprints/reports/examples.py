@@ -42,17 +42,29 @@ def example_gallery(
     if not (room := num_images(run)):
         return Box("No example wells", "The configuration asks for none.", anchor=anchor)
     shown = examples[: max(1, room // (1 + sites["channels"].map(len).max()))]
+    places = _places(sites, wells).assign(
+        is_bad=lambda w: w["well_id"].isin(bad_wells(run, screen))
+    )
     try:
-        pictures = _strips(run, screen, shown, _places(sites, wells))
+        pictures = _strips(run, screen, shown, places)
     except (PhenoprintsError, OSError) as error:
         text = f"The images could not be read: {' '.join(str(error).split())[:300]}"
         return Box("No example wells", text, anchor=anchor)
     told = (
         f"{caption} Central crop of the first site; each channel is shown in grey between the 1st "
-        "and 99.5th percentile of control wells of its plate (the numbers above it, of 255). "
+        "and 99.5th percentile of good control wells of its plate (the numbers above it, of 255). "
         f"Composites, where there are any: {COMPOSITE_LEGEND}."
     )
     return Gallery(anchor, title, told, pictures, is_stacked=True)
+
+
+def bad_wells(run: Run, screen: str) -> set[int]:
+    """The wells of a screen that failed quality control; none where it was not assessed."""
+    quality = run.table("quality", ["well_id", "site", "verdict"], screen=screen)
+    if quality is None:
+        return set()
+    is_bad = (quality["site"] == -1) & (quality["verdict"] == "fail")
+    return {int(well) for well in quality.loc[is_bad, "well_id"]}
 
 
 def num_images(run: Run) -> int:
@@ -91,7 +103,7 @@ def _plate_ranges(
     images: Any, places: pd.DataFrame, plate: tuple[str, str], image: np.ndarray
 ) -> list[tuple[float, float]]:
     on_plate = (places["experiment"] == plate[0]) & (places["plate"] == plate[1])
-    controls = places[on_plate & places["role"].isin(CONTROLS)]
+    controls = places[on_plate & places["role"].isin(CONTROLS) & ~places["is_bad"]]
     number = MAX_CONTROLS if max(image.shape[1:]) <= SMALL_PX else 1
     shown = [_read(images, row) for _, row in controls.head(number).iterrows()]
     alike = [other for other in shown if len(other) == len(image)]

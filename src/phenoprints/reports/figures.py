@@ -151,6 +151,84 @@ def line_chart(
     return to_svg(chart, title=title, height=height)
 
 
+def named_points(
+    frame: pd.DataFrame,
+    *,
+    title: str,
+    x_title: str,
+    y_title: str,
+    line: tuple[float, float] | None = None,
+) -> Markup:
+    """A point with its name per row of x, y, name and group; told apart by colour and shape.
+
+    Names that would run into an earlier row's are left out: a table should hold them all.
+    `line` is intercept and slope of a dashed line through the range of x.
+    """
+    alt = _altair()
+    margin = 0.06 * float(np.ptp(frame["x"])) or 0.5
+    low, high = float(frame["x"].min()) - margin, float(frame["x"].max()) + 4 * margin
+    frame = frame.assign(name=_names_apart(frame))
+    x = alt.X("x:Q", title=x_title, scale=alt.Scale(domain=[low, high], nice=False))
+    y = alt.Y("y:Q", title=y_title, scale=alt.Scale(zero=False, padding=14))
+    base = alt.Chart(frame).encode(x=x, y=y)
+    words = base.mark_text(align="left", dx=7, fontSize=9, color=INK).encode(text="name:N")
+    dots = base.mark_point(filled=True, size=60, opacity=1)
+    chart = words + dots.encode(**_group_encoding(frame))
+    if line is not None:
+        ends = pd.DataFrame({"x": [low, high]})
+        ends["y"] = line[0] + line[1] * ends["x"]
+        drawn = alt.Chart(ends).mark_line(color=INK, strokeDash=[5, 3], strokeWidth=1, clip=True)
+        chart = drawn.encode(x=x, y=y) + chart
+    return to_svg(chart, title=title, width=WIDTH + 40, height=HEIGHT + 60)
+
+
+def _names_apart(frame: pd.DataFrame) -> list[str]:
+    """The names, "" for those whose place a name of an earlier row has taken."""
+    spans = [float(np.ptp(frame[axis])) or 1.0 for axis in ("x", "y")]
+    placed: list[tuple[float, float]] = []
+    names = []
+    for name, x, y in zip(frame["name"], frame["x"] / spans[0], frame["y"] / spans[1], strict=True):
+        is_free = all(abs(x - a) > 0.3 or abs(y - b) > 0.045 for a, b in placed)
+        names.append(str(name) if is_free else "")
+        if is_free:
+            placed.append((x, y))
+    return names
+
+
+def interval_lines(
+    frame: pd.DataFrame, *, title: str, x_title: str, y_title: str, reference: float | None = None
+) -> Markup:
+    """Values with their intervals over steps: `frame` has x (words), y, low, high and group."""
+    alt = _altair()
+    x = alt.X("x:N", sort=None, title=x_title, axis=alt.Axis(labelAngle=0))
+    y = alt.Y("y:Q", title=y_title, scale=alt.Scale(zero=False))
+    encoding = _group_encoding(frame)
+    offset = {"xOffset": alt.XOffset("group:N", sort=None)}
+    base = alt.Chart(frame).encode(x=x, **offset)
+    rules = base.mark_rule(strokeWidth=2).encode(
+        y=alt.Y("low:Q", title=y_title), y2="high:Q", **_only(encoding, "color")
+    )
+    dots = base.mark_point(filled=True, size=45, opacity=1).encode(y=y, **encoding)
+    layers = rules + dots if reference is None else rules + dots + _rule("y", reference)
+    return to_svg(layers, title=title, width=WIDTH + 60)
+
+
+def spread_chart(frame: pd.DataFrame, *, title: str, x_title: str) -> Markup:
+    """A box and a line per row of name, p5, p25, p50, p75, p95: half and nine tenths of values."""
+    alt = _altair()
+    y = alt.Y("name:N", sort=None, title=None, axis=alt.Axis(labelLimit=260, ticks=False))
+    base = alt.Chart(frame).encode(y=y)
+    x = alt.X("p5:Q", title=x_title, scale=alt.Scale(zero=False))
+    lines = base.mark_rule(strokeWidth=1.5, color=INK).encode(x=x, x2="p95:Q")
+    boxes = base.mark_bar(size=12, color=palettes.OKABE_ITO[4]).encode(
+        x=alt.X("p25:Q", title=x_title), x2="p75:Q"
+    )
+    middle = base.mark_tick(size=16, thickness=2.5, color=INK).encode(
+        x=alt.X("p50:Q", title=x_title)
+    )
+    return to_svg(lines + boxes + middle, title=title, height=max(50, 24 * len(frame)))
+
+
 def step_histograms(
     groups: Mapping[str, np.ndarray],
     *,

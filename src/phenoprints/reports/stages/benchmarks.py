@@ -10,12 +10,13 @@ import pandas as pd
 
 from phenoprints.reports import numbers, rules
 from phenoprints.reports.completeness import look_for, pairs
-from phenoprints.reports.contents import Box, Fact, Figure, Page, Section, Text
+from phenoprints.reports.contents import Box, Fact, Figure, Page, Section
 from phenoprints.reports.figures import interval_chart
 from phenoprints.reports.frames import is_told, records
 from phenoprints.reports.runs import Run
 from phenoprints.reports.stages.across import across_sections
 from phenoprints.reports.stages.known_biology import terms_sections
+from phenoprints.reports.stages.paper import is_spread, paper_sections
 from phenoprints.reports.tables import Column, Table
 from phenoprints.reports.verdicts import CHECK, NOT_RUN, PASS, Verdict
 
@@ -57,9 +58,9 @@ def page(run: Run) -> Page:
         sections += _not_run(everything)
     if len(table):
         verdicts += [_random_verdict(table), _in_sample_verdict(table)]
-        sections += [_overview(table), *_figures(table), *across_sections(run, table)]
-        sections += terms_sections(run)
-        sections.append(_published_section())
+        single = table[~is_spread(table)]
+        sections += [_overview(single), *_figures(single), *across_sections(run, single)]
+        sections += [*terms_sections(run), *paper_sections(table)]
     answer = _answer(table)
     return Page(NAME, TITLE, QUESTION, answer, sections, facts, verdicts)
 
@@ -103,7 +104,7 @@ def _answer(table: pd.DataFrame) -> str:
     if table.empty:
         return "No benchmark has a value."
     told = [
-        f"{row['benchmark']} {row['metric'].replace('_', ' ')} {numbers.number(row['value'])} "
+        f"{row['benchmark']}: {metric_words(row['metric'])} {numbers.number(row['value'])} "
         f"with {row['encoder']} on {row['screen']} (random {numbers.number(row['random'])})"
         for row in records(table.loc[_headlines(table)[:2]])
     ]
@@ -127,8 +128,8 @@ def _facts(table: pd.DataFrame) -> list[Fact]:
             row["encoder"],
         )
         label = (
-            f"{row['benchmark']} {' '.join(source)} {row['metric']}, {row['encoder']} on "
-            f"{row['screen']}"
+            f"{row['benchmark']} {' '.join(source)} {metric_words(row['metric'])}, "
+            f"{row['encoder']} on {row['screen']}"
         )
         is_large = row["at"] in headlines
         value = _float(row["value"])
@@ -214,9 +215,23 @@ def _in_sample_verdict(table: pd.DataFrame) -> Verdict:
     )
 
 
+def metric_words(metric: str) -> str:
+    """A metric as a person says it: recall_0.05_0.95 is that in the outer 5 % of either side."""
+    found = re.match(r"recall_0\.(\d+)_([\d.]+)(.*)", metric)
+    if found and abs(1 - float(found[2]) - float(f"0.{found[1]}")) < 1e-9:
+        outer = numbers.number(100 * float(f"0.{found[1]}"))
+        return f"recall in the outer {outer}{numbers.NBSP}%{found[3].replace('_', ' ')}"
+    return metric.replace("_", " ")
+
+
+def best_rows(table: pd.DataFrame) -> pd.DataFrame:
+    """The best encoder's row of the main measure of each benchmark on each screen."""
+    return table.loc[_headlines(table)]
+
+
 def overview(table: pd.DataFrame, anchor: str, caption: str, note: str) -> Table:
     """All values as a table, without columns that say nothing here."""
-    words = table.assign(metric=table["metric"].str.replace("_", " "))
+    words = table.assign(metric=table["metric"].map(metric_words))
     told = [column for column in _columns() if is_told(table[column.name])]
     return Table(anchor, caption, told, words, note)
 
@@ -264,7 +279,7 @@ def _figures(table: pd.DataFrame) -> list[Section]:
 
 def _figure(place: str, source: str, metric: str, rows: pd.DataFrame) -> Figure:
     ranked = rows.dropna(subset=["value"]).sort_values("value", ascending=False, kind="stable")
-    what = f"{metric.replace('_', ' ')}{f' ({source})' if source else ''}"
+    what = f"{metric_words(metric)}{f' ({source})' if source else ''}"
     frame = pd.DataFrame(
         {
             "name": [_name(row) for row in records(ranked)],
@@ -330,20 +345,3 @@ def _not_run(table: pd.DataFrame) -> list[Section]:
         for at, row in enumerate(records(rows))
     ]
     return [Section("not-run", "Not run", boxes)] if boxes else []
-
-
-def _published_section() -> Section:
-    from phenoprints.benchmarks.published import published_results
-
-    frame = published_results()
-    columns = [
-        Column(str(name), str(name).replace("_", " ").capitalize()) for name in frame.columns
-    ]
-    text = (
-        "The paper's own values, on its own screens and alignments: a scale to read ours by, not a "
-        "result of this run."
-    )
-    table = Table(
-        "published", "Published results (ViTally Consistent, Tables 1, 2, 3 and 6)", columns, frame
-    )
-    return Section("published-section", "Published values", [Text(text), table])

@@ -11,13 +11,14 @@ import pandas as pd
 from phenoprints import __version__
 from phenoprints.foundations.provenance import library_versions
 from phenoprints.reports import rules
-from phenoprints.reports.contents import Box, Fact, Page, Passage, Section
+from phenoprints.reports.contents import Box, Fact, Page, Passage, Section, Text
 from phenoprints.reports.frames import records
 from phenoprints.reports.methods import bibliography, methods
 from phenoprints.reports.runs import Run
 from phenoprints.reports.stages import (
     benchmarks,
     curation,
+    paper,
     phenoprint_tables,
     probes,
     quality,
@@ -26,6 +27,7 @@ from phenoprints.reports.stages import (
 )
 from phenoprints.reports.stages.consistency_tests import p_value_threshold
 from phenoprints.reports.stages.cost import cost_facts, cost_of, cost_section
+from phenoprints.reports.stages.quality_drift import failures_by_experiment
 from phenoprints.reports.stages.trust import trust_facts, trust_section
 from phenoprints.reports.tables import Column, Table
 from phenoprints.reports.verdicts import (
@@ -42,7 +44,7 @@ NAME, TITLE = "index", "Overview"
 QUESTION = "What was run, can it be trusted, and what should be done next?"
 MAX_STEPS = 4
 HEADLINES = {
-    screens.NAME: 2, quality.NAME: 2, curation.NAME: 6, benchmarks.NAME: 2, probes.NAME: 2,
+    screens.NAME: 2, quality.NAME: 2, curation.NAME: 6, benchmarks.NAME: 2,
 }  # fmt: skip
 """How many of a page's large figures stand on the first page too."""
 
@@ -198,7 +200,7 @@ def _experiment_rows(run: Run, screen: str) -> list[dict[str, Any]]:
     assessed = quality_tables.well_quality(run, screen)
     shares = pd.Series(dtype=float)
     if assessed is not None:
-        shares = quality.failures_by_experiment(assessed).set_index("experiment")["value"]
+        shares = failures_by_experiment(assessed).set_index("experiment")["value"]
     table["failed"] = table["experiment"].map(shares)
     table["hits"] = table["experiment"].map(_hit_shares(run, screen))
     return [dict(row) for row in records(table)]
@@ -219,19 +221,48 @@ def _hit_shares(run: Run, screen: str) -> pd.Series:
 
 
 def _benchmark_section(run: Run) -> list[Section]:
-    table = benchmarks.benchmark_table(run)
-    table = benchmarks.with_values(table)
+    table = benchmarks.with_values(benchmarks.benchmark_table(run))
+    probed = list(probes.best_sentences(run))
+    parts: list[Any] = []
+    if probed:
+        parts.append(Text("Best encoder and block by linear probe, on unseen experiments:", probed))
     if table.empty:
-        box = Box(
-            "No benchmark",
-            "No benchmark table is there; see the page of benchmarks.",
-            anchor="no-benchmark",
-        )
-        return [Section("benchmarks", "Benchmarks", [box])]
-    note = "In-sample rows are those whose encoder has seen the screen or its experiments."
-    caption = "Benchmark values beside their baselines"
-    shown = benchmarks.overview(table, "benchmark-table", caption, note)
-    return [Section("benchmarks", "Benchmarks", [shown])]
+        text = "No benchmark table is there; see the page of benchmarks."
+        parts.append(Box("No benchmark", text, anchor="no-benchmark"))
+        return [Section("benchmarks", "Best encoder and benchmarks", parts)]
+    best = benchmarks.best_rows(table)
+    keys = set(zip(best["benchmark"], best["source"], best["metric"], strict=True))
+    ours = [*records(best), *records(_baselines(table, best))]
+    rows = pd.DataFrame([*ours, *records(paper.index_rows(keys))], columns=[*table.columns])
+    rows["rank"] = [_kind(row) for row in records(rows)]
+    rows = rows.sort_values(["benchmark", "source", "metric", "rank"], kind="stable")
+    note = "Rows marked published are the paper's, on its own screens; all rows stand on the page."
+    shown = benchmarks.overview(
+        rows.assign(**{"from": [KINDS[at] for at in rows["rank"]]}).reset_index(drop=True),
+        "benchmark-table",
+        "The best encoder of each benchmark, beside baselines and published values",
+        note,
+    )
+    told = [column for column in shown.columns if column.name not in ("sd", "n", "untrained")]
+    columns = [Column("from", "From"), *told]
+    parts.append(Table(shown.anchor, shown.caption, columns, shown.frame, note))
+    return [Section("benchmarks", "Best encoder and benchmarks", parts)]
+
+
+KINDS = ("this run", "baseline", "published")
+
+
+def _kind(row: dict[str, Any]) -> int:
+    """0 for our encoders, 1 for random and untrained ones, 2 for published rows (KINDS)."""
+    return 2 if pd.isna(row["is_baseline"]) else int(row["is_baseline"])
+
+
+def _baselines(table: pd.DataFrame, best: pd.DataFrame) -> pd.DataFrame:
+    """The rows of baselines on the measures of the best ones."""
+    keys = pd.MultiIndex.from_frame(best[benchmarks.KEYS])
+    same = pd.MultiIndex.from_frame(table[benchmarks.KEYS]).isin(keys)
+    baselines: pd.DataFrame = table[same & table["is_baseline"]]
+    return baselines
 
 
 def _methods_section(run: Run) -> Section:

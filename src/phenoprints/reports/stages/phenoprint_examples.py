@@ -8,7 +8,7 @@ import pandas as pd
 
 from phenoprints.reports import numbers
 from phenoprints.reports.contents import Box, Gallery
-from phenoprints.reports.examples import Example, example_gallery
+from phenoprints.reports.examples import Example, bad_wells, example_gallery
 from phenoprints.reports.frames import is_true, records
 from phenoprints.reports.runs import Run
 from phenoprints.reports.stages.phenoprint_tables import judges_of
@@ -27,6 +27,8 @@ def phenoprint_examples(run: Run, manifest: str, phenoprints: pd.DataFrame) -> l
         return []
     screen = with_images[0]
     wells = run.table("screen_wells", screen=screen)
+    if wells is not None:
+        wells = wells[~wells["well_id"].isin(bad_wells(run, screen))]
     conditions = run.table("screen_conditions", screen=screen)
     if wells is None or conditions is None:
         return []
@@ -43,7 +45,8 @@ def phenoprint_examples(run: Run, manifest: str, phenoprints: pd.DataFrame) -> l
             examples,
             anchor=f"{manifest}-examples",
             title="What a phenoprint looks like, beside what has none",
-            caption="The strongest phenoprints, a condition without, and a control of one plate.",
+            caption="The strongest phenoprints, a condition without, and a control of one plate; "
+            "only wells that passed quality control.",
         )
     ]
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -38,19 +39,46 @@ def page(run: Run) -> Page:
     verdicts = [found.verdict(rules.PROBES_RAN, NAME)]
     sections = [Section("missing", "Not run", boxes)] if (boxes := found.boxes()) else []
     facts: list[Fact] = []
+    sentences = []
     for task in sorted({names["task"] for names in found.there}):
         accuracies = task_accuracies(run, task, found.there)
         if accuracies.empty:
             sections.append(_empty(task))
             continue
         best = best_blocks(accuracies, _choose(run))
+        sentences.append(best_of(task, best))
         facts += _facts(task, best)
         verdicts += _verdicts(task, best)
         sections.append(_section(run, task, accuracies, best))
     sections += _chosen_section(run)
-    answer = "; ".join(f"{fact.label}: {fact.shown}" for fact in facts if fact.headline)
-    answer = f"{answer}." if answer else "No probe has run."
+    answer = " ".join(sentences) or "No probe has run."
     return Page(NAME, TITLE, QUESTION, answer, sections, facts, verdicts)
+
+
+def best_of(task: str, best: pd.DataFrame) -> str:
+    """Which encoder and block know most of a task, on test experiments, as a sentence."""
+    known = best.dropna(subset=["accuracy"])
+    if known.empty:
+        return f"{task}: no block could be measured."
+    row = records(known.sort_values("accuracy", ascending=False, kind="stable").head(1))[0]
+    return (
+        f"{task}: {row['encoder']} knows most, at block {row['block']} of {row['last_block']} "
+        f"(balanced accuracy {numbers.number(row['accuracy'])}, chance "
+        f"{numbers.number(1 / row['num_classes'])})."
+    )
+
+
+def best_sentences(run: Run) -> Iterator[str]:
+    """The sentence of `best_of` for every task that was probed."""
+    for task in sorted(run.config["evaluation"]["probes"]):
+        there = [
+            {"task": task, "encoder": encoder}
+            for encoder in run.plan.probed_encoders
+            if run.has("probe_accuracies", task=task, encoder=encoder)
+        ]
+        accuracies = task_accuracies(run, task, there)
+        if len(accuracies):
+            yield best_of(task, best_blocks(accuracies, _choose(run)))
 
 
 def task_accuracies(run: Run, task: str, there: Any) -> pd.DataFrame:
@@ -206,6 +234,7 @@ def _confusions(run: Run, task: str, best: pd.DataFrame) -> list[Figure]:
                     value_title="share",
                     limits=(0, 1),
                     palette="viridis",
+                    step=int(np.clip(240 // classes, 16, 48)),
                 ),
             )
         )

@@ -9,9 +9,8 @@ import pandas as pd
 
 from phenoprints.reports import numbers, palettes, rules
 from phenoprints.reports.completeness import look_for
-from phenoprints.reports.contents import Box, Fact, Figure, Gallery, Page, Section
-from phenoprints.reports.examples import Example, example_gallery
-from phenoprints.reports.figures import interval_chart
+from phenoprints.reports.contents import Box, Fact, Gallery, Page, Section
+from phenoprints.reports.examples import example_gallery
 from phenoprints.reports.frames import is_told, records
 from phenoprints.reports.platemaps import (
     category_legend,
@@ -20,10 +19,16 @@ from phenoprints.reports.platemaps import (
 )
 from phenoprints.reports.runs import Run
 from phenoprints.reports.shares import Share
+from phenoprints.reports.stages.quality_drift import (
+    drift_figure,
+    failures_by_experiment,
+    metric_drift,
+)
+from phenoprints.reports.stages.quality_examples import EXAMPLES_CAPTION, examples_of
 from phenoprints.reports.stages.quality_metrics import metric_links
 from phenoprints.reports.stages.quality_replicates import replicate_facts, replicate_figure
 from phenoprints.reports.stages.quality_tables import (
-    metric_columns,
+    CONTROLS,
     planted,
     plate_checks,
     rule_titles,
@@ -36,9 +41,7 @@ NAME, TITLE = "quality", "Quality"
 QUESTION = "Which images can be trusted, and what is wrong with the others?"
 MAX_PLATES = 48
 MAX_FAILED = 0.20
-MAX_FAILING = 7
 MIN_FOUND, MAX_ALARMS = 0.98, 0.01
-CONTROLS = ("negative_control", "positive_control", "unperturbed")
 
 
 def page(run: Run) -> Page:
@@ -67,19 +70,6 @@ def page(run: Run) -> Page:
         else "No image was assessed: no screen of this run has images."
     )
     return Page(NAME, TITLE, QUESTION, answer, sections, facts, verdicts)
-
-
-def failures_by_experiment(table: pd.DataFrame) -> pd.DataFrame:
-    """Per experiment: assessed wells, failed ones, their share with its Wilson interval."""
-    assessed = table[table["verdict"] != "not assessed"]
-    grouped = assessed.groupby("experiment", sort=True)["verdict"]
-    frame = pd.DataFrame(
-        {"wells": grouped.size(), "failed": grouped.agg(lambda v: (v == "fail").sum())}
-    )
-    shares = [Share(int(f), int(n)) for f, n in zip(frame["failed"], frame["wells"], strict=True)]
-    for name in ("value", "low", "high"):
-        frame[name] = [getattr(share, name) for share in shares]
-    return frame.reset_index()
 
 
 def rule_counts(table: pd.DataFrame) -> pd.DataFrame:
@@ -288,11 +278,11 @@ def _section(run: Run, screen: str, table: pd.DataFrame) -> Section:
             examples_of(run, screen, table),
             anchor=f"{screen}-examples",
             title="What passes and what fails",
-            caption="A typical passing control and treatment, then one failing well per rule.",
+            caption=EXAMPLES_CAPTION,
         ),
-        _drift_figure(screen, table),
+        drift_figure(screen, table),
         replicate_figure(run, screen),
-        *_metric_drift(screen, table),
+        *metric_drift(screen, table),
         *metric_links(screen, table),
         _wells_table(screen, table),
     ]
@@ -344,97 +334,6 @@ def _rules_table(run: Run, screen: str, table: pd.DataFrame) -> Table:
     counts["title"] = [titles.get(str(code), "") for code in counts["rule"]]
     caption = f"Rules that failed wells of {screen} break; a well may break several"
     return Table(f"{screen}-rules", caption, columns, counts)
-
-
-def examples_of(run: Run, screen: str, table: pd.DataFrame) -> list[Example]:
-    """A typical passing control and treatment, and the first failing well of every rule."""
-    titles, chosen = rule_titles(run, screen), []
-    passing = table[table["verdict"] == "pass"]
-    is_control = passing["role"].isin(CONTROLS)
-    for what, part in (("control", passing[is_control]), ("treatment", passing[~is_control])):
-        if len(part):
-            chosen.append(_example(_typical(part), f"PASS, a typical {what}"))
-    for code, row in _clearest_failures(table).items():
-        chosen.append(_example(row, f"FAIL, {code} {titles.get(code, '')}".strip()))
-    return chosen
-
-
-def _clearest_failures(table: pd.DataFrame) -> dict[str, pd.Series]:
-    """By rule a failing well that breaks few others, each well once."""
-    failing = table[table["verdict"] == "fail"]
-    failing = failing.assign(num_broken=failing["reasons"].map(len))
-    rows = failing.explode("reasons").sort_values(["reasons", "num_broken"], kind="stable")
-    chosen: dict[str, pd.Series] = {}
-    used: set[int] = set()
-    for code, part in rows.groupby("reasons", sort=True):
-        free = part[~part["well_id"].isin(used)]
-        if len(free) and len(chosen) < MAX_FAILING:
-            chosen[str(code)] = free.iloc[0]
-            used.add(int(free["well_id"].iloc[0]))
-    return chosen
-
-
-def _typical(part: pd.DataFrame) -> pd.Series:
-    """The well whose metrics are nearest to the medians of all, by rank of the largest distance."""
-    values = part[metric_columns(part)].to_numpy(float)
-    if not values.size:
-        return part.iloc[0]
-    spread = np.nanmedian(np.abs(values - np.nanmedian(values, axis=0)), axis=0)
-    far = np.abs(values - np.nanmedian(values, axis=0)) / np.where(spread > 0, spread, np.inf)
-    return part.iloc[int(np.argmin(np.nan_to_num(far, nan=np.inf).max(axis=1)))]
-
-
-def _example(row: pd.Series, what: str) -> Example:
-    place = f"{row['experiment']} / {row['plate']} / {row['well']}"
-    return Example(int(row["well_id"]), f"{what}: {place}")
-
-
-def _drift_figure(screen: str, table: pd.DataFrame) -> Figure:
-    shares = failures_by_experiment(table).rename(columns={"experiment": "name"})
-    shown = shares.head(60)
-    return Figure(
-        f"{screen}-drift",
-        f"Between {numbers.percent(shares['value'].min())} and "
-        f"{numbers.percent(shares['value'].max())} of an experiment's wells fail",
-        "Share of failed wells with its 95 % Wilson interval, by experiment. Good looks like "
-        "intervals that overlap.",
-        interval_chart(
-            shown,
-            title=f"Failed wells of {screen} by experiment",
-            value_title="share of wells that fail",
-        ),
-        Table(
-            f"{screen}-drift-numbers",
-            "Failed wells by experiment",
-            [
-                Column("name", "Experiment"),
-                Column("wells", "Assessed", "count"),
-                Column("failed", "Failed", "count"),
-                Column("value", "Share", "percent"),
-                Column("low", "Low", "percent"),
-                Column("high", "High", "percent"),
-            ],
-            shares,
-        ),
-    )
-
-
-def _metric_drift(screen: str, table: pd.DataFrame) -> list[Table]:
-    metrics = metric_columns(table)
-    if not metrics:
-        return []
-    controls = table[table["role"].isin(CONTROLS)]
-    source = controls if len(controls) else table
-    medians = source.groupby("experiment", sort=True)[metrics].median().T
-    medians.columns = [str(name) for name in medians.columns]
-    frame = medians.reset_index(names="metric")
-    columns = [
-        Column("metric", "Metric"),
-        *(Column(str(n), str(n), "number") for n in medians.columns[:12]),
-    ]
-    note = "The first 12 experiments stand here." if medians.shape[1] > 12 else ""
-    caption = f"Drift: median of every metric over the controls of each experiment of {screen}"
-    return [Table(f"{screen}-metrics", caption, columns, frame, note)]
 
 
 def _wells_table(screen: str, table: pd.DataFrame) -> Table:

@@ -10,6 +10,7 @@ from phenoprints.reports.shares import Share
 PLATE_COLUMNS = [
     "experiment", "plate", "code", "check", "value", "threshold", "verdict", "detail",
 ]  # fmt: skip
+CONTROLS = ("negative_control", "positive_control", "unperturbed")
 WELL_COLUMNS = ("well_id", "experiment", "plate", "well", "row", "column", "role")
 
 
