@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from phenoprints.foundations.errors import CorruptionError, MissingInputError
-from phenoprints.foundations.publishing import publish_text
+from phenoprints.foundations.publishing import publish_text, sweep
 
 
 def freeze(config: Mapping[str, Any]) -> str:
@@ -23,6 +23,8 @@ def write_frozen(path: str | Path, config: Mapping[str, Any]) -> None:
     file, text = Path(path), freeze(config)
     publish_text(file, text)
     publish_text(_checksum(file), f"{hashlib.sha256(text.encode()).hexdigest()}  {file.name}\n")
+    for written in (file, _checksum(file)):
+        sweep(written)
 
 
 def _checksum(path: Path) -> Path:

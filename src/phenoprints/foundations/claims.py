@@ -6,11 +6,12 @@ import errno
 import fcntl
 import json
 import os
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 from phenoprints.foundations.errors import Problem, StorageError
-from phenoprints.foundations.publishing import HOST
+from phenoprints.foundations.publishing import HOST, storage_error
 
 FOLDER = Path(".snakemake")
 """Where Snakemake keeps what it knows of a working directory, and where claims lie."""
@@ -28,8 +29,7 @@ def claim(run: str) -> None:
     path = _path(run)
     if path in _held:
         return
-    path.parent.mkdir(exist_ok=True)
-    descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
+    descriptor = _opened(path)
     if _locks(descriptor) is False:
         holder = _holder(path)
         os.close(descriptor)
@@ -50,16 +50,25 @@ def forget_dead_locks(run: str) -> list[Path]:
     path = _path(run)
     if path in _held or _record(path).get("host") != HOST:
         return []
-    descriptor = os.open(path, os.O_RDWR)
+    descriptor = os.open(path, os.O_RDONLY)
     try:
         if not _locks(descriptor):
             return []
         dead = [lock for lock in sorted(FOLDER.glob("locks/*.lock")) if _names(lock, run)]
         for lock in dead:
-            lock.unlink(missing_ok=True)
+            with suppress(OSError):  # on a disk that cannot be written, Snakemake says so
+                lock.unlink()
     finally:
         os.close(descriptor)
     return dead
+
+
+def _opened(path: Path) -> int:
+    try:
+        path.parent.mkdir(exist_ok=True)
+        return os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
+    except OSError as error:
+        raise storage_error(path, error) or error from error
 
 
 def _path(run: str) -> Path:
