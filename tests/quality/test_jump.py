@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from itertools import combinations
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +13,7 @@ import tifffile
 from scipy import ndimage
 
 from phenoprints.quality import assess, measure
+from phenoprints.screens.images.windows import look_up_tables, to_uint8, windows
 
 pytestmark = pytest.mark.data
 
@@ -25,6 +27,7 @@ WELLS = {
 }
 """Folder, file stem and the number of nuclei of each well."""
 
+SCALING = ("mean_", "std_", "percentile_", "level_")
 Images = dict[str, np.ndarray]
 
 
@@ -100,8 +103,7 @@ def test_nuclei_are_counted_within_15_percent(metrics: list[dict[str, object]], 
         pytest.param(blurred(2.0), "QC010", id="blur-2"),
         pytest.param(blurred(4.0), "QC010", id="blur-4"),
         pytest.param(saturated, "QC011", id="saturation"),
-        pytest.param(swapped(4, 1, 2, 3, 0), "QC004", id="DNA-Mito"),
-        pytest.param(swapped(0, 1, 2, 4, 3), "QC004", id="AGP-Mito"),
+        pytest.param(swapped(0, 2, 1, 3, 4), "QC004", id="ER-RNA"),
         pytest.param(pasted, "QC005", id="copied-crop"),
     ],
 )
@@ -118,3 +120,71 @@ def test_each_accident_is_flagged_and_nothing_else_fails(
     found = reasons(rows)
     assert code in found.pop(at)
     assert found == [[]] * 7
+
+
+def renamed(metrics: dict[str, object], a: str, b: str) -> dict[str, object]:
+    """The metrics as if two channels had been exchanged (nuclei as they are)."""
+    a, b = a.lower(), b.lower()
+    changed = dict(metrics)
+    for key in metrics:
+        if key.startswith("correlation_"):
+            names = [{a: b, b: a}.get(name, name) for name in key.split("_")[1:]]
+            there = [f"correlation_{x}_{y}" for x, y in (names, names[::-1])]
+            changed[key] = next(metrics[name] for name in there if name in metrics)
+        elif key.endswith((f"_{a}", f"_{b}")):
+            stem, _, name = key.rpartition("_")
+            changed[key] = metrics[f"{stem}_{b if name == a else a}"]
+    return changed
+
+
+@pytest.mark.parametrize("name", WELLS)
+@pytest.mark.parametrize("pair", list(combinations(CHANNELS, 2)), ids="-".join)
+def test_every_pair_of_exchanged_channels_is_flagged(
+    metrics: list[dict[str, object]], pair: tuple[str, str], name: str
+) -> None:
+    at = 4 + list(WELLS).index(name)
+    rows = list(metrics)
+    rows[at] = renamed(rows[at], *pair)
+    found = reasons(rows)
+    assert "QC004" in found.pop(at)
+    assert found == [[]] * 7
+
+
+@pytest.mark.parametrize("factor", [0.4, 2.5])
+@pytest.mark.parametrize("channel", CHANNELS)
+def test_a_brighter_or_darker_channel_is_no_exchange(
+    metrics: list[dict[str, object]], channel: str, factor: float
+) -> None:
+    for at in range(4, 8):
+        rows = list(metrics)
+        rows[at] = {
+            key: value * factor
+            if key.startswith(SCALING) and key.endswith(channel.lower())
+            else value
+            for key, value in rows[at].items()
+        }
+        assert "QC004" not in reasons(rows)[at]
+
+
+def test_an_exchange_is_flagged_behind_the_windows_of_8_bits(images: Images) -> None:
+    """Windows belong to a channel's name: an exchanged file meets that of the other channel."""
+    parts = {name: image[:, :540, :540] for name, image in images.items()}
+    limits = windows(images.values())
+    tables = look_up_tables(limits)
+    known = dict(zip(CHANNELS, limits, strict=True))
+
+    def measured(well: int, image: np.ndarray) -> dict[str, object]:
+        found = measure(to_uint8(image, tables), CHANNELS, windows=known)
+        return {"well_id": np.uint64(well), "site": 1, "unreadable": "", **found}
+
+    dmso = images["DMSO"]
+    controls = [dmso[:, y : y + 540, x : x + 540] for y in (0, 540) for x in (0, 540)]
+    rows = [measured(at, image) for at, image in enumerate([*controls, *parts.values()])]
+    rows[4]["fingerprint"] = "the first quarter of DMSO stands twice"
+    assert all("QC004" not in codes for codes in reasons(rows))
+    for at, name in ((4, "DMSO"), (5, "AMG900")):
+        for order in ((0, 2, 1, 3, 4), (4, 1, 2, 3, 0), (0, 1, 2, 4, 3)):
+            exchanged = list(rows)
+            exchanged[at] = measured(at, parts[name][list(order)])
+            codes = reasons(exchanged)[at]  # RNA in the window of ER may saturate instead
+            assert "QC004" in codes or (name != "DMSO" and "QC011" in codes), (name, order)

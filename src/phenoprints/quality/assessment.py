@@ -18,7 +18,12 @@ from phenoprints.quality.nuclei import CONDENSATION_PERCENTILES
 from phenoprints.quality.plates import assay_conditions
 from phenoprints.quality.references import Reference, reference, robust_z
 from phenoprints.quality.rules import QualitySettings
-from phenoprints.quality.swaps import CORRELATION_FLOOR, FEATURE_FLOORS, swapped_pairs
+from phenoprints.quality.swaps import (
+    FEATURE_FLOORS,
+    least_spreads,
+    pair_contrasts,
+    swapped_pairs,
+)
 from phenoprints.quality.verdicts import WHOLE_WELL, site_rows
 
 LOG_FLOOR = 0.05
@@ -220,25 +225,16 @@ def same_channels(j: Judgement) -> Mask:
 
 def swapped(j: Judgement) -> Mask:
     """QC004: the site is nearer to its controls with two channels exchanged."""
-    features = np.stack(
-        [
-            _log(j.of_channels(name[4:])) if name.startswith("log_") else j.of_channels(name)
-            for name in FEATURE_FLOORS
-        ],
-        axis=2,
-    )
-    floors = np.tile(list(FEATURE_FLOORS.values()), len(j.channels))
-    num_features = features[0].size
-    values = np.concatenate([features.reshape(len(features), -1), j.of_pairs()], axis=1)
-    usual = j.usual(values, 1.0).median
-    spread = j.spread_of_all(values)
-    least = np.append(floors, np.full(values.shape[1] - num_features, CORRELATION_FLOOR))
-    spread = np.fmax(spread, least)
-
-    def parts(matrix: Floats) -> tuple[Floats, Floats]:
-        return matrix[:, :num_features].reshape(features.shape), matrix[:, num_features:]
-
-    return swapped_pairs(parts(values), parts(usual), parts(spread)) >= 0
+    features = [
+        _log(j.of_channels(name[4:])) if name.startswith("log_") else j.of_channels(name)
+        for name in FEATURE_FLOORS
+    ]
+    contrasts = pair_contrasts(np.stack(features, axis=2), j.of_pairs())
+    flat = contrasts.reshape(len(contrasts), -1)
+    usual = j.usual(flat, 1.0).median.reshape(contrasts.shape)
+    spread = j.spread_of_all(flat).reshape(contrasts.shape)
+    spread = np.fmax(spread, least_spreads(len(j.channels)))
+    return swapped_pairs(contrasts, usual, spread) >= 0
 
 
 def copied(j: Judgement) -> Mask:

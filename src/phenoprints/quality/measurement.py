@@ -5,7 +5,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from itertools import combinations
 from typing import Any
 
@@ -29,6 +29,7 @@ from phenoprints.quality.nuclei import nuclei_metrics
 
 NUCLEUS_NAMES = ("dna", "hoechst", "dapi", "nuclei")
 MIN_SIDE_PX = 32
+LEVELS = (50, 99)
 
 
 def measure(
@@ -37,6 +38,7 @@ def measure(
     *,
     nucleus_channel: str | None = None,
     max_value: int | None = None,
+    windows: Mapping[str, tuple[int, int]] | None = None,
 ) -> dict[str, Any]:
     """The metrics of an image (C, H, W) by name; those of a channel end with `_<channel>`.
 
@@ -51,12 +53,15 @@ def measure(
         first channel where none is.
     max_value
         The value of a saturated pixel; the largest of the image's type when absent.
+    windows
+        Where 16 bits became 8: the values of each channel that became 0 and 255.
 
     Returns
     -------
     Per channel: mean, std, percentile_1 … percentile_99, minimum_percent, maximum_percent,
-    saturated_percent, power_log_log_slope, laplacian_variance, sharpness (Laplacian variance over
-    variance), illumination_unevenness, copied_percent. Of the image: nuclei_count, nuclei_area,
+    saturated_percent, level_50 and level_99 (percentiles on the camera's scale, before a window),
+    power_log_log_slope, laplacian_variance, sharpness (Laplacian variance over variance),
+    illumination_unevenness, copied_percent. Of the image: nuclei_count, nuclei_area,
     nuclei_intensity, nuclei_condensation_10 … _90, debris_percent, correlation_<a>_<b>, and
     `fingerprint`, a text. What cannot be told is NaN.
 
@@ -74,6 +79,7 @@ def measure(
     for name, plane in zip(names, image, strict=True):
         result |= {f"{key}_{name}": value for key, value in intensity_metrics(plane, top).items()}
         result[f"copied_percent_{name}"] = copied_percent(plane)
+    result |= _levels(result, names, channels, windows or {})
     sharpness = laplacian_variance(pixels)
     for c, name in enumerate(names):
         variance = result[f"std_{name}"] ** 2
@@ -87,6 +93,22 @@ def measure(
     result["debris_percent"] = debris_percent(pixels, top)
     result["fingerprint"] = image_fingerprint(image)
     return result
+
+
+def _levels(
+    metrics: Mapping[str, Any],
+    names: Sequence[str],
+    channels: Sequence[str] | None,
+    windows: Mapping[str, tuple[int, int]],
+) -> dict[str, float]:
+    """Two percentiles of each channel before its window was applied."""
+    levels = {}
+    for name, channel in zip(names, channels or names, strict=True):
+        low, high = windows.get(channel, (0, 255))
+        for p in LEVELS:
+            value = metrics[f"percentile_{p}_{name}"]
+            levels[f"level_{p}_{name}"] = low + value * (high - low) / 255
+    return levels
 
 
 def _named(metric: str, names: Sequence[str], values: NDArray[np.float64]) -> dict[str, float]:

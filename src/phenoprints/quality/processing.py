@@ -86,6 +86,7 @@ def _measure_site(
     images: SiteReader, site: dict[Any, Any], nucleus_channel: str | None
 ) -> dict[str, Any]:
     key = {"well_id": site["well_id"], "site": site["site"], "unreadable": site["unreadable"]}
+    windows = getattr(images, "windows", {}).get(str(site["experiment"]))
     if key["unreadable"]:
         return key
     channels = [str(name) for name in site["channels"]]
@@ -94,7 +95,10 @@ def _measure_site(
         pixels = images.read(
             site["locator"], channels, experiment=str(site["experiment"]), shape=shape
         )
-        return {**key, **measure(pixels, channels, nucleus_channel=nucleus_channel)}
+        return {
+            **key,
+            **measure(pixels, channels, nucleus_channel=nucleus_channel, windows=windows),
+        }
     except ConfigurationError:
         raise
     except (PhenoprintsError, OSError, ValueError) as error:
