@@ -45,8 +45,14 @@ def test_a_second_run_does_nothing(tiny, workflow):
 
 
 DEPENDENTS = {
-    "benchmarks/tiny/judge.parquet": {"run_benchmarks", "write_reports"},
-    "maps/tiny/judge.provenance.json": {"build_map", "run_benchmarks", "write_reports"},
+    "benchmarks/tiny/judge.parquet": {"run_benchmarks", "compare_encoders", "write_reports"},
+    "benchmarks/by_training.parquet": {"compare_encoders", "write_reports"},
+    "maps/tiny/judge.provenance.json": {
+        "build_map",
+        "run_benchmarks",
+        "compare_encoders",
+        "write_reports",
+    },
     "consistency/tiny/judge.parquet": {"consistency_tests", "curate_manifest", "write_reports"},
     "curation/phenoprints/manifest.provenance.json": {"curate_manifest", "write_reports"},
     "reports/index.html": {"write_reports"},

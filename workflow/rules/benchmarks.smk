@@ -1,10 +1,12 @@
-# How good the maps are: one job per screen and encoder computes all configured benchmarks.
+# How good the maps are: one job per screen and encoder computes all configured benchmarks, and one
+# compares the encoders.
 
 
 rule benchmark:
     """Measure how good every map is, beside random baselines."""
     input:
         of_pairs("<benchmark_table>", PLAN.evaluated_pairs),
+        ["<by_probes>", "<by_training>"] if PLAN.evaluated_pairs else [],
     localrule: True
 
 
@@ -43,3 +45,36 @@ rule run_benchmarks:
         "benchmarks: {wildcards.screen} as {wildcards.encoder} sees it"
     script:
         "../scripts/benchmarks.py"
+
+
+rule compare_encoders:
+    """Set every encoder's benchmarks beside its probes and what its training has cost."""
+    input:
+        tables=of_pairs("<benchmark_table>", PLAN.evaluated_pairs),
+        accuracies=accuracies_of_evaluated(),
+        chosen=of_names("<probe_chosen>", "encoder", trimmed_by_probes()),
+        encoders=of_names("<encoder>", "encoder", networks_evaluated()),
+    output:
+        by_probes="<by_probes>",
+        by_training="<by_training>",
+    log:
+        "<logs>/compare_encoders.log",
+    benchmark:
+        "<benchmarks>/compare_encoders.tsv"
+    localrule: True
+    conda:
+        "../../envs/core.yaml"
+    threads: 1
+    resources:
+        mem_mb=memory_mb(1000),
+        runtime=10,
+    params:
+        version=STAGE_VERSIONS["benchmarks"],
+        screens=[screen for screen, _ in PLAN.evaluated_pairs],
+        encoders=networks_evaluated(),
+        trimmed=trimmed_by_probes(),
+        blocks={encoder: settings_of_encoder(encoder)["block"] for encoder in networks_evaluated()},
+    message:
+        "benchmarks: comparing encoders"
+    script:
+        "../scripts/encoders_compared.py"

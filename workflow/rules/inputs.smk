@@ -430,3 +430,25 @@ def probes_planned():
             (screen, encoder) in blocks for screen in config["probes"]["tasks"][task]["screens"]
         )
     ]
+
+
+def networks_evaluated():
+    """The encoders with weights that are evaluated on any screen, sorted."""
+    return sorted({e for _, e in PLAN.evaluated_pairs} & set(PLAN.networks))
+
+
+def trimmed_by_probes():
+    """The encoders whose trimmed forms are evaluated, sorted."""
+    names = networks_evaluated()
+    return [name.removesuffix(".trimmed") for name in names if name.endswith(".trimmed")]
+
+
+def accuracies_of_evaluated():
+    """The probe accuracies of the encoders that are evaluated, whole or trimmed."""
+    pattern = workflow.pathvars.apply("<probe_accuracies>")
+    bases = {name.removesuffix(".trimmed") for name in networks_evaluated()}
+    return [
+        pattern.format(task=task, encoder=encoder)
+        for task, encoder in probes_planned()
+        if encoder in bases
+    ]

@@ -36,6 +36,8 @@ pathvars:
     probe_chosen="<run_dir>/probes/chosen/{encoder}.json",
     map="<run_dir>/maps/{screen}/{encoder}.provenance.json",
     benchmark_table="<run_dir>/benchmarks/{screen}/{encoder}.parquet",
+    by_probes="<run_dir>/benchmarks/by_probes.parquet",
+    by_training="<run_dir>/benchmarks/by_training.parquet",
     reports="<run_dir>/reports",
     report_index="<run_dir>/reports/index.html",
     report_summary="<run_dir>/reports/summary.json",

@@ -1,7 +1,13 @@
 """How good the map is."""
 
 from phenoprints.benchmarks.activity import phenotypic_activity
-from phenoprints.benchmarks.comparison import probes_and_benchmarks, training_pays
+from phenoprints.benchmarks.comparison import (
+    accuracies_of_encoders,
+    probes_and_benchmarks,
+    probes_table,
+    training_pays,
+    training_table,
+)
 from phenoprints.benchmarks.compound_gene import (
     CompoundGeneSettings,
     compound_gene_precision,
@@ -28,6 +34,7 @@ __all__ = [
     "CompoundGeneSettings",
     "EnrichmentSettings",
     "NullSettings",
+    "accuracies_of_encoders",
     "cluster_separation",
     "compound_gene_precision",
     "compound_gene_scores",
@@ -38,11 +45,13 @@ __all__ = [
     "neighbour_enrichment",
     "phenotypic_activity",
     "probes_and_benchmarks",
+    "probes_table",
     "proximity_bias",
     "published_results",
     "relationship_recall",
     "replicate_consistency",
     "run_benchmarks",
     "training_pays",
+    "training_table",
     "z_score",
 ]

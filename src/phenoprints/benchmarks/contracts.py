@@ -38,3 +38,51 @@ same figure for random vectors, names or scores, and `z` = (value - random)/sqrt
 NaN where both are 0. `seen` says what the encoder has learned from: `none` of the screen, the
 `screen` (other experiments of it) or these `experiments` themselves. A benchmark that could not
 run has one row with metric "", NaN and the `reason`."""
+
+_MEASURE = [
+    ("screen", pa.string()),
+    ("benchmark", pa.string()),
+    ("source", pa.string()),
+    ("context", pa.string()),
+    ("metric", pa.string()),
+    ("encoder", pa.string()),
+    ("value", pa.float64()),
+]
+
+BY_PROBES = Contract(
+    name="by_probes",
+    schema=pa.schema(
+        [
+            ("is_published", pa.bool_()),
+            ("task", pa.string()),
+            *_MEASURE,
+            ("balanced_accuracy", pa.float64()),
+            ("spearman", pa.float64()),
+            ("num_encoders", pa.int64()),
+        ]
+    ),
+    sorted_by=("is_published", "task", "screen", "benchmark", "source", "context", "metric",
+               "encoder"),
+)  # fmt: skip
+"""Probe accuracy and benchmark of each encoder (Figure 4), with their rank correlation over all
+`num_encoders` of a task and measure. Published rows are the paper's correlations: no encoder, 0 of
+them, no accuracy."""
+
+BY_TRAINING = Contract(
+    name="by_training",
+    schema=pa.schema(
+        [
+            ("is_published", pa.bool_()),
+            *_MEASURE,
+            ("training_flops", pa.float64()),
+            ("slope", pa.float64()),
+            ("intercept", pa.float64()),
+            ("r_squared", pa.float64()),
+            ("num_encoders", pa.int64()),
+        ]
+    ),
+    sorted_by=("is_published", "screen", "benchmark", "source", "context", "metric", "encoder"),
+)
+"""Training FLOPs and benchmark of each encoder (Figure 9), with the line value = intercept +
+slope · log10(FLOPs) over the encoders of a measure; NaN below three. Published rows are the paper's
+encoders, whose FLOPs are reckoned here."""

@@ -42,6 +42,8 @@ LAYOUT = {
     "probe_chosen": "probes/chosen/{encoder}.json",
     "map": "maps/{screen}/{encoder}.provenance.json",
     "benchmark_table": "benchmarks/{screen}/{encoder}.parquet",
+    "by_probes": "benchmarks/by_probes.parquet",
+    "by_training": "benchmarks/by_training.parquet",
 }
 """Where artefacts lie below the run's folder: the same as workflow/rules/paths.smk (tested)."""
 

@@ -17,6 +17,7 @@ from phenoprints.reports.runs import Run
 from phenoprints.reports.stages.across import across_sections
 from phenoprints.reports.stages.known_biology import terms_sections
 from phenoprints.reports.stages.paper import is_spread, paper_sections
+from phenoprints.reports.stages.scaling import scaling_sections
 from phenoprints.reports.tables import Column, Table
 from phenoprints.reports.verdicts import CHECK, NOT_RUN, PASS, Verdict
 
@@ -60,7 +61,7 @@ def page(run: Run) -> Page:
         verdicts += [_random_verdict(table), _in_sample_verdict(table)]
         single = table[~is_spread(table)]
         sections += [_overview(single), *_figures(single), *across_sections(run, single)]
-        sections += [*terms_sections(run), *paper_sections(table)]
+        sections += [*scaling_sections(run), *terms_sections(run), *paper_sections(table)]
     answer = _answer(table)
     return Page(NAME, TITLE, QUESTION, answer, sections, facts, verdicts)
 
