@@ -87,6 +87,7 @@ def test_a_pair_is_computed_from_files(files: PairFiles, tmp_path: Path) -> None
     assert gathered.cost["wells"] == NUM_WELLS
     assert (done["wells"], done["skipped"]) == (NUM_WELLS, 0)
     assert gathered.cost["crops"] == 4 * (NUM_WELLS - 1)
+    assert gathered.cost["devices"] == ["cpu"]
     assert list(gathered.cost["device_hours"]) == ["cpu"]
     assert gathered.cost["gpu_hours"] == 0
     crops = open_embeddings(tmp_path / "out/c").read("e")

@@ -188,7 +188,8 @@ class _Job:
             "crops": unit.passing.num_crops,
             "seconds": share * (self.progress.seconds - viewer.told_s),
             "waiting_s": waited,
-            "device": device_name(viewer.look),
+            "device": viewer.look.encoder.device.type,
+            "device_name": device_name(viewer.look),
         }
         mark_done(viewer.stores.units, work, places, stamp=unit.stamp, told=told)
         viewer.told_s, viewer.told_waiting_s = self.progress.seconds, waiting_s

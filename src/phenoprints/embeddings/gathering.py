@@ -77,8 +77,9 @@ def cost(told: Sequence[Mapping[str, Any]], failures: pd.DataFrame) -> dict[str,
             for name in ("wells", "crops", "seconds", "waiting_s")}  # fmt: skip
     hours: dict[str, float] = {}
     for value in told:
-        hours[value["device"]] = hours.get(value["device"], 0.0) + value["seconds"]
-    hours = {device: seconds / SECONDS_PER_HOUR for device, seconds in sorted(hours.items())}
+        name = value["device_name"]
+        hours[name] = hours.get(name, 0.0) + value["seconds"] / SECONDS_PER_HOUR
+    on_gpus = sum(value["seconds"] for value in told if value["device"] != "cpu")
     seconds = max(sums["seconds"], 1e-9)
     is_well = failures["site"] == WHOLE_WELL
     return {
@@ -88,6 +89,7 @@ def cost(told: Sequence[Mapping[str, Any]], failures: pd.DataFrame) -> dict[str,
         "waiting_share": sums["waiting_s"] / seconds,
         "failed_wells": int(is_well.sum()),
         "failed_sites": int((~is_well).sum()),
-        "device_hours": hours,
-        "gpu_hours": sum(spent for device, spent in hours.items() if device != "cpu"),
+        "devices": sorted({value["device"] for value in told}),
+        "device_hours": dict(sorted(hours.items())),
+        "gpu_hours": on_gpus / SECONDS_PER_HOUR,
     }

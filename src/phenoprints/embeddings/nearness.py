@@ -1,0 +1,141 @@
+"""Are replicates nearer to each other than to the controls, before anything is aligned?"""
+
+# n wells of an experiment · D features
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Protocol
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from phenoprints.foundations.row_reading import RowReader
+from phenoprints.foundations.tables import Contract
+
+NEARNESS = Contract(
+    name="nearness",
+    schema=pa.schema(
+        [
+            ("experiment", pa.string()),
+            ("condition_id", pa.int32()),
+            ("num_wells", pa.int32()),
+            ("num_controls", pa.int32()),
+            ("among_replicates", pa.float64()),
+            ("to_controls", pa.float64()),
+            ("is_nearer", pa.bool_()),
+        ]
+    ),
+    unique=("experiment", "condition_id"),
+    sorted_by=("experiment", "condition_id"),
+)
+"""A row per experiment and condition of at least two wells with a vector: the mean cosine among
+these wells, and to the controls of the experiment; `is_nearer` says which is larger."""
+
+CONTROLS = ("negative_control", "unperturbed")
+"""Roles that controls have; the first that the experiment has is taken."""
+PERTURBED = ("treatment", "positive_control")
+COLUMNS = ("experiment", "role", "conditions")
+
+
+class Reader(Protocol):
+    """What gives the vectors, in the order of the wells table."""
+
+    @property
+    def experiments(self) -> Sequence[str]:
+        """The experiments."""
+
+    def read(self, experiment: str) -> NDArray[np.float32]:
+        """The vectors (n, D) of an experiment's wells."""
+
+
+def nearness(
+    vectors: NDArray[np.floating], condition: NDArray[np.int64], role: NDArray[np.object_]
+) -> pd.DataFrame:
+    """For each condition of an experiment its mean cosines, among replicates and to controls.
+
+    Parameters
+    ----------
+    vectors
+        (n, D) as an encoder gave them; wells with a value that is not finite, or with nothing but
+        zeros, are left out.
+    condition
+        The only condition of each well; -1 for none, several or unknown ones.
+    role
+        What the wells are; see `CONTROLS` and `PERTURBED`.
+
+    Returns
+    -------
+    The columns of `NEARNESS` without `experiment`. Without controls `to_controls` is NaN and
+    `is_nearer` false. Means are over pairs of different wells, in float64: with u = x/|x|,
+    (|Σu|² - n) / n(n - 1) and (Σu / n)·(Σc / m).
+    """
+    lengths = np.linalg.norm(vectors.astype(np.float64), axis=1)
+    is_usable = np.isfinite(lengths) & (lengths > 0)
+    chosen = np.flatnonzero(is_usable & (condition >= 0) & np.isin(role, PERTURBED))
+    order = chosen[np.argsort(condition[chosen], kind="stable")]
+    found, starts, counts = np.unique(condition[order], return_index=True, return_counts=True)
+    units = vectors[order].astype(np.float64) / lengths[order, None]
+    sums = np.add.reduceat(units, starts, axis=0) if len(starts) else units
+    centre, num_controls = _centre(vectors, lengths, is_usable, role)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        among = ((sums**2).sum(axis=1) - counts) / (counts * (counts - 1))
+        outside = sums @ centre / counts
+    table = pd.DataFrame(
+        {"condition_id": found, "num_wells": counts, "num_controls": num_controls,
+         "among_replicates": among, "to_controls": outside, "is_nearer": among > outside}
+    )  # fmt: skip
+    return table[counts > 1].reset_index(drop=True)
+
+
+def _centre(
+    vectors: NDArray[np.floating],
+    lengths: NDArray[np.float64],
+    is_usable: NDArray[np.bool_],
+    role: NDArray[np.object_],
+) -> tuple[NDArray[np.float64], int]:
+    """The mean of the controls' unit vectors, NaN without controls, and their number."""
+    for name in CONTROLS:
+        rows = np.flatnonzero(is_usable & (role == name))
+        if len(rows):
+            units = vectors[rows].astype(np.float64) / lengths[rows, None]
+            centre: NDArray[np.float64] = units.mean(axis=0)
+            return centre, len(rows)
+    return np.full(vectors.shape[1], np.nan), 0
+
+
+def nearness_of(reader: Reader, wells: str | Path) -> pd.DataFrame:
+    """The nearness of every experiment of a store; `wells` is the path of the wells table.
+
+    One experiment is in memory at a time.
+    """
+    rows, start, tables = RowReader(wells, COLUMNS), 0, []
+    for experiment in reader.experiments:
+        vectors = reader.read(experiment)
+        part = rows.read(start, start + len(vectors))
+        start += len(vectors)
+        role = part["role"].to_numpy()
+        table = nearness(vectors, only_condition(part["conditions"]), role)
+        tables.append(table.assign(experiment=experiment))
+    frame: pd.DataFrame = NEARNESS.conform(_joined(tables)).to_pandas()
+    return frame
+
+
+def _joined(tables: Sequence[pd.DataFrame]) -> pd.DataFrame:
+    known = [table for table in tables if len(table)]
+    return pd.concat(known) if known else NEARNESS.schema.empty_table().to_pandas()
+
+
+def only_condition(lists: pa.ChunkedArray) -> NDArray[np.int64]:
+    """The condition of wells that have just one; -1 for none, several, and where it is unknown."""
+    joined = lists.combine_chunks()
+    lengths = joined.value_lengths().fill_null(0).to_numpy(zero_copy_only=False)
+    values = joined.flatten().to_numpy(zero_copy_only=False)
+    starts = np.cumsum(lengths) - lengths
+    conditions = np.full(len(joined), -1, np.int64)
+    is_one = lengths == 1
+    conditions[is_one] = values[starts[is_one]]
+    return conditions
