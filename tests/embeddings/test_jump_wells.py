@@ -7,11 +7,13 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+from scipy.spatial.distance import cdist
 
 torch = pytest.importorskip("torch")
 pytestmark = [pytest.mark.torch, pytest.mark.data]
 
 from phenoprints.embeddings import Geometry, embed  # noqa: E402
+from phenoprints.embeddings.nearness import nearness  # noqa: E402
 from phenoprints.embeddings.passes import Look, Site, look_at  # noqa: E402
 from phenoprints.models import build, timm_encoder  # noqa: E402
 from phenoprints.screens.images import ScreenImages, read_site  # noqa: E402
@@ -110,6 +112,34 @@ def test_a_network_of_timm_takes_five_channels(pixels: dict[str, np.ndarray]) ->
 
     assert found.shape == (4, 192)
     assert len(np.unique(found.round(5), axis=0)) == 4
+
+
+@pytest.mark.parametrize(
+    ("encoder", "side_px"),
+    [
+        (lambda: build("vit-s16", channels=CHANNELS[:5]), 256),
+        (lambda: build("ca-vit-s16", channels=5, crop_px=64), 64),
+        (lambda: timm_encoder("vit_small_patch16_224", crop_px=128), 128),
+    ],
+    ids=["vit-s16", "ca-vit-s16", "timm"],
+)
+def test_it_is_stated_whether_fk_866_is_nearer_to_itself_than_to_dmso(
+    pixels: dict[str, np.ndarray], encoder, side_px: int
+) -> None:
+    found = vectors(encoder(), pixels, WELLS, range(5), side_px)
+    condition = np.array([0, 1, 2, 2])
+    role = np.array(["negative_control", *["treatment"] * 3], dtype=object)
+
+    [stated] = nearness(found, condition, role).to_dict("records")
+
+    distances = cdist(found.astype(np.float64), found.astype(np.float64), "cosine")
+    dmso, first, second = 0, 2, 3
+    assert stated["condition_id"] == 2
+    assert (stated["num_wells"], stated["num_controls"]) == (2, 1)
+    assert 1 - stated["among_replicates"] == pytest.approx(distances[first, second], abs=1e-12)
+    to_dmso = distances[[first, second], dmso].mean()
+    assert 1 - stated["to_controls"] == pytest.approx(to_dmso, abs=1e-12)
+    assert stated["is_nearer"] == (distances[first, second] < to_dmso)
 
 
 def test_a_screen_of_files_is_embedded_from_where_it_lies(images: ScreenImages) -> None:

@@ -38,7 +38,7 @@ def test_means_are_over_all_pairs() -> None:
     assert table.index.tolist() == [1, 3]
     assert table["num_wells"].tolist() == [2, 3]
     for condition, row in table.iterrows():
-        wells = np.flatnonzero(CONDITION == condition)
+        wells = np.flatnonzero(condition == CONDITION)
         among = np.mean([cosine(x[i], x[j]) for i, j in combinations(wells, 2)])
         outside = np.mean([cosine(x[i], x[j]) for i in wells for j in (3, 4)])
         assert row["among_replicates"] == pytest.approx(among, rel=1e-12)

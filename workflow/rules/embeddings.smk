@@ -15,6 +15,7 @@ rule precomputed_embeddings:
         profiles=profiles_of,
     output:
         failures="<embedding_failures>",
+        nearness="<embedding_nearness>",
         provenance="<embeddings>",
     log:
         "<logs>/precomputed_embeddings/{screen}.{encoder}.log",
@@ -46,6 +47,7 @@ rule random_embeddings:
         wells="<screen_wells>",
     output:
         failures="<embedding_failures>",
+        nearness="<embedding_nearness>",
         provenance="<embeddings>",
     log:
         "<logs>/random_embeddings/{screen}.{encoder}.log",
@@ -88,6 +90,7 @@ rule embeddings:
     output:
         **CROPS,
         failures="<embedding_failures>",
+        nearness="<embedding_nearness>",
         throughput="<embedding_throughput>",
         provenance="<embeddings>",
     log:
@@ -120,6 +123,7 @@ use rule embeddings as embeddings_and_blocks with:
     output:
         **CROPS,
         failures="<embedding_failures>",
+        nearness="<embedding_nearness>",
         throughput="<embedding_throughput>",
         blocks="<blocks>",
         provenance="<embeddings>",
@@ -216,6 +220,7 @@ use rule plan_embeddings as gather_embeddings with:
     output:
         **CROPS,
         failures="<embedding_failures>",
+        nearness="<embedding_nearness>",
         throughput="<embedding_throughput>",
         provenance="<embeddings>",
     log:
@@ -238,6 +243,7 @@ use rule gather_embeddings as gather_embeddings_and_blocks with:
     output:
         **CROPS,
         failures="<embedding_failures>",
+        nearness="<embedding_nearness>",
         throughput="<embedding_throughput>",
         blocks="<blocks>",
         provenance="<embeddings>",

@@ -17,6 +17,7 @@ pathvars:
     quality_rules="<run_dir>/quality/{screen}.rules.json",
     embeddings="<run_dir>/embeddings/{screen}/{encoder}.provenance.json",
     embedding_failures="<run_dir>/embeddings/{screen}/{encoder}.failures.parquet",
+    embedding_nearness="<run_dir>/embeddings/{screen}/{encoder}.nearness.parquet",
     embedding_throughput="<run_dir>/embeddings/{screen}/{encoder}.throughput.json",
     embedding_plan="<run_dir>/embeddings/{screen}/{encoder}.plan.parquet",
     embedding_batch="<run_dir>/embeddings/{screen}/{encoder}.batches/{batch}-of-{num_batches}.json",

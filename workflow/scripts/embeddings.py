@@ -3,7 +3,9 @@
 import pandas as pd
 import torch
 
+from phenoprints.embeddings import open_embeddings
 from phenoprints.embeddings.failures import FAILURES
+from phenoprints.embeddings.nearness import NEARNESS, nearness_of
 from phenoprints.embeddings.pairs import PairFiles, compute_pairs, open_pair
 from phenoprints.embeddings.units import Stores, plan_table, spans_of, works_of
 from phenoprints.foundations.jobs import logged
@@ -36,6 +38,8 @@ with logged(snakemake.log):
     if "gather" in params.phases:
         gathered = pair.gather(works)
         FAILURES.write(out.failures, gathered.failures)
+        near = nearness_of(open_embeddings(pair.stores.embeddings), paths.wells)
+        NEARNESS.write(out.nearness, near)
         publish_json(out.throughput, gathered.cost)
         rows["failures"] = len(gathered.failures)
     stores = pair.stores.written() if "gather" in params.phases else []

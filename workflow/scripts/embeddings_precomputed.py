@@ -1,6 +1,8 @@
 """Put vectors that others computed under the wells of one screen."""
 
+from phenoprints.embeddings import open_embeddings
 from phenoprints.embeddings.failures import FAILURES, refuse_too_many
+from phenoprints.embeddings.nearness import NEARNESS, nearness_of
 from phenoprints.embeddings.precomputed import attributes_of, match_vectors
 from phenoprints.embeddings.vector_tables import KeyColumns, read_vectors
 from phenoprints.embeddings.writing import write_rows
@@ -24,7 +26,8 @@ with logged(snakemake.log):
     attributes = {**snakemake.wildcards, **attributes_of(table, paths.profiles)}
     dtype = snakemake.params.stored_as
     write_rows(store, wells, matched.vectors, attributes=attributes, dtype=dtype)
-    for artefact in (snakemake.output.failures, store):
+    NEARNESS.write(snakemake.output.nearness, nearness_of(open_embeddings(store), paths.wells))
+    for artefact in (snakemake.output.failures, snakemake.output.nearness, store):
         write_provenance(
             artefact,
             "embeddings",

@@ -1,6 +1,8 @@
 """Draw a random vector for every well of one screen."""
 
+from phenoprints.embeddings import open_embeddings
 from phenoprints.embeddings.failures import FAILURES, well_failures
+from phenoprints.embeddings.nearness import NEARNESS, nearness_of
 from phenoprints.embeddings.random_vectors import random_vectors
 from phenoprints.embeddings.writing import write_rows
 from phenoprints.foundations.jobs import logged
@@ -9,18 +11,20 @@ from phenoprints.screens.contracts import WELLS
 
 with logged(snakemake.log):
     settings, seed = snakemake.params.settings, snakemake.params.seed
-    wells = WELLS.read(snakemake.input.wells, ["well_id", "experiment", "plate", "well"])
+    wells_path = snakemake.input.wells
+    wells = WELLS.read(wells_path, ["well_id", "experiment", "plate", "well"])
     vectors = random_vectors(wells["well_id"].to_numpy(), settings["num_features"], seed=seed)
     FAILURES.write(snakemake.output.failures, well_failures(wells.iloc[:0], "", ""))
     store, dtype = artefact_path(snakemake.output.provenance), snakemake.params.stored_as
     attributes = {**snakemake.wildcards, "encoder_fingerprint": f"random vectors, seed {seed}"}
     write_rows(store, wells, vectors, attributes=attributes, dtype=dtype)
-    for artefact in (snakemake.output.failures, store):
+    NEARNESS.write(snakemake.output.nearness, nearness_of(open_embeddings(store), wells_path))
+    for artefact in (snakemake.output.failures, snakemake.output.nearness, store):
         write_provenance(
             artefact,
             "embeddings",
             settings={"encoder": settings, "stored_as": dtype},
-            inputs=[snakemake.input.wells],
+            inputs=[wells_path],
             rows={"wells": len(wells)},
             seeds={"seed": seed},
         )

@@ -1,4 +1,4 @@
-"""Are replicates nearer to each other than to the controls, before anything is aligned?"""
+"""Whether replicates are nearer to each other than to controls, before anything is aligned."""
 
 # n wells of an experiment · D features
 

@@ -26,6 +26,7 @@ LAYOUT = {
     "quality_rules": "quality/{screen}.rules.json",
     "embeddings": "embeddings/{screen}/{encoder}.provenance.json",
     "embedding_failures": "embeddings/{screen}/{encoder}.failures.parquet",
+    "embedding_nearness": "embeddings/{screen}/{encoder}.nearness.parquet",
     "embedding_throughput": "embeddings/{screen}/{encoder}.throughput.json",
     "blocks": "blocks/{screen}/{encoder}.provenance.json",
     "alignment": "alignment/{screen}/{encoder}.provenance.json",

@@ -12,6 +12,7 @@ from phenoprints.foundations.provenance import artefact_path
 from phenoprints.reports import numbers, rules
 from phenoprints.reports.completeness import look_for, pairs
 from phenoprints.reports.contents import Fact, Page, Section
+from phenoprints.reports.nearness import nearness_sections, share_nearer
 from phenoprints.reports.runs import Run
 from phenoprints.reports.tables import Column, Table
 from phenoprints.reports.verdicts import CHECK, PASS, Verdict
@@ -30,6 +31,7 @@ COLUMNS = (
     Column("features", "Features", "count"),
     Column("failed", "Wells without vector", "count"),
     Column("no_good_site", "Wells without a good site", "count"),
+    Column("nearer", "Replicates nearer than controls", "percent"),
     Column("dtype", "Stored as"),
 )
 
@@ -47,6 +49,7 @@ def page(run: Run) -> Page:
         tables: list[Any] = [Table("stores", "Stores of vectors", list(COLUMNS), frame)]
         tables += _failures(run, found.there)
         sections.append(Section("vectors", "Vectors", tables))
+        sections += nearness_sections(run, found.there)
     failed = sum(row["failed"] or 0 for row in rows)
     answer = (
         f"{numbers.plural(len(rows), 'store')} of vectors; {numbers.plural(failed, 'well')} have "
@@ -77,6 +80,7 @@ def _row(run: Run, names: dict[str, str]) -> dict[str, Any]:
         "features": _num_features(store, attributes),
         "failed": num_failed,
         "no_good_site": num_left_out,
+        "nearer": share_nearer(run, names),
         "dtype": provenance.get("settings", {}).get("stored_as"),
     }
 
@@ -98,6 +102,7 @@ def _facts(row: dict[str, Any]) -> list[Fact]:
     return [
         Fact((*path, "features"), f"Features, {who}", row["features"]),
         Fact((*path, "failed_wells"), f"Wells without a vector, {who}", row["failed"]),
+        Fact((*path, "nearer"), f"Conditions nearer than controls, {who}", row["nearer"]),
     ]
 
 
