@@ -28,10 +28,7 @@ onsuccess:
 
 
 onerror:
-    print(
-        f"\nThe run stopped; what was done stays done. Logs: {PATHVARS.apply('<logs>')}\n",
-        file=sys.stderr,
-    )
+    print(stopping_words(), file=sys.stderr)
 
 
 # After the rules: pathvars that hold wildcards are filled in only when a rule is complete, and

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import os
 import sys
 
 import pytest
 
 from phenoprints.foundations.errors import TableError
-from phenoprints.foundations.jobs import logged
+from phenoprints.foundations.jobs import first_error, logged
 
 
 def fail(log, error):
@@ -46,3 +47,21 @@ def test_lines_reach_terminal_and_log(tmp_path, capsys):
         sys.stderr.writelines(["one\n", "two\n"])
     assert capsys.readouterr().err == "one\ntwo\n"
     assert (tmp_path / "a.log").read_text() == "one\ntwo\n"
+
+
+def test_the_first_error_of_a_run_is_named_with_its_well(tmp_path):
+    (tmp_path / "fine.log").write_text("all is well\n")
+    message = "plate 1, well A01: unreadable.\n  To fix: copy it again."
+    with pytest.raises(SystemExit):
+        fail(tmp_path / "measure/a.log", TableError(message))
+    with pytest.raises(ZeroDivisionError):
+        fail(tmp_path / "measure/b.log", ZeroDivisionError("oh"))
+    for at, name in enumerate(("measure/b.log", "measure/a.log")):
+        os.utime(tmp_path / name, (1000 + at, 1000 + at))
+    assert first_error(tmp_path) == (tmp_path / "measure/b.log", "ZeroDivisionError: oh")
+    assert first_error(tmp_path, since=1001) == (
+        tmp_path / "measure/a.log",
+        f"TableError: {message}",
+    )
+    assert first_error(tmp_path, since=1002 + 10**10) is None
+    assert first_error(tmp_path / "nowhere") is None

@@ -31,6 +31,10 @@ def test_an_edited_table_is_read_again_and_its_problems_are_told(workflow, tmp_p
     done = workflow(tmp_path, *arguments, check=False)
     assert done.returncode
     assert '"Z60" is not a well of a' in done.stderr
+    last = done.stderr.rpartition("The run stopped")[2]
+    assert "The first error, in read_screen/mine" in last
+    assert '"Z60" is not a well of a' in last
+    assert "phenoprints report results/t" in last
     assert "All of them stand in results/t/logs/read_screen/mine.problems.txt" in done.stderr
     problems = tmp_path / "results/t/logs/read_screen/mine.problems.txt"
     assert problems.read_text().count("is not a well") == 30

@@ -2,14 +2,17 @@
 # the last words of a run.
 import json
 import os
+import time
 from glob import glob
 from types import SimpleNamespace
 
 from phenoprints import annotation
+from phenoprints.foundations.jobs import first_error
 
 # As they are while this is read: input functions run later, when the workflow may be a module of
 # another one, whose own variables stand in the same place.
 PATHVARS = workflow.pathvars
+STARTED = time.time()
 
 
 def one_of(names):
@@ -196,6 +199,21 @@ def closing_words():
     words = ("FAIL", "CHECK", "NOT RUN", "PASS")
     listed = ", ".join(f"{counts[word]} {word}" for word in words)
     return f"\n{PATHVARS.apply('<report_index>')}\n  {listed}\n"
+
+
+def stopping_words():
+    """The first error of a run that stopped, with its log, and how to read what there is."""
+    log_folder = Path(PATHVARS.apply("<logs>"))
+    words = "\nThe run stopped; what was done stays done."
+    found = first_error(log_folder, STARTED)
+    if found is None:
+        words += f" Logs: {log_folder}\n"
+    else:
+        log, error = found
+        job = log.relative_to(log_folder).with_suffix("")
+        words += f" The first error, in {job}:\n\n{error}\n\n  The whole story: {log}\n"
+    words += f"  What there is so far, as pages: phenoprints report {log_folder.parent}\n"
+    return words + "  Once it is mended, the same command goes on from here.\n"
 
 
 def label_of_page(wildcards):

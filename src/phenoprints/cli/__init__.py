@@ -18,6 +18,7 @@ COMMANDS = {
     "new": "Write a commented configuration for a kind of screen.",
     "verify": "Compare every artefact of a run with its provenance.",
     "explain": "Print where a file came from, back to the inputs.",
+    "report": "Write the pages of a run from what it has left so far.",
     "diff": "Say what changed between two manifests, by step and reason.",
     "export-embeddings": "Write embeddings as AnnData, profiles or in the Gallery's layout.",
     "export-crate": "Describe a run as a Workflow Run RO-Crate.",
@@ -78,6 +79,11 @@ def _explain(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--settings", action="store_true", help="show every setting of each step")
 
 
+def _report(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("run", help="name of a run below results/, or its folder")
+    parser.add_argument("-o", "--output", help="folder of the pages; reports-so-far in the run's")
+
+
 def _diff(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("first", help="folder of a manifest, results/<run>/curation/<manifest>")
     parser.add_argument("second", help="folder of the other manifest")
@@ -106,6 +112,7 @@ _ARGUMENTS = {
     "new": _new,
     "verify": _verify,
     "explain": _explain,
+    "report": _report,
     "diff": _diff,
     "export-embeddings": _export_embeddings,
     "export-crate": _export_crate,

@@ -58,3 +58,28 @@ def logged(logs: Sequence[str]) -> Iterator[None]:
             raise
         finally:
             sys.stderr = terminal
+
+
+TRACEBACK = "Traceback (most recent call last):"
+MAX_ERROR_LINES = 12
+
+
+def first_error(folder: str | Path, since: float = 0.0) -> tuple[Path, str] | None:
+    """The first log below a folder that ended in an error since a time, and the error; or None.
+
+    `since` is in seconds since 1970. The error is what stands behind the last traceback of the
+    log, at most 12 lines, without the module of its type. Logs that cannot be read are passed by.
+    """
+    logs = [(path.stat().st_mtime, path) for path in Path(folder).rglob("*.log")]
+    for _, path in sorted(entry for entry in logs if entry[0] >= since):
+        text = path.read_text(encoding="utf-8", errors="replace")
+        if TRACEBACK in text and (error := _error_of(text)):
+            return path, error
+    return None
+
+
+def _error_of(text: str) -> str:
+    lines = text.rpartition(TRACEBACK)[2].splitlines()
+    at = next((k for k, line in enumerate(lines) if line and not line[0].isspace()), len(lines))
+    kind, colon, rest = "\n".join(lines[at : at + MAX_ERROR_LINES]).rstrip().partition(":")
+    return f"{kind.rpartition('.')[2]}{colon}{rest}"
