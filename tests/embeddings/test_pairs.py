@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -26,6 +27,7 @@ from phenoprints.foundations.fingerprints import tree_sha256  # noqa: E402
 from phenoprints.foundations.provenance import provenance_path  # noqa: E402
 from phenoprints.foundations.publishing import publish_json, publish_table  # noqa: E402
 from phenoprints.models import build, save  # noqa: E402
+from phenoprints.models.cnn import adapt_batch_norm  # noqa: E402
 from phenoprints.screens.images.opening import images_content  # noqa: E402
 from phenoprints.screens.images.stores import (  # noqa: E402
     SiteWriter,
@@ -140,3 +142,39 @@ def test_a_probed_encoder_keeps_no_blocks_where_no_task_runs(
     assert open_embeddings(tmp_path / "b").experiments == []
     assert len(open_embeddings(tmp_path / "e").read("e")) == NUM_WELLS
     assert len(plan.works) == 3
+
+
+def adapted(files: PairFiles, path: Path, **changes) -> np.ndarray:
+    pair = pair_of(files, path, adapt_batch_norm=True, **changes)
+    plan = pair.plan()
+    pair.make_stores(plan, {})
+    compute_pairs([pair], spans_of([plan.works]))
+    pair.gather(plan.works)
+    assert open_embeddings(path / "e").attributes["adapt_batch_norm"]
+    return open_embeddings(path / "e").read("e")
+
+
+def test_batch_norms_take_the_statistics_of_the_experiment(
+    files: PairFiles, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cnn = build("cnn-tiny", channels=("DNA", "ER"))
+    save(tmp_path / "cnn", cnn)
+    files = replace(files, encoder=str(provenance_path(tmp_path / "cnn")))
+    rows = adapted(files, tmp_path / "a")
+    np.testing.assert_array_equal(adapted(files, tmp_path / "b", unit_wells=100), rows)
+    pair = pair_of(files, tmp_path / "plain")
+    assert pair.plan().works[0].key != pair_of(files, tmp_path / "c", adapt_batch_norm=True).plan(
+    ).works[0].key  # fmt: skip
+
+    # All good images in one batch, by hand.
+    monkeypatch.setattr("phenoprints.embeddings.pairs.content_of", lambda *_, **__: {})
+    rows = adapted(files, tmp_path / "d", batch_size=1000)
+    images = [pair.read(site) for site in pair.tables.selection(slice(0, 8), slice(0, 8)).sites_of(
+        Unit("e", 0, 8))]  # fmt: skip
+    crops = torch.from_numpy(np.concatenate([pair.look.geometry.crops(image) for image in images]))
+    expected = adapt_batch_norm(cnn, [crops]).features(crops).reshape(7, 4, -1).mean(dim=1)
+    np.testing.assert_allclose(rows[:7], expected, rtol=1e-4, atol=1e-5)
+
+    with pytest.raises(ConfigurationError, match=r"s by mae: adapt_batch_norm.*vit-tiny has no"):
+        pair_of(replace(files, encoder=str(provenance_path(tmp_path / "mae"))), tmp_path / "x",
+                adapt_batch_norm=True)  # fmt: skip

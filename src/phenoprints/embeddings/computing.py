@@ -52,11 +52,15 @@ class Pixels:
 
 @dataclass
 class Viewer:
-    """An encoder at work: how it looks, where its results go, and what has failed so far."""
+    """An encoder at work: how it looks, where its results go, and what has failed so far.
+
+    `look_at` gives the look at an experiment where that differs from one to the other.
+    """
 
     look: Look
     stores: Stores
     failures: Failures
+    look_at: Callable[[str], Look] | None = None
     told_s: float = 0.0
     told_waiting_s: float = 0.0
 
@@ -72,8 +76,9 @@ class _OpenUnit:
     passing: UnitPass = field(init=False)
 
     def __post_init__(self) -> None:
-        rows = self.work.block_rows or ()
-        self.passing = UnitPass(self.viewer.look, self.work.unit, rows)
+        rows, unit, viewer = self.work.block_rows or (), self.work.unit, self.viewer
+        look = viewer.look_at(unit.experiment) if viewer.look_at else viewer.look
+        self.passing = UnitPass(look, unit, rows)
 
 
 def compute_units(

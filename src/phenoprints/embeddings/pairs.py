@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from phenoprints.embeddings.adaptation import CROPS_PER_SITE, NUM_SITES, Adaptation
 from phenoprints.embeddings.arrays import content_of, make_stores, refuse_too_large
 from phenoprints.embeddings.computing import Pixels, Viewer, compute_units
 from phenoprints.embeddings.failures import Failures
@@ -58,6 +59,17 @@ class Pair:
     settings: Mapping[str, Any]
 
     @property
+    def is_adapted(self) -> bool:
+        """Whether the batch norms of the encoder take the statistics of each experiment."""
+        return bool(self.settings.get("adapt_batch_norm"))
+
+    def viewer(self) -> Viewer:
+        """The encoder, ready to look at units."""
+        adaptation = Adaptation(self.look, self.tables, self.read) if self.is_adapted else None
+        look_at = adaptation.look_at if adaptation else None
+        return Viewer(self.look, self.stores, self.failures(), look_at)
+
+    @property
     def num_wells(self) -> int:
         """Wells of the screen."""
         return len(self.tables.wells)
@@ -67,7 +79,10 @@ class Pair:
         version, stored_as = STAGE_VERSIONS["embeddings"], self.settings["stored_as"]
         plan = plan_screen(
             self.tables,
-            content=content_of(self.look, version=version, stored_as=stored_as),
+            content={
+                **content_of(self.look, version=version, stored_as=stored_as),
+                **({"batch_norm": [NUM_SITES, CROPS_PER_SITE]} if self.is_adapted else {}),
+            },
             unit_wells=self.settings["unit_wells"],
             block_wells="all" if self.settings["keep_blocks"] else block_wells,
         )
@@ -81,7 +96,8 @@ class Pair:
     def make_stores(self, plan: Plan, attributes: Mapping[str, Any]) -> None:
         """Make the groups and arrays; what is whole stays."""
         make_stores(
-            plan, self.look, self.stores, attributes=attributes,
+            plan, self.look, self.stores,
+            attributes={**attributes, "adapt_batch_norm": self.is_adapted},
             unit_wells=self.settings["unit_wells"], stored_as=self.settings["stored_as"],
         )  # fmt: skip
 
@@ -120,7 +136,7 @@ def compute_pairs(
     Counts and times: `wells` computed and `skipped`, `seconds`, `waiting_s` for images.
     """
     first = pairs[0]
-    viewers = [Viewer(pair.look, pair.stores, pair.failures()) for pair in pairs]
+    viewers = [pair.viewer() for pair in pairs]
     pixels = Pixels(first.read, partial(image_stamp, first.images), num_workers)
     num_wells = sum(work.num_wells for span in spans for _, work in span)
     progress = Progress(", ".join(pair.name for pair in pairs), num_wells)
@@ -164,7 +180,8 @@ def open_pair(
         Where it is read from, and where results go.
     settings
         batch_size, precision, stored_as, unit_wells, crop_px, drop_ring, overlap_px, resize,
-        block (None: the last), max_failed_fraction, keep_blocks, max_kept_gb.
+        block (None: the last), max_failed_fraction, keep_blocks, max_kept_gb; adapt_batch_norm
+        where the batch norms of the encoder take the statistics of each experiment.
     name
         What messages call it.
     device
@@ -174,6 +191,8 @@ def open_pair(
     """
     tables = ScreenTables(files.wells, files.sites, files.quality)
     encoder = open_encoder(files.encoder, settings["block"], device_of(device, job))
+    if settings.get("adapt_batch_norm"):
+        check_batch_norm(encoder, name)
     geometry = Geometry(settings["crop_px"], settings["drop_ring"], settings["overlap_px"])
     kept = None
     if stores.crops is not None:
@@ -183,6 +202,17 @@ def open_pair(
         encoder, geometry, settings["resize"], settings["batch_size"], settings["precision"], kept
     )
     return Pair(name, tables, look, stores, open_images(files.images), settings)
+
+
+def check_batch_norm(encoder: Encoder, where: str) -> None:
+    """Raise ConfigurationError for a network without batch norm, which cannot be adapted."""
+    from phenoprints.models.cnn import has_batch_norm
+
+    if not has_batch_norm(encoder):
+        raise ConfigurationError(
+            f"{where}: adapt_batch_norm, and {encoder.config.name} has no batch norm. To fix: set "
+            "adapt_batch_norm: false for the encoder."
+        )
 
 
 def open_encoder(provenance: str | Path, block: int | None, device: torch.device) -> Encoder:

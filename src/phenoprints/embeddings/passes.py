@@ -86,6 +86,14 @@ class Look:
                 "the encoder."
             )
 
+    def fitted(self, crops: torch.Tensor) -> torch.Tensor:
+        """Crops of the encoder's size: as they are, or resized on its device."""
+        from phenoprints.models.encoder import resized
+
+        if crops.shape[-1] == self.encoder.crop_px:
+            return crops
+        return resized(crops.to(self.encoder.device).float(), self.encoder.crop_px)
+
 
 @dataclass(frozen=True)
 class FailedSite:
@@ -203,14 +211,11 @@ class UnitPass:
             self.blocks.append(([wells[i] for i in kept], means[kept]))
 
     def _features(self, crops: torch.Tensor) -> torch.Tensor:
-        from phenoprints.models.encoder import resized
-
         encoder = self.look.encoder
         device = encoder.device
         if device.type == "cuda":
             crops = crops.pin_memory().to(device, non_blocking=True)
-        if crops.shape[-1] != encoder.crop_px:
-            crops = resized(crops.to(device).float(), encoder.crop_px)
+        crops = self.look.fitted(crops)
         with arithmetic(device, self.look.precision):
             features = encoder.features(crops, "all" if len(self.block_rows) else "last")
         if device.type == "cuda":
