@@ -13,6 +13,7 @@ rule precomputed_embeddings:
     input:
         wells="<screen_wells>",
         profiles=profiles_of,
+        row_tables=row_tables_of,
     output:
         failures="<embedding_failures>",
         nearness="<embedding_nearness>",

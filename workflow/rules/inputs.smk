@@ -79,6 +79,23 @@ def profiles_of(wildcards):
     patterns = [patterns] if isinstance(patterns, str) else patterns
     paths = [f"{screen['root']}/{pattern}" for pattern in patterns]
     found = [name for path in paths for name in sorted(glob(path)) or [path]]
+    return [described(os.path.normpath(name)) for name in found]
+
+
+def described(path):
+    """The file that describes a Zarr folder, whose time tells of a change; any other path as it is."""
+    files = [os.path.join(path, name) for name in ("zarr.json", ".zarray")]
+    return next((file for file in files if os.path.isfile(file)), path)
+
+
+def row_tables_of(wildcards):
+    """The tables that name the wells of a precomputed encoder's arrays."""
+    screen = config["screens"][wildcards.screen]
+    named = config["encoders"][wildcards.encoder]["row_tables"]
+    patterns = named.get(wildcards.screen, []) if isinstance(named, dict) else named
+    patterns = [patterns] if isinstance(patterns, str) else patterns
+    paths = [f"{screen['root']}/{pattern}" for pattern in patterns]
+    found = [name for path in paths for name in sorted(glob(path)) or [path]]
     return [os.path.normpath(name) for name in found]
 
 

@@ -4,6 +4,7 @@ from phenoprints.embeddings import open_embeddings
 from phenoprints.embeddings.failures import FAILURES, refuse_too_many
 from phenoprints.embeddings.nearness import NEARNESS, nearness_of
 from phenoprints.embeddings.precomputed import attributes_of, match_vectors
+from phenoprints.embeddings.vector_arrays import array_place
 from phenoprints.embeddings.vector_tables import KeyColumns, read_vectors
 from phenoprints.embeddings.writing import write_rows
 from phenoprints.foundations.jobs import logged
@@ -15,13 +16,16 @@ with logged(snakemake.log):
     wells = WELLS.read(paths.wells, ["well_id", "experiment", "plate", "well"])
     columns = {**snakemake.params.columns, **settings["columns"]}
     keys = KeyColumns(columns, settings["id_column"], settings["id_pattern"])
-    table = read_vectors(paths.profiles, keys, features=settings["features"])
+    table = read_vectors(
+        paths.profiles, keys, features=settings["features"], row_tables=paths.row_tables
+    )
     matched = match_vectors(wells, table)
     FAILURES.write(snakemake.output.failures, matched.failures)
     refuse_too_many(
         matched.failures, len(wells), where=snakemake.wildcards.encoder,
         max_failed_fraction=snakemake.params.max_failed_fraction,
     )  # fmt: skip
+    profiles = [array_place(path) or path for path in paths.profiles]
     store = artefact_path(snakemake.output.provenance)
     attributes = {**snakemake.wildcards, **attributes_of(table, paths.profiles)}
     dtype = snakemake.params.stored_as
@@ -32,7 +36,7 @@ with logged(snakemake.log):
             artefact,
             "embeddings",
             settings={"encoder": settings, "columns": snakemake.params.columns, "stored_as": dtype},
-            inputs=[paths.wells, *paths.profiles],
+            inputs=[paths.wells, *profiles, *paths.row_tables],
             rows=matched.counts,
             notes={"warnings": matched.warnings},
         )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from fnmatch import fnmatchcase
+from pathlib import Path
 from typing import Any
 
 from phenoprints.configuration import found_files
@@ -35,7 +36,9 @@ def vector_problems(config: Mapping[str, Any]) -> Iterator[Problem]:
     for name, encoder in config["encoders"].items():
         for screen, patterns in (encoder.get("profiles") or {}).items():
             for path in found_files(config["screens"][screen]["root"], patterns)[:1]:
-                yield from _problems(f"encoders.{name}", encoder, path)
+                # Arrays have no columns.
+                if not (path.endswith(".npy") or Path(path).is_dir()):
+                    yield from _problems(f"encoders.{name}", encoder, path)
 
 
 def _problems(key: str, encoder: Mapping[str, Any], path: str) -> Iterator[Problem]:

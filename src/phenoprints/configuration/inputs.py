@@ -46,9 +46,10 @@ def named_paths(config: Mapping[str, Any]) -> Iterator[tuple[str, str, str]]:
         key = f"encoders.{name}"
         if encoder.get("weights"):
             yield f"{key}.weights", ".", encoder["weights"]
-        for screen, patterns in (encoder.get("profiles") or {}).items():
-            root = config["screens"][screen]["root"]
-            yield from ((f"{key}.profiles", root, pattern) for pattern in patterns)
+        for kind in ("profiles", "row_tables"):
+            for screen, patterns in (encoder.get(kind) or {}).items():
+                root = config["screens"][screen]["root"]
+                yield from ((f"{key}.{kind}", root, pattern) for pattern in patterns)
     if config["annotation"]["folder"]:
         yield "annotation.folder", ".", config["annotation"]["folder"]
 

@@ -130,6 +130,11 @@ def _resolved(config: dict[str, Any]) -> dict[str, Any]:
     for encoder in config["encoders"].values():
         if encoder["kind"] == "precomputed":
             encoder["profiles"] = _profiles(encoder, config["screens"])
+            given = encoder["row_tables"]
+            encoder["row_tables"] = {
+                name: _listed(given.get(name, []) if isinstance(given, Mapping) else given)
+                for name in encoder["profiles"]
+            }
         if encoder["kind"] in NETWORK_KINDS:
             encoder["num_jobs"] = encoder["num_jobs"] or config["inference"]["num_jobs"]
     config["probes"]["tasks"] = _tasks(config)

@@ -15,9 +15,10 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from phenoprints.embeddings.failures import FAILURES, well_failures
+from phenoprints.embeddings.vector_arrays import array_place
 from phenoprints.embeddings.vector_tables import VectorTable
 from phenoprints.foundations.errors import DataError
-from phenoprints.foundations.fingerprints import file_sha256, fingerprint
+from phenoprints.foundations.fingerprints import content_sha256, fingerprint
 from phenoprints.screens.plates import parse_wells
 
 LARGEST_PLATE = 1536
@@ -89,7 +90,8 @@ class MatchedVectors:
 def match_vectors(wells: pd.DataFrame, table: VectorTable) -> MatchedVectors:
     """The vector of each well: the mean of the rows that name it, as float32 (n, D).
 
-    Rows and wells are matched by plate and well, and by experiment where the table names one.
+    Rows and wells are matched by plate and well, and by experiment where the table names one; rows
+    with a `well_id` by that alone.
     Well names are compared as positions (a1 is A01), plates and experiments as they are written.
     A well without a row has a NaN vector and the reason `no_vector`; one with a feature that is
     not finite has a NaN vector and the reason `not_finite`. Rows without a well are counted and
@@ -118,7 +120,8 @@ def match_vectors(wells: pd.DataFrame, table: VectorTable) -> MatchedVectors:
 
 def attributes_of(table: VectorTable, paths: Sequence[str | Path]) -> dict[str, Any]:
     """What the store says about vectors of these files: their fingerprint and features."""
-    files = [[Path(path).name, file_sha256(path)] for path in paths]
+    places = [array_place(path) or Path(path) for path in paths]
+    files = [[place.name, content_sha256(place)] for place in places]
     return {"encoder_fingerprint": fingerprint(files), "features": table.features}
 
 
@@ -146,6 +149,10 @@ def _targets(wells: pd.DataFrame, keys: pd.DataFrame) -> NDArray[np.int64]:
                 "  To fix: map the experiment under the encoder's `columns.experiment`."
             )
         targets[found["row"].to_numpy(np.int64)] = found["target"].to_numpy(np.int64)
+    if "well_id" in keys:
+        has_id = keys["well_id"].notna().to_numpy()
+        wanted = keys["well_id"][has_id].to_numpy(np.uint64)
+        targets[has_id] = pd.Index(wells["well_id"].to_numpy(np.uint64)).get_indexer(wanted)
     return targets
 
 

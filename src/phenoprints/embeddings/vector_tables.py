@@ -14,6 +14,14 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from phenoprints.embeddings.vector_arrays import (
+    array_place,
+    feature_names,
+    is_own_store,
+    keys_of_ids,
+    read_array,
+    read_own_store,
+)
 from phenoprints.foundations.errors import (
     DataError,
     MissingInputError,
@@ -24,6 +32,8 @@ from phenoprints.foundations.errors import (
 from phenoprints.screens.columns import ColumnRule, apply_rule, recognised_rules
 
 KEYS = ("experiment", "plate", "well")
+ID_COLUMNS = ("well_id", "Metadata_Well_ID")
+"""Columns of row tables that hold ids of wells."""
 NOT_FEATURES = ("Metadata_*", "Image_*")
 """Columns that say what a row is; pycytominer and CellProfiler name them so."""
 
@@ -47,19 +57,28 @@ class VectorTable:
 
 
 def read_vectors(
-    paths: Sequence[str | Path], key_columns: KeyColumns, *, features: Sequence[str] = ()
+    paths: Sequence[str | Path],
+    key_columns: KeyColumns,
+    *,
+    features: Sequence[str] = (),
+    row_tables: Sequence[str | Path] = (),
 ) -> VectorTable:
     """The rows of all tables together, in the order of `paths`.
 
     Parameters
     ----------
     paths
-        csv, csv.gz or parquet files.
+        csv, csv.gz or parquet tables; or arrays (m, D): .npy files, Zarr arrays, and stores of
+        Phenoprints, which know their wells.
     key_columns
         Which columns name the well. A mapped `experiment` that a table lacks is left unknown.
     features
         Names or globs of the columns of a vector, in this order; a column may hold lists of
         numbers. Without any, all numeric columns that are no key and no Metadata_ or Image_.
+        Arrays are taken whole.
+    row_tables
+        For each array that is no store, in their order, the table that names the wells of its
+        rows: by `key_columns`, or by ids in a column `well_id` or `Metadata_Well_ID`.
 
     Raises
     ------
@@ -69,11 +88,64 @@ def read_vectors(
     """
     if not paths:
         raise MissingInputError("profiles: no file matches. Correct `profiles` of the encoder.")
-    tables = [_read_one(Path(path), key_columns, features) for path in paths]
+    tables = _read_all(paths, key_columns, features, row_tables)
     found = tables[0].features
     raise_problems(_different_features(tables, [str(path) for path in paths]))
     keys = pd.concat([table.keys for table in tables], ignore_index=True)
     return VectorTable(keys, _gathered(tables, found), found)
+
+
+def _read_all(
+    paths: Sequence[str | Path],
+    key_columns: KeyColumns,
+    features: Sequence[str],
+    row_tables: Sequence[str | Path],
+) -> list[VectorTable]:
+    places = {path: array_place(path) for path in paths}
+    arrays = [place for place in places.values() if place is not None and not is_own_store(place)]
+    if len(arrays) != len(row_tables):
+        raise MissingInputError(
+            f"row_tables: {len(row_tables)} tables for {len(arrays)} arrays of vectors; expected "
+            "one each, in their order.\n  To fix: correct `row_tables` of the encoder."
+        )
+    rows = dict(zip(arrays, row_tables, strict=True))
+    return [
+        _read_one(Path(path), key_columns, features)
+        if place is None
+        else _read_array(place, rows.get(place), key_columns)
+        for path, place in places.items()
+    ]
+
+
+def _read_array(place: Path, row_table: str | Path | None, key_columns: KeyColumns) -> VectorTable:
+    if not place.exists():
+        raise MissingInputError(f"{place}: the profiles are not there.")
+    if row_table is None:
+        vectors, ids, names = read_own_store(place)
+        return VectorTable(keys_of_ids(ids).assign(file=place.name), vectors, names)
+    vectors, keys = read_array(place), _row_keys(Path(row_table), key_columns)
+    if len(keys) != len(vectors):
+        raise TableError(
+            f"{row_table}: {len(keys)} rows for the {len(vectors)} vectors of {place}; expected "
+            "one each, in their order."
+        )
+    return VectorTable(keys.assign(file=place.name), vectors, feature_names(vectors.shape[1]))
+
+
+def _row_keys(path: Path, key_columns: KeyColumns) -> pd.DataFrame:
+    table = _read_table(path)
+    for name in ID_COLUMNS:
+        if name in table.columns:
+            return keys_of_ids(_ids(table[name], str(path)))
+    return _keys(table, key_columns, str(path))[0].map(_shared)
+
+
+def _ids(column: pd.Series[Any], where: str) -> NDArray[np.uint64]:
+    try:
+        return np.array([int(value) for value in column.tolist()], dtype=np.uint64)
+    except (ValueError, TypeError, OverflowError) as error:
+        what = f'column "{column.name}" holds no ids of wells ({error})'
+        raise TableError(str(Problem(where, what, "whole numbers from 0 to 2^64 - 1"))) from error
 
 
 def _gathered(tables: list[VectorTable], features: list[str]) -> NDArray[np.float32]:
@@ -89,16 +161,20 @@ def _gathered(tables: list[VectorTable], features: list[str]) -> NDArray[np.floa
 
 
 def _read_one(path: Path, key_columns: KeyColumns, features: Sequence[str]) -> VectorTable:
-    if not path.is_file():
-        raise MissingInputError(f"{path}: the profiles are not there.")
-    try:
-        table = _read_frame(path)
-    except (ValueError, OSError, EOFError) as error:
-        raise TableError(f"{path}: not a readable csv or parquet table. {error}") from error
+    table = _read_table(path)
     keys, used = _keys(table, key_columns, str(path))
     chosen = _feature_columns(table, used, features, str(path))
     vectors, names = _matrix(table, chosen, str(path))
     return VectorTable(keys.map(_shared).assign(file=path.name), vectors, names)
+
+
+def _read_table(path: Path) -> pd.DataFrame:
+    if not path.is_file():
+        raise MissingInputError(f"{path}: the profiles are not there.")
+    try:
+        return _read_frame(path)
+    except (ValueError, OSError, EOFError) as error:
+        raise TableError(f"{path}: not a readable csv or parquet table. {error}") from error
 
 
 def _shared(text: str | None) -> str | None:

@@ -1,0 +1,99 @@
+"""Vectors that others keep in arrays: .npy files, Zarr arrays, and stores of Phenoprints itself."""
+
+# m rows of an array · D features
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from phenoprints.embeddings.store import open_embeddings
+from phenoprints.foundations.errors import CorruptionError, DataError, TableError
+
+DESCRIPTIONS = ("zarr.json", ".zarray", ".zgroup")
+"""Files that describe a Zarr folder; the workflow names one of them as the input."""
+
+
+def array_place(path: str | Path) -> Path | None:
+    """The .npy file or Zarr folder that a path stands for; None for a table."""
+    place = Path(path)
+    if place.name in DESCRIPTIONS:
+        return place.parent
+    return place if place.suffix == ".npy" or place.is_dir() else None
+
+
+def is_own_store(place: Path) -> bool:
+    """Whether a folder is a store of embeddings, which knows its wells by itself."""
+    return place.is_dir() and (place / "wells" / "zarr.json").exists()
+
+
+def read_own_store(place: Path) -> tuple[NDArray[np.float32], NDArray[np.uint64], list[str]]:
+    """The vectors of a store, the ids of their wells and the names of the features."""
+    reader = open_embeddings(place)
+    parts = [reader.read(experiment) for experiment in reader.experiments]
+    ids = [reader.well_ids(experiment) for experiment in reader.experiments]
+    if not parts or parts[0].ndim != 2:
+        raise DataError(f"{place}: it holds no vector per well; name a store of embeddings.")
+    vectors = np.concatenate(parts)
+    features = reader.attributes.get("features") or feature_names(vectors.shape[1])
+    return vectors, np.concatenate(ids), list(features)
+
+
+def read_array(place: Path) -> NDArray[np.float32]:
+    """The array (m, D) of a .npy file or a Zarr array, as float32.
+
+    A Zarr chunk that is missing or does not match its checksum is a CorruptionError, another
+    number of axes or another kind of values a TableError.
+    """
+    values = _zarr(place) if place.is_dir() else _npy(place)
+    if values.ndim != 2 or values.dtype.kind not in "fiu":
+        found = f"{values.ndim} axes of {values.dtype}"
+        raise TableError(f"{place}: {found}; expected numbers, a row per vector (m, D).")
+    # Beyond float32 becomes infinite, which fails the well by name.
+    with np.errstate(over="ignore"):
+        return values.astype(np.float32)
+
+
+def _npy(place: Path) -> NDArray[np.generic]:
+    try:
+        values: NDArray[np.generic] = np.load(place, mmap_mode="r", allow_pickle=False)
+    except (ValueError, OSError, EOFError) as error:
+        raise TableError(f"{place}: not a readable .npy file. {error}") from error
+    return values
+
+
+def _zarr(place: Path) -> NDArray[np.generic]:
+    import tensorstore
+    import zarr
+
+    try:
+        node = zarr.open(place, mode="r")
+    except (ValueError, OSError, KeyError) as error:
+        raise TableError(f"{place}: not a readable Zarr array. {error}") from error
+    if isinstance(node, zarr.Group):
+        names = ", ".join(sorted(name for name, _ in node.arrays())) or "none"
+        raise TableError(f"{place}: a group; name one of its arrays below it ({names}).")
+    driver = "zarr3" if node.metadata.zarr_format == 3 else "zarr"
+    spec = {"driver": driver, "kvstore": {"driver": "file", "path": f"{place}/"},
+            "fill_missing_data_reads": False}  # fmt: skip
+    try:
+        values: NDArray[np.generic] = tensorstore.open(spec, read=True).result().read().result()
+    except ValueError as error:
+        raise CorruptionError(f"{place}: {str(error).partition(' [')[0]}") from error
+    return values
+
+
+def feature_names(num_features: int) -> list[str]:
+    """Names of features that have none."""
+    return [f"feature_{i:04d}" for i in range(num_features)]
+
+
+def keys_of_ids(ids: NDArray[np.uint64]) -> pd.DataFrame:
+    """Keys of rows whose wells are known by their ids; `well` is what messages call them."""
+    names = [f"well_id {value}" for value in ids.tolist()]
+    keys = pd.DataFrame({"experiment": None, "plate": None, "well": names}, dtype=object)
+    # Nullable: beside rows without an id 64 bits would become a float.
+    return keys.assign(well_id=pd.array(ids, dtype="UInt64"))
