@@ -248,6 +248,20 @@ def test_search_finds_all_words_and_stays_in_the_address(browser: Browser, pages
     assert column(browser, "demo-conditions", 0) == names
 
 
+def test_a_gene_of_curation_leads_to_its_neighbours(browser: Browser, pages: Path) -> None:
+    browser.open(pages / "curation.html")
+    link = browser.ask(
+        "return [...document.querySelectorAll('#phenoprints-genes a')]"
+        ".find((a) => a.textContent === 'GENE07').getAttribute('href')"
+    )
+    page, _, anchor = link.partition("#")
+    browser.open(pages / page, anchor=f"#{anchor}")
+    table = anchor.partition("?")[0]
+    rows = zip(column(browser, table, 0), column(browser, table, 2), strict=True)
+    assert all("GENE07" in row for row in rows)
+    assert column(browser, table, 0)
+
+
 def test_long_tables_are_paged(browser: Browser, pages: Path) -> None:
     browser.open(pages / "consistency.html")
     table = "demo-wsl-tests"

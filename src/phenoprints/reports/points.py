@@ -33,7 +33,7 @@ def point_map(
     y_title: str,
     group: Sequence[str] | None = None,
     has_diagonal: bool = False,
-    radius: float = 1.8,
+    radius: float | None = None,
 ) -> Markup:
     """A scatter plot of x and y, coloured by at most six groups; rows with NaN are left out.
 
@@ -47,6 +47,7 @@ def point_map(
     if keep.sum() > MAX_POINTS:
         drawing = _density(px[keep], py[keep])
     else:
+        radius = radius or _radius(int(keep.sum()))
         words = np.asarray(group if group is not None else [""] * len(px), dtype=object)[keep]
         drawing = _dots(px[keep], py[keep], words, radius)
     axes = "".join(frame) + _titles(x_title, y_title)
@@ -89,6 +90,11 @@ def nice_ticks(low: float, high: float, about: int = 5) -> list[float]:
     first = np.ceil(low / step)
     last = np.floor(high / step + 1e-9)
     return [float(np.round(at * step, 12)) for at in np.arange(first, last + 1)]
+
+
+def _radius(num_points: int) -> float:
+    """Larger where there are few points, so that a single one is seen."""
+    return 3.2 if num_points <= 300 else 2.4 if num_points <= 3000 else 1.8
 
 
 def _placed(x: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, np.ndarray, list[str]]:

@@ -7,6 +7,7 @@ from typing import Any
 
 import pandas as pd
 
+from phenoprints.reports.links import place_of
 from phenoprints.reports.shares import Share
 
 DEFAULT_P_VALUE = 0.01
@@ -37,4 +38,4 @@ def single_positions(table: pd.DataFrame) -> tuple[int, int]:
 
 def anchor(names: Mapping[str, str], what: str) -> str:
     """The anchor of something about a screen and judge."""
-    return f"{names['screen']}-{names['encoder'].replace('.', '-')}-{what}"
+    return place_of(names, what)

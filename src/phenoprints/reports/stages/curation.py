@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -13,6 +14,7 @@ from phenoprints.reports.completeness import look_for
 from phenoprints.reports.contents import Box, Fact, Figure, Page, Section, Text
 from phenoprints.reports.figures import funnel_chart, p_value_histogram, qq_plot
 from phenoprints.reports.frames import is_told, is_true, records
+from phenoprints.reports.links import neighbours_of, searched, tests_of
 from phenoprints.reports.runs import Run
 from phenoprints.reports.stages.phenoprint_examples import phenoprint_examples
 from phenoprints.reports.stages.phenoprint_tables import (
@@ -377,16 +379,15 @@ def _phenoprint_parts(run: Run, manifest: str, phenoprints: pd.DataFrame) -> lis
             ),
         ]
     genes = run.table("genes", manifest=manifest)
+    screens = run.config["manifests"][manifest]["screens"]
+    tests = tests_of(run, screens, judges_of(phenoprints))
+    leads = {"perturbation": ("consistency", tests), "gene": ("maps", neighbours_of(run, screens))}
     if genes is not None and len(genes):
-        parts.append(
-            _judged_table(
-                f"{manifest}-genes", f"Genes of {manifest}", {"gene": Column("gene", "Gene")}, genes
-            )
-        )
+        caption, known = f"Genes of {manifest}", {"gene": CONDITION_COLUMNS["gene"]}
+        parts.append(_judged_table(f"{manifest}-genes", caption, known, genes, leads))
+    caption = f"Conditions of {manifest}"
     parts.append(
-        _judged_table(
-            f"{manifest}-phenoprints", f"Conditions of {manifest}", CONDITION_COLUMNS, phenoprints
-        )
+        _judged_table(f"{manifest}-phenoprints", caption, CONDITION_COLUMNS, phenoprints, leads)
     )
     parts += phenoprint_examples(run, manifest, phenoprints)
     if is_true(phenoprints["has_phenoprint"]).sum() == 0:
@@ -397,12 +398,24 @@ def _phenoprint_parts(run: Run, manifest: str, phenoprints: pd.DataFrame) -> lis
 
 
 def _judged_table(
-    anchor: str, caption: str, known: Mapping[str, Column], table: pd.DataFrame
+    anchor: str,
+    caption: str,
+    known: Mapping[str, Column],
+    table: pd.DataFrame,
+    leads: Mapping[str, tuple[str, str]],
 ) -> Table:
-    """Conditions or genes, smallest p first, with every judge's combined p, q and experiments."""
+    """Conditions or genes, smallest p first, with every judge's combined p, q and experiments.
+
+    `leads` says for a column on which page and in which table its words can be searched for.
+    """
     frame = table.copy()
     told = [c for name, c in known.items() if name in frame and is_told(frame[name])]
-    columns = [*told, Column("verdict", "Phenoprint")]
+    for name, (page_name, place) in leads.items():
+        if name not in frame:
+            continue
+        frame[f"_{name}"] = searched(page_name, place, frame[name]) if place else ""
+    columns = [replace(c, link=f"_{c.name}") if c.name in leads else c for c in told]
+    columns.append(Column("verdict", "Phenoprint"))
     has = is_true(frame["has_phenoprint"])
     testable = is_true(frame["is_testable"])
     frame["verdict"] = np.where(has, "yes", np.where(testable, "no", "untestable"))
@@ -415,5 +428,8 @@ def _judged_table(
         ]
     frame["_smallest"] = frame[[f"p_value_{judge}" for judge in judges]].min(axis=1)
     frame = frame.sort_values("_smallest", kind="stable", ignore_index=True)
-    note = "q is Benjamini-Hochberg over the tested ones; smallest p first."
+    note = (
+        "q is Benjamini-Hochberg over the tested ones; smallest p first. Names lead to tests, "
+        "genes to neighbours on the map."
+    )
     return Table(anchor, caption, columns, frame, note)

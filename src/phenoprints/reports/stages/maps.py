@@ -13,6 +13,7 @@ from phenoprints.reports import numbers, rules
 from phenoprints.reports.completeness import look_for, pairs
 from phenoprints.reports.contents import Box, Fact, Figure, Page, Section
 from phenoprints.reports.figures import heat_map, line_chart
+from phenoprints.reports.links import place_of
 from phenoprints.reports.points import point_map
 from phenoprints.reports.runs import Run
 from phenoprints.reports.tables import Column, Table
@@ -60,7 +61,7 @@ def main_level(table: pd.DataFrame) -> str:
 
 def anchor(names: dict[str, str], what: str) -> str:
     """The anchor of something about a map."""
-    return f"{names['screen']}-{names['encoder'].replace('.', '-')}-{what}"
+    return place_of(names, what)
 
 
 def _facts(names: dict[str, str], table: pd.DataFrame) -> list[Fact]:

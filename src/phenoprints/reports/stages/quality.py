@@ -164,7 +164,7 @@ def _more_verdicts(run: Run, screen: str, table: pd.DataFrame) -> list[Verdict]:
                 rules.PLATE_CHECKS,
                 CHECK if failed else PASS,
                 screen,
-                f"{numbers.plural(failed, 'check')} fail on {numbers.plural(len(plates), 'plate')}",
+                f"failing checks: {failed}, on {numbers.plural(len(plates), 'plate')}",
                 str(failed),
                 "0",
                 failed,
