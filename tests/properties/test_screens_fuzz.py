@@ -40,7 +40,7 @@ VALID = valid_images()
 changes = st.lists(st.tuples(st.integers(0, 2000), st.integers(0, 255)), min_size=1, max_size=6)
 
 
-@settings(max_examples=200)
+@settings(max_examples=8 * settings.default.max_examples)
 @given(st.sampled_from(VALID), changes, st.integers(0, 2000))
 def test_damaged_images_are_read_or_refused(content, edits, length):
     damaged = bytearray(content)

@@ -22,8 +22,13 @@ from phenoprints.cli.runs import (
     short,
 )
 from phenoprints.cli.terminal import count, verdict
-from phenoprints.configuration import thaw
-from phenoprints.foundations.errors import MAX_SHOWN, CorruptionError, PhenoprintsError
+from phenoprints.configuration.freezing import checksum_path, thaw
+from phenoprints.foundations.errors import (
+    MAX_SHOWN,
+    CorruptionError,
+    MissingInputError,
+    PhenoprintsError,
+)
 from phenoprints.foundations.fingerprints import content_sha256, tree_digests
 from phenoprints.foundations.provenance import artefact_path
 from phenoprints.foundations.publishing import PARTIAL_SUFFIX
@@ -97,6 +102,8 @@ def _configuration(folder: Path) -> Iterator[Finding]:
     path = folder / "config.json"
     try:
         thaw(path)
+        if not checksum_path(path).is_file():
+            raise MissingInputError(f"{checksum_path(path)}: its checksum is not there.")
     except PhenoprintsError as error:
         mend = f"rm -f {shlex.quote(str(path))}* && snakemake --configfile <yours> -- all"
         yield Finding("FAIL", str(path), "the run's configuration", f"found: {error}", mend)

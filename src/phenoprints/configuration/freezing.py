@@ -22,12 +22,13 @@ def write_frozen(path: str | Path, config: Mapping[str, Any]) -> None:
     """Publish a resolved configuration, and beside it its sha256 in the form of `sha256sum`."""
     file, text = Path(path), freeze(config)
     publish_text(file, text)
-    publish_text(_checksum(file), f"{hashlib.sha256(text.encode()).hexdigest()}  {file.name}\n")
-    for written in (file, _checksum(file)):
+    publish_text(checksum_path(file), f"{hashlib.sha256(text.encode()).hexdigest()}  {file.name}\n")
+    for written in (file, checksum_path(file)):
         sweep(written)
 
 
-def _checksum(path: Path) -> Path:
+def checksum_path(path: Path) -> Path:
+    """Where the sha256 of a frozen configuration lies."""
     return path.with_name(path.name + ".sha256")
 
 
@@ -46,14 +47,15 @@ def thaw(path: str | Path) -> dict[str, Any]:
         raise MissingInputError(f"{path}: the run's configuration is not there. Start it again.")
     try:
         content = file.read_bytes()
-        recorded = _checksum(file).read_text() if _checksum(file).is_file() else None
+        recorded = checksum_path(file).read_text() if checksum_path(file).is_file() else None
         config = json.loads(content)
     except (ValueError, RecursionError) as error:
         raise CorruptionError(f"{path}: not JSON ({error}). Delete it and run again.") from error
     if not isinstance(config, dict) or "run" not in config:
         raise CorruptionError(f"{path}: not a run's configuration. Delete it and run again.")
     if recorded is not None and recorded.split()[:1] != [hashlib.sha256(content).hexdigest()]:
+        other = checksum_path(file).name
         raise CorruptionError(
-            f"{path}: its sha256 is not that in {_checksum(file).name}. Delete both and run again."
+            f"{path}: its sha256 is not that in {other}. Delete both and run again."
         )
     return config

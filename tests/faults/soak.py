@@ -1,0 +1,225 @@
+"""Random kills, full disks, double runs and damage, for as long as asked; `make soak` calls it.
+
+Every round takes a run to its end through faults drawn from the seed, damages files of it, mends
+them by the commands that `phenoprints verify` prints, and compares all bytes with a run that
+nothing happened to. Beside it hypothesis tries random input. Counts go to a file after each round.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import random
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections import Counter
+from datetime import UTC, datetime
+from pathlib import Path
+
+from runs import ALL, NAME, ROOT, Run, contents, differing, prepare, run
+
+from phenoprints.cli.verify import verified
+from phenoprints.foundations.publishing import publish_json
+
+KILLS_OF_A_ROUND = 12
+DAMAGED_OF_A_ROUND = 4
+FUZZED = ("tests/properties/test_screens_fuzz.py", "tests/security")
+DAMAGES = ("truncated", "flipped", "emptied", "deleted", "swapped")
+
+
+def main() -> None:
+    """Go through rounds until the time is over; exit code 1 on any loss or mismatch."""
+    words = arguments()
+    end = time.monotonic() + 60 * words.minutes
+    with tempfile.TemporaryDirectory(prefix="phenoprints-soak-") as parent:
+        fuzzing = None if words.no_fuzzing else start_fuzzing(Path(parent) / "fuzz.txt")
+        faults = Soak(Path(parent), random.Random(words.seed))
+        started = time.monotonic()
+        while time.monotonic() < end:
+            faults.round()
+            tell(words, faults.counts, started)
+        if fuzzing:
+            faults.counts.update(fuzzed(fuzzing, Path(parent) / "fuzz.txt", end))
+            tell(words, faults.counts, started)
+    bad = ("losses", "mismatches", "unnamed", "unmended", "fuzz failures")
+    sys.exit(int(any(faults.counts[name] for name in bad)))
+
+
+def arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--minutes", type=float, default=60.0)
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--output", type=Path, default=Path("results/soak/summary.json"))
+    parser.add_argument("--no-fuzzing", action="store_true")
+    return parser.parse_args()
+
+
+def tell(words: argparse.Namespace, counts: Counter[str], started: float) -> None:
+    told = {
+        "date": datetime.now(UTC).date().isoformat(),
+        "seed": words.seed,
+        "minutes": round((time.monotonic() - started) / 60, 1),
+        "counts": {"losses": 0, "mismatches": 0, **counts},
+    }
+    publish_json(words.output, told)
+    sys.stdout.write(json.dumps(told) + "\n")
+    sys.stdout.flush()
+
+
+class Soak:
+    """Rounds of faults in folders of their own, and what they counted."""
+
+    def __init__(self, parent: Path, drawn: random.Random) -> None:
+        self.parent, self.drawn = parent, drawn
+        self.counts: Counter[str] = Counter()
+        folder = prepare(parent / "untouched")
+        end = run(folder)
+        assert end.code == 0, end.printed
+        self.untouched = contents(folder)
+
+    def round(self) -> None:
+        """One run through kills, a full disk and a double run to its end, and then damage."""
+        self.counts["rounds"] += 1
+        folder = prepare(self.parent / f"round-{self.counts['rounds']}")
+        self.kill(folder)
+        self.fill_the_disk(folder)
+        self.run_twice(folder)
+        self.compare(folder)
+        self.damage(folder)
+        self.compare(folder)
+        shutil.rmtree(folder)
+
+    def kill(self, folder: Path) -> None:
+        """Start the run until every drawn moment has come, or it has ended all the same."""
+        names = self.drawn.sample(sorted(self.untouched), KILLS_OF_A_ROUND)
+        faults = folder / "faults.json"
+        plan = [[self.who(), self.drawn.choice(["before", "after"]), f"*/{n}"] for n in names]
+        faults.write_text(json.dumps(plan))
+        for _ in range(2 * KILLS_OF_A_ROUND):
+            ended = self.start(folder, faults=faults).code == 0
+            if ended:
+                break
+        happened = {int(path.suffix[1:]) for path in folder.glob("faults.json.*")}
+        for number in happened:
+            self.counts[f"kills of {plan[number][0]}"] += 1
+        self.counts["kills"] += len(happened)
+
+    def who(self) -> str:
+        return self.drawn.choice(["job", "main", "all"])
+
+    def start(self, folder: Path, **options: object):
+        self.counts["starts"] += 1
+        return run(folder, **options)
+
+    def fill_the_disk(self, folder: Path) -> None:
+        """Lose a drawn table and make it again where no file may grow beyond a few bytes."""
+        wells = folder / "results" / NAME / "screens" / NAME / "notes.json"
+        wells.unlink(missing_ok=True)
+        end = self.start(folder, limit=self.drawn.randrange(500, 4000))
+        self.counts["full disks"] += 1
+        self.counts["full disks not told"] += end.code == 0
+
+    def run_twice(self, folder: Path) -> None:
+        """Start the run again while it goes on, at a drawn moment, without Snakemake's lock."""
+        first = Run(folder)
+        time.sleep(self.drawn.uniform(0.5, 5))
+        second = Run(folder, "--nolock", *ALL)
+        ends = second.end(), first.end()
+        self.counts["double runs"] += 1
+        self.counts["starts"] += 2
+        self.counts["double runs without an end"] += all(end.code for end in ends)
+        self.start(folder)
+
+    def compare(self, folder: Path) -> None:
+        ours = contents(folder)
+        self.counts["losses"] += len(self.untouched.keys() - ours.keys())
+        different = [n for n in differing(ours, self.untouched) if n in ours]
+        self.counts["mismatches"] += len(different)
+        self.counts["files compared"] += len(self.untouched)
+        if different or self.untouched.keys() - ours.keys():
+            sys.stdout.write(f"differing: {different} {self.untouched.keys() - ours.keys()}\n")
+
+    def damage(self, folder: Path) -> None:
+        """Damage drawn files; each must be named, and mended by the command that is printed."""
+        results = folder / "results" / NAME
+        names = self.drawn.sample(sorted(self.untouched), DAMAGED_OF_A_ROUND)
+        for name in names:
+            self.spoil(results, name)
+        os.chdir(folder)
+        findings = [f for f in verified(Path("results") / NAME) if f.verdict == "FAIL"]
+        named = " ".join(finding.file for finding in findings)
+        for name in names:
+            is_named = name.removesuffix(".provenance.json").removesuffix(".sha256") in named
+            self.counts["damaged files"] += 1
+            self.counts["unnamed"] += not is_named
+            if not is_named:
+                sys.stdout.write(f"not named: {name}\n")
+        for command in dict.fromkeys(finding.mend for finding in findings):
+            self.mend(command)
+        self.start(folder)
+        self.counts["unmended"] += sum(
+            finding.verdict == "FAIL" for finding in verified(Path("results") / NAME)
+        )
+        os.chdir(ROOT)
+
+    def mend(self, told: str) -> None:
+        """Carry out a command that `verify` printed, word for word."""
+        snakemake = f"{sys.executable} -m snakemake --snakefile {ROOT}/Snakefile --cores 1 --quiet"
+        command = re.sub(r"^target \S+: ", "", told).replace("<yours>", "config.yaml")
+        command = command.replace("&& snakemake", f"&& {snakemake} all")
+        environment = {**os.environ, "PYTHONPATH": str(ROOT / "src")}
+        done = subprocess.run(
+            command, shell=True, env=environment, capture_output=True, check=False
+        )
+        self.counts["starts"] += 1
+        self.counts["commands that failed"] += done.returncode != 0
+        if done.returncode:
+            sys.stdout.write(f"failed: {command}\n{done.stderr.decode()[-2000:]}\n")
+
+    def spoil(self, results: Path, name: str) -> None:
+        path, kind = results / name, self.drawn.choice(DAMAGES)
+        content = path.read_bytes()
+        position = self.drawn.randrange(max(len(content), 1))
+        path.unlink()
+        if kind == "swapped":
+            other = results / self.drawn.choice(sorted(self.untouched.keys() - {name}))
+            path.write_bytes(other.read_bytes() + b" " if other.exists() else b"other")
+        elif kind == "flipped" and content:
+            bit = bytes([content[position] ^ (1 << self.drawn.randrange(8))])
+            path.write_bytes(content[:position] + bit + content[position + 1 :])
+        elif kind != "deleted":
+            path.write_bytes(content[: position if kind == "truncated" else 0])
+
+
+def start_fuzzing(told: Path) -> subprocess.Popen:
+    """Start the tests of random input with many cases each, beside the faults."""
+    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", *FUZZED]
+    environment = {**os.environ, "HYPOTHESIS_PROFILE": "soak", "OMP_NUM_THREADS": "1"}
+    with told.open("w") as stream:
+        return subprocess.Popen(
+            [*command, "--hypothesis-show-statistics", "--timeout=0"],
+            cwd=ROOT, env=environment, stdout=stream, stderr=stream, start_new_session=True,
+        )  # fmt: skip
+
+
+def fuzzed(process: subprocess.Popen, told: Path, end: float) -> Counter[str]:
+    """The cases that were tried, once the time is over, and the tests that failed."""
+    try:
+        process.wait(timeout=max(end - time.monotonic(), 300))
+    except subprocess.TimeoutExpired:
+        os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+    text = told.read_text()
+    cases = re.findall(r"- (\d+) passing examples, (\d+) failing examples", text)
+    failures = len(re.findall(r"^FAILED ", text, re.MULTILINE))
+    return Counter({"fuzz cases": sum(int(p) for p, _ in cases), "fuzz failures": failures})
+
+
+if __name__ == "__main__":
+    main()
