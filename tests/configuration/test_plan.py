@@ -6,7 +6,14 @@ import dataclasses
 
 import pytest
 
-from phenoprints.configuration import load, plan, screen_seed, screen_settings, screens_seen
+from phenoprints.configuration import (
+    load,
+    looking_together,
+    plan,
+    screen_seed,
+    screen_settings,
+    screens_seen,
+)
 from phenoprints.configuration.planning import LATER_SETTINGS
 from phenoprints.configuration.references import NETWORK_KINDS
 from phenoprints.foundations.errors import ConfigurationError
@@ -92,6 +99,17 @@ def test_manifests_and_encoders_stand_after_what_they_learn_from(planned):
     order = planned.encoders
     assert order.index("first") < order.index("second") < order.index("second.trimmed")
     assert order.index("wsl") < order.index("tuned")
+
+
+def test_encoders_that_are_ready_at_the_same_time_look_together(config, planned):
+    groups = looking_together(config, planned)
+
+    assert groups["images", "first"] == ("first", "untrained", "wsl")
+    assert groups["images", "second"] == ("second",)
+    assert groups["images", "second.trimmed"] == ("second.trimmed",)
+    assert groups["more", "wsl"] == ("first", "wsl")
+    assert set(groups) == {*planned.computed_pairs, *planned.block_pairs}
+    assert all(encoder in group for (_, encoder), group in groups.items())
 
 
 def test_networks_are_trained_or_plain(planned):

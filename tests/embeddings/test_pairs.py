@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 from pathlib import Path
 
@@ -12,6 +13,9 @@ import pytest
 torch = pytest.importorskip("torch")
 pytestmark = pytest.mark.torch
 
+from phenoprints.cli import main  # noqa: E402
+from phenoprints.configuration import load  # noqa: E402
+from phenoprints.configuration.freezing import write_frozen  # noqa: E402
 from phenoprints.embeddings import open_embeddings  # noqa: E402
 from phenoprints.embeddings.gathering import gather  # noqa: E402
 from phenoprints.embeddings.pairs import (  # noqa: E402
@@ -24,7 +28,7 @@ from phenoprints.embeddings.store import Unit, chunk_files  # noqa: E402
 from phenoprints.embeddings.units import Stores, spans_of  # noqa: E402
 from phenoprints.foundations.errors import ConfigurationError, CorruptionError  # noqa: E402
 from phenoprints.foundations.fingerprints import tree_sha256  # noqa: E402
-from phenoprints.foundations.provenance import provenance_path  # noqa: E402
+from phenoprints.foundations.provenance import provenance_path, write_provenance  # noqa: E402
 from phenoprints.foundations.publishing import publish_json, publish_table  # noqa: E402
 from phenoprints.models import build, save  # noqa: E402
 from phenoprints.models.cnn import adapt_batch_norm  # noqa: E402
@@ -178,3 +182,41 @@ def test_batch_norms_take_the_statistics_of_the_experiment(
     with pytest.raises(ConfigurationError, match=r"s by mae: adapt_batch_norm.*vit-tiny has no"):
         pair_of(replace(files, encoder=str(provenance_path(tmp_path / "mae"))), tmp_path / "x",
                 adapt_batch_norm=True)  # fmt: skip
+
+
+def test_what_verify_finds_the_next_run_mends(
+    files: PairFiles, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys
+) -> None:
+    store = tmp_path / "results/r/embeddings/s/mae"
+    config = load({"run": "r", "screens": {"s": {"source": "simulated"}}})
+    write_frozen(tmp_path / "results/r/config.json", config)
+    run_again(files, store)
+    before = tree_sha256(store)
+    monkeypatch.chdir(tmp_path)
+    assert main(["verify", "r"]) == 0
+    chunk = chunk_files(store, Unit("e", 3, 6))[0]
+    damaged = bytearray(chunk.read_bytes())
+    damaged[11] ^= 16
+    chunk.write_bytes(damaged)
+
+    assert main(["verify", "r"]) == 1
+    told = capsys.readouterr().out
+    assert str(chunk.relative_to(tmp_path)) in told
+    [cure] = re.findall(r"rm -rf (\S+) && snakemake", told)
+    Path(cure).unlink()
+    done = run_again(files, store)
+
+    assert (done["wells"], done["skipped"]) == (3, 5)
+    assert tree_sha256(store) == before
+    assert main(["verify", "r"]) == 0
+
+
+def run_again(files: PairFiles, store: Path) -> dict[str, float]:
+    """What the workflow does for a pair whose provenance is not there."""
+    pair = open_pair(files, Stores.at(store), SETTINGS, name="s by mae", device="cpu")
+    plan = pair.plan()
+    pair.make_stores(plan, {"screen": "s"})
+    done = compute_pairs([pair], spans_of([plan.works]))
+    pair.gather(plan.works)
+    write_provenance(store, "embeddings", settings=SETTINGS)
+    return done

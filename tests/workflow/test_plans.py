@@ -109,3 +109,21 @@ def test_a_wrong_configuration_is_told_in_lines_without_a_traceback(tmp_path):
     assert "Traceback" not in done["out"]
     assert f'{path}, line 3: screens.a.crop: unknown key "crop"; did you mean' in done["out"]
     assert f'{path}, line 4: sede: unknown key "sede"; did you mean "seed"?' in done["out"]
+
+
+def test_encoders_together_share_the_jobs_that_look(tmp_path):
+    """Both are planned and gathered apart, and looked with in one set of jobs."""
+    plain = {"kind": "untrained", "architecture": "vit-tiny"}
+    config = {
+        "run": "shape",
+        "screens": {"a": IMAGES},
+        "encoders": {"one": plain, "two": {**plain, "num_jobs": 3}},
+        "manifests": {},
+        "evaluation": {"screens": ["a"], "encoders": ["one", "two"], "benchmarks": []},
+        "inference": {"num_jobs": 1, "together": True},
+    }
+    path = tmp_path / "shape.yaml"
+    path.write_text(yaml.safe_dump(config))
+    jobs = dry_run(tmp_path, path)["jobs"]
+    expected = {"embeddings": 0, "plan_embeddings": 2, "embedding_batch": 3, "gather_embeddings": 2}
+    assert {name: jobs.get(name, 0) for name in expected} == expected
