@@ -4,93 +4,15 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from phenoprints.benchmarks import BenchmarkInputs, run_benchmarks
+from phenoprints.benchmarks import run_benchmarks
 from phenoprints.benchmarks.contracts import BENCHMARKS
-from phenoprints.benchmarks.loading import groups_of_pairs, pairs_of_annotation, seen_by
+from phenoprints.benchmarks.loading import groups_of_pairs, seen_by
 from phenoprints.benchmarks.on_wells import QUANTILES
 from phenoprints.benchmarks.running import BENCHMARK_FUNCTIONS
-from phenoprints.maps import MapSettings, perturbation_map
-
-SETTINGS = {
-    "relationships": {
-        "null": "all-pairs", "num_samples": 3, "sample_size": 100, "thresholds": [0.05, 0.95],
-        "min_perturbations": 20,
-    },
-    "replicates": {"level": "gene"},
-    "magnitude": {"min_wells": 5, "max_controls": 50},
-    "compound_gene": {
-        "truth": None, "active_nm": 1000, "inactive_nm": 10000, "negatives_per_positive": 2,
-        "min_negatives": 5, "num_seeds": 20,
-    },
-    "mechanism": {"annotation": "pathway"},
-    "activity": {"num_null": 500, "p_value": 0.05},
-    "clusters": {"min_genes": 3},
-    "enrichment": {"num_neighbours": 4, "p_value": 0.05},
-    "proximity_bias": {"num_samples": 500, "min_genes": 5},
-    "num_random": 5,
-}  # fmt: skip
-
-
-class Embeddings:
-    def __init__(self, wells, x):
-        self.attributes = {"alignment": {"controls": "negative_control"}, "block": 7}
-        indices = wells.groupby("experiment").indices
-        self.arrays = {name: x[rows] for name, rows in indices.items()}
-        self.experiments = sorted(self.arrays)
-
-    def read(self, experiment):
-        return self.arrays[experiment]
-
-
-def make_inputs(strength=1.5, seed=0, **changes):
-    """Eight pathways of four genes, a compound per pathway, two replicate experiments."""
-    rng = np.random.default_rng(seed)
-    genes = [f"G{k:02d}" for k in range(32)]
-    conditions = pd.DataFrame(
-        [(0, "DMSO", "compound", "", np.nan, "")]
-        + [(1 + k, name, "crispr", name, np.nan, f"p{k // 4}") for k, name in enumerate(genes)]
-        + [(33 + k, f"C{k}", "compound", "", 1.0, f"p{k}") for k in range(8)],
-        columns=["condition_id", "perturbation", "kind", "gene", "concentration_um", "pathway"],
-    )
-    conditions["guide"] = ""
-    conditions["cell_type"], conditions["background"] = "U2OS", ""
-    effect = rng.normal(size=(8, 12))
-    own = np.concatenate([np.zeros((1, 12)), effect.repeat(4, axis=0), effect])
-    rows = [
-        (experiment, [condition], "treatment" if condition else "negative_control")
-        for experiment in ("e1", "e2")
-        for condition in [0] * 40 + list(range(1, 41)) * 3
-    ]
-    wells = pd.DataFrame(rows, columns=["experiment", "conditions", "role"])
-    wells["well_id"] = np.arange(len(wells), dtype=np.uint64)
-    wells["replicate_group"] = "r"
-    which = np.array([ids[0] for ids in wells["conditions"]])
-    x = (rng.normal(size=(len(wells), 12)) + strength * own[which]).astype(np.float32)
-    reader = Embeddings(wells, x)
-    truth = pd.DataFrame(
-        [(f"C{k}", f"G{g:02d}", 1.0 if g // 4 == k else 5e4) for k in range(8) for g in range(32)],
-        columns=["treatment", "gene_symbol", "nM_value"],
-    )
-    built = perturbation_map(wells, conditions, reader, MapSettings())
-    inputs = {
-        "wells": wells,
-        "conditions": conditions,
-        "reader": reader,
-        "built": built,
-        "is_usable": np.ones(len(wells), bool),
-        "settings": SETTINGS,
-        "encoder": "test",
-        "pairs": {"screen": pairs_of_annotation(built.table, "pathway")},
-        "truth": truth,
-        "cluster_source": "annotation",
-        "arms": {name: ("1p" if k < 22 else "2q") for k, name in enumerate(genes)},
-        "uncorrected": reader,
-    }
-    return BenchmarkInputs(**{**inputs, **changes})
 
 
 @pytest.fixture(scope="module")
-def table():
+def table(make_inputs):
     return run_benchmarks(list(BENCHMARK_FUNCTIONS), make_inputs())
 
 
@@ -136,7 +58,7 @@ def test_every_value_stands_beside_a_random_baseline_and_its_z(table):
     assert set(values.loc[spread == 0, "metric"]) <= alone
 
 
-def test_without_effects_nothing_is_invented():
+def test_without_effects_nothing_is_invented(make_inputs):
     table = run_benchmarks(list(BENCHMARK_FUNCTIONS), make_inputs(strength=0.0))
     assert 0 <= value(table, "relationships", "recall_0.05_0.95") < 0.3
     assert abs(value(table, "relationships", "recall_0.05_0.95", "z")) < 3
@@ -147,7 +69,7 @@ def test_without_effects_nothing_is_invented():
     assert abs(value(table, "clusters", "cosine_gap")) < 0.1
 
 
-def test_what_is_not_at_hand_is_said_and_stops_nothing():
+def test_what_is_not_at_hand_is_said_and_stops_nothing(make_inputs):
     inputs = make_inputs(pairs={}, truth=None, arms=None, cluster_source="corum")
     inputs.wells["replicate_group"] = ""
     table = run_benchmarks(list(BENCHMARK_FUNCTIONS), inputs).set_index("benchmark")
@@ -163,7 +85,7 @@ def test_what_is_not_at_hand_is_said_and_stops_nothing():
     assert table.loc["activity", "value"].notna().all()
 
 
-def test_one_context_that_is_too_small_does_not_silence_the_others():
+def test_one_context_that_is_too_small_does_not_silence_the_others(make_inputs):
     inputs = make_inputs()
     rows = (inputs.built.table["name"].isin(["G00", "G01"])).to_numpy()
     inputs.built.table.loc[rows, "cell_type"] = "HUVEC"
@@ -172,13 +94,14 @@ def test_one_context_that_is_too_small_does_not_silence_the_others():
     assert table.loc["crispr U2OS", "value"].notna().any()
 
 
-def test_a_map_that_is_too_small_is_said():
-    settings = {**SETTINGS, "relationships": {**SETTINGS["relationships"], "min_perturbations": 99}}
+def test_a_map_that_is_too_small_is_said(make_inputs):
+    usual = make_inputs().settings
+    settings = {**usual, "relationships": {**usual["relationships"], "min_perturbations": 99}}
     table = run_benchmarks(["relationships"], make_inputs(settings=settings))
     assert table["reason"].item().startswith("relationships: the map has 32 perturbations")
 
 
-def test_results_do_not_depend_on_the_order_of_benchmarks_or_on_what_else_runs(table):
+def test_results_do_not_depend_on_the_order_of_benchmarks_or_on_what_else_runs(table, make_inputs):
     alone = run_benchmarks(["activity", "replicates"], make_inputs())
     together = table[table["benchmark"].isin(["activity", "replicates"])]
     pd.testing.assert_frame_equal(alone, together.reset_index(drop=True)[alone.columns])
@@ -191,13 +114,13 @@ def test_what_an_encoder_has_seen():
     assert seen_by(["e1", "e3"], learned_from_screen=True, hold_out=hold_out) == "experiments"
 
 
-def test_an_annotation_makes_pairs_of_genes():
+def test_an_annotation_makes_pairs_of_genes(make_inputs):
     pairs = make_inputs().pairs["screen"]
     assert len(pairs) == 8 * 6
     assert (pairs["entity1"] < pairs["entity2"]).all()
 
 
-def test_pairs_make_groups_again():
+def test_pairs_make_groups_again(make_inputs):
     inputs = make_inputs()
     groups = groups_of_pairs(inputs.pairs["screen"])
     assert len(groups) == 8

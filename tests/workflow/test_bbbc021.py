@@ -57,6 +57,18 @@ def test_mechanisms_are_recalled_as_in_the_field(results):
     assert accuracy["accuracy_not_same_perturbation_and_batch"] >= 0.63
 
 
+def test_compounds_of_one_mechanism_are_related_and_stand_together(results):
+    table = pd.read_parquet(results / "benchmarks/bbbc021/cellprofiler.parquet")
+    assert (table["reason"] == "").all()
+    recall = table[table["benchmark"] == "relationships"].set_index("metric")
+    assert set(recall["source"]) == {"screen"}
+    assert recall.loc["recall_0.05_0.95_right", "value"] > 0.4
+    assert recall.loc["recall_0.05_0.95_right", "z"] > 3
+    others = table[table["source"] == "annotation"].set_index("metric")
+    assert others.loc["ks", "value"] > others.loc["ks", "random"]
+    assert others.loc["fraction_enriched", "z"] > 3
+
+
 def test_a_second_run_does_nothing(bbbc021, workflow):
     done = workflow(bbbc021, "--configfile", str(bbbc021 / "config.yaml"), "--", "all")
     assert "Nothing to be done" in done.stdout + done.stderr

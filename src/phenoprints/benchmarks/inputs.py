@@ -52,12 +52,12 @@ class BenchmarkInputs:
         return describe_wells(self.wells, self.conditions)
 
     def main_level(self) -> PerturbationMap:
-        """The map at the level that has names of biology: genes, else compounds."""
-        for level in ("gene", "compound", "condition"):
+        """The map at the level that has names of biology: genes, else compounds, else any."""
+        for level in dict.fromkeys(["gene", "compound", "condition", *self.built.table["level"]]):
             part = self.built.level(level)
             if len(part.table):
                 return part
-        return self.built
+        raise NotRunError("no perturbation of the map has a vector")
 
 
 class NotRunError(PhenoprintsError):
