@@ -27,7 +27,7 @@ from runs import ALL, NAME, ROOT, Run, contents, differing, prepare, run
 from phenoprints.cli.verify import verified
 from phenoprints.foundations.publishing import publish_json
 
-KILLS_OF_A_ROUND = 12
+KILLS_OF_A_ROUND = 24
 DAMAGED_OF_A_ROUND = 4
 FUZZED = ("tests/properties/test_screens_fuzz.py", "tests/security")
 DAMAGES = ("truncated", "flipped", "emptied", "deleted", "swapped")

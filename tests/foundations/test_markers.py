@@ -19,6 +19,15 @@ def test_it_tells_what_was_written(marker):
     assert read_marker(marker) == CONTENT
 
 
+def test_one_of_another_place_is_not_believed(marker, tmp_path):
+    other = tmp_path / "n.json"
+    other.write_bytes(marker.read_bytes())
+    assert read_marker(other) is None
+    publish_marker(tmp_path / "anywhere.json", CONTENT, is_placed=False)
+    (tmp_path / "anywhere.json").rename(tmp_path / "here.json")
+    assert read_marker(tmp_path / "here.json") == CONTENT
+
+
 @pytest.mark.parametrize("position", range(0, 200, 3))
 def test_no_flipped_bit_is_believed(marker, position):
     content = bytearray(marker.read_bytes())

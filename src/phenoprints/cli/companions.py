@@ -25,8 +25,9 @@ class Damage:
 
 def damaged_companions(run: Path) -> Iterator[Damage]:
     """Everything that is damaged in the image stores of a run and among its markers."""
-    for images in sorted(run.glob("screens/*/images.json")):
-        yield from _store(images, run)
+    told_by = [*run.glob("screens/*/images"), *run.glob("screens/*/images.json*")]
+    for folder in sorted({path.parent for path in told_by}):
+        yield from _store(folder / "images.json", run)
     for store in map(artefact_path, provenance_files(run / "embeddings")):
         if is_folder(store):
             yield from _units(store, run)

@@ -11,13 +11,19 @@ from phenoprints.foundations.fingerprints import own_sha256
 from phenoprints.foundations.publishing import publish_json
 
 
-def publish_marker(path: str | Path, content: Mapping[str, Any]) -> None:
-    """Publish a marker together with the sha256 of its content."""
-    publish_json(path, {**content, "own_sha256": own_sha256(content)})
+def publish_marker(path: str | Path, content: Mapping[str, Any], *, is_placed: bool = True) -> None:
+    """Publish a marker together with the sha256 of its content and, if placed, where it lies."""
+    whole = {**content, **({"place": _place(path)} if is_placed else {})}
+    publish_json(path, {**whole, "own_sha256": own_sha256(whole)})
+
+
+def _place(path: str | Path) -> str:
+    """The end of a path, which stays when a run is moved and tells markers of one run apart."""
+    return "/".join(Path(path).absolute().parts[-3:])
 
 
 def read_marker(path: str | Path) -> dict[str, Any] | None:
-    """The content of a marker; None when it is not there, or not as it was written."""
+    """The content of a marker; None when it is not there, or not as or where it was written."""
     try:
         content = json.loads(Path(path).read_bytes())
     except (OSError, ValueError, RecursionError):
@@ -25,4 +31,5 @@ def read_marker(path: str | Path) -> dict[str, Any] | None:
     if not isinstance(content, dict):
         return None
     own = content.pop("own_sha256", None)
-    return content if own == own_sha256(content) else None
+    is_whole = own == own_sha256(content) and content.pop("place", _place(path)) == _place(path)
+    return content if is_whole else None

@@ -48,7 +48,7 @@ def write_checkpoint(folder: Path, checkpoint: Checkpoint, *, keep: int) -> Path
             "history": checkpoint.history,
             "sha256": {name: file_sha256(partial / name) for name in (MODEL, OPTIMIZER)},
         }
-        publish_marker(partial / STATE, state)
+        publish_marker(partial / STATE, state, is_placed=False)
     for old in finished(folder)[:-keep]:
         shutil.rmtree(old)
     for left in abandoned(folder):
@@ -80,7 +80,7 @@ def newest(folder: Path, identity: Mapping[str, Any]) -> Checkpoint | None:
     path = found[-1]
     try:
         state = read_marker(path / STATE)
-        if state is None:
+        if state is None or path.name != f"step-{state['step']:09d}":
             raise ValueError(f"{STATE} is not as it was written")
         check_identity(path, state["identity"], identity)
         for name, expected in state.get("sha256", {}).items():
