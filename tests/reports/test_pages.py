@@ -190,3 +190,18 @@ def test_json_block_cannot_be_left() -> None:
     text = script_json(["</script>", "<!--", "\u2028"])
     assert "<" not in text
     assert json.loads(text) == ["</script>", "<!--", "\u2028"]
+
+
+def test_a_page_that_would_be_too_large_carries_fewer_rows(monkeypatch: pytest.MonkeyPatch) -> None:
+    frame = pd.DataFrame({"name": [f"perturbation number {at}" for at in range(5000)]})
+    table = Table("t", "T", [Column("name", "Name")], frame)
+    page = Page("p", "P", "?", "!", [Section("s", "S", [table])])
+    whole = render(page, run="r", site=[page])
+    assert "perturbation number 4999" in whole
+    limit = len(whole.encode()) - 50_000
+    monkeypatch.setattr("phenoprints.reports.pages.MAX_PAGE_BYTES", limit)
+    less = render(page, run="r", site=[page], files={"t": "tables/p-t.csv"})
+    assert len(less.encode()) <= limit
+    assert "perturbation number 4999" not in less
+    assert "perturbation number 999" in less
+    assert 'data-rows="5000" data-file="tables/p-t.csv"' in less

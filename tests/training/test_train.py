@@ -53,6 +53,7 @@ def test_training_writes_a_folder_that_loads_and_learns(
     assert losses(tmp_path / "mae")[-1] < losses(tmp_path / "mae")[0]
     speeds = pd.read_csv(tmp_path / "mae.training" / "speed.csv")
     assert (speeds["crops_per_s"] > 0).all()
+    assert set(speeds["device"]) == {"cpu"}
     assert speeds["waiting"].between(0, 1).all()
     assert not list((tmp_path / "mae.training" / "checkpoints").glob("*"))
     assert list((tmp_path / "mae.training" / "tensorboard").iterdir())

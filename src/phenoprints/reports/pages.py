@@ -14,7 +14,7 @@ from markupsafe import Markup
 from phenoprints import __version__
 from phenoprints.reports import numbers
 from phenoprints.reports.contents import Page
-from phenoprints.reports.tables import SHOWN_ROWS, Table
+from phenoprints.reports.tables import MAX_ROWS, SHOWN_ROWS, Table
 from phenoprints.reports.verdicts import GLYPHS, counts_sentence, overall
 
 MAX_PAGE_BYTES = 6_000_000
@@ -41,9 +41,21 @@ def render(
 ) -> str:
     """The page as HTML, with links to the other pages of the site.
 
-    `files` names, by the anchor of a table, the CSV beside the page that holds all its rows.
+    `files` names, by the anchor of a table, the CSV beside the page that holds all its rows. Where
+    long tables would make the page larger than MAX_PAGE_BYTES, it carries fewer of their rows.
     Equal contents give equal bytes: nothing of the time or the machine is written.
     """
+    max_rows = MAX_ROWS
+    while True:
+        text = _rendered(page, run, site, dict(files or {}), max_rows)
+        if len(text.encode("utf-8")) <= MAX_PAGE_BYTES or max_rows <= SHOWN_ROWS:
+            return text
+        max_rows //= 2
+
+
+def _rendered(
+    page: Page, run: str, site: Sequence[Page], files: Mapping[str, str], max_rows: int
+) -> str:
     linked: dict[str, list[str]] = {}
     for verdict in page.verdicts:
         codes = linked.setdefault(verdict.anchor, [])
@@ -56,7 +68,8 @@ def render(
             page=page,
             run=run,
             site=site,
-            files=dict(files or {}),
+            files=files,
+            max_rows=max_rows,
             policy=policy(),
             style=Markup(asset("style.css")),  # noqa: S704  (our constant file)
             script=Markup(asset("script.js")),  # noqa: S704  (our constant file)

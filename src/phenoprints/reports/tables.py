@@ -99,19 +99,16 @@ class Table:
         """The rows that are real HTML."""
         return self.cells(0, SHOWN_ROWS)
 
-    @property
-    def num_carried(self) -> int:
-        """Rows that the page carries, as HTML or as JSON."""
-        return min(self.num_rows, MAX_ROWS)
+    def rest_json(self, max_rows: int = MAX_ROWS) -> Markup:
+        """Rows beyond the shown ones as JSON that no HTML parser can leave ("" when none).
 
-    @property
-    def rest_json(self) -> Markup:
-        """Rows beyond the shown ones as JSON that no HTML parser can leave ("" when none)."""
+        A page carries at most `max_rows` of a table, shown ones included.
+        """
         if self.num_rows <= SHOWN_ROWS:
             return Markup("")
         rows = [
             [[cell.text, cell.href] if cell.href else cell.text for cell in row]
-            for row in self.cells(SHOWN_ROWS, self.num_carried)
+            for row in self.cells(SHOWN_ROWS, min(self.num_rows, max_rows))
         ]
         return script_json(rows)
 

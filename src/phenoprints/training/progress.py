@@ -38,6 +38,8 @@ class Progress:
         Of forward and backward; None leaves out MFU.
     peak
         Operations per second of all devices together; None leaves out MFU.
+    device
+        The kind of device, told beside the speeds: cpu or cuda.
     writes_events
         Whether to write TensorBoard's events: only one of several processes does.
     """
@@ -50,10 +52,11 @@ class Progress:
         batch_size: int,
         flops_per_crop: float | None = None,
         peak: float | None = None,
+        device: str = "",
         writes_events: bool = True,
     ) -> None:
         self.folder, self.num_steps, self.batch_size = folder, num_steps, batch_size
-        self.flops_per_crop, self.peak = flops_per_crop, peak
+        self.flops_per_crop, self.peak, self.device = flops_per_crop, peak, device
         self.history: list[dict[str, Any]] = []
         self._tensorboard = _tensorboard(folder) if writes_events else None
         self._restart(0)
@@ -75,7 +78,7 @@ class Progress:
         """Note what holds after `step` steps."""
         speeds = self.speeds(step)
         self.history.append({"step": step, "crops": step * self.batch_size, **row})
-        _append(self.folder / SPEEDS, {"step": step, **speeds})
+        _append(self.folder / SPEEDS, {"step": step, **speeds, "device": self.device})
         for name, value in {**row, **speeds}.items():
             if self._tensorboard is not None and value is not None:
                 self._tensorboard.add_scalar(name, value, step)

@@ -15,7 +15,7 @@ from phenoprints import models
 from phenoprints.foundations.errors import DataError, Problem, raise_problems
 from phenoprints.training import costs
 from phenoprints.training.corpus import Corpus
-from phenoprints.training.devices import launch
+from phenoprints.training.devices import accelerator, launch
 from phenoprints.training.loading import Batch, Loader, Place
 from phenoprints.training.loop import Run, run_training
 from phenoprints.training.objectives import (
@@ -169,6 +169,7 @@ def build_run(
         batch_size=settings.batch_size,
         flops_per_crop=costs.mean_flops(flops, loader.sampler),
         peak=_peak(settings),
+        device=accelerator(settings.device),
         writes_events=place.rank == 0,
     )
     total = costs.total_flops(

@@ -12,8 +12,6 @@ from phenoprints.reports.stages.quality_tables import metric_columns, well_quali
 from phenoprints.reports.tables import Column, Table
 
 MAX_METRIC_MAPS = 640
-
-
 MAX_METRIC_PAGES = 12
 
 
@@ -59,7 +57,7 @@ def _metric_page(
 ) -> Page:
     shape = plate_format(part["row"].to_numpy(), part["column"].to_numpy())
     groups = list(part.groupby("plate", sort=True))
-    plates = [(str(name), Plate(wells, shape), wells) for name, wells in groups]
+    plates = [(f"plate {name}", Plate(wells, shape), wells) for name, wells in groups]
     room = max(1, MAX_METRIC_MAPS * 96 // max(1, shape[0] * shape[1]))
     shown = list(scales)[: max(1, room // max(1, len(plates)))]
     sections = [
@@ -81,6 +79,12 @@ def _metric_page(
         )
         for number, metric in enumerate(shown, start=1)
     ]
+    anchors = [f"#metric-{number}" for number, _ in enumerate(shown, start=1)]
+    metrics = pd.DataFrame({"metric": shown, "place": anchors})
+    contents = Table(
+        "metrics", "Metrics on this page", [Column("metric", "Metric", link="place")], metrics
+    )
+    sections.insert(0, Section("contents", "Contents", [contents]))
     left = (
         f" The first {len(shown)} of {len(scales)} metrics are drawn."
         if len(shown) < len(scales)

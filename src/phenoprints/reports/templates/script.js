@@ -102,7 +102,8 @@ class Windowed {
   }
   say() {
     const start = this.page * PAGE, stop = Math.min(start + PAGE, this.view.length);
-    if (this.count) this.count.textContent = `${stop ? start + 1 : 0}–${stop} of ${this.view.length} rows`;
+    const all = Number(this.root.dataset.rows), less = all > this.rows.length ? ` on this page; all ${all} are in ${this.root.dataset.file}` : "";
+    if (this.count) this.count.textContent = `${stop ? start + 1 : 0}–${stop} of ${this.view.length} rows${less}`;
     if (this.back) { this.back.disabled = !this.page; this.next.disabled = stop >= this.view.length; }
   }
   row(cells) {
