@@ -96,7 +96,7 @@ def disks(centres: list[tuple[int, int]], radius: int, level: float) -> np.ndarr
     plane = 10.0 + SEED.normal(0.0, 1.0, (200, 200))
     for cy, cx in centres:
         plane[(y - cy) ** 2 + (x - cx) ** 2 <= radius**2] += level
-    return plane.astype(np.float32)
+    return np.rint(plane).astype(np.uint8)
 
 
 def test_nuclei_are_counted_with_area_and_intensity() -> None:

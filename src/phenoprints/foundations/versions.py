@@ -2,7 +2,7 @@
 
 STAGE_VERSIONS = {
     "screens": 1,
-    "quality": 1,
+    "quality": 2,
     "embeddings": 1,
     "alignment": 2,
     "consistency": 1,

@@ -9,6 +9,8 @@ import hashlib
 import numpy as np
 from numpy.typing import NDArray
 
+from phenoprints.quality.metrics import whole_percentiles
+
 JOINT_BRIGHTNESS = 1.5
 """Pixels this many times as far above the median as the brightest of cells, in all channels, are
 debris: cells have hardly a place where every stain is bright at once."""
@@ -31,7 +33,7 @@ def channel_correlations(image: NDArray[np.float32]) -> NDArray[np.float64]:
     return pairs
 
 
-def debris_percent(image: NDArray[np.float32], max_value: float) -> float:
+def debris_percent(image: NDArray[np.unsignedinteger], max_value: float) -> float:
     """The percentage of pixels that are very bright in all channels at once; NaN for one channel.
 
     Very bright is half as far again above the median as the 99th percentile of the cells, or at
@@ -43,24 +45,29 @@ def debris_percent(image: NDArray[np.float32], max_value: float) -> float:
         return float("nan")
     flat = image.reshape(len(image), -1)
     sample = flat[:, :: max(1, flat.shape[1] // SAMPLED_PIXELS)]
-    median = np.median(sample, axis=1, keepdims=True)
-    usual = sample[:, _is_cell(sample, median)]
-    high = np.percentile(usual, 99, axis=1, keepdims=True) if usual.size else median
+    median, upper = np.array([whole_percentiles(plane, (50, 90)) for plane in sample]).T
+    is_cell = _is_cell(sample, median[:, None], upper[:, None])
+    high = np.array([whole_percentiles(plane[is_cell], [99])[0] for plane in sample])
     limit = median + JOINT_BRIGHTNESS * np.maximum(high - median, 4.0)
-    limit = np.minimum(limit, 0.98 * max_value)
+    limit = np.floor(np.minimum(limit, 0.98 * max_value)).astype(image.dtype)
     is_bright = np.ones(flat.shape[1], bool)
-    for plane, least in zip(flat, limit[:, 0], strict=True):
+    for plane, least in zip(flat, limit, strict=True):
         is_bright &= plane > least
     return 100.0 * float(is_bright.mean())
 
 
-def _is_cell(sample: NDArray[np.float32], median: NDArray[np.float32]) -> NDArray[np.bool_]:
-    """Which pixels (of C, P) are cells and not debris: at least a twentieth of all the others."""
+def _is_cell(
+    sample: NDArray[np.unsignedinteger], median: NDArray[np.float64], upper: NDArray[np.float64]
+) -> NDArray[np.bool_]:
+    """Which pixels (of C, P) are cells and not debris: at least a twentieth of all the others.
+
+    `median` and `upper` (C, 1) are the 50th and 90th percentiles of each channel.
+    """
     from skimage.filters import threshold_otsu
 
-    upper = np.percentile(sample, 90, axis=1, keepdims=True)
     is_usual: NDArray[np.bool_] = ~np.all(sample > upper, axis=0)
-    brightness = np.log1p(sample / np.maximum(median, 1.0)).mean(axis=0)
+    ratio = np.divide(sample, np.maximum(median, 1.0), dtype=np.float32)
+    brightness = np.log1p(ratio).mean(axis=0)
     least = min(threshold_otsu(brightness), np.percentile(brightness[is_usual], 95))
     is_cell: NDArray[np.bool_] = is_usual & (brightness >= least)
     return is_cell
@@ -73,29 +80,14 @@ def copied_percent(plane: NDArray[np.unsignedinteger]) -> float:
     Estimated from the sixteenth of runs that their own hash chooses, so that copies are chosen
     with their originals. Runs that span fewer than 8 grey values count nowhere.
     """
-    if plane.shape[1] <= RUN_PX:
-        return 0.0
-    hashes = _run_hashes(plane)
-    is_chosen = (hashes & np.uint32(15)) == 0
-    runs = np.lib.stride_tricks.sliding_window_view(plane, RUN_PX, axis=1)[is_chosen]
-    ordered = np.sort(hashes[is_chosen][runs.max(axis=1) - runs.min(axis=1) >= MIN_RUN_SPAN])
+    from phenoprints.quality.kernels import chosen_run_hashes
+
+    ordered = np.sort(chosen_run_hashes(plane, RUN_PX, MIN_RUN_SPAN))
     if len(ordered) == 0:
         return 0.0
     is_same = ordered[1:] == ordered[:-1]
     num_copied = np.count_nonzero(np.append(is_same, [False]) | np.append([False], is_same))
     return 100.0 * num_copied / len(ordered)
-
-
-def _run_hashes(plane: NDArray[np.unsignedinteger]) -> NDArray[np.uint32]:
-    """A 32-bit hash of the RUN_PX pixels from each place to the right, (H, W - RUN_PX + 1)."""
-    with np.errstate(over="ignore"):
-        run = plane.astype(np.uint32) + np.uint32(1)
-        size = 1
-        while size < RUN_PX:
-            run = run[:, :-size] * np.uint32((0x9E3779B1 ^ (size * 0x10002)) | 1) + run[:, size:]
-            run ^= run >> np.uint32(15)
-            size *= 2
-    return run
 
 
 def image_fingerprint(image: NDArray[np.unsignedinteger]) -> str:

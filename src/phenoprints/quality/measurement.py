@@ -80,7 +80,7 @@ def measure(
         result |= {f"{key}_{name}": value for key, value in intensity_metrics(plane, top).items()}
         result[f"copied_percent_{name}"] = copied_percent(plane)
     result |= _levels(result, names, channels, windows or {})
-    sharpness = laplacian_variance(pixels)
+    sharpness = laplacian_variance(image)
     for c, name in enumerate(names):
         variance = result[f"std_{name}"] ** 2
         result[f"sharpness_{name}"] = sharpness[c] / variance if variance > 0 else np.nan
@@ -89,8 +89,8 @@ def measure(
     result |= _named("illumination_unevenness", names, illumination_unevenness(pixels))
     pairs = [f"{a}_{b}" for a, b in combinations(names, 2)]
     result |= _named("correlation", pairs, channel_correlations(pixels))
-    result |= nuclei_metrics(pixels[_nucleus_index(names, nucleus_channel)])
-    result["debris_percent"] = debris_percent(pixels, top)
+    result |= nuclei_metrics(image[_nucleus_index(names, nucleus_channel)])
+    result["debris_percent"] = debris_percent(image, top)
     result["fingerprint"] = image_fingerprint(image)
     return result
 

@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import lru_cache
 
 import numpy as np
@@ -42,16 +43,24 @@ def intensity_metrics(plane: Pixels, max_value: int) -> dict[str, float]:
     }
 
 
+def whole_percentiles(values: Pixels, percentiles: Sequence[float]) -> Floats:
+    """The smallest values that so many percent of some pixels do not exceed, by counting them."""
+    cumulative = np.cumsum(np.bincount(values.ravel()))
+    ranks = np.maximum(np.ceil(np.asarray(percentiles) / 100 * values.size), 1)
+    return np.searchsorted(cumulative, ranks).astype(np.float64)
+
+
 @lru_cache(maxsize=8)
-def _frequency_bins(height: int, width: int) -> tuple[NDArray[np.int64], Floats]:
-    """The whole radius (from 1) of each element of a half spectrum, and its multiplicity."""
+def _frequency_bins(height: int, reach: int) -> tuple[NDArray[np.int64], Floats]:
+    """The whole radius (from 1) of the low frequencies of a half spectrum, and its multiplicity.
+
+    Low are the first `reach` columns, and as many rows from either end.
+    """
     rows = np.minimum(np.arange(height), height - np.arange(height))
-    columns = np.arange(width // 2 + 1)
+    rows, columns = rows[(rows < reach)], np.arange(reach)
     radii = np.floor(np.sqrt(rows[:, None] ** 2 + columns[None] ** 2)).astype(np.int64) + 1
     weights = np.full(radii.shape, 2.0)
     weights[:, 0] = 1.0
-    if width % 2 == 0:
-        weights[:, -1] = 1.0
     return radii.ravel(), weights.ravel()
 
 
@@ -69,24 +78,28 @@ def power_log_log_slope(image: NDArray[np.float32]) -> Floats:
     slopes = np.full(num_channels, np.nan)
     if len(rings) < 2:
         return slopes
-    spectrum = scipy.fft.rfft2(image - image.mean(axis=(1, 2), keepdims=True), workers=1)
-    radii, weights = _frequency_bins(height, width)
+    reach = int(rings[-1])  # rings count from 1, so that no frequency beyond it matters
+    radii, weights = _frequency_bins(height, reach)
+    centred = image - image.mean(axis=(1, 2), keepdims=True)
+    columns = scipy.fft.rfft(centred, axis=2, workers=1)[:, :, :reach]
+    spectrum = scipy.fft.fft(columns, axis=1, workers=1)
+    low = np.concatenate([spectrum[:, :reach], spectrum[:, 1 - reach :]], axis=1)
     for c in range(num_channels):
-        power = (spectrum[c].real ** 2 + spectrum[c].imag ** 2).ravel() * weights
+        power = (low[c].real ** 2 + low[c].imag ** 2).ravel() * weights
         by_ring = np.bincount(radii, power, minlength=rings[-1] + 1)[rings]
         if by_ring.min() > 0.0 and image[c].min() < image[c].max():
             slopes[c] = np.polyfit(np.log(rings), np.log(by_ring), 1)[0]
     return slopes
 
 
-def laplacian_variance(image: NDArray[np.float32]) -> Floats:
+def laplacian_variance(image: Pixels) -> Floats:
     """The variance (C,) of the 4-neighbour Laplacian inside each channel; small is blurred."""
-    centre = image[:, 1:-1, 1:-1]
-    around = image[:, :-2, 1:-1] + image[:, 2:, 1:-1] + image[:, 1:-1, :-2] + image[:, 1:-1, 2:]
-    around -= 4.0 * centre
-    planes = around.reshape(len(image), -1)
-    planes -= planes.mean(axis=1, keepdims=True)
-    return np.array([np.dot(plane, plane) for plane in planes], np.float64) / planes.shape[1]
+    from phenoprints.quality.kernels import laplacian_sums
+
+    num = (image.shape[1] - 2) * (image.shape[2] - 2)
+    sums = np.array([laplacian_sums(plane) for plane in image], np.float64) / num
+    variance: Floats = sums[:, 1] - sums[:, 0] ** 2
+    return variance
 
 
 def illumination_unevenness(image: NDArray[np.float32]) -> Floats:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from phenoprints.quality.metrics import Pixels, whole_percentiles
+
 CONDENSATION_PERCENTILES = (10, 25, 50, 75, 90)
 MIN_CONTRAST = 4.0
 """Foreground must stand this many noise widths above the background to hold nuclei."""
@@ -17,7 +19,7 @@ SPLIT_AREA = 1.7
 """Objects above this multiple of the usual area are tried for a split."""
 
 
-def nuclei_metrics(plane: NDArray[np.float32]) -> dict[str, float]:
+def nuclei_metrics(plane: Pixels) -> dict[str, float]:
     """Count, area, intensity and condensation of the nuclei in one channel (H, W).
 
     `nuclei_area` (pixels) and `nuclei_intensity` (grey values above background) are medians.
@@ -41,7 +43,7 @@ def nuclei_metrics(plane: NDArray[np.float32]) -> dict[str, float]:
     return {"nuclei_count": float(len(areas)), **values}
 
 
-def measure_nuclei(plane: NDArray[np.float32]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+def measure_nuclei(plane: Pixels) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """The area in pixels and the mean intensity above background of each nucleus."""
     labels, background = segment_nuclei(plane)
     num = int(labels.max(initial=0))
@@ -50,7 +52,7 @@ def measure_nuclei(plane: NDArray[np.float32]) -> tuple[NDArray[np.float64], NDA
     return areas, sums / np.maximum(areas, 1.0) - background
 
 
-def segment_nuclei(plane: NDArray[np.float32]) -> tuple[NDArray[np.int32], float]:
+def segment_nuclei(plane: Pixels) -> tuple[NDArray[np.int32], float]:
     """Labels (H, W) from 1 without gaps, 0 for background, and the background's median.
 
     Otsu's threshold on the plane smoothed to the scale of its own nuclei; an image whose
@@ -59,23 +61,38 @@ def segment_nuclei(plane: NDArray[np.float32]) -> tuple[NDArray[np.int32], float
     from scipy import ndimage
     from skimage.filters import threshold_otsu
 
-    smooth = ndimage.gaussian_filter(plane, 1.0, mode="nearest", truncate=3.0)
+    pixels = plane.astype(np.float32)
+    smooth = ndimage.gaussian_filter(pixels, 1.0, mode="nearest", truncate=3.0)
     mask = smooth > threshold_otsu(smooth)
     diameter = 2.0 * np.sqrt(usual_area(_areas(mask)) / np.pi)
     if diameter > 16.0:
-        smooth = ndimage.gaussian_filter(plane, diameter / 12.0, mode="nearest", truncate=3.0)
+        smooth = ndimage.gaussian_filter(pixels, diameter / 12.0, mode="nearest", truncate=3.0)
         mask = smooth > threshold_otsu(smooth)
-    background = float(np.median(plane[~mask])) if not mask.all() else 0.0
+    background = float(whole_percentiles(plane[~mask], [50])[0]) if not mask.all() else 0.0
     if not _has_contrast(plane, mask, background):
         return np.zeros(plane.shape, np.int32), background
-    labels = np.asarray(ndimage.label(ndimage.binary_fill_holes(mask))[0], np.int32)
+    labels = np.asarray(ndimage.label(_filled(mask))[0], np.int32)
     return split_and_clean(labels), background
 
 
-def _has_contrast(plane: NDArray[np.float32], mask: NDArray[np.bool_], background: float) -> bool:
+def _filled(mask: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """The mask with its holes: background that no path of 4-neighbours leads out of."""
+    from scipy import ndimage
+
+    labels, num = ndimage.label(~mask)
+    is_outside = np.zeros(num + 1, np.bool_)
+    for edge in (labels[0], labels[-1], labels[:, 0], labels[:, -1]):
+        is_outside[edge] = True
+    is_outside[0] = False
+    filled: NDArray[np.bool_] = ~is_outside[labels]
+    return filled
+
+
+def _has_contrast(plane: Pixels, mask: NDArray[np.bool_], background: float) -> bool:
     if not mask.any() or mask.all():
         return False
-    noise = 1.4826 * float(np.median(np.abs(plane[~mask] - background)))
+    distance = np.abs(plane[~mask].astype(np.int64) - int(background))
+    noise = 1.4826 * float(whole_percentiles(distance, [50])[0])
     return float(plane[mask].mean()) - background > MIN_CONTRAST * max(noise, 0.5)
 
 
