@@ -47,10 +47,10 @@ demo: $(VENV)/.train  ## the whole journey on a simulated screen; ends with the 
 test-demo: $(VENV)/.train  ## hold a finished demo against the truth of its screen
 	$(BIN)/pytest tests/demo
 
-test-slurm: $(VENV)/.train  ## a small run on a real one-node Slurm of this machine (root, slurm-wlm, munge)
+test-slurm: $(VENV)/.train  ## a small run on a real Slurm of two nodes on this machine (root, slurm-wlm, munge)
 	@tests/slurm/cluster.sh missing
 	tests/slurm/cluster.sh start
-	$(BIN)/pytest tests/slurm -m slurm
+	$(BIN)/pytest tests/slurm -m slurm --numprocesses=3; code=$$?; tests/slurm/cluster.sh stop; exit $$code
 
 bench: $(VENV)/.train  ## speed and memory against peers, in one run: results/bench/summary.json
 	$(BIN)/python -m benchmarks.run

@@ -64,6 +64,12 @@ def test_the_number_of_workers_changes_nothing(tmp_path: Path) -> None:
     assert "7ER.tif" in one.loc[7, "unreadable"]
 
 
+def test_rows_are_gathered_in_pieces(monkeypatch: pytest.MonkeyPatch) -> None:
+    whole = measure_sites(Images(), sites())
+    monkeypatch.setattr("phenoprints.quality.processing.ROWS_AT_ONCE", 3)
+    pd.testing.assert_frame_equal(measure_sites(Images(), sites()), whole)
+
+
 def test_sites_known_to_be_unreadable_are_not_asked_for() -> None:
     known = pd.DataFrame({"well_id": sites()["well_id"][:2], "site": 1, "reason": "no such file"})
     table = measure_sites(Images(), sites(), unreadable=known)

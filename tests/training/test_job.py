@@ -216,12 +216,14 @@ def test_processes_are_started_per_device_and_node(monkeypatch: pytest.MonkeyPat
         "-m", "phenoprints.training", "x.training/job.json",
     ]  # fmt: skip
     monkeypatch.setenv("SLURM_JOB_ID", "123456")
-    monkeypatch.setenv("SLURMD_NODENAME", "gpu-7")
+    monkeypatch.setattr("socket.gethostname", lambda: "gpu-7")
     settings = TrainingSettings(devices=8, nodes=16, num_workers=3, batch_size=2048)
     many = command(settings, Path("job.json"))
     assert many[:3] == ["srun", "--overlap", "--nodes=16"]
     assert {"--ntasks-per-node=1", "--cpus-per-task=32"} <= set(many)
     assert {"--nnodes=16", "--rdzv-id=123456", "--rdzv-endpoint=gpu-7:23456"} <= set(many)
+    with_gpus = command(dataclasses.replace(settings, device="cuda"), Path("job.json"))
+    assert set(with_gpus) - set(many) == {"--gpus-per-node=8"}
 
 
 def test_two_devices_are_two_processes_of_torchrun(

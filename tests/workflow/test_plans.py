@@ -47,6 +47,9 @@ def test_the_paper_is_under_200_jobs_5_seconds_and_300_mb(tmp_path, num_wells, e
     done = dry_run(tmp_path, path)
     assert done["rc"] == 0, done["out"]
     assert 100 < done["jobs"]["total"] < 200
+    page = (ROOT / "docs/how-to/scale.md").read_text()
+    told = re.findall(r"^\| (\w+) \| (\d+) \|$", page, flags=re.M)
+    assert {name: int(number) for name, number in told} == done["jobs"]
     assert done["cpu_s"] <= 5
     assert done["peak_mb"] <= 300
     assert not (tmp_path / "results").exists()

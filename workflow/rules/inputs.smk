@@ -386,9 +386,9 @@ def threads_of(training):
     return training["devices"] * (1 + training["num_workers"])
 
 
-def tasks_of_training(training):
-    """Tasks that Slurm is asked for, one a node; with GPUs it counts tasks per GPU, so none then."""
-    return 0 if gpus_of(training) else training["nodes"]
+def launcher_of(training):
+    """What starts the processes of several nodes: with it the executor leaves srun to the job."""
+    return "srun" if training["nodes"] > 1 else None
 
 
 def learned_from(wildcards):

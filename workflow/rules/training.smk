@@ -30,7 +30,9 @@ rule train_encoder:
         cpus_per_task=lambda wildcards: threads_of(training_of(wildcards)),
         gpu=lambda wildcards: gpus_of(training_of(wildcards)),
         nodes=lambda wildcards: training_of(wildcards)["nodes"],
-        tasks=lambda wildcards: tasks_of_training(training_of(wildcards)),
+        tasks=lambda wildcards: training_of(wildcards)["nodes"],
+        tasks_per_gpu=0,
+        mpi=lambda wildcards: launcher_of(training_of(wildcards)),
     params:
         version=STAGE_VERSIONS["training"],
         settings=lookup(dpath="encoders/{encoder}", within=config),

@@ -6,11 +6,13 @@ import dataclasses
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import pandas as pd
@@ -120,7 +122,8 @@ def launch_job(job: TrainingJob) -> dict[str, Any]:
         return run_job(job)
     path = Path(job.folder + ".training") / "job.json"
     publish_json(path, dataclasses.asdict(job))
-    run_and_pass_signals(command(settings, path))
+    threads = str(settings.num_threads // settings.devices)
+    run_and_pass_signals(command(settings, path), {"OMP_NUM_THREADS": threads})
     done: dict[str, Any] = json.loads(path.with_name(DONE).read_text(encoding="utf-8"))
     return done
 
@@ -132,13 +135,15 @@ def command(settings: TrainingSettings, path: Path) -> list[str]:
     job = ["-m", "phenoprints.training", str(path)]
     if settings.nodes == 1:
         return [*torchrun, "--standalone", per_node, *job]
-    head, job_id = os.environ.get("SLURMD_NODENAME") or "localhost", _slurm_job()
-    meeting = f"--rdzv-endpoint={head}:{FIRST_PORT + job_id % NUM_PORTS}"
+    job_id = _slurm_job()
+    meeting = f"--rdzv-endpoint={socket.gethostname()}:{FIRST_PORT + job_id % NUM_PORTS}"
     across = [f"--nnodes={settings.nodes}", "--rdzv-backend=c10d", f"--rdzv-id={job_id}", meeting]
-    # The step that this runs in already holds the job's processors.
+    # Another step of the job may hold its processors already.
     srun = ["srun", "--overlap", f"--nodes={settings.nodes}", f"--ntasks={settings.nodes}",
             "--ntasks-per-node=1", f"--cpus-per-task={settings.num_threads}",
             "--kill-on-bad-exit=1"]  # fmt: skip
+    if settings.device == "cuda":
+        srun.append(f"--gpus-per-node={settings.devices}")
     return [*srun, *torchrun, *across, per_node, *job]
 
 
@@ -147,11 +152,13 @@ def _slurm_job() -> int:
     return int(given) if given.isdecimal() else 0
 
 
-def run_and_pass_signals(arguments: Sequence[str]) -> None:
+def run_and_pass_signals(
+    arguments: Sequence[str], environment: Mapping[str, str] = MappingProxyType({})
+) -> None:
     """Run a command to its end; SIGTERM and SIGUSR1 reach it as SIGTERM. A failure is an error."""
     # torchrun would otherwise kill its processes after 30 s, in the middle of a large checkpoint.
     patience = {"TORCH_ELASTIC_SHUTDOWN_TIMEOUT": str(SHUTDOWN_S)}
-    process = subprocess.Popen(list(arguments), env={**patience, **os.environ})
+    process = subprocess.Popen(list(arguments), env={**patience, **os.environ, **environment})
     before = {
         number: signal.signal(number, lambda *_: process.send_signal(signal.SIGTERM))
         for number in SIGNALS

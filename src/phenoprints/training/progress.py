@@ -67,6 +67,8 @@ class Progress:
 
     def begin(self, step: int, history: Sequence[Mapping[str, Any]]) -> None:
         """Go on after `step` steps."""
+        if step:
+            LOG.info("going on after step %d of %d", step, self.num_steps)
         self.history = [dict(row) for row in history]
         self._restart(step)
 
