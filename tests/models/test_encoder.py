@@ -146,6 +146,38 @@ def test_activation_checkpoints_change_no_gradient() -> None:
     torch.testing.assert_close(*gradients)
 
 
+def test_stochastic_depth_keeps_the_mean_and_does_nothing_in_evaluation() -> None:
+    from phenoprints.models.vit import StochasticDepth
+
+    torch.manual_seed(0)
+    layer, tokens = StochasticDepth(0.25), torch.ones(4000, 2, 3)
+    out = layer(tokens)
+    assert sorted(set(out.flatten().tolist())) == [0.0, pytest.approx(4 / 3)]
+    assert (out == out[:, :1, :1]).all(), "a crop is kept or left out whole"
+    assert float((out[:, 0, 0] == 0).float().mean()) == pytest.approx(0.25, abs=0.03)
+    assert layer.eval()(tokens) is tokens
+    encoder = models.build("vit-tiny", drop_path=0.3)
+    kept = [float(block.drop_path.kept) for block in encoder.backbone.blocks]
+    assert kept == pytest.approx([1.0, 0.9, 0.8, 0.7])
+
+
+@pytest.mark.filterwarnings("ignore:The .grad attribute of a Tensor")  # torch's, while compiling
+def test_blocks_compile_to_one_graph_whatever_their_drop_path(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """More than eight graphs of one function, and torch runs the rest of the blocks uncompiled."""
+    from torch._dynamo.utils import counters
+
+    torch.compiler.reset()
+    counters.clear()
+    encoder = models.build("vit-tiny", drop_path=0.3).train()
+    for block in encoder.backbone.blocks:
+        block.compile(backend="eager", fullgraph=True)
+    encoder(crops()).sum().backward()
+    assert counters["stats"]["unique_graphs"] == 1
+    torch.compiler.reset()
+
+
 def test_densenet161_is_built_for_the_screens_channels() -> None:
     with torch.device("meta"):
         encoder = models.build("densenet161", channels=["dna", "er"])

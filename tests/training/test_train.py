@@ -161,10 +161,19 @@ def test_ten_steps_a_kill_and_ten_more_equal_twenty(
 def test_a_signal_saves_and_stops_and_the_next_start_goes_on(
     tmp_path: Path, tables: Tables, settings: Callable[..., object], number: signal.Signals
 ) -> None:
-    chosen = settings(max_crops=160)
-    stopped = run_and_signal(tmp_path / "stopped", tables, chosen, number, reads=4)
-    assert stopped.returncode == 1
-    assert f"stopped after step 3 of 10: {number.name}" in stopped.stderr
+    class Signalled(training.ArrayImages):
+        reads = 0
+
+        def read(self, crops: object, crop_px: int) -> np.ndarray:
+            self.reads += 1
+            if self.reads == 4:  # the first read is of the crops kept aside
+                signal.raise_signal(number)
+            return super().read(crops, crop_px)
+
+    chosen, before = settings(max_crops=160), signal.getsignal(number)
+    with pytest.raises(training.TrainingInterruptedError, match=rf"step 3 of 10: {number.name}\."):
+        fit(tmp_path / "stopped", tables, chosen, source=Signalled(images()))
+    assert signal.getsignal(number) == before
     assert not (tmp_path / "stopped").exists()
     fit(tmp_path / "stopped", tables, chosen)
     fit(tmp_path / "straight", tables, chosen)

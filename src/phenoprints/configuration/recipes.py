@@ -1,7 +1,7 @@
 """Recipes: named settings of training, laid over the defaults of the section `training`.
 
 Sources: ViTally Consistent 3.2, A.2, Table 5 for `paper-*` and `openphenom`; what it leaves open
-(`paper-judge-wsl`) is our choice. `dino-*` are the trials of A.9. `demo` and `demo-wsl` were found
+(`paper-judge-wsl`) is our choice. `dinov2-attempt` is that of A.9. `demo` and `demo-wsl` were found
 on the simulated screen; `small` is for one card and an afternoon.
 """
 
@@ -14,7 +14,6 @@ _CA_S16 = {
     **_PAPER, "num_epochs": 100, "learning_rate": 1e-4, "batch_size": 2048, "drop_path": 0.1
 }  # fmt: skip
 _L8 = {**_PAPER, "num_epochs": 500, "learning_rate": 3e-5, "batch_size": 16384, "drop_path": 0.3}
-_DINO = {"learning_rate": 1e-5, "optimizer": "adamw", "precision": "bfloat16", "batch_size": 1024}
 
 # Few steps: AdamW instead of Lion, a layer scale that does not have to grow first, and more weight
 # on textures, in which the simulated screen's effects lie.
@@ -64,6 +63,12 @@ RECIPES: dict[str, dict[str, Any]] = {
     "openphenom": _CA_S16,
     # Kraus et al. 2023: a quarter hidden, no Fourier loss yet.
     "mu-net": {"mask_fraction": 0.25, "fourier_weight": 0.0, "num_epochs": 100},
-    "dino-scratch": {**_DINO, "num_epochs": 100},
-    "dino-fine-tuning": {**_DINO, "num_epochs": 10},
+    # From scratch; with start_from it is the fine-tuning of an MAE.
+    "dinov2-attempt": {
+        "batch_size": 1024,
+        "learning_rate": 1e-5,
+        "num_epochs": 100,
+        "optimizer": "adamw",
+        "precision": "bfloat16",
+    },
 }

@@ -40,6 +40,27 @@ class ViTShape:
     max_channels: int = 0
 
 
+class StochasticDepth(nn.Module):
+    """Leaves out a block's output for some crops while training, and scales that of the others.
+
+    The share that is kept is a tensor and no number: blocks that differ in it compile to one graph.
+    With timm's layer each block is a graph of its own, and torch gives up compiling after eight.
+    Source: Huang et al. 2016, doi:10.48550/arXiv.1603.09382.
+    """
+
+    def __init__(self, rate: float) -> None:
+        super().__init__()
+        # No buffer: encoders are built without data, and this is not loaded from their weights.
+        self.kept = torch.tensor(1.0 - rate, device="cpu")
+
+    @override
+    def forward(self, tokens_BND: Tensor) -> Tensor:
+        if not self.training:
+            return tokens_BND
+        draws = torch.rand(len(tokens_BND), 1, 1, device=tokens_BND.device)
+        return tokens_BND * ((draws < self.kept) / self.kept).to(tokens_BND.dtype)
+
+
 class ViTEncoder(Encoder):
     """timm's VisionTransformer with ParallelScalingBlock, and positions that are not learned.
 
@@ -70,13 +91,16 @@ class ViTEncoder(Encoder):
             num_heads=shape.num_heads,
             mlp_ratio=shape.mlp_width / shape.width,
             init_values=shape.layer_scale,
-            drop_path_rate=shape.drop_path,
             qkv_bias=False,
             qk_norm=True,
             block_fn=ParallelScalingBlock,
         )
         positions = sincos_positions(shape.width, self.grid, num_repeats=max(shape.max_channels, 1))
         self.backbone.pos_embed = nn.Parameter(positions, requires_grad=False)
+        if shape.drop_path:
+            for number, block in enumerate(self.backbone.blocks):
+                rate = shape.drop_path * number / max(shape.num_blocks - 1, 1)
+                block.drop_path = StochasticDepth(rate)
         self._drop_blocks(config.num_blocks)
 
     def _drop_blocks(self, num_blocks: int) -> None:
