@@ -172,3 +172,82 @@ def store_read(how: str, folder: Path) -> Timing:
     write_unit(folder / "store", Unit("e", 0, STORE_WELLS), vectors())
     reader = open_embeddings(folder / "store")
     return timed(lambda: reader.read("e"), clock=time.process_time)
+
+
+PLANNED_WELLS, PLANNED_EXPERIMENTS = 2_200_000, 180
+
+
+def screen_of_tables(folder: Path) -> None:
+    """Wells, sites and quality of a screen the size of RxRx3, in the order of the wells."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    number = np.arange(PLANNED_WELLS)
+    ids = np.random.default_rng(0).integers(0, 2**64, PLANNED_WELLS, dtype=np.uint64)
+    of = number * PLANNED_EXPERIMENTS // PLANNED_WELLS
+    names = pa.array([f"experiment-{i:03d}" for i in range(PLANNED_EXPERIMENTS)])
+    experiment = pa.DictionaryArray.from_arrays(of.astype(np.int32), names).cast(pa.string())
+    plates = pa.array([f"plate-{i:04d}" for i in range(PLANNED_WELLS // 1224 + 1)])
+    plate = pa.DictionaryArray.from_arrays((number // 1224).astype(np.int32), plates)
+    wells = pa.array([f"W{i:04d}" for i in range(1224)])
+    well = pa.DictionaryArray.from_arrays((number % 1224).astype(np.int32), wells)
+    pq.write_table(
+        pa.table({"well_id": ids, "experiment": experiment, "plate": plate.cast(pa.string()),
+                  "well": well.cast(pa.string())}), folder / "wells.parquet",
+    )  # fmt: skip
+    channels = pa.ListArray.from_arrays(
+        pa.array(np.arange(PLANNED_WELLS + 1, dtype=np.int32) * len(CHANNELS)),
+        pa.array(list(CHANNELS) * PLANNED_WELLS),
+    )
+    locators = pa.array([f"zarr:plate-{i // 1224:04d}.zarr#{i % 1224}" for i in number.tolist()])
+    side = pa.array(np.full(PLANNED_WELLS, 2048, np.int32))
+    site = pa.array(np.ones(PLANNED_WELLS, np.int32))
+    pq.write_table(
+        pa.table({"well_id": ids, "site": site, "locator": locators, "height": side,
+                  "width": side, "channels": channels}), folder / "sites.parquet",
+    )  # fmt: skip
+    verdict = pa.array(np.where(number % 20, "pass", "fail"))
+    pq.write_table(
+        pa.table({"well_id": ids, "site": site, "verdict": verdict}), folder / "quality.parquet"
+    )
+
+
+def tables_in(folder: Path):
+    from phenoprints.embeddings.screen_tables import ScreenTables
+
+    return ScreenTables(*(folder / f"{name}.parquet" for name in ("wells", "sites", "quality")))
+
+
+@benchmark("embeddings-plan", prepares=True, max_seconds=10, max_memory_gb=2)
+def embeddings_plan(how: str, folder: Path) -> Timing:
+    """2.2 million wells of 180 experiments cut into units with their keys (CPU seconds)."""
+    from phenoprints.embeddings.planning import plan_screen
+
+    if how == "prepare":
+        screen_of_tables(folder)
+        return Timing(0.0)
+    watch = Stopwatch()
+    plan = plan_screen(tables_in(folder), content={"version": 1})
+    assert plan.num_wells == PLANNED_WELLS
+    return Timing(watch.timing().cpu_seconds or 0.0)
+
+
+@benchmark("embeddings-job-of-64", prepares=True, max_seconds=2, max_memory_gb=1)
+def embeddings_job(how: str, folder: Path) -> Timing:
+    """What one of 64 jobs on that screen reads before it looks at an image (CPU seconds)."""
+    import pickle
+
+    from phenoprints.embeddings.planning import plan_screen
+    from phenoprints.embeddings.units import batch_of, spans_of
+
+    if how == "prepare":
+        screen_of_tables(folder)
+        plan = plan_screen(tables_in(folder), content={"version": 1})
+        (folder / "plan.pickle").write_bytes(pickle.dumps(plan.works))
+        return Timing(0.0)
+    works = pickle.loads((folder / "plan.pickle").read_bytes())
+    watch = Stopwatch()
+    chosen = [work for [(_, work)] in batch_of(spans_of([works]), 30, 64)]
+    selection = tables_in(folder).selection_of(chosen)
+    assert sum(len(selection.sites_of(work.unit)) for work in chosen) > 30_000
+    return Timing(watch.timing().cpu_seconds or 0.0)

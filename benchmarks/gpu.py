@@ -6,7 +6,8 @@
 
 Ours: bfloat16, blocks compiled one by one, the head on hidden tokens only, Lion with foreach.
 Plain: bfloat16, eager, the head and the Fourier loss as published on all tokens, Lion in a loop.
-Crops are uint8 and on the card already: what is measured is the network.
+Crops are uint8 and on the card already: what is measured is the network. Then each network embeds
+packed images from end to end, against its bare forward pass (gpu_embeddings.py).
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ from pathlib import Path
 from typing import Any
 
 HERE = Path(__file__).resolve().parent
-sys.path.insert(0, str(HERE.parent / "src"))
+sys.path[:0] = [str(HERE), str(HERE.parent / "src")]
 
 RESULTS = HERE.parent / "results" / "bench" / "gpu.json"
 BATCHES = {"vit-s16": 512, "ca-vit-s16": 128, "vit-l8": 128, "vit-g8": 32}
@@ -67,8 +68,14 @@ def main(arguments: list[str] | None = None) -> list[Speed]:
             for way in ("plain", "ours"):
                 speeds.append(fitting(name, task, way, batch, device, given.seconds))
                 show(speeds[-1])
+    from gpu_embeddings import measured, tell
+
+    ends = []
+    for name, batch in chosen.items():
+        ends.append(measured(name, batch, device, given.seconds))
+        tell(ends[-1])
     card = "CPU (smoke test, no figure of any use)" if given.smoke else torch.cuda.get_device_name()
-    report(speeds, card, given.out)
+    report(speeds, card, given.out, [{**asdict(end), "ratio": end.ratio} for end in ends])
     return speeds
 
 
@@ -208,7 +215,7 @@ def show(speed: Speed) -> None:
     )
 
 
-def report(speeds: list[Speed], card: str, out: Path) -> None:
+def report(speeds: list[Speed], card: str, out: Path, embeddings: list[dict[str, Any]]) -> None:
     """Print card, date and the ratio to the plain loop; write everything as JSON."""
     import torch
 
@@ -224,6 +231,7 @@ def report(speeds: list[Speed], card: str, out: Path) -> None:
             print(f"{network} {task}: {ratio:.2f} times the plain loop{goal}")
     out.parent.mkdir(parents=True, exist_ok=True)
     content = {"card": card, "date": date, "speeds": [asdict(s) for s in speeds]}
+    content["embeddings"] = embeddings
     out.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
 
 

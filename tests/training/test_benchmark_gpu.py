@@ -21,6 +21,9 @@ def test_smoke(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     kinds = {(s["network"], s["task"], s["way"]) for s in found["speeds"]}
     assert len(kinds) == 8
     assert all(s["crops_per_s"] > 0 and s["mfu"] is None for s in found["speeds"])
+    ends = {end["network"]: end for end in found["embeddings"]}
+    assert ends.keys() == {network for network, _, _ in kinds}
+    assert all(end["ratio"] > 0 and list(end["rxrx3_hours"]) == ["4"] for end in ends.values())
     assert "smoke test, no figure of any use" in capsys.readouterr().out
 
 
