@@ -1,8 +1,8 @@
 """Embedding on one card from packed images to a marked store, against the bare forward pass.
 
-Part of `python benchmarks/gpu.py`. Both ways look with the same network, in bfloat16, at batches of
-as many crops; the bare way has its crops on the card already. The hours that RxRx3 takes follow from
-the rate of the first, those of trimmed encoders by their share of the operations.
+Part of `python benchmarks/gpu.py`. Both ways look with the same network, in bfloat16, at batches
+of as many crops; the bare way has its crops on the card already. The hours that RxRx3 takes follow
+from the rate of the first, those of trimmed encoders by their share of the operations.
 """
 
 from __future__ import annotations
