@@ -57,6 +57,32 @@ def wells_100k_1024(how: str, _folder: Path) -> Timing:
     return tvn(how, 1024)
 
 
+@benchmark("alignment-center-scale-100k", min_ratios={"pycytominer": None})
+def center_scale(how: str, _folder: Path) -> Timing:
+    """Centre and scale 100,000 wells of 384 features on the controls of 20 batches."""
+    x, wells = screen(100_000, 384, NUM_BATCHES)
+    is_control = (wells["pert"] == "control").to_numpy()
+    if how == "ours":
+        from phenoprints.alignment import CenterScale
+
+        watch = Stopwatch()
+        CenterScale().fit_transform(x, is_control, wells["batch"])
+        return watch.timing()
+    from pycytominer import normalize
+
+    names = [f"Cells_{k}" for k in range(384)]
+    table = pd.DataFrame(x, columns=names)
+    table["Metadata_batch"], table["Metadata_pert"] = wells["batch"], wells["pert"]
+    watch = Stopwatch()
+    for _, batch in table.groupby("Metadata_batch"):
+        normalize(
+            batch.reset_index(drop=True), features=names,
+            meta_features=["Metadata_batch", "Metadata_pert"],
+            samples="Metadata_pert == 'control'", method="standardize",
+        )  # fmt: skip
+    return watch.timing()
+
+
 @benchmark("alignment-500k-out-of-core", max_seconds=15, max_memory_gb=1, prepares=True)
 def wells_500k(how: str, folder: Path) -> Timing:
     """TVN of 500,000 wells of 384 features in 360 experiments: fit, store, align on reading."""

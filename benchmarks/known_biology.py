@@ -150,3 +150,22 @@ def activity(how: str, _folder: Path) -> Timing:
     watch = Stopwatch()
     average_precision(meta, both, **arguments, neg_diffby=["is_control"], progress_bar=False)
     return watch.timing()
+
+
+@benchmark("maps-consensus", min_ratios={"pycytominer": None})
+def consensus(how: str, _folder: Path) -> Timing:
+    """The medians of 5,000 perturbations of 10 wells, 384 features."""
+    rng = np.random.default_rng(0)
+    x = rng.standard_normal((50_000, 384), dtype=np.float32)
+    group = rng.permutation(np.repeat(np.arange(5000), 10))
+    if how == "ours":
+        from phenoprints.maps import aggregate
+
+        return timed(lambda: aggregate(x, group, 5000, how="median"))
+    from pycytominer import consensus as peer
+
+    names = [f"Cells_{k}" for k in range(384)]
+    table = pd.DataFrame(x, columns=names).assign(Metadata_pert=group)
+    watch = Stopwatch()
+    peer(table, ["Metadata_pert"], operation="median", features=names)
+    return watch.timing()

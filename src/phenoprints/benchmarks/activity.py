@@ -56,15 +56,16 @@ def phenotypic_activity(
     negatives = negatives[np.isfinite(negatives).all(axis=1)]
     if not len(negatives):
         raise DataError("activity: no control well has a usable embedding.")
-    unit = unit_rows(np.asarray(x, np.float64))
-    code = np.where(np.isfinite(unit).all(axis=1), group, -1)
+    length = np.einsum("nk,nk->n", x, x, dtype=np.float64)
+    code = np.where(np.isfinite(length) & (length > 0), group, -1)
     num_groups = int(group.max(initial=-1)) + 1
     order = np.argsort(code, kind="stable")
     starts = np.searchsorted(code[order], np.arange(num_groups + 1))
     nulls: dict[int, NDArray[np.float64]] = {}
     rows = []
     for number in range(num_groups):
-        wells = unit[order[starts[number] : starts[number + 1]]]
+        own = x[order[starts[number] : starts[number + 1]]]
+        wells = unit_rows(np.asarray(own, np.float64))
         if len(wells) > 1 and len(wells) not in nulls:
             nulls[len(wells)] = null_precisions(len(wells) - 1, len(negatives), num_null, seed)
         rows.append(_row(number, wells, negatives, nulls.get(len(wells))))

@@ -65,9 +65,11 @@ def energy_distances(
         raise DataError("energy distance: no control well has a usable embedding.")
     centre = controls.mean(axis=0, dtype=np.float64).astype(controls.dtype)
     y, num_groups = controls - centre, int(group.max(initial=-1)) + 1
-    usable = np.flatnonzero((group >= 0) & np.isfinite(x).all(axis=1))
+    is_finite = np.isfinite(np.einsum("nk->n", x, dtype=np.float64))
+    usable = np.flatnonzero((group >= 0) & is_finite)
     order = usable[np.argsort(group[usable], kind="stable")]
-    rows, code = x[order] - centre.astype(x.dtype), group[order]
+    rows, code = x[order], group[order]
+    rows -= centre.astype(x.dtype)
     counts = np.bincount(code, minlength=num_groups)
     sums = _row_sums(rows, y)
     to_controls = np.bincount(code, weights=sums, minlength=num_groups).astype(np.float64)

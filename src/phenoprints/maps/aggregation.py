@@ -10,6 +10,9 @@ from scipy import sparse
 
 Floats = NDArray[np.floating]
 
+MEDIAN_ROWS = 2048
+"""Rows whose medians are taken together: groups of one size, as one stack."""
+
 
 def unit_rows(x: Floats) -> Floats:
     """Rows of length 1; a row of length 0 becomes NaN, since it has no direction."""
@@ -33,10 +36,14 @@ def group_medians(x: Floats, code: NDArray[np.integer], num_groups: int) -> NDAr
     medians = np.full((num_groups, x.shape[1]), np.nan)
     order = np.argsort(code, kind="stable")
     starts = np.searchsorted(code[order], np.arange(num_groups + 1))
-    for group in range(num_groups):
-        rows = order[starts[group] : starts[group + 1]]
-        if len(rows):
-            medians[group] = np.median(x[rows], axis=0)
+    counts = np.diff(starts)
+    for size in np.unique(counts[counts > 0]):
+        groups = np.flatnonzero(counts == size)
+        step = max(1, MEDIAN_ROWS // int(size))
+        for first in range(0, len(groups), step):
+            some = groups[first : first + step]
+            rows = order[starts[some][:, None] + np.arange(size)]
+            medians[some] = np.median(x[rows], axis=1)
     return medians
 
 

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field
+from tempfile import TemporaryFile
 from typing import Any
 
 import numpy as np
@@ -14,7 +15,13 @@ from numpy.typing import NDArray
 
 from phenoprints.alignment import EmbeddingsReader, choose_controls
 from phenoprints.foundations.errors import ConfigurationError, DataError
-from phenoprints.maps.aggregation import aggregate, finish_means, group_sums, unit_rows
+from phenoprints.maps.aggregation import (
+    aggregate,
+    finish_means,
+    group_medians,
+    group_sums,
+    unit_rows,
+)
 from phenoprints.maps.perturbations import (
     GENETIC_KINDS,
     Groups,
@@ -225,18 +232,23 @@ def _medians(
     origin: NDArray[np.float64],
     is_usable: NDArray[np.bool_],
 ) -> dict[str, NDArray[np.float64]]:
-    """Medians need all wells at once: the whole aligned screen is held in memory."""
-    index, parts = zip(*vectors, strict=True)
-    rows = np.concatenate(index)
-    x = np.concatenate(parts) - origin.astype(np.float32)
-    usable = is_usable[rows] & np.isfinite(x).all(axis=1)
-    medians = {}
-    for level, group in groups.items():
-        code, size = np.where(usable, group.code[rows], -1), len(group.table)
-        counts = np.bincount(code[code >= 0], minlength=size)
-        group.table["num_usable"] = counts.astype(np.int32)
-        medians[level] = aggregate(x, code, size, how="median")
-    return medians
+    """Medians need a group's wells at once: the aligned wells lie in a temporary file meanwhile."""
+    with TemporaryFile() as spool:
+        parts = []
+        for index, y in vectors:
+            centred = y - origin.astype(np.float32)
+            centred.tofile(spool)
+            parts.append((index, is_usable[index] & np.isfinite(centred).all(axis=1)))
+        spool.flush()
+        rows, usable = (np.concatenate(column) for column in zip(*parts, strict=True))
+        x = np.memmap(spool, np.float32, "r", shape=(len(rows), len(origin)))
+        medians = {}
+        for level, group in groups.items():
+            code, size = np.where(usable, group.code[rows], -1), len(group.table)
+            counts = np.bincount(code[code >= 0], minlength=size)
+            group.table["num_usable"] = counts.astype(np.int32)
+            medians[level] = group_medians(x, code, size)
+        return medians
 
 
 def _genes_from_guides(
