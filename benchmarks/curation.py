@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from registry import Stopwatch, Timing, benchmark
 
@@ -151,3 +153,91 @@ def funnel_93m(how: str, folder: Path) -> Timing | None:
 def funnel_9m(how: str, folder: Path) -> Timing | None:
     """The funnel from 10 encoded parts, 9.3 million wells; two threads."""
     return funnel(how, folder, 10)
+
+
+def prepare_screen(folder: Path, num_parts: int) -> None:
+    """The tables of a screen as the stages write them: wells, an image of each, quality of both."""
+    from phenoprints.quality import QUALITY
+    from phenoprints.screens.contracts import SITES, WELLS
+
+    folder.mkdir(parents=True, exist_ok=True)
+    names = {"wells": WELLS, "sites": SITES, "quality": QUALITY}
+    with ExitStack() as files:
+        writers = {
+            name: files.enter_context(
+                pq.ParquetWriter(folder / f"{name}.parquet", contract.schema, compression="zstd")
+            )
+            for name, contract in names.items()
+        }
+        for number in range(num_parts):
+            for name, table in tables_of(part(number)).items():
+                writers[name].write_table(table.select(names[name].schema.names))
+
+
+def tables_of(wells: pa.Table) -> dict[str, pa.Table]:
+    """The wells with all columns of their contract, their sites, and quality."""
+    texts = {"cell_type": "HUVEC", "background": "", "modality": "cell-painting",
+             "replicate_group": ""}  # fmt: skip
+    n, ids = len(wells), wells["well_id"].to_numpy()
+    for name in ("screen", "experiment", "plate", "well", "role"):
+        at = wells.column_names.index(name)
+        wells = wells.set_column(at, name, wells[name].cast(pa.string()))
+    for name, value in texts.items():
+        wells = wells.append_column(name, pa.array([value]).take(pa.array(np.zeros(n, np.int64))))
+    channels = pa.ListArray.from_arrays(
+        pa.array(np.arange(n + 1, dtype=np.int32) * 6),
+        pa.array(["DNA", "ER", "Actin", "RNA", "Mito", "Golgi"] * n),
+    )
+    ones = np.ones(n, dtype=np.int32)
+    sites = pa.table(
+        {
+            "well_id": ids, "site": ones, "height": ones * 2048, "width": ones * 2048,
+            "locator": pc.binary_join_element_wise(
+                "zarr:images/", pa.array(ids).cast(pa.string()), "/0", ""
+            ),
+            "channels": channels,
+        }
+    )  # fmt: skip
+    failing = np.repeat(wells["is_failing"].to_numpy(), 2)
+    reason = pa.array(failing).cast(pa.int32()).to_numpy()
+    quality = pa.table(
+        {
+            "well_id": np.repeat(ids, 2),
+            "site": np.tile(np.array([-1, 1], dtype=np.int32), n),
+            "verdict": pa.array(["pass", "fail"]).take(pa.array(reason)),
+            "reasons": pa.ListArray.from_arrays(
+                pa.array(np.append(0, np.cumsum(reason)).astype(np.int32)),
+                pa.array(["QC101"] * int(reason.sum())),
+            ),
+        }
+    )
+    return {"wells": wells, "sites": sites, "quality": quality}
+
+
+def curate_screen(folder: Path) -> Timing:
+    """The funnel as the workflow runs it, from the tables of one screen."""
+    from phenoprints.curation import Rules
+    from phenoprints.curation.manifest import write_manifest
+    from phenoprints.curation.screen_files import ScreenFiles, Tables
+
+    table = phenoprints()
+    rules = Rules(judges=("judge",), min_experiments=3, min_wells=20)
+    stopwatch = Stopwatch()
+    tables = Tables(*(folder / f"{name}.parquet" for name in ("wells", "sites", "quality")))
+    parts = ScreenFiles(tables, table["condition_id"].to_numpy())
+    funnel = write_manifest(parts, table, rules, folder / "manifest", folder / "reasons")
+    return stopwatch.timing(f"({funnel.before['wells']:,} wells, {funnel.after['wells']:,} kept)")
+
+
+@benchmark(
+    "curation-screen-9m-wells",
+    max_memory_gb=1.5,
+    min_ratios={"a tenth of the wells": 1 / 11},
+    prepares=True,
+)
+def screen_9m(how: str, folder: Path) -> Timing | None:
+    """The funnel from a screen's wells, sites and quality, 9.3 million wells; one thread."""
+    if how == "prepare":
+        prepare_screen(folder / "ours", 10)
+        return prepare_screen(folder / "a tenth of the wells", 1)
+    return curate_screen(folder / how)

@@ -119,6 +119,28 @@ def test_layout_guard_warns_above_twice_the_nominal_rate(built: Path) -> None:
     assert "Positions look like phenoprints" in text
 
 
+def test_copied_vectors_and_warnings_of_the_funnel_are_told(
+    run_copy: Path, config: dict[str, Any], tmp_path: Path
+) -> None:
+    judge = sorted(path.stem for path in (run_copy / "consistency/demo").glob("*.parquet"))[0]
+    path = run_copy / f"consistency/demo/{judge}.parquet.provenance.json"
+    path.write_text(json.dumps({"notes": {"repeated_vectors": 3}}))
+    funnel = run_copy / "curation/phenoprints/funnel.json"
+    document = json.loads(funnel.read_text())
+    words = {"where": "here", "what": "<b>no condition</b>", "expected": "some", "fix": "a cure"}
+    document["warnings"] = [{"kind": kind, **words} for kind in ("layout", "limits", "hold_out")]
+    funnel.write_text(json.dumps(document))
+    report = build(run_copy, config, tmp_path / "pages")
+    told = {(v.rule.code, v.scope): v for v in report.verdicts}
+    assert told["CO105", f"demo, {judge}"].status == "CHECK"
+    assert told["CO105", f"demo, {judge}"].finding.startswith("3 wells with the vector of another")
+    assert told["CU106", "phenoprints"].status == "CHECK"
+    assert told["CU106", "phenoprints"].finding == "2 warnings"  # the layout guard has its own rule
+    assert told["CU106", "everything"].status == "PASS"
+    page = (tmp_path / "pages/curation.html").read_text()
+    assert "&lt;b&gt;no condition&lt;/b&gt;" in page
+
+
 def test_in_sample_rows_are_told(built: Path) -> None:
     text = (built / "index.html").read_text(encoding="utf-8")
     assert "2 benchmark rows of 6 in-sample" in text
