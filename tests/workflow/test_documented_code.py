@@ -73,7 +73,8 @@ def after_the_demo(tiny, tmp_path_factory):
         "def read_listing(root):\n"
         "    wells = {'experiment': 'e', 'plate': 'p', 'well': ['A01', 'A02'],\n"
         "             'role': ['treatment', 'negative_control'], 'cell_type': 'U2OS'}\n"
-        "    names = {'well_row': [0, 1], 'perturbation': ['taxol', 'DMSO'], 'kind': 'compound'}\n"
+        "    names = {'well_row': [0, 1], 'perturbation': ['taxol', 'DMSO'], 'kind': 'compound',\n"
+        "             'gene': None, 'guide': None, 'concentration_um': [1.0, None]}\n"
         "    return Listing(pd.DataFrame(wells), pd.DataFrame(names), root)\n"
     )
     return folder
