@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from pathlib import Path
 
@@ -31,6 +32,14 @@ def test_the_same_seed_gives_the_same_bytes(tiny, tiny_again):
     assert first.keys() == second.keys()
     assert [name for name in first if first[name] != second[name]] == []
     assert len(first) > 50
+
+
+def test_two_runs_say_the_same_however_long_they_took(tiny, tiny_again):
+    first, second = (
+        json.loads((results / "reports.provenance.json").read_text())["notes"]["findings_sha256"]
+        for results in (tiny, tiny_again)
+    )
+    assert first == second
 
 
 def dry_run(results, workflow):

@@ -8,20 +8,14 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from phenoprints.foundations.encoder_folders import training_flops
-from phenoprints.foundations.errors import PhenoprintsError
-from phenoprints.foundations.provenance import artefact_path
 from phenoprints.reports import numbers
-from phenoprints.reports.completeness import look_for
 from phenoprints.reports.contents import Box, Figure, Section, Text
 from phenoprints.reports.figures import named_points
-from phenoprints.reports.frames import records
+from phenoprints.reports.frames import is_told, records
 from phenoprints.reports.runs import Run
-from phenoprints.reports.stages.probes import best_blocks, task_accuracies
 from phenoprints.reports.tables import Column, Table
 
-TRIMMED = ".trimmed"
-KEYS = ["benchmark", "source", "metric"]
+MEASURE = ["screen", "benchmark", "source", "context", "metric"]
 MIN_ENCODERS = 3
 MAIN = {
     "relationships": "recall_0.05_0.95", "replicates": "ks", "compound-gene": "average_precision",
@@ -34,68 +28,56 @@ ONE_SOURCE = {"compound-gene": "max"}
 """Benchmarks of many sources, of which one is drawn."""
 
 MAX_FIGURES = 6
+OURS, PUBLISHED = "this run", "published"
 
 
-def across_sections(run: Run, benchmarks: pd.DataFrame) -> list[Section]:
-    """What a comparison of at least three encoders says, or a box that says it takes three."""
-    flops = _flops(run, sorted(set(benchmarks["encoder"]))) if len(benchmarks) else pd.Series()
-    return [*_foretelling(run, benchmarks), *_paying(benchmarks, flops)]
+def across_sections(run: Run) -> list[Section]:
+    """What encoders say together, from the tables that compare them; nothing where none is."""
+    return [*_foretelling(run), *_paying(run)]
 
 
-def _foretelling(run: Run, benchmarks: pd.DataFrame) -> list[Section]:
+def _foretelling(run: Run) -> list[Section]:
     """The rank correlation of probes with benchmarks; nothing where nothing was probed."""
-    from phenoprints.benchmarks.comparison import probes_and_benchmarks
-
-    accuracies = probe_accuracies(run)
-    if accuracies.empty or benchmarks.empty:
+    table = run.table("by_probes")
+    if table is None or table["is_published"].all():
         return []
-    table = probes_and_benchmarks(accuracies, benchmarks)
-    table = table[table["spearman"].notna()].reset_index(drop=True)
     title = "Do probes foretell benchmarks?"
-    if table.empty:
+    ours = table[~table["is_published"]]
+    if ours["spearman"].isna().all():
         return [_too_few("across-encoders", title)]
     text = (
-        "Spearman's rank correlation over encoders, mean over screens: linear probes are cheap, "
-        "and the paper found that they rank encoders as whole-genome benchmarks do (published: "
-        "0.97 with StringDB recall, 0.91 with replicate consistency). Few encoders give wild "
-        "correlations."
+        "Spearman's rank correlation over encoders: linear probes are cheap, and the paper found "
+        "that they rank encoders as whole-genome benchmarks do (its correlations are marked "
+        "published). Few encoders give wild correlations."
     )
+    lines = table.drop_duplicates(["is_published", "task", *MEASURE])
+    lines = lines[lines["spearman"].notna()]
     columns = [
         Column("task", "Probe"),
-        *_key_columns(),
+        *_measure_columns(),
         Column("spearman", "Spearman", "number"),
         Column("num_encoders", "Encoders", "count"),
+        Column("from", "From"),
     ]
-    shown = Table("across", "Probes and benchmarks over encoders", columns, table)
-    figures = list(_probe_figures(accuracies, benchmarks, table))
-    return [Section("across-encoders", title, [Text(text), *figures, shown])]
+    shown = _table("across", "Probes and benchmarks over encoders", columns, lines)
+    parts = [Text(text), *_probe_figures(ours), shown]
+    return [Section("across-encoders", title, parts)]
 
 
-def _key_columns() -> list[Column]:
-    return [Column(key, key.capitalize()) for key in KEYS]
-
-
-def _too_few(anchor: str, title: str) -> Section:
-    text = f"It takes {MIN_ENCODERS} encoders that differ to compare them; this run has fewer."
-    return Section(anchor, title, [Box("Too few encoders", text, anchor=f"{anchor}-too-few")])
-
-
-def _probe_figures(
-    accuracies: pd.DataFrame, benchmarks: pd.DataFrame, table: pd.DataFrame
-) -> Iterator[Figure]:
+def _probe_figures(ours: pd.DataFrame) -> Iterator[Figure]:
     """Figure 4: the main measures over the probe's accuracy, a point per encoder."""
-    for at, row in enumerate(_drawn(table), start=1):
-        own = accuracies[accuracies["task"] == row["task"]]
-        x = own.groupby("encoder")["balanced_accuracy"].mean()
-        both = _joined(x, _values(benchmarks, row))
+    keys = ["task", *MEASURE]
+    for at, row in enumerate(_drawn(ours.drop_duplicates(keys)), start=1):
+        points = ours[_same(ours, row, keys)]
         title = f"{_what(row)} follows {row['task']} with a rank correlation of "
         title += numbers.number(row["spearman"])
+        frame = points.rename(columns={"balanced_accuracy": "x", "value": "y", "encoder": "name"})
         yield Figure(
             f"figure-4-{at}",
             title,
-            f"A point per encoder ({len(both)}), means over screens, as Figure 4 of the paper.",
+            f"A point per encoder ({len(points)}), as Figure 4 of the paper.",
             named_points(
-                both,
+                frame[["x", "y", "name"]],
                 title=title,
                 x_title=f"balanced accuracy of probe {row['task']}",
                 y_title=_what(row),
@@ -103,52 +85,82 @@ def _probe_figures(
         )
 
 
-def _paying(benchmarks: pd.DataFrame, flops: pd.Series) -> list[Section]:
-    """The line of each benchmark over the training's operations; nothing without a training."""
-    from phenoprints.benchmarks.comparison import training_pays
-
-    if benchmarks.empty or not (flops > 0).any():
+def _paying(run: Run) -> list[Section]:
+    """Benchmarks against the operations of training; nothing where no encoder was trained."""
+    table = run.table("by_training")
+    if table is None or table["is_published"].all():
         return []
-    lines = training_pays(benchmarks, flops)
-    lines = lines[lines["slope"].notna()].reset_index(drop=True)
-    title = "Does training pay?"
-    if lines.empty:
-        return [_too_few("training-pays", title)]
     text = (
-        "A straight line through each benchmark over log10 of the floating-point operations that "
-        "the training of each encoder took (Figure 9 of the paper, which finds such lines over "
-        "all of its benchmarks). Untrained networks, which took none, are left out."
+        "Each encoder with the floating-point operations of its training, and the slope of a line "
+        "through all encoders of a measure per decade of operations, as Figure 9 of the paper, "
+        "which found that every benchmark rises so. Its encoders are marked published; their "
+        "operations are reckoned here from its numbers of crops."
     )
     columns = [
-        *_key_columns(),
-        Column("slope", "Gain per tenfold training", "number"),
+        *_measure_columns(),
+        Column("encoder", "Encoder"),
+        Column("training_flops", "Training FLOPs", "number"),
+        Column("value", "Value", "number"),
+        Column("slope", "Slope per decade", "number"),
         Column("r_squared", "R²", "number"),
         Column("num_encoders", "Encoders", "count"),
+        Column("from", "From"),
     ]
-    table = Table("training-pays-table", "Benchmarks over training operations", columns, lines)
-    figures = list(_flops_figures(benchmarks, np.log10(flops[flops > 0]), lines))
-    return [Section("training-pays", title, [Text(text), *figures, table])]
+    shown = _table("by-training", "Benchmarks against the cost of training", columns, table)
+    parts = [Text(text), *_training_figures(table), shown]
+    return [Section("training-pays", "Does training pay?", parts)]
 
 
-def _flops_figures(
-    benchmarks: pd.DataFrame, log_flops: pd.Series, lines: pd.DataFrame
-) -> Iterator[Figure]:
-    for at, row in enumerate(_drawn(lines), start=1):
-        both = _joined(log_flops, _values(benchmarks, row))
-        title = f"{_what(row)}: {numbers.number(row['slope'])} per tenfold training"
+def _training_figures(table: pd.DataFrame) -> Iterator[Figure]:
+    """Figure 9: the main measures over the operations of training, published encoders marked."""
+    ours = table[~table["is_published"]]
+    for at, row in enumerate(_drawn(ours.drop_duplicates(MEASURE)), start=1):
+        theirs = table["is_published"] & _same(table, row, ["benchmark", "source", "metric"])
+        points = pd.concat([ours[_same(ours, row, MEASURE)], table[theirs]])
+        if len(points) < MIN_ENCODERS:
+            continue
+        frame = pd.DataFrame(
+            {
+                "x": np.log10(points["training_flops"].to_numpy(float)),
+                "y": points["value"].to_numpy(float),
+                "name": points["encoder"].to_numpy(),
+                "group": np.where(points["is_published"], PUBLISHED, OURS),
+            }
+        )
+        has_line = not numbers.is_missing(row["slope"])
+        told = f"{numbers.number(row['slope'])} per tenfold training" if has_line else "too few "
+        title = f"{_what(row)}: {told if has_line else told + 'encoders for a line'}"
         yield Figure(
             f"figure-9-{at}",
             title,
-            f"A point per trained encoder ({len(both)}), means over screens; R² "
-            f"{numbers.number(row['r_squared'])}. Few encoders give wild lines.",
+            f"A point per trained encoder ({len(points)}). The dashed line is that of our own; few "
+            "encoders give wild lines.",
             named_points(
-                both,
+                frame,
                 title=title,
                 x_title="log10 of the training's floating-point operations",
                 y_title=_what(row),
-                line=(float(row["intercept"]), float(row["slope"])),
+                line=(float(row["intercept"]), float(row["slope"])) if has_line else None,
             ),
         )
+
+
+def _measure_columns() -> list[Column]:
+    return [Column(key, key.capitalize()) for key in MEASURE]
+
+
+def _table(anchor: str, caption: str, columns: list[Column], frame: pd.DataFrame) -> Table:
+    shown = frame.assign(
+        metric=frame["metric"].str.replace("_", " "),
+        **{"from": np.where(frame["is_published"], PUBLISHED, OURS)},
+    )
+    told = [column for column in columns if is_told(shown[column.name])]
+    return Table(anchor, caption, told, shown.reset_index(drop=True))
+
+
+def _too_few(anchor: str, title: str) -> Section:
+    text = f"It takes {MIN_ENCODERS} encoders that differ to compare them; this run has fewer."
+    return Section(anchor, title, [Box("Too few encoders", text, anchor=f"{anchor}-too-few")])
 
 
 def _drawn(table: pd.DataFrame) -> list[dict[str, Any]]:
@@ -162,53 +174,12 @@ def _drawn(table: pd.DataFrame) -> list[dict[str, Any]]:
     return records(ordered.head(MAX_FIGURES))
 
 
-def _values(benchmarks: pd.DataFrame, row: dict[str, Any]) -> pd.Series:
-    same = (benchmarks[KEYS] == pd.Series({key: row[key] for key in KEYS})).all(axis=1)
-    values: pd.Series = benchmarks[same].groupby("encoder")["value"].mean()
-    return values
-
-
-def _joined(x: pd.Series, y: pd.Series) -> pd.DataFrame:
-    both = pd.concat([x.rename("x"), y.rename("y")], axis=1, join="inner").dropna()
-    both.index = both.index.rename("name")
-    return both.reset_index()
+def _same(table: pd.DataFrame, row: dict[str, Any], keys: list[str]) -> pd.Series:
+    """Which rows of a table are of the same measure as a row."""
+    same: pd.Series = (table[keys] == pd.Series({key: row[key] for key in keys})).all(axis=1)
+    return same
 
 
 def _what(row: dict[str, Any]) -> str:
-    words = [row["benchmark"], row["source"], row["metric"].replace("_", " ")]
+    words = [row["benchmark"], row["source"], row["context"], row["metric"].replace("_", " ")]
     return " ".join(word for word in words if word)
-
-
-def _flops(run: Run, encoders: list[str]) -> pd.Series:
-    """Operations of the training of each encoder that has left a folder which says so."""
-    told = {}
-    for encoder in encoders:
-        try:
-            told[encoder] = training_flops(artefact_path(run.path("encoder", encoder=encoder)))
-        except PhenoprintsError:  # precomputed or random: there is no network
-            continue
-    return pd.Series(told, dtype=float)
-
-
-def probe_accuracies(run: Run) -> pd.DataFrame:
-    """Columns task, encoder, balanced_accuracy: of the last block, and of the chosen one trimmed.
-
-    The mean over screens, cell types and backgrounds of a task.
-    """
-    wanted = [
-        {"task": task, "encoder": encoder}
-        for task in run.config["evaluation"]["probes"]
-        for encoder in run.plan.probed_encoders
-    ]
-    there = look_for(run, "probe_accuracies", wanted, "probe table").there
-    rows = []
-    for task in sorted({names["task"] for names in there}):
-        accuracies = task_accuracies(run, task, there)
-        if accuracies.empty:
-            continue
-        best = best_blocks(accuracies, str(run.config["probes"]["choose"]))
-        means = best.groupby("encoder")[["last_accuracy", "accuracy"]].mean()
-        for encoder, own in means.iterrows():
-            rows.append((task, str(encoder), own["last_accuracy"]))
-            rows.append((task, f"{encoder}{TRIMMED}", own["accuracy"]))
-    return pd.DataFrame(rows, columns=["task", "encoder", "balanced_accuracy"])

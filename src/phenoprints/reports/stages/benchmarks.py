@@ -17,7 +17,6 @@ from phenoprints.reports.runs import Run
 from phenoprints.reports.stages.across import across_sections
 from phenoprints.reports.stages.known_biology import terms_sections
 from phenoprints.reports.stages.paper import is_spread, paper_sections
-from phenoprints.reports.stages.scaling import scaling_sections
 from phenoprints.reports.tables import Column, Table
 from phenoprints.reports.verdicts import CHECK, NOT_RUN, PASS, Verdict
 
@@ -60,8 +59,8 @@ def page(run: Run) -> Page:
     if len(table):
         verdicts += [_random_verdict(table), _in_sample_verdict(table)]
         single = table[~is_spread(table)]
-        sections += [_overview(single), *_figures(single), *across_sections(run, single)]
-        sections += [*scaling_sections(run), *terms_sections(run), *paper_sections(table)]
+        sections += [_overview(single), *_figures(single), *across_sections(run)]
+        sections += [*terms_sections(run), *paper_sections(table)]
     answer = _answer(table)
     return Page(NAME, TITLE, QUESTION, answer, sections, facts, verdicts)
 
