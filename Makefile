@@ -3,10 +3,12 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 CORES ?= all
+SOAK_MINUTES ?= 60
+SOAK_SEED ?= 0
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-train check test demo test-demo test-slurm bench bench-gpu docs lock
+.PHONY: help setup setup-train check test demo test-demo test-slurm soak audit bench bench-gpu docs lock
 
 help:  ## show the verbs
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -51,6 +53,13 @@ test-slurm: $(VENV)/.train  ## a small run on a real Slurm of two nodes on this 
 	@tests/slurm/cluster.sh missing
 	tests/slurm/cluster.sh start
 	$(BIN)/pytest tests/slurm -m slurm --numprocesses=3; code=$$?; tests/slurm/cluster.sh stop; exit $$code
+
+soak: $(VENV)/.train  ## random kills, damage, double runs and fuzzing (SOAK_MINUTES=60 SOAK_SEED=0)
+	$(BIN)/python tests/faults/soak.py --minutes $(SOAK_MINUTES) --seed $(SOAK_SEED)
+
+audit: $(VENV)/.core  ## locked dependencies against what is installed and against advisories
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check pip-audit
+	$(BIN)/python envs/audit.py
 
 bench: $(VENV)/.train  ## speed and memory against peers, in one run: results/bench/summary.json
 	$(BIN)/python -m benchmarks.run

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import runpy
 import tomllib
@@ -39,6 +40,17 @@ def test_lock_holds_an_exact_version_of_every_requirement():
     extras = project()["optional-dependencies"].values()
     wanted = [*project()["dependencies"], *(name for extra in extras for name in extra)]
     assert names(wanted) <= locked
+
+
+def test_the_audit_tells_vulnerabilities_and_other_versions():
+    audit = runpy.run_path(str(ROOT / "envs/audit.py"))
+    lock = audit["locked"]("Ruamel.yaml==0.19\nzarr==3.1.6\n")
+    assert lock == {"ruamel-yaml": "0.19", "zarr": "3.1.6"}
+    assert audit["differences"](lock, {"zarr": "3.1.5"}) == ["zarr: locked 3.1.6, installed 3.1.5"]
+    vulnerable = {"name": "zarr", "version": "3", "vulns": [{"id": "X-1", "fix_versions": []}]}
+    skipped = {"name": "torch", "skip_reason": "not found"}
+    answer = json.dumps({"dependencies": [vulnerable, skipped]})
+    assert audit["vulnerabilities"](answer) == (["zarr 3: X-1, fixed in no version"], 1)
 
 
 def test_documented_commands_keep_targets_apart_from_configuration_files():

@@ -1,0 +1,86 @@
+"""Audit the locked dependencies: what is installed is what is locked, and no advisory names it.
+
+Exit codes: 0 nothing was found, 1 something was, 2 the advisories could not be asked.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import subprocess
+import sys
+from importlib import metadata
+from pathlib import Path
+
+LOCK = Path(__file__).with_name("lock.txt")
+
+
+def normal(name: str) -> str:
+    """A project's name as PEP 503 writes it."""
+    return re.sub(r"[-_.]+", "-", name).lower()
+
+
+def locked(text: str) -> dict[str, str]:
+    """Version by project of a lock file."""
+    pairs = (line.split("==", 1) for line in text.splitlines() if "==" in line)
+    return {normal(name): version for name, version in pairs}
+
+
+def installed() -> dict[str, str]:
+    """Version by project of this environment."""
+    return {normal(each.name): each.version for each in metadata.distributions()}
+
+
+def differences(lock: dict[str, str], found: dict[str, str]) -> list[str]:
+    """A line for each locked project that is installed in another version."""
+    return [
+        f"{name}: locked {version}, installed {found[name]}"
+        for name, version in sorted(lock.items())
+        if name in found and found[name] != version
+    ]
+
+
+def vulnerabilities(answer: str) -> tuple[list[str], int]:
+    """A line per known vulnerability of pip-audit's JSON, and how many projects it could judge."""
+    dependencies = json.loads(answer)["dependencies"]
+    judged = [each for each in dependencies if "vulns" in each]
+    lines = [
+        f"{each['name']} {each['version']}: {found['id']}, "
+        f"fixed in {', '.join(found['fix_versions']) or 'no version'}"
+        for each in judged
+        for found in each["vulns"]
+    ]
+    return lines, len(judged)
+
+
+def ask() -> tuple[list[str], int]:
+    """What pip-audit finds; nothing judged where it cannot reach its advisories."""
+    command = [sys.executable, "-m", "pip_audit", "--requirement", str(LOCK), "--no-deps"]
+    command += ["--disable-pip", "--progress-spinner", "off", "--format", "json"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    try:
+        return vulnerabilities(done.stdout)
+    except (ValueError, KeyError):
+        return [], 0
+
+
+def main() -> int:
+    """Print what was found and what could not be judged."""
+    lock = locked(LOCK.read_text())
+    unlike, (known, judged) = differences(lock, installed()), ask()
+    for line in [*unlike, *known]:
+        sys.stdout.write(f"FAIL  {line}\n")
+    sys.stdout.write(
+        f"{len(lock)} locked projects: {len(unlike)} installed in another version, "
+        f"{judged} judged by advisories, {len(known)} vulnerabilities\n"
+    )
+    if unlike or known:
+        return 1
+    if not judged:
+        sys.stdout.write("NOT RUN  the advisories could not be asked; try again with a network\n")
+        return 2
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
