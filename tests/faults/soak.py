@@ -13,7 +13,6 @@ import os
 import random
 import re
 import shutil
-import signal
 import subprocess
 import sys
 import tempfile
@@ -21,15 +20,16 @@ import time
 from collections import Counter
 from datetime import UTC, datetime
 from pathlib import Path
+from threading import Thread
 
 from runs import ALL, NAME, ROOT, Run, contents, differing, prepare, run
 
-from phenoprints.cli.verify import verified
+from phenoprints.cli.verify import Finding, verified
 from phenoprints.foundations.publishing import publish_json
 
 KILLS_OF_A_ROUND = 24
 DAMAGED_OF_A_ROUND = 4
-FUZZED = ("tests/properties/test_screens_fuzz.py", "tests/security")
+FUZZED = ("tests/properties/test_screens_fuzz.py", "tests/security/test_configuration.py")
 DAMAGES = ("truncated", "flipped", "emptied", "deleted", "swapped")
 
 
@@ -38,17 +38,19 @@ def main() -> None:
     words = arguments()
     end = time.monotonic() + 60 * words.minutes
     with tempfile.TemporaryDirectory(prefix="phenoprints-soak-") as parent:
-        fuzzing = None if words.no_fuzzing else start_fuzzing(Path(parent) / "fuzz.txt")
+        fuzzing = Fuzzing(words.seed, end)
+        if not words.no_fuzzing:
+            fuzzing.start()
         faults = Soak(Path(parent), random.Random(words.seed))
         started = time.monotonic()
         while time.monotonic() < end:
             faults.round()
-            tell(words, faults.counts, started)
-        if fuzzing:
-            faults.counts.update(fuzzed(fuzzing, Path(parent) / "fuzz.txt", end))
-            tell(words, faults.counts, started)
+            tell(words, faults.counts + fuzzing.counts, started)
+        if fuzzing.is_alive():
+            fuzzing.join()
+            tell(words, faults.counts + fuzzing.counts, started)
     bad = ("losses", "mismatches", "unnamed", "unmended", "fuzz failures")
-    sys.exit(int(any(faults.counts[name] for name in bad)))
+    sys.exit(int(any((faults.counts + fuzzing.counts)[name] for name in bad)))
 
 
 def arguments() -> argparse.Namespace:
@@ -152,7 +154,7 @@ class Soak:
         for name in names:
             self.spoil(results, name)
         os.chdir(folder)
-        findings = [f for f in verified(Path("results") / NAME) if f.verdict == "FAIL"]
+        findings = [f for f in verified(Path("results") / NAME) if is_damage(f)]
         named = " ".join(finding.file for finding in findings)
         for name in names:
             is_named = name.removesuffix(".provenance.json").removesuffix(".sha256") in named
@@ -164,7 +166,7 @@ class Soak:
             self.mend(command)
         self.start(folder)
         self.counts["unmended"] += sum(
-            finding.verdict == "FAIL" for finding in verified(Path("results") / NAME)
+            is_damage(finding) for finding in verified(Path("results") / NAME)
         )
         os.chdir(ROOT)
 
@@ -197,28 +199,42 @@ class Soak:
             path.write_bytes(content[: position if kind == "truncated" else 0])
 
 
-def start_fuzzing(told: Path) -> subprocess.Popen:
-    """Start the tests of random input with many cases each, beside the faults."""
-    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", *FUZZED]
-    environment = {**os.environ, "HYPOTHESIS_PROFILE": "soak", "OMP_NUM_THREADS": "1"}
-    with told.open("w") as stream:
-        return subprocess.Popen(
-            [*command, "--hypothesis-show-statistics", "--timeout=0"],
-            cwd=ROOT, env=environment, stdout=stream, stderr=stream, start_new_session=True,
-        )  # fmt: skip
+def is_damage(finding: Finding) -> bool:
+    """Whether a file is not as written, or has lost what says so."""
+    return finding.verdict == "FAIL" or finding.found == "found none"
 
 
-def fuzzed(process: subprocess.Popen, told: Path, end: float) -> Counter[str]:
-    """The cases that were tried, once the time is over, and the tests that failed."""
-    try:
-        process.wait(timeout=max(end - time.monotonic(), 300))
-    except subprocess.TimeoutExpired:
-        os.killpg(process.pid, signal.SIGKILL)
-        process.wait()
-    text = told.read_text()
-    cases = re.findall(r"- (\d+) passing examples, (\d+) failing examples", text)
-    failures = len(re.findall(r"^FAILED ", text, re.MULTILINE))
-    return Counter({"fuzz cases": sum(int(p) for p, _ in cases), "fuzz failures": failures})
+class Fuzzing(Thread):
+    """Tests of random input, pass after pass with other seeds, beside the faults; what passed."""
+
+    def __init__(self, seed: int, end: float) -> None:
+        super().__init__(daemon=True)
+        self.seed, self.until = seed, end
+        self.counts: Counter[str] = Counter()
+
+    def run(self) -> None:
+        while (left := self.until - time.monotonic()) > 0:
+            for path in FUZZED:
+                self.test(path, left)
+            self.seed += 1
+
+    def test(self, path: str, seconds: float) -> None:
+        """One pass of a file; one that the time does not suffice for is not counted."""
+        command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", path]
+        options = ["--hypothesis-show-statistics", f"--hypothesis-seed={self.seed}", "--timeout=0"]
+        environment = {**os.environ, "HYPOTHESIS_PROFILE": "soak", "OMP_NUM_THREADS": "1"}
+        try:
+            done = subprocess.run(
+                [*command, *options], cwd=ROOT, env=environment, timeout=seconds,
+                capture_output=True, text=True, check=False,
+            )  # fmt: skip
+        except subprocess.TimeoutExpired:
+            return
+        tried = re.findall(r"(\d+) passing examples, (\d+) failing", done.stdout)
+        self.counts["fuzz cases"] += sum(int(passing) + int(failing) for passing, failing in tried)
+        failed = re.findall(r"^FAILED .*", done.stdout, re.MULTILINE)
+        self.counts["fuzz failures"] += len(failed)
+        sys.stdout.write("".join(f"{line} (seed {self.seed})\n" for line in failed))
 
 
 if __name__ == "__main__":

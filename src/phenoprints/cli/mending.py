@@ -17,6 +17,18 @@ REPLACED = {"alignment", "curation", "maps", "reports"}
 """Stages whose folders are made anew as a whole; others keep the units that are whole."""
 
 
+DEPTHS = {"reports": 1, "encoders": 2, "probes": 4}
+"""Parts of an artefact's path below the run, where they are not three as in embeddings/a/mae."""
+
+
+def artefact_of(path: Path, run: Path) -> Path:
+    """The artefact that a file of a run is, or is a part of, by where it lies."""
+    parts = path.relative_to(run).parts
+    if parts[0] == "screens" and parts[2:3] == ("images",):
+        return run.joinpath(*parts[:2], "images.json")
+    return run.joinpath(*parts[: DEPTHS.get(parts[0], 3)])
+
+
 def is_folder(artefact: Path) -> bool:
     """Whether an artefact is a folder, also where it is gone: names of screens may hold dots."""
     return artefact.suffix not in (".parquet", ".json", ".html", ".csv")

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from phenoprints.cli.companions import damaged_companions
-from phenoprints.cli.mending import mending
+from phenoprints.cli.mending import artefact_of, mending
 from phenoprints.cli.runs import (
     SUFFIX,
     TARGET_FOLDERS,
@@ -109,8 +109,8 @@ def _configuration(folder: Path) -> Iterator[Finding]:
         yield Finding("FAIL", str(path), "the run's configuration", f"found: {error}", mend)
 
 
-def unaccounted(folder: Path) -> Iterator[Path]:
-    """Files of the stages that neither are nor belong to an artefact with a provenance.
+def unaccounted(folder: Path) -> list[Path]:
+    """Artefacts of the stages, sorted, that neither have nor belong to one with a provenance.
 
     What is named after an artefact (`mae.failures.parquet`, `images/…` beside `images.json`)
     belongs to it. Logs, durations, the configuration and an exported crate are no artefacts.
@@ -119,11 +119,13 @@ def unaccounted(folder: Path) -> Iterator[Path]:
     for path in provenance_files(folder):
         artefact = artefact_path(path)
         stems |= {artefact, artefact.with_name(artefact.name.split(".")[0])}
-    for path in sorted(folder.rglob("*")):
+    found = set()
+    for path in folder.rglob("*"):
         inside = path.relative_to(folder).parts
         is_made = path.is_file() and inside[0] in TARGET_FOLDERS and SUFFIX not in path.name
         if is_made and not path.name.endswith(PARTIAL_SUFFIX) and not _belongs(path, stems):
-            yield path
+            found.add(artefact_of(path, folder))
+    return sorted(found)
 
 
 def _belongs(path: Path, stems: set[Path]) -> bool:

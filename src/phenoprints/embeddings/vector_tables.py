@@ -22,6 +22,7 @@ from phenoprints.embeddings.vector_arrays import (
     read_array,
     read_own_store,
 )
+from phenoprints.foundations.bombs import refuse_bomb
 from phenoprints.foundations.errors import (
     DataError,
     MissingInputError,
@@ -30,6 +31,7 @@ from phenoprints.foundations.errors import (
     raise_problems,
 )
 from phenoprints.screens.columns import ColumnRule, apply_rule, recognised_rules
+from phenoprints.screens.tables import UNREADABLE
 
 KEYS = ("experiment", "plate", "well")
 ID_COLUMNS = ("well_id", "Metadata_Well_ID")
@@ -171,9 +173,10 @@ def _read_one(path: Path, key_columns: KeyColumns, features: Sequence[str]) -> V
 def _read_table(path: Path) -> pd.DataFrame:
     if not path.is_file():
         raise MissingInputError(f"{path}: the profiles are not there.")
+    refuse_bomb(path)
     try:
         return _read_frame(path)
-    except (ValueError, OSError, EOFError) as error:
+    except UNREADABLE as error:
         raise TableError(f"{path}: not a readable csv or parquet table. {error}") from error
 
 

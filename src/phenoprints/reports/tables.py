@@ -141,6 +141,8 @@ def script_json(value: Any) -> Markup:
 def _harmless(value: Any) -> Any:
     if numbers.is_missing(value):
         return ""
-    if isinstance(value, str) and value.startswith(FORMULA_STARTS):
-        return f"'{value}"
-    return value
+    if not isinstance(value, str):
+        return value
+    # Unquoted, a carriage return would begin a row for some spreadsheets, with any formula in it.
+    text = value.replace("\r", " ")
+    return f"'{text}" if value.startswith(FORMULA_STARTS) else text

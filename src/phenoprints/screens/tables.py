@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import glob
+import lzma
 import zlib
 from collections.abc import Sequence
 from pathlib import Path
 
 import pandas as pd
 
+from phenoprints.foundations.bombs import refuse_bomb
 from phenoprints.foundations.errors import MissingInputError, Problem, TableError, raise_problems
 from phenoprints.screens.problems import FILE, LINE
 
@@ -16,6 +18,8 @@ MISSING = ("", "NA", "N/A", "NaN", "nan", "null", "NULL", "Not listed", "#N/A")
 """Values that mean "missing" in the tables of the field ("Not listed" is IDR's)."""
 
 SEPARATORS = {".csv": ",", ".tsv": "\t", ".txt": "\t"}
+UNREADABLE = (ValueError, OSError, EOFError, zlib.error, lzma.LZMAError, ImportError)
+"""What the readers of tables raise on files that are not what their names say."""
 COMPRESSIONS = (".gz", ".bz2", ".xz", ".zst")
 
 
@@ -45,6 +49,8 @@ def read_table(
         The file is not there.
     TableError
         The file cannot be read as what its name says, or lacks one of the columns.
+    UnsafeInputError
+        It is small and would become very large.
     """
     place = Path(path)
     if not place.is_file():
@@ -53,10 +59,11 @@ def read_table(
             "  To fix: correct the path in the configuration; relative paths start where "
             "snakemake was started."
         )
+    refuse_bomb(place)
     try:
         wanted = None if columns is None else [*columns, *optional]
         table = (_read_parquet if _suffix(place) == ".parquet" else _read_text)(place, wanted)
-    except (ValueError, OSError, EOFError, zlib.error, UnicodeError) as error:
+    except UNREADABLE as error:
         raise TableError(f"{path}: the table cannot be read. {error}") from error
     table = table.rename(columns=lambda name: str(name).strip())
     require_columns(table, columns or (), str(path))
