@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -13,6 +16,7 @@ from phenoprints.foundations.errors import DataError, MissingDependencyError
 from phenoprints.probes import ProbeSettings, probe_blocks
 from phenoprints.probes.probing import (
     balanced_accuracy,
+    class_accuracies,
     confusion_table,
     fit_blocks,
     standard_error,
@@ -127,6 +131,43 @@ def test_predictions_give_the_confusion_and_the_accuracy() -> None:
     totals = confusion.groupby("label")["num_wells"].sum()
     assert (right / totals).mean() == pytest.approx(probe.scores["balanced_accuracy"])
     assert totals.sum() == probe.scores["num_test"]
+    by_class = class_accuracies(confusion.assign(block=3)).set_index("label")
+    assert by_class["accuracy"].mean() == pytest.approx(probe.scores["balanced_accuracy"])
+    assert by_class["num_wells"].to_dict() == totals.to_dict()
+
+
+def test_a_class_that_is_never_right_has_the_accuracy_0() -> None:
+    confusion = pd.DataFrame(
+        {"label": ["a", "a", "b"], "predicted": ["a", "b", "a"], "num_wells": [3, 1, 2]}
+    )
+    assert class_accuracies(confusion)["accuracy"].tolist() == [0.75, 0.0]
+
+
+ARRAY_API = """
+import os
+os.environ["SCIPY_ARRAY_API"] = "1"
+import numpy as np, torch
+from phenoprints.probes import ProbeSettings, probe_blocks
+real = torch.asarray
+torch.asarray = lambda values, device=None, **options: real(values, **options)  # no card is here
+torch.cuda.is_available = lambda: True
+rng = np.random.default_rng(0)
+labels = np.array([f"class-{i % 3}" for i in range(120)], dtype=object)
+experiments = np.array([f"e{i // 3 % 8}" for i in range(120)], dtype=object)
+features = rng.normal(size=(120, 1, 5)) + 0.7 * rng.normal(size=(3, 5))[np.arange(120) % 3][:, None]
+tables = [probe_blocks(features, labels, experiments, settings=ProbeSettings(device=device))
+          for device in ("cpu", "cuda")]
+assert tables[0].drop(columns="num_iterations").equals(tables[1].drop(columns="num_iterations"))
+"""
+
+
+@pytest.mark.torch
+def test_torch_tensors_give_the_numbers_of_numpy() -> None:
+    pytest.importorskip("torch")
+    done = subprocess.run(
+        [sys.executable, "-c", ARRAY_API], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
 
 
 def test_accuracy_and_its_error_of_a_small_case() -> None:
@@ -148,4 +189,9 @@ def test_bad_input_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
         probe_blocks(features, one, experiments, splits=split_of(experiments))
     monkeypatch.delenv("SCIPY_ARRAY_API", raising=False)
     with pytest.raises(MissingDependencyError, match="SCIPY_ARRAY_API=1"):
+        probe_blocks(features, labels, experiments, settings=ProbeSettings(device="cuda"))
+    torch = pytest.importorskip("torch")
+    monkeypatch.setenv("SCIPY_ARRAY_API", "1")
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    with pytest.raises(MissingDependencyError, match="torch sees no accelerator"):
         probe_blocks(features, labels, experiments, settings=ProbeSettings(device="cuda"))

@@ -254,6 +254,10 @@ def _array_api() -> tuple[Any, Any]:
     import torch
     from sklearn import config_context
 
+    if not torch.cuda.is_available():
+        raise MissingDependencyError(
+            "probes.device is cuda, and torch sees no accelerator here. Set probes.device: cpu."
+        )
     return torch, lambda: config_context(array_api_dispatch=True)
 
 
@@ -281,6 +285,19 @@ def _recalls(
     right = pd.Series(labels.astype(str) == predicted.astype(str))
     groups = right.groupby(labels.astype(str), sort=True)
     return [(float(group.mean()), len(group)) for _, group in groups]
+
+
+def class_accuracies(confusions: pd.DataFrame) -> pd.DataFrame:
+    """Wells and the share predicted right of each class, from a table of confusions.
+
+    Columns: those of `confusions` that name a run and block, label, num_wells, accuracy.
+    """
+    keys = [c for c in confusions.columns if c not in ("predicted", "num_wells")]
+    right = confusions["num_wells"].where(confusions["label"] == confusions["predicted"], 0)
+    sums = confusions.assign(right=right).groupby(keys, sort=True, dropna=False)
+    table = sums[["num_wells", "right"]].sum().reset_index()
+    table["accuracy"] = table.pop("right") / table["num_wells"]
+    return table
 
 
 def confusion_table(labels: NDArray[np.object_], predicted: NDArray[np.object_]) -> pd.DataFrame:
