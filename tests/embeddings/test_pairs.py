@@ -22,6 +22,7 @@ from phenoprints.embeddings.pairs import (  # noqa: E402
     PairFiles,
     compute_pairs,
     device_of,
+    first_device,
     open_pair,
 )
 from phenoprints.embeddings.store import Unit, chunk_files  # noqa: E402
@@ -131,6 +132,25 @@ def test_devices_without_an_accelerator() -> None:
     assert device_of("auto", 3).type == "cpu"
     with pytest.raises(ConfigurationError, match=r"no accelerator is there\. Set auto"):
         device_of("cuda")
+
+
+@pytest.mark.parametrize(("setting", "count"), [("auto", 4), ("cuda", 4), ("auto", 1)])
+def test_jobs_share_out_the_devices_of_a_node(
+    monkeypatch: pytest.MonkeyPatch, setting: str, count: int
+) -> None:
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: count)
+
+    used = [device_of(setting, job).index for job in range(2 * count)]
+
+    assert sorted(used) == sorted([*range(count)] * 2)
+    assert device_of("cpu", 3).type == "cpu"
+
+
+def test_pairs_of_one_job_each_start_at_different_devices() -> None:
+    first = {first_device(f"screen by encoder-{i}") % 4 for i in range(20)}
+
+    assert first == {0, 1, 2, 3}
+    assert first_device("a by b") == first_device("a by b")
 
 
 def test_a_probed_encoder_keeps_no_blocks_where_no_task_runs(

@@ -13,13 +13,14 @@ import resource
 import signal
 import sys
 from collections.abc import Callable
+from io import FileIO
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import torch
 
-from phenoprints.embeddings import computing
+from phenoprints.embeddings import chunks, computing
 from phenoprints.embeddings.arrays import content_of, make_stores
 from phenoprints.embeddings.failures import Failures
 from phenoprints.embeddings.gathering import gather
@@ -55,6 +56,11 @@ def die(*args: object, **kwargs: object) -> None:
     os.kill(os.getpid(), signal.SIGKILL)
 
 
+def write_half_and_die(stream: FileIO, view: memoryview) -> None:
+    stream.write(view[: view.nbytes // 2])
+    die()
+
+
 def nth(number: int, function: Callable, last: Callable) -> Callable:
     """A function that is `last` when it is called for the `number`-th time."""
     calls = iter(range(1, 10_000))
@@ -68,6 +74,8 @@ def job(folder: Path, plan: str) -> None:
         computing.write_unit = nth(int(number), computing.write_unit, die)
     if kind == "mark":
         computing.mark_done = nth(int(number), computing.mark_done, die)
+    if kind == "half":  # in the middle of a chunk
+        chunks._write_all = nth(int(number), chunks._write_all, write_half_and_die)
     if kind == "rename":
         Path.replace = nth(int(number), Path.replace, die)
     if kind == "full":

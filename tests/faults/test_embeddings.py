@@ -18,7 +18,8 @@ JOB = Path(__file__).with_name("embeddings_job.py")
 
 
 KILLS = (
-    "rename:1", "rename:3", "read:3", "write:1", "write:2", "mark:1", "read:12", "rename:7",
+    "rename:1", "rename:3", "half:16", "read:3", "write:1", "write:2", "mark:1", "read:12",
+    "rename:7",
 )  # fmt: skip
 PLANS = {
     "whole": ("well",),

@@ -7,7 +7,7 @@ import sys
 
 import pytest
 
-from phenoprints.foundations.errors import TableError
+from phenoprints.foundations.errors import Problem, TableError, raise_problems
 from phenoprints.foundations.jobs import first_error, logged
 
 
@@ -27,6 +27,17 @@ def test_an_expected_error_is_told_without_traceback(tmp_path, capsys):
     log = (tmp_path / "a.log").read_text()
     assert "reading 3 tables" in log
     assert "Traceback" in log
+
+
+def test_every_problem_of_an_error_stands_in_the_log(tmp_path, capsys):
+    problems = [Problem(f"well-{i}", "no_readable_site") for i in range(50)]
+    with pytest.raises(SystemExit), logged([str(tmp_path / "a.log")]):
+        raise_problems(problems)
+
+    assert "well-49" not in capsys.readouterr().err
+    text = (tmp_path / "a.log").read_text()
+    assert all(f"well-{i}: no_readable_site\n" in text for i in range(50))
+    assert first_error(tmp_path)[1].startswith("TableError: well-0: no_readable_site")
 
 
 def test_a_defect_keeps_its_traceback(tmp_path):

@@ -155,6 +155,12 @@ def embedding_cost(encoder: Mapping[str, Any], size: Size, stored_as: str) -> Co
     return Cost(_gpu_hours(crops * network.inference), stored)
 
 
+def crops_cost(encoder: Mapping[str, Any], size: Size, stored_as: str) -> Cost:
+    """What it takes to keep the vector of every crop, beside looking."""
+    once = embedding_cost(encoder, size, stored_as)
+    return Cost(stored_bytes=once.stored_bytes * size.sites * size.crops)
+
+
 def blocks_cost(encoder: Mapping[str, Any], size: Size, stored_as: str) -> Cost:
     """What the features of every block take: one more pass, and a vector per block and well."""
     once = embedding_cost(encoder, size, stored_as)

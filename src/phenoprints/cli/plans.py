@@ -11,6 +11,7 @@ from phenoprints.cli.estimates import (
     Cost,
     Size,
     blocks_cost,
+    crops_cost,
     embedding_cost,
     network_of,
     processor_hours,
@@ -66,9 +67,12 @@ def _costs(config: Mapping[str, Any], planned: Plan, sizes: Mapping[str, Size]) 
         for name in planned.trained_encoders
     ]
     packed = [sizes[name].image_bytes for name in sizes if config["screens"][name]["pack"]]
+    wanted = {"keep_crops": crops_cost, "keep_blocks": blocks_cost}
+    kinds = [cost for name, cost in wanted.items() if config["inference"][name]]
+    kept = sum(total(planned.computed_pairs, cost).stored_bytes for cost in kinds)
     return {
         "screens": Cost(stored_bytes=sum(packed)),
-        "embeddings": total(planned.computed_pairs, embedding_cost),
+        "embeddings": total(planned.computed_pairs, embedding_cost) + Cost(stored_bytes=kept),
         "probes": total(planned.block_pairs, blocks_cost),
         "training": sum(training, Cost()),
     }

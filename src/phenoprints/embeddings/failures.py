@@ -100,10 +100,12 @@ def refuse_too_many(
         Problem(f"{row.experiment}/{row.plate}/{row.well}", f"{row.reason} ({row.file})")
         for row in failed.itertuples()
     ]
-    raise DataError(
+    error = DataError(
         f"{where}: {failed['well_id'].nunique()} of {num_wells} wells have no vector "
         f"({100 * share:.1f} %).\n"
         f"  Expected at most {100 * max_failed_fraction:g} % (max_failed_fraction).\n"
         "  To fix: correct the files or the columns that name the wells, or raise "
         f"max_failed_fraction of the screen.\n{describe(problems)}"
     )
+    error.problems = tuple(problems)
+    raise error

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import zlib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -187,10 +188,13 @@ def open_pair(
     device
         `auto` (an accelerator when there is one), `cpu` or `cuda`.
     job
-        Number of the job: jobs on a node of several accelerators share them out by it.
+        Number of the job: jobs on a node of several accelerators share them out by it, pairs by
+        their name.
     """
     tables = ScreenTables(files.wells, files.sites, files.quality)
-    encoder = open_encoder(files.encoder, settings["block"], device_of(device, job))
+    encoder = open_encoder(
+        files.encoder, settings["block"], device_of(device, first_device(name) + job)
+    )
     if settings.get("adapt_batch_norm"):
         check_batch_norm(encoder, name)
     geometry = Geometry(settings["crop_px"], settings["drop_ring"], settings["overlap_px"])
@@ -223,6 +227,11 @@ def open_encoder(provenance: str | Path, block: int | None, device: torch.device
     if block is not None:
         encoder = encoder.trimmed(block)
     return encoder.to(device).eval()
+
+
+def first_device(name: str) -> int:
+    """Where the jobs of a pair begin to count the devices of a node, so that pairs spread too."""
+    return zlib.crc32(name.encode())
 
 
 def device_of(device: str, job: int = 0) -> torch.device:

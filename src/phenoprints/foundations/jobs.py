@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TextIO
 
-from phenoprints.foundations.errors import PhenoprintsError
+from phenoprints.foundations.errors import MAX_SHOWN, PhenoprintsError
 
 
 class _Tee:
@@ -39,7 +39,8 @@ class _Tee:
 def logged(logs: Sequence[str]) -> Iterator[None]:
     """Copy standard error to the job's log; end the job with one message on an expected error.
 
-    An error of Phenoprints is told without its traceback, which goes to the log; every other
+    An error of Phenoprints is told without its traceback, which goes to the log together with all
+    of its problems, where the message shows only the first; every other
     exception is a defect and keeps its traceback in both places.
     """
     path = Path(logs[0])
@@ -50,6 +51,8 @@ def logged(logs: Sequence[str]) -> Iterator[None]:
         try:
             yield
         except PhenoprintsError as error:
+            if len(error.problems) > MAX_SHOWN:
+                log.write("\n".join(map(str, error.problems)) + "\n")
             traceback.print_exc(file=log)
             terminal.write(f"\n{error}\n  The whole story: {path}\n")
             raise SystemExit(1) from None
