@@ -71,3 +71,70 @@ def test_locks_of_another_machine_stay(other, tmp_path):
     assert claims.forget_dead_locks("demo") == []
     assert ours.exists()
     assert claims.forget_dead_locks("never-run") == []
+
+
+WRITER = """
+import signal, sys, time
+from pathlib import Path
+from phenoprints.foundations.claims import only_writer
+
+def save(*_):
+    Path("saved").touch()
+    sys.exit()
+
+signal.signal(signal.SIGTERM, save)
+with only_writer("work"):
+    print("mine", flush=True)
+    time.sleep(60)
+"""
+
+
+@pytest.fixture
+def writer(tmp_path, monkeypatch):
+    """Starts another process that works in the folder `work`."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("SLURM_JOB_ID", raising=False)
+    monkeypatch.setattr(claims, "WAIT_S", 0.01)
+    started = []
+
+    def start():
+        command = [sys.executable, "-c", WRITER]
+        process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+        started.append(process)
+        assert process.stdout.readline() == "mine\n"
+        return process
+
+    yield start
+    for process in started:
+        process.kill()
+        process.wait()
+        process.stdout.close()
+
+
+def test_a_writer_that_is_left_saves_and_ends_before_the_next_begins(writer, tmp_path):
+    left = writer()
+    with claims.only_writer("work"):
+        assert (tmp_path / "saved").exists()
+        assert json.loads((tmp_path / "work/writer.json").read_text())["process"] == os.getpid()
+    assert left.wait() == 0
+
+
+def test_a_writer_that_is_a_job_is_told_through_slurm(writer, tmp_path, monkeypatch):
+    (tmp_path / "scancel").write_text(
+        f"#!/bin/sh\necho $@ > {tmp_path}/told\nkill -TERM $(cat {tmp_path}/number)\n"
+    )
+    (tmp_path / "scancel").chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path) + os.pathsep + os.environ["PATH"])
+    monkeypatch.setenv("SLURM_JOB_ID", "77")
+    (tmp_path / "number").write_text(str(writer().pid))
+    with claims.only_writer("work"):
+        assert (tmp_path / "told").read_text() == "--signal=TERM 77\n"
+        assert (tmp_path / "saved").exists()
+
+
+def test_a_writer_that_was_killed_is_not_waited_for(writer, tmp_path):
+    left = writer()
+    left.kill()
+    left.wait()
+    with claims.only_writer("work"):
+        assert not (tmp_path / "saved").exists()

@@ -7,7 +7,7 @@
 set -euo pipefail
 
 FOLDER=/var/lib/phenoprints-slurm
-MARK="# Written by tests/slurm/cluster.sh of Phenoprints."
+MARK="ClusterName=phenoprints-test"
 NODES=(first second)
 
 missing() {
@@ -20,7 +20,7 @@ missing() {
     echo "absent: ${absent[*]} (Debian: apt-get install slurm-wlm munge)"
     return 1
   fi
-  if [ -s /etc/slurm/slurm.conf ] && ! grep -qF "$MARK" /etc/slurm/slurm.conf; then
+  if [ -s /etc/slurm/slurm.conf ] && ! grep -qx "$MARK" /etc/slurm/slurm.conf; then
     echo "/etc/slurm/slurm.conf belongs to another Slurm, which these tests leave alone"
     return 1
   fi
@@ -30,11 +30,12 @@ missing() {
 # of a cluster run.
 configure() {
   local name
-  name=$(hostname -s)
+  name=$(uname -n)
+  name=${name%%.*}
   mkdir -p /etc/slurm "$FOLDER/state"
   cat > /etc/slurm/slurm.conf << CONF
+# Written by tests/slurm/cluster.sh
 $MARK
-ClusterName=phenoprints-test
 SlurmctldHost=$name(127.0.0.1)
 SlurmctldPort=16817
 SlurmUser=root

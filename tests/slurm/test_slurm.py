@@ -95,10 +95,11 @@ def test_a_preempted_training_goes_on_where_it_was(local, curated, preempt):
 
 def test_the_main_process_killed_and_started_again_mixes_nothing(local, curated):
     with curated.started("--", "train") as process:
-        wait_for_checkpoint(curated)
+        left = wait_for_checkpoint(curated)
         os.killpg(process.pid, signal.SIGKILL)
-    assert curated.running("train_encoder")
+    assert curated.running("train_encoder") == left
     curated.run("--", "train")
+    assert not curated.running("train_encoder")
     assert encoder_of(curated) == encoder_of(local)
 
 

@@ -51,7 +51,6 @@ rule write_reports:
         "<logs>/write_reports.log",
     benchmark:
         "<benchmarks>/write_reports.tsv"
-    localrule: True
     conda:
         "../../envs/core.yaml"
     threads: 1

@@ -1,4 +1,4 @@
-"""One main process at a time works on a run; a claim ends with its process, however that ends."""
+"""One main process works on a run, and one job on a folder; claims end with their processes."""
 
 from __future__ import annotations
 
@@ -6,7 +6,11 @@ import errno
 import fcntl
 import json
 import os
-from contextlib import suppress
+import signal
+import subprocess
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +20,7 @@ from phenoprints.foundations.publishing import HOST, storage_error
 FOLDER = Path(".snakemake")
 """Where Snakemake keeps what it knows of a working directory, and where claims lie."""
 
+WAIT_S = 0.5
 _NO_LOCKS = (errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP, errno.EINVAL)
 _held: dict[Path, int] = {}
 
@@ -69,6 +74,40 @@ def _opened(path: Path) -> int:
         return os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
     except OSError as error:
         raise storage_error(path, error) or error from error
+
+
+@contextmanager
+def only_writer(folder: str | Path) -> Iterator[None]:
+    """Be the one job that works in a folder, while the block runs.
+
+    A job that is there already is left from a main process that is gone, since a run has only one.
+    It is told to end (SIGTERM, through Slurm where it is a job of Slurm's), so that it saves what
+    it has, and waited for. Where the file system has no locks nobody is waited for.
+    """
+    path = Path(folder) / "writer.json"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
+    try:
+        if _locks(descriptor) is False:
+            _tell_to_end(_record(path))
+            while _locks(descriptor) is False:
+                time.sleep(WAIT_S)
+        own = {"host": HOST, "process": os.getpid(), "slurm_job": os.environ.get("SLURM_JOB_ID")}
+        os.ftruncate(descriptor, 0)
+        os.pwrite(descriptor, json.dumps(own).encode(), 0)
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def _tell_to_end(holder: dict[str, Any]) -> None:
+    if job := holder.get("slurm_job"):
+        command = ["scancel", "--signal=TERM", str(job)]
+        with suppress(OSError):
+            subprocess.run(command, check=False, capture_output=True)
+    elif holder.get("host") == HOST and isinstance(holder.get("process"), int):
+        with suppress(OSError):
+            os.kill(holder["process"], signal.SIGTERM)
 
 
 def _path(run: str) -> Path:

@@ -17,6 +17,7 @@ from typing import Any
 
 import pandas as pd
 
+from phenoprints.foundations.claims import only_writer
 from phenoprints.foundations.errors import ConfigurationError, PhenoprintsError
 from phenoprints.foundations.publishing import publish_json
 from phenoprints.screens.images import open_images
@@ -115,8 +116,14 @@ def launch_job(job: TrainingJob) -> dict[str, Any]:
     """Train on the configured devices: in this process, or in one process per device.
 
     Several devices are started by torchrun, several nodes by srun within a Slurm allocation. The
-    signals that ask for an end are passed on.
+    signals that ask for an end are passed on. A job that trains the same encoder, left from a main
+    process that was killed, saves and ends first; this one goes on from there.
     """
+    with only_writer(job.folder + ".training"):
+        return _launch(job)
+
+
+def _launch(job: TrainingJob) -> dict[str, Any]:
     settings = job.training
     if settings.devices * settings.nodes == 1:
         return run_job(job)
