@@ -29,7 +29,7 @@ $(VENV)/.core: pyproject.toml envs/lock.txt | $(VENV)/bin/python
 	@touch $@
 
 $(VENV)/.train: $(VENV)/.core
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint envs/lock.txt --editable '.[train]'
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint envs/lock.txt --editable '.[train,test-train]'
 	@touch $@
 
 check: $(VENV)/.core  ## style, types, workflow lint and the one direction of imports

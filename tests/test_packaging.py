@@ -53,6 +53,26 @@ def test_the_audit_tells_vulnerabilities_and_other_versions():
     assert audit["vulnerabilities"](answer) == (["zarr 3: X-1, fixed in no version"], 1)
 
 
+def test_nothing_that_is_installed_without_torch_asks_for_it():
+    """`make setup` promises so; a dependency of a dependency would break it without a word."""
+    from importlib import metadata
+
+    extras = project()["optional-dependencies"]
+    waiting = names([*project()["dependencies"], *extras["test"], *extras["check"]])
+    seen: set[str] = set()
+    while waiting:
+        name = waiting.pop()
+        seen.add(name)
+        try:
+            required = metadata.requires(name) or []
+        except metadata.PackageNotFoundError:
+            continue
+        plain = [line for line in required if "extra ==" not in line.replace("extra==", "extra ==")]
+        waiting |= names(plain) - seen
+    assert "numpy" in seen
+    assert "torch" not in seen
+
+
 def test_documented_commands_keep_targets_apart_from_configuration_files():
     """Snakemake's `--configfile` takes every word up to the next option."""
     files = [ROOT / "README.md", *ROOT.glob("docs/**/*.md"), *ROOT.glob("config/**/*.[my][da]*")]

@@ -127,10 +127,8 @@ def _facts(table: pd.DataFrame) -> list[Fact]:
             str(row["metric"]),
             row["encoder"],
         )
-        label = (
-            f"{row['benchmark']} {' '.join(source)} {metric_words(row['metric'])}, "
-            f"{row['encoder']} on {row['screen']}"
-        )
+        named = dict.fromkeys([row["benchmark"], *source, metric_words(str(row["metric"]))])
+        label = f"{' '.join(named)}, {row['encoder']} on {row['screen']}"
         is_large = row["at"] in headlines
         value = _float(row["value"])
         facts.append(Fact((*path, "value"), label, value, note=_note(row), headline=is_large))
