@@ -8,7 +8,7 @@ import pytest
 from scipy.stats import chisquare
 
 from phenoprints.consistency import Design, experiment_consistency, kernels
-from phenoprints.consistency.nulls import Pool, StratifiedPool
+from phenoprints.consistency.nulls import Pool, StratifiedPool, Vectors, matched_null
 from phenoprints.foundations.errors import ConfigurationError, DataError
 
 
@@ -162,6 +162,16 @@ def test_crowded_strata_are_drawn_uniformly():
         np.random.default_rng(0),
     )  # fmt: skip
     assert (too_many == -1).all()
+
+
+@pytest.mark.parametrize(("num_wells", "is_possible"), [(1200, True), (1500, False)])
+def test_conditions_of_very_many_wells_are_drawn_and_not_listed(num_wells, is_possible):
+    """As a compound on every plate of a large screen: neither recursion nor overflow."""
+    pool = StratifiedPool.of(np.arange(1400), np.repeat([0, 1], 700))
+    vectors = Vectors.of(np.random.default_rng(0).standard_normal((1400, 4)))
+    slots = np.repeat([0, 1], num_wells // 2)
+    null = matched_null(vectors, pool, slots, 50, lambda _: np.random.default_rng(1))
+    assert (null is not None) == is_possible
 
 
 def test_distinct_draws_are_uniform_and_their_prefixes_too():

@@ -23,6 +23,8 @@ CAP = 1e15
 
 MAX_ROUNDS = 20
 """Rounds of matched draws before a condition counts as one that no null set can copy."""
+MAX_LISTED = 64
+"""Wells of a set up to which all sets may be listed; larger ones exist in numbers or not at all."""
 
 Streams = Callable[[str], np.random.Generator]
 """The random stream of one named null, so that no null depends on which others are drawn."""
@@ -173,11 +175,18 @@ class StratifiedPool:
         num_entries = np.diff(self.strata)[composition]
         return composition[np.lexsort((composition, num_entries))]
 
-    def at_least(self, slots: NDArray[np.int64]) -> float:
-        """A lower bound of the number of possible sets."""
-        free = np.diff(self.strata)[slots] - np.arange(len(slots))
+    def can_hold(self, composition: NDArray[np.int64]) -> bool:
+        """Whether there are as many groups as a set needs, in every stratum and in all."""
+        needed = np.bincount(composition, minlength=len(self.strata) - 1)
+        is_enough = bool((needed <= np.diff(self.strata)).all())
+        return is_enough and len(composition) <= len(np.unique(self.groups))
+
+    def at_least(self, slots: NDArray[np.int64]) -> int:
+        """A lower bound of the number of possible sets; conditions of many wells have very many."""
+        free = np.maximum(np.diff(self.strata)[slots] - np.arange(len(slots)), 0)
         orders = [factorial(int(count)) for count in np.unique(slots, return_counts=True)[1]]
-        return float(np.prod(np.maximum(free, 0.0))) / prod(orders)
+        possible: int = prod(free.tolist()) // prod(orders)
+        return possible
 
     def every_set(self, slots: NDArray[np.int64]) -> Iterator[tuple[int, ...]]:
         """All sets that take one row of each slot's stratum, of distinct groups, each set once."""
@@ -206,8 +215,10 @@ def matched_null(
     streams: Streams,
 ) -> Null | None:
     """The null of sets with a given number of wells per stratum; None where none can be drawn."""
+    if not pool.can_hold(composition):
+        return None
     slots = pool.order(composition)
-    if pool.at_least(slots) <= num_null:
+    if len(slots) <= MAX_LISTED and pool.at_least(slots) <= num_null:
         sets = list(islice(pool.every_set(slots), num_null + 1))
         if len(sets) <= num_null:
             return _complete(vectors, np.array(sets, dtype=np.int64)) if sets else None
