@@ -112,7 +112,7 @@ def write_manifest(folder: Path) -> None:
             name = (number // WELLS_IN_EXPERIMENT).astype(str)
             index = (number % WELLS_IN_EXPERIMENT).astype(str)
             text = np.char.add(np.char.add("zarr:images/experiment-", name), "/plate-1.zarr#")
-            locators = pa.array(np.char.add(text, index))
+            locators = pa.array(np.char.add(text, index).astype(object))
             side = pa.array(np.full(len(number), 2048, np.int32))
             one = pa.array(np.ones(len(number), np.int32))
             every = channels.take(pa.array(np.zeros(len(number), np.int32)))
@@ -123,7 +123,7 @@ def write_manifest(folder: Path) -> None:
                 wells = {
                     "well_id": ids,
                     "screen": pa.array(["screen"]).take(pa.array(np.zeros(len(number), np.int32))),
-                    "experiment": pa.array(np.char.add("experiment-", name)),
+                    "experiment": pa.array(np.char.add("experiment-", name).astype(object)),
                     "conditions": pa.ListArray.from_arrays(offsets, conditions),
                     "locators": pa.ListArray.from_arrays(offsets, locators),
                 }
