@@ -46,8 +46,13 @@ class Share:
 
     @property
     def range(self) -> str:
-        """`95 % 1.2 % to 3.4 %`."""
-        return f"95{numbers.NBSP}% {numbers.percent(self.low)} to {numbers.percent(self.high)}"
+        """`95 % CI 1.2 % to 3.4 %`."""
+        return f"95{numbers.NBSP}% CI {self.ends}"
+
+    @property
+    def ends(self) -> str:
+        """`1.2 % to 3.4 %`: the interval alone."""
+        return f"{numbers.percent(self.low)} to {numbers.percent(self.high)}"
 
     def facts(
         self,
