@@ -13,6 +13,7 @@ from phenoprints.reports.contents import Box, Figure, Section, Text
 from phenoprints.reports.figures import named_points
 from phenoprints.reports.frames import is_told, records
 from phenoprints.reports.runs import Run
+from phenoprints.reports.stages.paper import is_spread
 from phenoprints.reports.tables import Column, Table
 
 MEASURE = ["screen", "benchmark", "source", "context", "metric"]
@@ -42,6 +43,7 @@ def _foretelling(run: Run) -> list[Section]:
     if table is None or table["is_published"].all():
         return []
     title = "Do probes foretell benchmarks?"
+    table = table[~is_spread(table)]
     ours = table[~table["is_published"]]
     if ours["spearman"].isna().all():
         return [_too_few("across-encoders", title)]
@@ -90,6 +92,9 @@ def _paying(run: Run) -> list[Section]:
     table = run.table("by_training")
     if table is None or table["is_published"].all():
         return []
+    table = table[~is_spread(table)]
+    flops = [f"{value:.2e}" for value in table["training_flops"]]
+    table = table.assign(written_flops=flops)
     text = (
         "Each encoder with the floating-point operations of its training, and the slope of a line "
         "through all encoders of a measure per decade of operations, as Figure 9 of the paper, "
@@ -99,7 +104,7 @@ def _paying(run: Run) -> list[Section]:
     columns = [
         *_measure_columns(),
         Column("encoder", "Encoder"),
-        Column("training_flops", "Training FLOPs", "number"),
+        Column("written_flops", "Training FLOPs"),
         Column("value", "Value", "number"),
         Column("slope", "Slope per decade", "number"),
         Column("r_squared", "R²", "number"),
