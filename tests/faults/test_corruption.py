@@ -67,9 +67,9 @@ def copy(request, tmp_path) -> Callable[[str], Path]:
 
 
 def named_by(findings: Iterable[Finding], results: Path) -> str:
-    failed = [finding for finding in findings if finding.verdict == "FAIL"]
-    assert all(finding.expected and finding.found and finding.mend for finding in failed)
-    return "\n".join(str(Path(f.file).relative_to(results)) for f in failed)
+    found = list(findings)
+    assert all(finding.expected and finding.found and finding.mend for finding in found)
+    return "\n".join(str(Path(finding.file).relative_to(results)) for finding in found)
 
 
 def is_named(name: str, named: list[str]) -> bool:

@@ -5,6 +5,10 @@ rule curate:
     """Curate every manifest: phenoprints, the funnel, and the wells worth learning from."""
     input:
         of_names("<manifest>", "manifest", PLAN.manifests),
+        of_names("<reasons>", "manifest", PLAN.manifests),
+        of_names("<phenoprints>", "manifest", PLAN.manifests),
+        of_names("<genes>", "manifest", PLAN.manifests),
+        of_names("<funnel>", "manifest", PLAN.manifests),
     localrule: True
 
 

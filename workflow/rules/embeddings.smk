@@ -5,6 +5,7 @@ rule embed:
     """Compute or collect what every encoder sees in every well."""
     input:
         of_pairs("<embeddings>", PLAN.pairs),
+        of_pairs("<embedding_failures>", PLAN.pairs),
     localrule: True
 
 

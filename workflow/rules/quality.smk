@@ -6,6 +6,8 @@ rule quality:
     """Assess the images of every screen: metrics, verdicts and the reasons for them."""
     input:
         of_names("<quality>", "screen", PLAN.screens),
+        of_names("<quality_plates>", "screen", PLAN.screens_with_images),
+        of_names("<quality_rules>", "screen", PLAN.screens_with_images),
     localrule: True
 
 

@@ -26,6 +26,7 @@ rule write_reports:
     input:
         rules.screens.input,
         rules.quality.input,
+        rules.embed.input,
         rules.align.input,
         rules.consistency.input,
         rules.curate.input,

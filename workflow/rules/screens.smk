@@ -1,6 +1,9 @@
 rule screens:
     """Read the wells, sites and conditions of every screen and check them."""
     input:
+        of_names("<screen_wells>", "screen", PLAN.screens),
+        of_names("<screen_sites>", "screen", PLAN.screens),
+        of_names("<screen_conditions>", "screen", PLAN.screens),
         of_names("<screen_notes>", "screen", PLAN.screens),
         of_names("<screen_images>", "screen", PLAN.screens_with_images),
     localrule: True
