@@ -19,10 +19,12 @@ from phenoprints.quality.plates import assay_conditions
 from phenoprints.quality.references import Reference, reference, robust_z
 from phenoprints.quality.rules import QualitySettings
 from phenoprints.quality.swaps import (
+    CORRELATION_FLOOR,
     FEATURE_FLOORS,
+    exchanged_pairs,
     least_spreads,
+    mirrored_pairs,
     pair_contrasts,
-    swapped_pairs,
 )
 from phenoprints.quality.verdicts import WHOLE_WELL, site_rows
 
@@ -224,17 +226,39 @@ def same_channels(j: Judgement) -> Mask:
 
 
 def swapped(j: Judgement) -> Mask:
-    """QC004: the site is nearer to its controls with two channels exchanged."""
-    features = [
+    """QC004: the site, or how two channels differ in it, is nearer to its controls when exchanged.
+
+    Similar channels, such as ER and RNA, are told by their differences within the image alone.
+    """
+    columns = [
         _log(j.of_channels(name[4:])) if name.startswith("log_") else j.of_channels(name)
         for name in FEATURE_FLOORS
     ]
-    contrasts = pair_contrasts(np.stack(features, axis=2), j.of_pairs())
+    features, correlations = np.stack(columns, axis=2), j.of_pairs()
+    num_channels = len(j.channels)
+    is_exchanged = _exchanged(j, features, correlations)
+    contrasts = pair_contrasts(features, correlations)
     flat = contrasts.reshape(len(contrasts), -1)
     usual = j.usual(flat, 1.0).median.reshape(contrasts.shape)
     spread = j.spread_of_all(flat).reshape(contrasts.shape)
-    spread = np.fmax(spread, least_spreads(len(j.channels)))
-    return swapped_pairs(contrasts, usual, spread) >= 0
+    spread = np.fmax(spread, least_spreads(num_channels))
+    return is_exchanged | (mirrored_pairs(contrasts, usual, spread) >= 0)
+
+
+def _exchanged(j: Judgement, features: Floats, correlations: Floats) -> Mask:
+    """Whether all features (S, C, F) and correlations (S, P) of a site fit better exchanged."""
+    num_features = features[0].size
+    values = np.concatenate([features.reshape(len(features), -1), correlations], axis=1)
+    usual, spread = j.usual(values, 1.0).median, j.spread_of_all(values)
+    floors = np.tile(list(FEATURE_FLOORS.values()), len(j.channels))
+    least = np.append(floors, np.full(correlations.shape[1], CORRELATION_FLOOR))
+
+    def parts(matrix: Floats) -> tuple[Floats, Floats]:
+        return matrix[:, :num_features].reshape(features.shape), matrix[:, num_features:]
+
+    pairs = exchanged_pairs(parts(values), parts(usual), parts(np.fmax(spread, least)))
+    is_exchanged: Mask = pairs >= 0
+    return is_exchanged
 
 
 def copied(j: Judgement) -> Mask:

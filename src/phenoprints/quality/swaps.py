@@ -17,7 +17,8 @@ FEATURE_FLOORS = {
 NUM_SHAPES = 2
 """The first features say nothing of intensity, and neither do correlations."""
 
-CORRELATION_FLOOR = 0.04
+CORRELATION_FLOOR = 0.05
+CONTRAST_FLOOR = 0.04
 MAX_TERM = 36.0
 """A single squared difference, in spreads, counts at most so much."""
 
@@ -25,9 +26,14 @@ MIN_GAIN = 20.0
 """A swap must lower the sum of squared differences by this much, …"""
 
 MAX_SHARE = 0.66
-"""… below this share of what it is without, and also in all that is not intensity."""
+"""… and below this share of what it is without."""
+
+MIN_CONTRAST_GAIN = 60.0
+MAX_CONTRAST_SHARE = 0.2
+"""The same for contrasts alone, which phenotypes can turn round more easily."""
 
 Floats = NDArray[np.float64]
+Parts = tuple[Floats, Floats]
 
 
 def pair_contrasts(features: Floats, correlations: Floats) -> Floats:
@@ -58,10 +64,62 @@ def pair_contrasts(features: Floats, correlations: Floats) -> Floats:
 
 def least_spreads(num_channels: int) -> Floats:
     """The least spread (K,) of each contrast."""
-    return np.array([*FEATURE_FLOORS.values(), *[CORRELATION_FLOOR] * (num_channels - 2)])
+    return np.array([*FEATURE_FLOORS.values(), *[CONTRAST_FLOOR] * (num_channels - 2)])
 
 
-def swapped_pairs(contrasts: Floats, usual: Floats, spread: Floats) -> NDArray[np.int64]:
+def exchanged_pairs(values: Parts, usual: Parts, spread: Parts) -> NDArray[np.int64]:
+    """The pair of channels that seem exchanged in each site (S,), by its place in triu; else -1.
+
+    Parameters
+    ----------
+    values, usual, spread
+        Each the features of channels (S, C, F) and the correlations of pairs of channels (S, P) in
+        the order of triu: those of the site, of its controls, and how much they vary between all
+        sites. NaN count nothing.
+    """
+    num_sites, num_channels, _ = values[0].shape
+    pairs = list(combinations(range(num_channels), 2))
+    best = np.full(num_sites, -1)
+    if not pairs:
+        return best
+    same = np.arange(num_channels)
+    without = _distance(values, usual, spread, same)
+    distances = np.stack(
+        [_distance(values, usual, spread, _exchanged(same, a, b)) for a, b in pairs]
+    )
+    at = np.argmin(distances, axis=0)
+    least = np.take_along_axis(distances, at[None], axis=0)[0]
+    is_swapped = (without - least > MIN_GAIN) & (least < MAX_SHARE * without)
+    best[is_swapped] = at[is_swapped]
+    return best
+
+
+def _exchanged(order: NDArray[np.int64], a: int, b: int) -> NDArray[np.int64]:
+    changed = order.copy()
+    changed[[a, b]] = changed[[b, a]]
+    return changed
+
+
+def _distance(values: Parts, usual: Parts, spread: Parts, order: NDArray[np.int64]) -> Floats:
+    """The sum (S,) of squared differences, in spreads, with the channels in another order."""
+    num_channels = len(order)
+    index = np.zeros((num_channels, num_channels), np.int64)
+    upper = np.triu_indices(num_channels, 1)
+    index[upper] = np.arange(len(upper[0]))
+    index += index.T
+    correlations = values[1][:, index[order[upper[0]], order[upper[1]]]]
+    terms = np.concatenate(
+        [
+            (((values[0][:, order] - usual[0]) / spread[0]) ** 2).reshape(len(values[0]), -1),
+            ((correlations - usual[1]) / spread[1]) ** 2,
+        ],
+        axis=1,
+    )
+    total: Floats = np.where(np.isfinite(terms), np.minimum(terms, MAX_TERM), 0.0).sum(axis=1)
+    return total
+
+
+def mirrored_pairs(contrasts: Floats, usual: Floats, spread: Floats) -> NDArray[np.int64]:
     """The pair of channels that seem exchanged in each site (S,), by its place in triu; else -1.
 
     Exchanging two channels negates their contrasts. A swap is believed when the negated contrasts
@@ -80,7 +138,9 @@ def swapped_pairs(contrasts: Floats, usual: Floats, spread: Floats) -> NDArray[n
     is_shape = np.ones(contrasts.shape[2], np.bool_)
     is_shape[NUM_SHAPES : len(FEATURE_FLOORS)] = False
     gain = (without - swapped).sum(axis=2)
-    is_swapped = (gain > MIN_GAIN) & (swapped.sum(axis=2) < MAX_SHARE * without.sum(axis=2))
+    is_swapped = (gain > MIN_CONTRAST_GAIN) & (
+        swapped.sum(axis=2) < MAX_CONTRAST_SHARE * without.sum(axis=2)
+    )
     is_swapped &= (without - swapped)[:, :, is_shape].sum(axis=2) > 0
     best = np.argmax(np.where(is_swapped, gain, -np.inf), axis=1)
     return np.where(is_swapped.any(axis=1), best, -1)
