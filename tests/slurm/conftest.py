@@ -153,7 +153,9 @@ class Folder:
         }
 
 
-APART = {"logs", "durations", "reports", "reports.provenance.json", "config.json"}
+APART = {
+    "config.json", "config.json.sha256", "durations", "logs", "reports", "reports.provenance.json"
+}  # fmt: skip
 """What tells of time, and the configuration, which says where jobs run."""
 
 TIMED = re.compile(r"\.training/|\.units/|\.throughput\.json")

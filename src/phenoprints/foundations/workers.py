@@ -115,6 +115,7 @@ class _Cluster:
     cluster: SpecCluster
     size: int
     has_worked: bool = False
+    is_down: bool = False
 
     def __call__(
         self, function: Callable[[Item], Result], items: Iterable[Item], /
@@ -136,6 +137,7 @@ class _Cluster:
                     wait([future], timeout=LOOK_AFTER_S)
             except TimeoutError:
                 self._replace_lost()
+        self.has_worked = True
         try:
             return future.result()
         except KilledWorker as error:
@@ -148,10 +150,13 @@ class _Cluster:
     def _replace_lost(self) -> None:
         """Start all workers anew where all are gone; the rest of them does the work of some."""
         num_left = len(self.client.scheduler_info(n_workers=-1)["workers"])
-        if not num_left and self.has_worked:
-            self.cluster.scale(0)
+        if num_left:
+            return
+        if self.has_worked:
+            self.cluster.scale(0)  # takes effect until the next look
+        elif self.is_down:
             self.cluster.scale(self.size)
-        self.has_worked = num_left > 0
+        self.has_worked, self.is_down = False, self.has_worked
 
 
 @contextmanager
