@@ -230,7 +230,7 @@ class Fuzzing(Thread):
             )  # fmt: skip
         except subprocess.TimeoutExpired:
             return
-        tried = re.findall(r"(\d+) passing examples, (\d+) failing", done.stdout)
+        tried = re.findall(r"(\d+) passing(?: examples)?, (\d+) failing", done.stdout)
         self.counts["fuzz cases"] += sum(int(passing) + int(failing) for passing, failing in tried)
         failed = re.findall(r"^FAILED .*", done.stdout, re.MULTILINE)
         self.counts["fuzz failures"] += len(failed)
