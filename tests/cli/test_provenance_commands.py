@@ -126,6 +126,15 @@ def test_a_provenance_file_that_was_edited_is_named(run, capsys):
     assert "it is not what was written (own sha256)" in capsys.readouterr().out
 
 
+def test_infinite_numbers_in_a_provenance_file_are_named(run, capsys):
+    path = provenance_path(run / "reports/index.html")
+    content = json.loads(path.read_text()) | {"settings": {"a": float("inf")}}
+    for form in (1, 2):
+        path.write_text(json.dumps(content | {"format": form}))
+        assert main(["verify", "demo"]) == 1
+        assert "expected a provenance file, found another thing" in capsys.readouterr().out
+
+
 def test_swapped_artefacts_are_named_also_with_their_provenance(run, capsys):
     wells, other = run / "screens/a/wells.parquet", run / "screens/b/wells.parquet"
     other.parent.mkdir()

@@ -94,7 +94,10 @@ def checked_provenance(artefact: Path) -> dict[str, Any]:
         raise CorruptionError(
             f"{provenance_path(artefact)}: it is not what was written (own sha256)."
         )
-    if fingerprint(provenance["settings"]) != provenance["settings_sha256"]:
+    settings = {"settings": provenance["settings"]}
+    if not own_sha256(settings) or (
+        fingerprint(provenance["settings"]) != provenance["settings_sha256"]
+    ):
         raise CorruptionError(f"{provenance_path(artefact)}: the settings are not those written.")
     for key in ("version", "commit"):
         if not isinstance(provenance["code"].get(key), str):
