@@ -344,7 +344,7 @@ def embedding_settings(wildcards):
     }
 
 
-# Threads stand in a rule twice: Snakemake cuts `threads` to the cores of the machine that it was
+# Threads stand twice in a rule; Snakemake cuts `threads` to the cores of the machine that it was
 # started on, also on a cluster, and `cpus_per_task` is what Slurm is asked for.
 
 
