@@ -31,6 +31,12 @@ BATCHES = {"vit-s16": 512, "ca-vit-s16": 128, "vit-l8": 128, "vit-g8": 32}
 """Crops of a step; halved until they fit into the card's memory."""
 GOALS = {"vit-s16": 0.2, "ca-vit-s16": 0.2, "vit-l8": 0.4, "vit-g8": 0.4}
 """Share of the card's stated peak that training should reach on an H100 or H200."""
+BASELINES = {
+    "vit_small_patch14_reg4_dinov2.lvd142m": 512, "vit_large_patch14_reg4_dinov2.lvd142m": 128,
+    "vit_giant_patch14_reg4_dinov2.lvd142m": 32, "vit_large_patch16_224.augreg_in21k": 128,
+    "vit_large_patch16_224.mae": 128,
+}  # fmt: skip
+"""The natural-image encoders of the paper's Table 4, which embed and are not trained."""
 SMOKE = {"vit-tiny": 4, "ca-vit-tiny": 2}
 
 
@@ -71,7 +77,8 @@ def main(arguments: list[str] | None = None) -> list[Speed]:
     from gpu_embeddings import measured, tell
 
     ends = []
-    for name, batch in chosen.items():
+    others = {} if given.networks or given.smoke else BASELINES
+    for name, batch in {**chosen, **others}.items():
         ends.append(measured(name, batch, device, given.seconds))
         tell(ends[-1])
     card = "CPU (smoke test, no figure of any use)" if given.smoke else torch.cuda.get_device_name()

@@ -25,7 +25,11 @@ MAX_WELLS = 4096
 NUM_WORKERS = 4
 GOAL = 0.95
 RXRX3_CROPS = 80e6
-TRIMMED_AFTER = {"vit-l8": (15, 20), "vit-g8": (38,)}
+TRIMMED_AFTER = {
+    "vit-l8": (15, 20), "vit-g8": (38,),
+    "vit_small_patch14_reg4_dinov2.lvd142m": (5,), "vit_large_patch14_reg4_dinov2.lvd142m": (12,),
+    "vit_giant_patch14_reg4_dinov2.lvd142m": (16,), "vit_large_patch16_224.mae": (11,),
+}  # fmt: skip
 """Blocks that the paper's trimmed encoders end after (its Table 1)."""
 
 
@@ -47,15 +51,21 @@ class EndToEnd:
         return self.crops_per_s / self.bare_crops_per_s
 
 
+def network(name: str) -> Any:
+    """An encoder of ours, or one of timm, with random weights: speed does not depend on them."""
+    from phenoprints import models
+    from phenoprints.models.pretrained import timm_encoder
+
+    return models.build(name, channels=CHANNELS) if name in models.names() else timm_encoder(name)
+
+
 def measured(name: str, batch: int, device: Any, seconds: float) -> EndToEnd:
     """Both ways for about `seconds` each."""
     import torch
 
-    from phenoprints import models
-
     torch.manual_seed(0)
     torch.set_float32_matmul_precision("high")
-    encoder = models.build(name, channels=CHANNELS).to(device).eval()
+    encoder = network(name).to(device).eval()
     per_pass = max(1, batch // CROPS_OF_WELL) * CROPS_OF_WELL
     bare = per_pass * _passes_per_second(encoder, per_pass, seconds)
     wells = int(np.clip(bare * seconds / CROPS_OF_WELL, NUM_IMAGES, MAX_WELLS))
@@ -64,7 +74,7 @@ def measured(name: str, batch: int, device: Any, seconds: float) -> EndToEnd:
         _embed(encoder, Path(folder), per_pass, NUM_IMAGES)  # warms up
         spent, waiting = _embed(encoder, Path(folder), per_pass, wells)
     rate = wells * CROPS_OF_WELL / spent
-    return EndToEnd(name, per_pass, wells, rate, bare, waiting / spent, _hours(encoder, rate))
+    return EndToEnd(name, per_pass, wells, rate, bare, waiting / spent, rxrx3_hours(encoder, rate))
 
 
 def _passes_per_second(encoder: Any, num_crops: int, seconds: float) -> float:
@@ -140,14 +150,22 @@ def _embed(encoder: Any, folder: Path, batch: int, num_wells: int) -> tuple[floa
     return progress.seconds, progress.waiting_s
 
 
-def _hours(encoder: Any, crops_per_s: float) -> dict[int, float]:
-    """Hours of this card for RxRx3, full and ending after the published blocks."""
-    from phenoprints.models.flops import encoder_flops
+def rxrx3_hours(encoder: Any, crops_per_s: float) -> dict[int, float]:
+    """Hours for RxRx3 at this rate of the whole encoder, by last block: the published and all."""
+    from dataclasses import replace
 
-    whole = encoder_flops(encoder, len(CHANNELS))
-    blocks = (*TRIMMED_AFTER.get(encoder.config.name, ()), encoder.num_blocks)
-    shares = {b: encoder_flops(encoder.trimmed(b), len(CHANNELS)) / whole for b in blocks}
-    return {b: share * RXRX3_CROPS / crops_per_s / 3600 for b, share in shares.items()}
+    import torch
+
+    from phenoprints.models.flops import forward_flops
+    from phenoprints.models.registry import from_config
+
+    whole, hours = forward_flops(encoder, len(CHANNELS)), RXRX3_CROPS / crops_per_s / 3600
+    shares = {encoder.num_blocks: 1.0}
+    for block in TRIMMED_AFTER.get(encoder.config.name, ()):
+        with torch.device("meta"):
+            shorter = from_config(replace(encoder.config, num_blocks=block))
+        shares[block] = forward_flops(shorter, len(CHANNELS)) / whole
+    return {block: share * hours for block, share in sorted(shares.items())}
 
 
 def tell(found: EndToEnd) -> None:

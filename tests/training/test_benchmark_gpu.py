@@ -31,3 +31,17 @@ def test_smoke(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
 def test_without_a_card_it_says_so() -> None:
     with pytest.raises(SystemExit, match="No card"):
         runpy.run_path(str(SCRIPT))["main"]([])
+
+
+@pytest.mark.parametrize(
+    ("name", "blocks"), [("vit_small_patch14_reg4_dinov2.lvd142m", [5, 12]), ("vit-tiny", [4])]
+)
+def test_hours_of_rxrx3_follow_from_the_rate_and_the_operations(name, blocks, monkeypatch):
+    monkeypatch.syspath_prepend(str(SCRIPT.parent))
+    import gpu_embeddings
+
+    encoder = gpu_embeddings.network(name)
+    hours = gpu_embeddings.rxrx3_hours(encoder, crops_per_s=80e6 / 3600)
+    assert list(hours) == blocks
+    assert hours[blocks[-1]] == 1.0
+    assert all(0.9 * block / blocks[-1] < hours[block] < 1.1 * block / blocks[-1] for block in hours)
