@@ -25,7 +25,8 @@ def test_one_of_another_place_is_not_believed(marker, tmp_path):
     assert read_marker(other) is None
     publish_marker(tmp_path / "anywhere.json", CONTENT, is_placed=False)
     (tmp_path / "anywhere.json").rename(tmp_path / "here.json")
-    assert read_marker(tmp_path / "here.json") == CONTENT
+    assert read_marker(tmp_path / "here.json", is_placed=False) == CONTENT
+    assert read_marker(tmp_path / "here.json") is None
 
 
 @pytest.mark.parametrize("position", range(0, 200, 3))

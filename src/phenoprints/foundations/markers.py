@@ -22,8 +22,12 @@ def _place(path: str | Path) -> str:
     return "/".join(Path(path).absolute().parts[-3:])
 
 
-def read_marker(path: str | Path) -> dict[str, Any] | None:
-    """The content of a marker; None when it is not there, or not as or where it was written."""
+def read_marker(path: str | Path, *, is_placed: bool = True) -> dict[str, Any] | None:
+    """The content of a marker; None when it is not there, or not as or where it was written.
+
+    `is_placed` as it was published: a placed marker that names no place is no marker, such as a
+    provenance file, which is sealed alike.
+    """
     try:
         content = json.loads(Path(path).read_bytes())
     except (OSError, ValueError, RecursionError):
@@ -31,5 +35,6 @@ def read_marker(path: str | Path) -> dict[str, Any] | None:
     if not isinstance(content, dict):
         return None
     own = content.pop("own_sha256", None)
-    is_whole = own == own_sha256(content) and content.pop("place", _place(path)) == _place(path)
-    return content if is_whole else None
+    is_whole = own == own_sha256(content)
+    is_here = content.pop("place", None) == (_place(path) if is_placed else None)
+    return content if is_whole and is_here else None

@@ -79,7 +79,7 @@ def newest(folder: Path, identity: Mapping[str, Any]) -> Checkpoint | None:
         return None
     path = found[-1]
     try:
-        state = read_marker(path / STATE)
+        state = read_marker(path / STATE, is_placed=False)
         if state is None or path.name != f"step-{state['step']:09d}":
             raise ValueError(f"{STATE} is not as it was written")
         check_identity(path, state["identity"], identity)
