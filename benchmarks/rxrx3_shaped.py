@@ -7,14 +7,20 @@ import os
 import subprocess
 import sys
 import time
+from collections.abc import Iterable
+from contextlib import suppress
 from pathlib import Path
 from threading import Event, Thread
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 from registry import Timing, benchmark
+
+if TYPE_CHECKING:
+    from psutil import Process
 
 ROOT = Path(__file__).resolve().parents[1]
 NUM_GENE_EXPERIMENTS, NUM_COMPOUND_EXPERIMENTS = 176, 4
@@ -144,6 +150,22 @@ def prepare(folder: Path) -> None:
                                    compression="NONE")  # fmt: skip
 
 
+def held_gb(processes: Iterable[Process]) -> float:
+    """The memory that processes hold together, in GB, everything that they share counted once.
+
+    Pages of several processes are divided among them (PSS). A child that is about to become
+    another program still borrows the whole memory of its parent, which PSS does not know: of
+    processes with the same figures to the byte one is counted.
+    """
+    from psutil import Error
+
+    held = set()
+    for process in processes:
+        with suppress(Error):  # it ended between the listing and the look
+            held.add(process.memory_full_info())
+    return sum(each.pss for each in held) / 1e9
+
+
 class PeakMemory(Thread):
     """The most memory that a process and all it started held at one time, in GB; sampled."""
 
@@ -153,17 +175,12 @@ class PeakMemory(Thread):
 
     def run(self) -> None:
         """Look every tenth of a second, until `over` is set."""
-        import psutil
+        from psutil import NoSuchProcess, Process
 
         while not self.over.wait(0.1):
-            total = 0
-            try:
-                whole = psutil.Process(self.process)
-                for each in [whole, *whole.children(recursive=True)]:
-                    total += each.memory_info().rss
-            except psutil.NoSuchProcess:
-                pass  # it ended between the listing and the look
-            self.peak = max(self.peak, total / 1e9)
+            with suppress(NoSuchProcess):
+                whole = Process(self.process)
+                self.peak = max(self.peak, held_gb([whole, *whole.children(recursive=True)]))
 
 
 def curate(folder: Path) -> Timing:

@@ -4,7 +4,12 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from importlib import import_module
 from pathlib import Path
+from types import SimpleNamespace
+
+import psutil
+import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -37,3 +42,17 @@ def test_a_module_that_fails_or_is_empty_is_an_error(tmp_path):
     assert done.returncode == 1
     assert "broken.py is left out: No module named 'no_such_library'" in done.stderr
     assert "empty.py registers no benchmark" in done.stderr
+
+
+def test_memory_that_a_new_child_borrows_is_counted_once(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.syspath_prepend(ROOT / "benchmarks")
+    held_gb = import_module("rxrx3_shaped").held_gb
+    own = psutil.Process().memory_full_info()
+    small = own._replace(pss=1_000_000)
+
+    def ended() -> None:
+        raise psutil.NoSuchProcess(1)
+
+    looks = [lambda: own, ended, lambda: own, lambda: small]
+    processes = [SimpleNamespace(memory_full_info=look) for look in looks]
+    assert held_gb(processes) == pytest.approx((own.pss + 1_000_000) / 1e9)

@@ -141,11 +141,28 @@ def test_no_match_at_all_shows_both_spellings() -> None:
     assert "Expected wells such as e1/p1/A01, e1/p1/A02; got x/y/A01" in str(caught.value)
 
 
+def test_names_that_only_some_wells_have_are_not_mixed() -> None:
+    """Experiment, plate and well are each known, but no well has them together."""
+    wells = wells_of(*((f"e{i % 3}", f"p{i % 4}", f"A{i % 5 + 1:02}") for i in range(60)))[::2]
+    keys = [
+        (f"e{i}", f"p{j}", f"A{k + 1:02}") for k in range(5) for j in range(4) for i in range(3)
+    ]
+
+    matched = match_vectors(wells.reset_index(drop=True), table_of(keys, [[i] for i in range(60)]))
+
+    at = {key: i for i, key in enumerate(keys)}
+    expected = [at[row] for row in wells[["experiment", "plate", "well"]].itertuples(index=False)]
+    assert matched.vectors[:][:, 0].tolist() == expected
+    assert matched.counts["rows_without_well"] == 30
+
+
 def test_a_plate_in_two_experiments_needs_the_experiment() -> None:
     wells = wells_of(("e1", "p1", "A01"), ("e2", "p1", "A01"))
 
-    with pytest.raises(DataError, match="could belong to several wells, such as plate p1"):
-        match_vectors(wells, table_of([(None, "p1", "A01")], [[1]]))
+    rows = [(None, "p9", "A02"), ("e2", "p1", "A01"), (None, "p1", "a1"), (None, "p1", "A01")]
+    what = "profiles: 2 rows could belong to several wells, such as plate p1, well A01,"
+    with pytest.raises(DataError, match=what):
+        match_vectors(wells, table_of(rows, [[1]] * 4))
     matched = match_vectors(wells, table_of([("e2", "p1", "A01")], [[1]]))
     assert np.isnan(matched.vectors[:1]).all()
     assert matched.vectors[1:2] == 1

@@ -131,24 +131,23 @@ def _positions(names: Any) -> NDArray[np.object_]:
 
 def _targets(wells: pd.DataFrame, keys: pd.DataFrame) -> NDArray[np.int64]:
     """The well (row of `wells`) that each row of the tables belongs to, -1 for none."""
-    left = keys.assign(well=_positions(keys["well"]), row=np.arange(len(keys)))
-    right = wells[["experiment", "plate", "well"]].assign(target=np.arange(len(wells)))
-    has_experiment = left["experiment"].notna()
+    left = keys.assign(well=_positions(keys["well"]))
+    has_experiment = keys["experiment"].notna().to_numpy()
     targets = np.full(len(keys), -1, dtype=np.int64)
-    for part, on in (
-        (left[has_experiment], ["experiment", "plate", "well"]),
-        (left[~has_experiment], ["plate", "well"]),
+    for is_part, on in (
+        (has_experiment, ["experiment", "plate", "well"]),
+        (~has_experiment, ["plate", "well"]),
     ):
-        found = part[[*on, "row"]].merge(right, on=on)
-        twice = found["row"].duplicated()
-        if twice.any():
-            example = found.loc[twice].iloc[0]
+        rows = np.flatnonzero(is_part)
+        targets[rows], num_wells = _found(wells, left, rows, on)
+        if (num_wells > 1).any():
+            example = left.iloc[rows[np.argmax(num_wells > 1)]]
             raise DataError(
-                f"profiles: {twice.sum()} rows could belong to several wells, such as plate "
-                f"{example['plate']}, well {example['well']}, which more than one experiment has.\n"
-                "  To fix: map the experiment under the encoder's `columns.experiment`."
+                f"profiles: {(num_wells - 1).clip(0).sum()} rows could belong to several wells, "
+                f"such as plate {example['plate']}, well {example['well']}, which more than one "
+                "experiment has.\n  To fix: map the experiment under the encoder's "
+                "`columns.experiment`."
             )
-        targets[found["row"].to_numpy(np.int64)] = found["target"].to_numpy(np.int64)
     if "well_id" in keys:
         has_id = keys["well_id"].notna().to_numpy()
         wanted = keys["well_id"][has_id].to_numpy(np.uint64)
@@ -156,12 +155,35 @@ def _targets(wells: pd.DataFrame, keys: pd.DataFrame) -> NDArray[np.int64]:
     return targets
 
 
+def _found(
+    wells: pd.DataFrame, keys: pd.DataFrame, rows: NDArray[np.int64], on: Sequence[str]
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """For some rows of `keys` the first well that is equal in the columns `on`, and how many are.
+
+    Words become numbers column by column: a merge would hold millions of them several times.
+    """
+    wanted, there = np.zeros(len(rows), np.int64), np.zeros(len(wells), np.int64)
+    is_known = np.ones(len(rows), np.bool_)
+    for name in on:
+        codes, words = pd.factorize(wells[name], use_na_sentinel=False)
+        own = pd.Index(words, dtype=object).get_indexer(keys[name].to_numpy(object)[rows])
+        is_known &= own >= 0
+        wanted, there = wanted * len(words) + own, there * len(words) + codes
+    order = np.argsort(there, kind="stable")
+    first = np.searchsorted(there, wanted, "left", sorter=order)
+    counts = np.searchsorted(there, wanted, "right", sorter=order) - first
+    counts[~is_known] = 0
+    found = np.full(len(rows), -1, np.int64)
+    found[counts > 0] = order[first[counts > 0]]
+    return found, counts
+
+
 def _looked_through(
     vectors: WellMeans, features: Sequence[str]
 ) -> tuple[dict[int, list[str]], list[NDArray[np.int64]]]:
     """By well the features that are not finite; and groups of wells with byte-equal vectors."""
     odd: dict[int, list[str]] = {}
-    rows: list[int] = []
+    rows: list[NDArray[np.int64]] = []
     digests: list[bytes] = []
     for first, block in vectors.blocks():
         is_finite = np.isfinite(block)
@@ -170,11 +192,15 @@ def _looked_through(
         for at in np.flatnonzero(~is_whole & has_rows).tolist():
             odd[first + at] = [features[i] for i in np.flatnonzero(~is_finite[at]).tolist()]
         whole = np.flatnonzero(is_whole)
-        rows += (first + whole).tolist()
-        digests += [blake2b(block[at].tobytes(), digest_size=16).digest() for at in whole]
-    keys = pd.Series(digests, index=rows, dtype=object)
+        rows.append(first + whole)
+        digests.append(
+            b"".join(blake2b(block[at].tobytes(), digest_size=16).digest() for at in whole)
+        )
+    halves = np.frombuffer(b"".join(digests), np.uint64).reshape(-1, 2)
+    keys = pd.DataFrame(halves, index=np.concatenate(rows), columns=["one", "other"])
     shared = keys[keys.duplicated(keep=False)]
-    return odd, [np.asarray(group.index) for _, group in shared.groupby(shared, sort=False)]
+    groups = shared.groupby(["one", "other"], sort=False)
+    return odd, [np.asarray(group.index) for _, group in groups]
 
 
 def _not_finite(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from pathlib import Path
@@ -90,11 +90,35 @@ def read_vectors(
     """
     if not paths:
         raise MissingInputError("profiles: no file matches. Correct `profiles` of the encoder.")
-    tables = _read_all(paths, key_columns, features, row_tables)
-    found = tables[0].features
-    raise_problems(_different_features(tables, [str(path) for path in paths]))
-    keys = pd.concat([table.keys for table in tables], ignore_index=True)
-    return VectorTable(keys, _gathered(tables, found), found)
+    return _joined(_read_all(paths, key_columns, features, row_tables), list(map(str, paths)))
+
+
+def _joined(tables: Iterator[VectorTable], where: Sequence[str]) -> VectorTable:
+    """All tables as one, features in the order of the first; each is let go once it is copied.
+
+    The vectors are one array that grows in place: what many small ones leave behind is not given
+    back to the system, and would be held beside the whole.
+    """
+    whole: NDArray[np.float32] = np.empty((0, 0), np.float32)
+    features: list[str] = []
+    keys: list[pd.DataFrame] = []
+    problems: list[Problem] = []
+    for path, table in zip(where, tables, strict=True):
+        if not keys:
+            features = table.features
+            whole = np.empty((0, len(features)), np.float32)
+        problems += _different_features(features, table.features, path, where[0])
+        if not problems:
+            at = len(whole)
+            whole.resize((at + len(table.vectors), len(features)), refcheck=False)
+            whole[at:] = _in_order(table.vectors, _order(features, table.features))
+        keys.append(table.keys)
+    raise_problems(problems)
+    return VectorTable(pd.concat(keys, ignore_index=True), whole, features)
+
+
+def _in_order(vectors: NDArray[np.float32], order: NDArray[np.int64]) -> NDArray[np.float32]:
+    return vectors if (order == np.arange(vectors.shape[1])).all() else vectors[:, order]
 
 
 def _read_all(
@@ -102,7 +126,7 @@ def _read_all(
     key_columns: KeyColumns,
     features: Sequence[str],
     row_tables: Sequence[str | Path],
-) -> list[VectorTable]:
+) -> Iterator[VectorTable]:
     places = {path: array_place(path) for path in paths}
     arrays = [place for place in places.values() if place is not None and not is_own_store(place)]
     if len(arrays) != len(row_tables):
@@ -111,12 +135,11 @@ def _read_all(
             "one each, in their order.\n  To fix: correct `row_tables` of the encoder."
         )
     rows = dict(zip(arrays, row_tables, strict=True))
-    return [
-        _read_one(Path(path), key_columns, features)
-        if place is None
-        else _read_array(place, rows.get(place), key_columns)
-        for path, place in places.items()
-    ]
+    for path, place in places.items():
+        if place is None:
+            yield _read_one(Path(path), key_columns, features)
+        else:
+            yield _read_array(place, rows.get(place), key_columns)
 
 
 def _read_array(place: Path, row_table: str | Path | None, key_columns: KeyColumns) -> VectorTable:
@@ -148,18 +171,6 @@ def _ids(column: pd.Series[Any], where: str) -> NDArray[np.uint64]:
     except (ValueError, TypeError, OverflowError) as error:
         what = f'column "{column.name}" holds no ids of wells ({error})'
         raise TableError(str(Problem(where, what, "whole numbers from 0 to 2^64 - 1"))) from error
-
-
-def _gathered(tables: list[VectorTable], features: list[str]) -> NDArray[np.float32]:
-    """All vectors with the features in one order; the tables are emptied as they are copied."""
-    whole = np.empty((sum(len(table.vectors) for table in tables), len(features)), np.float32)
-    at = len(whole)
-    while tables:
-        table = tables.pop()
-        at -= len(table.vectors)
-        part = table.vectors[:, _order(features, table.features)]
-        whole[at : at + len(part)] = part
-    return whole
 
 
 def _read_one(path: Path, key_columns: KeyColumns, features: Sequence[str]) -> VectorTable:
@@ -306,16 +317,15 @@ def _float32(values: pd.Series[Any] | pd.DataFrame) -> NDArray[np.float32]:
         return values.to_numpy(np.float32)
 
 
-def _different_features(tables: Sequence[VectorTable], where: Sequence[str]) -> list[Problem]:
-    first = tables[0].features
-    problems = []
-    for table, path in zip(tables[1:], where[1:], strict=True):
-        odd = sorted(set(first) ^ set(table.features))
-        if odd:
-            what = f"{len(odd)} features are in only one of it and {where[0]}: {', '.join(odd[:5])}"
-            fix = "name the shared columns under the encoder's `features`"
-            problems.append(Problem(path, what, "the same features in every table", fix))
-    return problems
+def _different_features(
+    first: Sequence[str], there: Sequence[str], where: str, first_where: str
+) -> list[Problem]:
+    odd = sorted(set(first) ^ set(there))
+    if not odd:
+        return []
+    what = f"{len(odd)} features are in only one of it and {first_where}: {', '.join(odd[:5])}"
+    fix = "name the shared columns under the encoder's `features`"
+    return [Problem(where, what, "the same features in every table", fix)]
 
 
 def _order(wanted: Sequence[str], there: Sequence[str]) -> NDArray[np.int64]:
