@@ -48,9 +48,9 @@ def end_to_end(folder: Path) -> Timing:
     from phenoprints.embeddings.geometry import Geometry
     from phenoprints.embeddings.passes import Look
     from phenoprints.embeddings.planning import plan_selection
-    from phenoprints.embeddings.progress import Progress
     from phenoprints.embeddings.selection import Selection
     from phenoprints.embeddings.units import Stores, spans_of
+    from phenoprints.foundations.progress import Progress
     from phenoprints.screens.images import ScreenImages
 
     wells = pd.DataFrame({"well_id": np.arange(NUM_WELLS, dtype=np.uint64), "experiment": "e",
@@ -68,7 +68,7 @@ def end_to_end(folder: Path) -> Timing:
     pixels = Pixels(lambda site: images.read(site.locator, site.channels, shape=site.shape))
     compute_units(
         spans_of([plan.works]), [Viewer(look, stores, Failures(NUM_WELLS))], selection,
-        pixels=pixels, progress=Progress("benchmark", NUM_WELLS),
+        pixels=pixels, progress=Progress("wells", NUM_WELLS),
     )  # fmt: skip
     return Timing(watch.timing().cpu_seconds or 0.0)
 

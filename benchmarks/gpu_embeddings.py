@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass
-from io import StringIO
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -118,9 +117,9 @@ def _embed(encoder: Any, folder: Path, batch: int, num_wells: int) -> tuple[floa
     from phenoprints.embeddings.failures import Failures
     from phenoprints.embeddings.passes import Look
     from phenoprints.embeddings.planning import plan_selection
-    from phenoprints.embeddings.progress import Progress
     from phenoprints.embeddings.selection import Selection
     from phenoprints.embeddings.units import Stores, spans_of
+    from phenoprints.foundations.progress import Progress
     from phenoprints.screens.images import ScreenImages
 
     side = 8 * encoder.crop_px
@@ -134,7 +133,7 @@ def _embed(encoder: Any, folder: Path, batch: int, num_wells: int) -> tuple[floa
     images = ScreenImages(str(folder))
     look = Look(encoder, Geometry(encoder.crop_px), batch_size=batch, precision="bfloat16")
     stores = Stores.at(folder / f"embeddings-{num_wells}-{time.time_ns()}")
-    progress = Progress("embed", num_wells, stream=StringIO())
+    progress = Progress("wells", num_wells)
     selection = Selection(wells, sites)
     plan = plan_selection(selection, content=content_of(look, version=1))
     make_stores(plan, look, stores, attributes={})

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import time
 from pathlib import Path
 
@@ -20,7 +19,6 @@ from phenoprints.embeddings.failures import Failures  # noqa: E402
 from phenoprints.embeddings.gathering import gather  # noqa: E402
 from phenoprints.embeddings.passes import Look, Site, channel_order, look_at  # noqa: E402
 from phenoprints.embeddings.planning import Plan, plan_selection  # noqa: E402
-from phenoprints.embeddings.progress import Progress  # noqa: E402
 from phenoprints.embeddings.reading import ReadAhead  # noqa: E402
 from phenoprints.embeddings.selection import Selection, crop_shape, failing_sites  # noqa: E402
 from phenoprints.embeddings.store import Unit, chunk_files  # noqa: E402
@@ -39,6 +37,7 @@ from phenoprints.foundations.errors import (  # noqa: E402
     ImageError,
 )
 from phenoprints.foundations.fingerprints import tree_sha256  # noqa: E402
+from phenoprints.foundations.progress import Progress  # noqa: E402
 from phenoprints.foundations.randomness import generator, well_ids  # noqa: E402
 from phenoprints.models import build  # noqa: E402
 from phenoprints.screens.listing import Screen  # noqa: E402
@@ -125,7 +124,7 @@ def run(
     done = []
     for job in range(num_jobs):
         failures = Failures(plan.num_wells, max_failed_fraction)
-        done.append(Progress("s by mae", plan.num_wells, stream=io.StringIO()))
+        done.append(Progress("wells", plan.num_wells))
         compute_units(
             batch_of(spans_of([plan.works]), job, num_jobs), [Viewer(look, stores, failures)],
             selection, pixels=Pixels(reader, **options), progress=done[-1],
@@ -209,7 +208,7 @@ def test_several_encoders_read_every_image_once_and_write_the_same_bytes(
     spans = spans_of([plan.works for plan in plans])
     assert [len(span) for span in spans] == [3, 2]
     for job in range(2):
-        progress = Progress("both", 20, stream=io.StringIO())
+        progress = Progress("wells", 20)
         compute_units(
             batch_of(spans, job, 2), viewers, selection,
             pixels=Pixels(counted, num_workers=2), progress=progress,
@@ -236,7 +235,7 @@ def test_an_encoder_that_is_done_is_not_asked_again(encoder, tmp_path: Path) -> 
     second = Stores.at(tmp_path / "2" / "e")
     plans = [plan_of(look, selection) for look in looks]
     make_stores(plans[1], looks[1], second, attributes={"screen": "s"}, unit_wells=4)
-    progress = Progress("both", 20, stream=io.StringIO())
+    progress = Progress("wells", 20)
 
     compute_units(
         spans_of([plan.works for plan in plans]),
@@ -495,7 +494,7 @@ def test_vectors_of_crops_are_kept_on_request(encoder, tmp_path: Path, rows: np.
     stores = Stores.at(tmp_path / "e", crops=tmp_path / "c")
     plan = plan_of(look, selection)
     make_stores(plan, look, stores, attributes={}, unit_wells=4)
-    viewer, progress = Viewer(look, stores, Failures(10)), Progress("s", 10, stream=io.StringIO())
+    viewer, progress = Viewer(look, stores, Failures(10)), Progress("wells", 10)
     spans = spans_of([plan.works])
     compute_units(spans, [viewer], selection, pixels=Pixels(read), progress=progress)
     gather(plan.works, stores, Failures(10))
@@ -528,20 +527,3 @@ def test_the_size_of_crops_and_blocks_is_estimated_and_refused(encoder) -> None:
         refuse_too_large(plan, look, crops, max_kept_gb=gigabytes * 0.99)
     with pytest.raises(ConfigurationError, match=r"keep_blocks: .* 10 wells × 4 blocks × 96 f"):
         refuse_too_large(plan, look, blocks, max_kept_gb=1e-5)
-
-
-def test_progress_tells_rate_waiting_and_time_left() -> None:
-    clock, stream = iter([0.0, 10.0, 70.0, 70.0, 70.0, 100.0, 100.0]), io.StringIO()
-    progress = Progress("demo by mae", 1000, stream=stream, clock=lambda: next(clock))
-    progress.skip(100)
-
-    progress.advance(100, 1.0)
-    progress.advance(200, 6.0)
-    progress.tell(last=True)
-
-    assert stream.getvalue().splitlines() == [
-        "demo by mae: 400 of 1,000 wells, 100 done before, 4.3 wells/s, 10 % waiting for images, "
-        "2 min left",
-        "demo by mae: 400 of 1,000 wells, 100 done before, 3.0 wells/s, 7 % waiting for images, "
-        "3 min left",
-    ]

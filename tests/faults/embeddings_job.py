@@ -27,9 +27,9 @@ from phenoprints.embeddings.gathering import gather
 from phenoprints.embeddings.geometry import Geometry
 from phenoprints.embeddings.passes import Look, Site
 from phenoprints.embeddings.planning import plan_selection
-from phenoprints.embeddings.progress import Progress
 from phenoprints.embeddings.selection import Selection
 from phenoprints.embeddings.units import Stores, spans_of
+from phenoprints.foundations.progress import Progress
 from phenoprints.foundations.randomness import generator, well_ids
 from phenoprints.models import build
 
@@ -88,7 +88,7 @@ def job(folder: Path, plan: str) -> None:
         block_wells=chosen.well_ids[::2],
     )  # fmt: skip
     make_stores(plan, look, stores, attributes={}, unit_wells=4)
-    viewer, progress = computing.Viewer(look, stores, Failures(18)), Progress("s", 18)
+    viewer, progress = computing.Viewer(look, stores, Failures(18)), Progress("wells", 18)
     computing.compute_units(
         spans_of([plan.works]), [viewer], chosen, pixels=computing.Pixels(reader),
         progress=progress,

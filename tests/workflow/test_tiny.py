@@ -86,3 +86,23 @@ def test_every_artefact_has_its_provenance(tiny):
     assert len(needed) > 10
     without = [p.name for p in needed if not p.with_name(p.name + ".provenance.json").exists()]
     assert without == []
+
+
+def test_logs_say_how_far_jobs_were_and_have_no_control_characters(tiny):
+    logs = {path.relative_to(tiny / "logs"): path for path in (tiny / "logs").rglob("*.log")}
+    texts = {str(name): path.read_text(encoding="utf-8") for name, path in logs.items()}
+    assert [
+        name for name, text in texts.items() if re.search(r"[^\n\t -~\u00a0-\uffff]", text)
+    ] == []
+    ends = {
+        "prepare_images/tiny": "288 of 288 sites in",
+        "measure_quality/tiny.0": "288 of 288 sites in",
+        "train_encoder/judge": "128 of 128 steps in",
+        "embeddings/tiny.judge": "288 of 288 wells in",
+        "consistency/tiny.judge": "3 of 3 experiments in",
+        "curate_manifest/phenoprints": "1 of 1 parts in",
+        "build_map/tiny.judge": "3 of 3 experiments in",
+        "run_benchmarks/tiny.judge": "2 of 2 benchmarks in",
+    }
+    told = {job: [line for line in texts[f"{job}.log"].splitlines() if job in line] for job in ends}
+    assert {job: lines for job, lines in told.items() if ends[job] not in "".join(lines)} == {}

@@ -22,6 +22,7 @@ from phenoprints.benchmarks.on_wells import (
     replicate_rows,
 )
 from phenoprints.foundations.errors import PhenoprintsError
+from phenoprints.foundations.progress import Progress
 
 
 def run_benchmarks(names: Sequence[str], inputs: BenchmarkInputs) -> pd.DataFrame:
@@ -31,7 +32,7 @@ def run_benchmarks(names: Sequence[str], inputs: BenchmarkInputs) -> pd.DataFram
     that is not at hand) has one row without value, with the reason.
     """
     rows: list[Row] = []
-    for name in sorted(names):
+    for name in Progress("benchmarks", len(names)).each(sorted(names)):
         try:
             own = list(BENCHMARK_FUNCTIONS[name](inputs))
         except PhenoprintsError as error:

@@ -19,6 +19,7 @@ from phenoprints.consistency.facts import in_scope, layout_size, well_facts
 from phenoprints.consistency.layout import has_single_position, pseudo_conditions
 from phenoprints.consistency.settings import ACROSS, WITHIN, ConsistencySettings
 from phenoprints.foundations.errors import DataError, Problem, raise_problems
+from phenoprints.foundations.progress import Progress
 
 
 class EmbeddingsReader(Protocol):
@@ -95,8 +96,10 @@ def _run_within(
         experiment, part = item
         return tests.run(part, read_checked(reader, experiment, len(part)), experiment)
 
+    parts = facts.groupby("experiment", sort=True)
+    progress = Progress("experiments", len(parts))
     with ThreadPoolExecutor(max_workers=workers) as pool:
-        return list(pool.map(run, facts.groupby("experiment", sort=True)))
+        return list(progress.each(pool.map(run, parts)))
 
 
 def _run_across(
@@ -104,9 +107,11 @@ def _run_across(
 ) -> list[pd.DataFrame]:
     """One test over all experiments, so only the wells that it uses are held in memory."""
     is_used = facts["is_tested"] | facts["is_control"]
+    experiments = is_used.groupby(facts["experiment"], sort=True)
+    progress = Progress("experiments", len(experiments), name="reading")
     parts = [
         read_checked(reader, str(experiment), len(used))[used.to_numpy()]
-        for experiment, used in is_used.groupby(facts["experiment"], sort=True)
+        for experiment, used in progress.each(experiments)
     ]
     if not parts:
         return []

@@ -20,6 +20,7 @@ from phenoprints.curation.steps import REASON_WORDS, STEP_WORDS, Reason
 from phenoprints.curation.tally import Tally
 from phenoprints.curation.writing import MemorySink, Sink
 from phenoprints.foundations.errors import DataError
+from phenoprints.foundations.progress import Progress
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -141,7 +142,8 @@ def curate_parts(
         part = encode(parts.read(number, deciding_only=True), len(facts))
         return number, list(part.experiments), count(part, rules, len(facts))
 
-    for number, names, part_counts in _each(first_pass, range(len(parts)), workers):
+    counting = Progress("parts", len(parts), name="counting")
+    for number, names, part_counts in counting.each(_each(first_pass, range(len(parts)), workers)):
         counts += part_counts
         experiments[number] = names
     order = _order(experiments)
@@ -156,7 +158,8 @@ def curate_parts(
         sink.write(position, table, reason)
         return Tally.of(part, reason, len(facts))
 
-    for part_tally in _each(second_pass, range(len(order)), workers):
+    writing = Progress("parts", len(order), name="writing")
+    for part_tally in writing.each(_each(second_pass, range(len(order)), workers)):
         tally.add(part_tally)
     return Funnel(tally.steps(facts.perturbation), _reached(phenoprints["kind"], counts))
 

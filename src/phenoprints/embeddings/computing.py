@@ -11,11 +11,11 @@ import numpy as np
 
 from phenoprints.embeddings.failures import NO_GOOD_SITE, WHOLE_WELL, Failures
 from phenoprints.embeddings.passes import Image, Look, ReadImage, Site, UnitFeatures, UnitPass
-from phenoprints.embeddings.progress import Progress
 from phenoprints.embeddings.reading import ReadAhead
 from phenoprints.embeddings.selection import Selection
 from phenoprints.embeddings.store import Unit, write_unit
 from phenoprints.embeddings.units import Span, Stores, Work, mark_done, read_marker
+from phenoprints.foundations.progress import Progress
 
 KEYS = ("well_id", "experiment", "plate", "well")
 NO_IMAGE = "no_image"
@@ -198,7 +198,8 @@ class _Job:
         }
         mark_done(viewer.stores.units, work, places, stamp=unit.stamp, told=told)
         viewer.told_s, viewer.told_waiting_s = self.progress.seconds, waiting_s
-        self.progress.advance(work.num_wells, waited)
+        self.progress.wait(waited)
+        self.progress.advance(work.num_wells)
         viewer.failures.add(rows)
 
 

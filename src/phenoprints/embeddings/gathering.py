@@ -11,6 +11,7 @@ import pandas as pd
 from phenoprints.embeddings.failures import WHOLE_WELL, Failures
 from phenoprints.embeddings.units import Stores, Work, marker_path, read_marker
 from phenoprints.foundations.errors import CorruptionError, Problem, describe
+from phenoprints.foundations.progress import Progress
 
 SECONDS_PER_HOUR = 3600.0
 
@@ -48,7 +49,8 @@ def gather(
     DataError
         More wells failed than may.
     """
-    told = [read_marker(stores.units, work, stores.places(work)) for work in works]
+    counted = Progress("units", len(works), name="gathering").each(works)
+    told = [read_marker(stores.units, work, stores.places(work)) for work in counted]
     missing = [index for index, value in enumerate(told) if value is None]
     if missing and mend is not None:
         mend([works[index] for index in missing])

@@ -13,6 +13,7 @@ import pandas as pd
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from phenoprints.foundations.progress import Progress
 from phenoprints.foundations.row_reading import RowReader
 from phenoprints.foundations.tables import Contract
 
@@ -113,7 +114,8 @@ def nearness_of(reader: Reader, wells: str | Path) -> pd.DataFrame:
     One experiment is in memory at a time.
     """
     rows, start, tables = RowReader(wells, COLUMNS), 0, []
-    for experiment in reader.experiments:
+    progress = Progress("experiments", len(reader.experiments), name="comparing replicates")
+    for experiment in progress.each(reader.experiments):
         vectors = reader.read(experiment)
         part = rows.read(start, start + len(vectors))
         start += len(vectors)

@@ -21,12 +21,12 @@ from phenoprints.embeddings.gathering import Gathered, gather
 from phenoprints.embeddings.geometry import Geometry
 from phenoprints.embeddings.passes import Look, Site
 from phenoprints.embeddings.planning import Plan, plan_screen
-from phenoprints.embeddings.progress import Progress
 from phenoprints.embeddings.screen_tables import PORTION_WELLS, ScreenTables
 from phenoprints.embeddings.selection import crop_shape
 from phenoprints.embeddings.stamps import image_stamp
 from phenoprints.embeddings.units import Span, Stores, Work, spans_of
 from phenoprints.foundations.errors import ConfigurationError
+from phenoprints.foundations.progress import Progress
 from phenoprints.foundations.provenance import artefact_path
 from phenoprints.foundations.versions import STAGE_VERSIONS
 from phenoprints.screens.images import ScreenImages, open_images
@@ -140,15 +140,20 @@ def compute_pairs(
     viewers = [pair.viewer() for pair in pairs]
     pixels = Pixels(first.read, partial(image_stamp, first.images), num_workers)
     num_wells = sum(work.num_wells for span in spans for _, work in span)
-    progress = Progress(", ".join(pair.name for pair in pairs), num_wells)
+    progress = Progress("wells", num_wells, name=", ".join(pair.name for pair in pairs))
     keeps_crops = any(pair.look.crop_shape is not None for pair in pairs)
     numbers = first.tables.site_numbers() if keeps_crops else []
     for part in _portions(spans):
         works = [work for span in part for _, work in span]
         selection = first.tables.selection_of(works, numbers)
         compute_units(part, viewers, selection, pixels=pixels, progress=progress)
-    progress.tell(last=True)
-    return progress.summary()
+    progress.end()
+    return {
+        "wells": progress.done,
+        "skipped": progress.skipped,
+        "seconds": progress.seconds,
+        "waiting_s": progress.waiting_s or 0.0,
+    }
 
 
 def _portions(spans: Sequence[Span]) -> Iterator[list[Span]]:

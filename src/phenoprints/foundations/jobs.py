@@ -7,29 +7,27 @@ import traceback
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TextIO
 
 from phenoprints.foundations.errors import MAX_SHOWN, PhenoprintsError
+from phenoprints.foundations.progress import Outlet, told_to
 
 
 class _Tee:
-    """A text stream that writes to several others."""
+    """The standard error of a job: what is written goes to several outlets."""
 
-    def __init__(self, *streams: TextIO) -> None:
-        self._streams = streams
+    def __init__(self, *outlets: Outlet) -> None:
+        self._outlets = outlets
 
     def write(self, text: str) -> int:
-        for stream in self._streams:
-            stream.write(text)
-            stream.flush()
+        for outlet in self._outlets:
+            outlet.write(text)
         return len(text)
 
     def writelines(self, lines: Iterable[str]) -> None:
         self.write("".join(lines))
 
     def flush(self) -> None:
-        for stream in self._streams:
-            stream.flush()
+        """Nothing to do: outlets keep nothing back."""
 
     def isatty(self) -> bool:
         return False
@@ -41,15 +39,18 @@ def logged(logs: Sequence[str]) -> Iterator[None]:
 
     An error of Phenoprints is told without its traceback, which goes to the log together with all
     of its problems, where the message shows only the first; every other
-    exception is a defect and keeps its traceback in both places.
+    exception is a defect and keeps its traceback in both places. How far the job is
+    (`foundations.progress`) is told to the terminal and, in plain lines, to the log.
     """
     path = Path(logs[0])
     path.parent.mkdir(parents=True, exist_ok=True)
-    terminal = sys.stderr
+    before = sys.stderr
     with path.open("w", encoding="utf-8") as log:
-        sys.stderr = _Tee(terminal, log)
+        terminal, copy = Outlet(before), Outlet(log)
+        sys.stderr = _Tee(terminal, copy)
         try:
-            yield
+            with told_to(terminal, copy, job=_job_of(path)):
+                yield
         except PhenoprintsError as error:
             if len(error.problems) > MAX_SHOWN:
                 log.write("\n".join(map(str, error.problems)) + "\n")
@@ -60,9 +61,18 @@ def logged(logs: Sequence[str]) -> Iterator[None]:
             traceback.print_exc(file=log)
             raise
         finally:
-            sys.stderr = terminal
+            sys.stderr = before
 
 
+def _job_of(log: Path) -> str:
+    """The job of a log: its path in the folder of logs, as in consistency/demo/mae."""
+    parts = log.with_suffix("").parts
+    start = max((i + 1 for i, part in enumerate(parts[:-1]) if part == LOGS), default=-1)
+    return "/".join(parts[start:])
+
+
+LOGS = "logs"
+"""The name of the folder of logs."""
 TRACEBACK = "Traceback (most recent call last):"
 MAX_ERROR_LINES = 12
 

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from phenoprints.alignment import EmbeddingsReader, choose_controls
 from phenoprints.foundations.errors import ConfigurationError, DataError
+from phenoprints.foundations.progress import Progress
 from phenoprints.maps.aggregation import (
     aggregate,
     finish_means,
@@ -166,6 +167,10 @@ class Vectors:
         for name, index in self._rows.items():
             yield np.sort(index), self.reader.read(str(name))
 
+    def counted(self, name: str) -> Iterator[tuple[NDArray[np.intp], NDArray[np.float32]]]:
+        """As by iteration, telling how far it is."""
+        return Progress("experiments", len(self._rows), name=name).each(self)
+
     def num_components(self) -> int:
         """The width of the vectors."""
         return int(next(iter(self))[1].shape[1])
@@ -182,7 +187,7 @@ def _mean_of(vectors: Vectors, mask: NDArray[np.bool_]) -> tuple[NDArray[np.floa
     """The mean of the masked wells, and its length over their median length."""
     total: NDArray[np.float64] | None = None
     count, lengths = 0, [np.zeros(0)]
-    for index, y in vectors:
+    for index, y in vectors.counted("finding the origin"):
         chosen = y[mask[index] & np.isfinite(y).all(axis=1)].astype(np.float64)
         part = chosen.sum(axis=0)
         total = part if total is None else total + part
@@ -208,7 +213,7 @@ def aggregate_groups(
         return _medians(vectors, groups, origin, is_usable)
     sums = {level: np.zeros((len(g.table), len(origin))) for level, g in groups.items()}
     counts = {level: np.zeros(len(g.table), np.int64) for level, g in groups.items()}
-    for index, y in vectors:
+    for index, y in vectors.counted("aggregating"):
         centred = y - origin.astype(y.dtype)
         if how == "spherical-mean":
             centred = unit_rows(centred)
@@ -235,7 +240,7 @@ def _medians(
     """Medians need a group's wells at once: the aligned wells lie in a temporary file meanwhile."""
     with TemporaryFile() as spool:
         parts = []
-        for index, y in vectors:
+        for index, y in vectors.counted("reading"):
             centred = y - origin.astype(np.float32)
             centred.tofile(spool)
             parts.append((index, is_usable[index] & np.isfinite(centred).all(axis=1)))

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import os
 import warnings
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -15,6 +15,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from phenoprints.foundations.errors import DataError, MissingDependencyError
+from phenoprints.foundations.progress import Progress
 from phenoprints.probes.splits import split_wells
 
 if TYPE_CHECKING:
@@ -121,12 +122,12 @@ def fit_blocks(
     rows = _usable_rows(features, label_values, experiment_values, np.asarray(splits, object))
     chosen = settings or ProbeSettings()
     split_values, label_values = np.asarray(splits, object)[rows], label_values[rows]
-    work = Parallel(n_jobs=num_threads, prefer="threads")
-    probes: list[BlockProbe] = work(
+    work = Parallel(n_jobs=num_threads, prefer="threads", return_as="generator")
+    probes: Iterable[BlockProbe] = work(
         delayed(_probe)(features[rows, block], label_values, split_values, chosen, block + 1)
         for block in range(features.shape[1])
     )
-    return probes
+    return list(Progress("blocks", features.shape[1]).each(probes))
 
 
 def _usable_rows(

@@ -12,6 +12,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from phenoprints.foundations.errors import ConfigurationError, PhenoprintsError
+from phenoprints.foundations.progress import Progress
 from phenoprints.foundations.workers import Spread
 from phenoprints.quality.measurement import measure
 
@@ -65,7 +66,8 @@ def measure_sites(
     sites = _with_reasons(sites, unreadable)
     parts = (sites.iloc[at : at + SITES_AT_ONCE] for at in range(0, len(sites), SITES_AT_ONCE))
     measured = spread(partial(measure_part, images, nucleus_channel=nucleus_channel), parts)
-    tables = [pd.DataFrame(rows) for rows in _pieces(chain.from_iterable(measured))]
+    counted = Progress("sites", len(sites)).each(measured, len)
+    tables = [pd.DataFrame(rows) for rows in _pieces(chain.from_iterable(counted))]
     table = pd.concat(tables) if tables else pd.DataFrame(columns=KEY)
     return table.reset_index(drop=True).astype(
         {"well_id": np.uint64, "site": np.int32, "unreadable": "str"}

@@ -12,6 +12,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from phenoprints.foundations.errors import ImageError, MissingInputError, PhenoprintsError
+from phenoprints.foundations.progress import Progress
 from phenoprints.foundations.publishing import publish_json, publish_table
 from phenoprints.foundations.randomness import hash_uint64
 from phenoprints.screens.contracts import SITES, WELLS
@@ -147,7 +148,9 @@ def measure_windows(
         None of an experiment's chosen sites can be read.
     """
     chosen: Windows = {}
-    for experiment, group in sites.groupby("experiment", sort=True):
+    experiments = sites.groupby("experiment", sort=True)
+    progress = Progress("experiments", len(experiments), name="measuring windows")
+    for experiment, group in progress.each(experiments):
         rank = hash_uint64(0, group["well_id"].to_numpy(np.uint64))
         order = np.lexsort((rank, group["site"].to_numpy()))[:WINDOW_SITES]
         found = _experiment_windows(root, group.iloc[order], list(percentiles))

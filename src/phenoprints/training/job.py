@@ -19,6 +19,7 @@ import pandas as pd
 
 from phenoprints.foundations.claims import only_writer
 from phenoprints.foundations.errors import ConfigurationError, PhenoprintsError
+from phenoprints.foundations.progress import Outlet, told_to
 from phenoprints.foundations.publishing import publish_json
 from phenoprints.screens.images import open_images
 from phenoprints.training.corpus import Corpus
@@ -185,6 +186,8 @@ def run_and_pass_signals(
 def main(arguments: Sequence[str]) -> None:
     """Run the job of a JSON file, as one of the processes that torchrun or srun starts."""
     path = Path(arguments[0])
-    outcome = _train(TrainingJob(**json.loads(path.read_text(encoding="utf-8"))))
+    job = TrainingJob(**json.loads(path.read_text(encoding="utf-8")))
+    with told_to(Outlet(sys.stderr), job=Path(job.folder).name):
+        outcome = _train(job)
     if outcome.rank == 0:
         publish_json(path.with_name(DONE), outcome.figures())

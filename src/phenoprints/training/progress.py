@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from phenoprints.foundations.progress import Progress as Line
 from phenoprints.foundations.publishing import publish_text
 
 LOG = logging.getLogger("phenoprints.training")
@@ -40,8 +41,8 @@ class Progress:
         Operations per second of all devices together; None leaves out MFU.
     device
         The kind of device, told beside the speeds: cpu or cuda.
-    writes_events
-        Whether to write TensorBoard's events: only one of several processes does.
+    is_first
+        Whether this is the first process: only that one writes events and tells how far it is.
     """
 
     def __init__(
@@ -53,12 +54,14 @@ class Progress:
         flops_per_crop: float | None = None,
         peak: float | None = None,
         device: str = "",
-        writes_events: bool = True,
+        is_first: bool = True,
     ) -> None:
         self.folder, self.num_steps, self.batch_size = folder, num_steps, batch_size
         self.flops_per_crop, self.peak, self.device = flops_per_crop, peak, device
         self.history: list[dict[str, Any]] = []
-        self._tensorboard = _tensorboard(folder) if writes_events else None
+        self._tensorboard = _tensorboard(folder) if is_first else None
+        self._outlets = None if is_first else ()
+        self._line = Line("steps", num_steps, outlets=())
         self._restart(0)
 
     def _restart(self, step: int) -> None:
@@ -70,6 +73,8 @@ class Progress:
         if step:
             LOG.info("going on after step %d of %d", step, self.num_steps)
         self.history = [dict(row) for row in history]
+        self._line = Line("steps", self.num_steps, outlets=self._outlets)
+        self._line.skip(step)
         self._restart(step)
 
     def waited(self, seconds: float) -> None:
@@ -85,9 +90,12 @@ class Progress:
             if self._tensorboard is not None and value is not None:
                 self._tensorboard.add_scalar(name, value, step)
         parts = " ".join(f"{name} {value:.4g}" for name, value in row.items())
-        LOG.info(
-            "step %d of %d: %s, %.0f crops/s", step, self.num_steps, parts, speeds["crops_per_s"]
+        self._line.wait(self._wait_s)
+        self._line.advance(
+            step - self._since_step, f"{speeds['crops_per_s']:,.0f} crops/s, {parts}"
         )
+        if step == self.num_steps:
+            self._line.end()
         self._restart(step)
 
     def speeds(self, step: int) -> dict[str, float | None]:

@@ -170,7 +170,7 @@ def build_run(
         flops_per_crop=costs.mean_flops(flops, loader.sampler),
         peak=_peak(settings),
         device=accelerator(settings.device),
-        writes_events=place.rank == 0,
+        is_first=place.rank == 0,
     )
     total = costs.total_flops(
         flops, loader.sampler, num_steps=num_steps, batch_size=settings.batch_size

@@ -19,6 +19,7 @@ from phenoprints.foundations.errors import ImageError, PhenoprintsError
 from phenoprints.foundations.fingerprints import file_sha256, fingerprint
 from phenoprints.foundations.markers import publish_marker, read_marker
 from phenoprints.foundations.names import inside
+from phenoprints.foundations.progress import Progress
 from phenoprints.foundations.versions import STAGE_VERSIONS
 from phenoprints.screens.images.locators import ZarrLocator
 from phenoprints.screens.images.stores import (
@@ -146,18 +147,23 @@ def pack(
     """
     key = {"chunk_px": chunk_px, "compression": compression, **(settings or {})}
     failures: list[dict[str, Any]] = []
+    progress = Progress("sites", len(origins), name="packing")
     with ThreadPoolExecutor(threads) as pool:
         for unit in plan_packing(origins):
             marker = unit.marker(Path(folder))
             done = _finished(unit, marker, key, Path(folder))
-            if done is None:
+            if done is not None:
+                progress.skip(len(unit.rows))
+            else:
                 path = inside(folder, unit.path)
                 metadata = array_metadata(unit.shape, chunk_px=chunk_px, compression=compression)
                 create_array(path, metadata)
                 done = _pack_unit(unit, path, _in_order(pool, unit, read, 2 * threads))
                 files = _described(unit, path, done, pool)
                 publish_marker(marker, {"key": unit.key(key), "failures": done, "files": files})
+                progress.advance(len(unit.rows))
             failures += done
+    progress.end()
     forget_opened()  # arrays may have been made anew
     _judge(failures, len(origins), max_failed_fraction)
     columns = ["well_id", "site", "locator", "reason"]
