@@ -2,7 +2,7 @@
 
 Plain embeddings of a screen share a large common direction. Wells without effect lie together along
 it, closer than wells of distinct conditions drawn at random, of which many have an effect: the test
-calls them. Centring on the controls, the first step of every alignment, takes that direction away.
+calls them, all of them where an encoder tells effects well, as the classifier does. Centring on the controls, the first step of every alignment, takes that direction away.
 """
 
 from __future__ import annotations
@@ -59,9 +59,8 @@ def test_the_masked_autoencoder_would_find_far_less(demo, truth):
 
 
 def test_conditions_without_effect_would_be_called(demo, truth):
-    for judge in ("everything-mae", "conditions-wsl"):
-        assert share(called_with_alignment(demo, judge), truth, "none") <= 0.1
-        assert share(called_without_alignment(demo, judge), truth, "none") >= 0.2
+    assert share(called_with_alignment(demo, "conditions-wsl"), truth, "none") <= 0.1
+    assert share(called_without_alignment(demo, "conditions-wsl"), truth, "none") >= 0.5
 
 
 def test_centring_on_the_unperturbed_alone_keeps_them_out(demo, truth):
