@@ -2,7 +2,8 @@
 
 Plain embeddings of a screen share a large common direction. Wells without effect lie together along
 it, closer than wells of distinct conditions drawn at random, of which many have an effect: the test
-calls them, all of them where an encoder tells effects well, as the classifier does. Centring on the controls, the first step of every alignment, takes that direction away.
+calls them, all of them where an encoder tells effects well, as the classifier does. Centring on the
+controls, the first step of every alignment, takes that direction away.
 """
 
 from __future__ import annotations
