@@ -227,7 +227,10 @@ def test_processes_are_started_per_device_and_node(monkeypatch: pytest.MonkeyPat
 
 
 def test_two_devices_are_two_processes_of_torchrun(
-    job: TrainingJob, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    job: TrainingJob,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capfd: pytest.CaptureFixture[str],
 ) -> None:
     """Inside of a step of Slurm's, as the workflow's jobs are."""
     alone = run_job(dataclasses.replace(job, folder=str(tmp_path / "alone")))
@@ -235,6 +238,7 @@ def test_two_devices_are_two_processes_of_torchrun(
         monkeypatch.setenv(f"SLURM_{name}", value)
     settings = {**job.settings, "training": {**TRAINING, "devices": 2}}
     assert launch_job(dataclasses.replace(job, settings=settings)) == alone
+    assert capfd.readouterr().err.count("4 of 4 steps in") == 1  # one of them tells
     expected, got = (pd.read_csv(tmp_path / n / "losses.csv") for n in ("alone", "encoder"))
     np.testing.assert_allclose(got["loss"], expected["loss"], rtol=1e-4)
 
