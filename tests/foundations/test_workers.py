@@ -87,3 +87,10 @@ def test_a_cluster_without_slurm_is_an_error(tmp_path: Path, monkeypatch):
     settings = WorkerSettings(cluster="slurm", num_jobs=1, cores=1, folder=str(tmp_path / "w"))
     with pytest.raises(WorkerError, match="there is no sbatch here"), spread_over(1, settings):
         pass
+
+
+def test_workers_have_one_thread_and_keep_memory_for_the_next_item(monkeypatch):
+    monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
+    with spread_over(2) as spread:
+        found = list(spread(os.getenv, ["OMP_NUM_THREADS", "MALLOC_TRIM_THRESHOLD_"]))
+    assert found == ["1", str(128 << 20)]
