@@ -258,12 +258,25 @@ def centre_zstd(how: str, folder: Path) -> Timing | None:
 
 # --- packing -----------------------------------------------------------------------------------
 
-NUM_PACKED = 24
+NUM_PACKED = 48
+
+
+def take_memory(file: Path, num_bytes: int) -> None:
+    """Have the host of a virtual machine give it the memory of the files that are to be written.
+
+    Hosts give pages when they are first written to, at up to ten times the time of the copy, and
+    take them back when they lie free for some seconds.
+    """
+    block = bytes(1 << 20)
+    with file.open("wb", buffering=0) as stream:
+        for _ in range(num_bytes >> 20):
+            stream.write(block)
+    file.unlink()
 
 
 @benchmark("screens-pack", min_ratios={"decoder alone": 0.8}, prepares=True)
 def packing(how: str, folder: Path) -> Timing | None:
-    """24 sites of 1080 × 1080 × 5 (16 bits, LZW) into a zstd store, one thread, with windows."""
+    """48 sites of 1080 × 1080 × 5 (16 bits, LZW), with windows, into a zstd store; one decodes."""
     import tifffile
 
     from phenoprints.screens.images import ScreenImages, pack, read_site
@@ -284,6 +297,7 @@ def packing(how: str, folder: Path) -> Timing | None:
         return images.read(row.locator, row.channels, experiment="e")
 
     pack(sites.iloc[:1], folder / "warm", read)
+    take_memory(folder / "taken.bin", NUM_PACKED * 5 * 1080 * 1080)
     stopwatch = Stopwatch()
     if how == "ours":
         pack(sites, folder / f"packed-{time.time_ns()}", read)
@@ -291,5 +305,7 @@ def packing(how: str, folder: Path) -> Timing | None:
         for _ in range(NUM_PACKED):
             read_site(folder, locator, CHANNELS[:5])
     timing = stopwatch.timing()
-    note = f"({NUM_PACKED * 5 * 1080 * 1080 * 2 / 1e6 / timing.seconds:,.0f} MB/s of pixels)"
-    return Timing(timing.seconds, note, timing.cpu_seconds)
+    # By the clock: sites are compressed and written while the next ones are decoded.
+    speed = NUM_PACKED * 5 * 1080 * 1080 * 2 / 1e6 / timing.seconds
+    note = f"({speed:,.0f} MB/s of pixels, {timing.cpu_seconds:.2f} s of processors)"
+    return Timing(timing.seconds, note)

@@ -13,7 +13,7 @@ from phenoprints.foundations.errors import CorruptionError, ImageError, MissingI
 from phenoprints.screens.images import ScreenImages, open_images, pack, with_packed_locators
 from phenoprints.screens.images.opening import images_content
 from phenoprints.screens.images.packing import damaged_files, num_sites_marked
-from phenoprints.screens.images.stores import forget_opened, plate_store, shard_path
+from phenoprints.screens.images.stores import array_metadata, forget_opened, plate_store, shard_path
 from phenoprints.screens.listing import Screen
 
 CHANNELS = ["DNA", "ER", "Mito"]
@@ -75,6 +75,21 @@ def test_what_is_packed_is_read_back_by_both_readers(tmp_path, compression, thre
         portable = zarr.open_array(tmp_path / path, mode="r")
         assert (portable[int(index)] == pixels).all()
     assert portable.metadata.dimension_names == ("site", "channel", "y", "x")
+
+
+@pytest.mark.parametrize(
+    ("sides", "chunk", "shard"),
+    [
+        ((2048, 2048), [256, 256], [2048, 2048]),
+        ((1080, 1104), [270, 276], [1080, 1104]),  # 4 parts, not 5 with padding
+        ((1000, 100), [250, 100], [1000, 100]),
+        ((997, 383), [250, 383], [1000, 383]),  # a prime side is padded by 3 pixels
+    ],
+)
+def test_a_site_is_cut_into_equal_chunks(sides, chunk, shard):
+    metadata = array_metadata((10, 5, *sides))
+    assert metadata["chunk_grid"]["configuration"]["chunk_shape"] == [1, 5, *shard]
+    assert metadata["codecs"][0]["configuration"]["chunk_shape"] == [1, 5, *chunk]
 
 
 def test_plate_names_cannot_leave_the_store(tmp_path):

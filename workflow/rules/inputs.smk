@@ -481,7 +481,7 @@ def trimmed_by_probes():
 
 def accuracies_of_evaluated():
     """The probe accuracies of the encoders that are evaluated, whole or trimmed."""
-    pattern = workflow.pathvars.apply("<probe_accuracies>")
+    pattern = PATHVARS.apply("<probe_accuracies>")
     bases = {name.removesuffix(".trimmed") for name in networks_evaluated()}
     return [
         pattern.format(task=task, encoder=encoder)

@@ -8,7 +8,6 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-BLOCK_BYTES = 1 << 20
 TIME_STAMP = ".snakemake_timestamp"
 """The empty file that Snakemake leaves in a folder that is an output of a rule."""
 
@@ -40,11 +39,8 @@ def own_sha256(content: Mapping[str, Any]) -> str:
 
 def file_sha256(path: str | Path) -> str:
     """The sha256 of a file's bytes."""
-    digest = hashlib.sha256()
-    with open(path, "rb") as stream:
-        while block := stream.read(BLOCK_BYTES):
-            digest.update(block)
-    return digest.hexdigest()
+    with open(path, "rb", buffering=0) as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
 def tree_digests(path: str | Path) -> list[tuple[str, str]]:

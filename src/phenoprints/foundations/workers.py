@@ -159,13 +159,9 @@ class _Cluster:
         self.has_worked, self.is_down = False, self.has_worked
 
 
-ENVIRONMENT = "distributed.nanny.pre-spawn-environ"
-KEPT_MEMORY = {
-    f"{ENVIRONMENT}.MALLOC_TRIM_THRESHOLD_": 128 << 20,
-    f"{ENVIRONMENT}.MALLOC_MMAP_THRESHOLD_": 32 << 20,
-}
-"""Bytes that a worker may keep for its next image. Dask has it give all but 64 KiB back after each
-array, with which measuring takes 1.7 times as long."""
+KEPT_MEMORY = {"MALLOC_TRIM_THRESHOLD_": 128 << 20, "MALLOC_MMAP_THRESHOLD_": 32 << 20}
+"""Environment of a worker: bytes that it may keep for its next image. Dask has it give all but
+64 KiB back after each array, with which measuring takes 1.7 times as long."""
 
 
 @contextmanager
@@ -174,9 +170,10 @@ def _local(num_workers: int) -> Iterator[SpecCluster]:
     from distributed import LocalCluster
     from distributed.security import Security
 
+    environment = "distributed.nanny.pre-spawn-environ"
     # The scheduler of the machine limits memory; dask would pause and kill by its own guess.
     with (
-        dask.config.set(KEPT_MEMORY),
+        dask.config.set({f"{environment}.{key}": size for key, size in KEPT_MEMORY.items()}),
         LocalCluster(
             n_workers=num_workers,
             threads_per_worker=1,
@@ -206,6 +203,7 @@ def _slurm(settings: WorkerSettings) -> Iterator[SpecCluster]:
             account=settings.account,
             interface=settings.interface,
             job_extra_directives=list(settings.extra),
+            job_script_prologue=[f"export {key}={value}" for key, value in KEPT_MEMORY.items()],
             job_name="phenoprints-worker",
             log_directory=str(folder),
             security=_security(Path(keys)),

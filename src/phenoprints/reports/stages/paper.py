@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from phenoprints.benchmarks.published import WHOLE_GENOME, published_results
 from phenoprints.reports import numbers
 from phenoprints.reports.contents import Figure, Section, Text
 from phenoprints.reports.figures import interval_lines, named_points, spread_chart
@@ -16,12 +17,7 @@ from phenoprints.reports.tables import Column, Table
 
 OURS, PUBLISHED = "this run", "published"
 MATCHES = {
-    "recall_corum": ("relationships", "corum", "recall_0.05_0.95"),
-    "recall_humap": ("relationships", "humap", "recall_0.05_0.95"),
-    "recall_reactome": ("relationships", "reactome", "recall_0.05_0.95"),
-    "recall_stringdb": ("relationships", "stringdb", "recall_0.05_0.95"),
-    "replicate_ks": ("replicates", "", "ks"),
-    "replicate_cvm": ("replicates", "", "cvm"),
+    **WHOLE_GENOME,
     "average_precision": ("compound-gene", "max", "average_precision"),
     "average_precision_z": ("compound-gene", "max", "average_precision"),
     "energy_distance": ("magnitude", None, "energy_distance"),
@@ -49,7 +45,7 @@ def is_spread(table: pd.DataFrame) -> pd.Series:
 
 def paper_sections(table: pd.DataFrame) -> list[Section]:
     """Tables 1, 2, 3 and 6 with our rows above the published ones, and Figures 1, 5 and 6."""
-    published = published_table()
+    published = published_results()
     parts: list[Any] = [
         Text(
             "Published rows are the paper's own, on its own screens and alignments: a scale to "
@@ -63,13 +59,6 @@ def paper_sections(table: pd.DataFrame) -> list[Section]:
     parts += [_paper_table(table, published, str(name)) for name in names]
     parts.append(_probes_table(published))
     return [Section("published-section", "Beside the paper", parts)]
-
-
-def published_table() -> pd.DataFrame:
-    """The published results with the paper's name in front of each table."""
-    from phenoprints.benchmarks.published import published_results
-
-    return published_results()
 
 
 def our_values(table: pd.DataFrame, metric: str) -> pd.DataFrame:
@@ -254,7 +243,7 @@ def _magnitudes(table: pd.DataFrame) -> Iterator[Figure]:
 
 def index_rows(keys: set[tuple[str, str, str]]) -> pd.DataFrame:
     """For the first page: the weakest and the strongest published row of the measures it shows."""
-    published = published_table()
+    published = published_results()
     rows = []
     for metric, (benchmark, source, own) in MATCHES.items():
         if metric.endswith("_z"):

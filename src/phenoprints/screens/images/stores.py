@@ -47,15 +47,17 @@ def array_metadata(
 ) -> dict[str, Any]:
     """The Zarr v3 metadata of a plate's array of the given shape (sites, C, H, W).
 
-    Chunks are (1, C, `chunk_px`, `chunk_px`), a shard holds one site. `zstd` chunks carry a
-    checksum, `none` is for hot copies; the index of a shard always has a crc32c.
+    A shard holds one site, in chunks (1, C, h, w) of equal parts of its sides, as near to
+    `chunk_px` as can be: 1080 pixels are 4 × 270 for 256, where 5 × 256 would write and compress
+    padding. `zstd` chunks carry a checksum, `none` is for hot copies; the index of a shard always
+    has a crc32c.
     """
     if compression not in COMPRESSIONS:
         raise DataError(f"compression {compression!r}: expected one of {', '.join(COMPRESSIONS)}.")
     _, num_channels, height, width = shape
-    chunk = [1, num_channels, min(chunk_px, height), min(chunk_px, width)]
-    shard = [1, num_channels]
-    shard += [math.ceil(height / chunk[2]) * chunk[2], math.ceil(width / chunk[3]) * chunk[3]]
+    num_y, num_x = (max(1, round(side / chunk_px)) for side in (height, width))
+    chunk = [1, num_channels, math.ceil(height / num_y), math.ceil(width / num_x)]
+    shard = [1, num_channels, num_y * chunk[2], num_x * chunk[3]]
     codecs: list[dict[str, Any]] = [{"name": "bytes"}]
     if compression == "zstd":
         zstd = {"level": ZSTD_LEVEL, "checksum": True}
