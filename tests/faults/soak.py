@@ -24,7 +24,9 @@ from threading import Thread
 
 from runs import ALL, NAME, ROOT, Run, contents, differing, prepare, run
 
+from phenoprints.cli.mending import artefact_of
 from phenoprints.cli.verify import Finding, verified
+from phenoprints.foundations.provenance import provenance_path
 from phenoprints.foundations.publishing import publish_json
 
 KILLS_OF_A_ROUND = 24
@@ -157,10 +159,10 @@ class Soak:
         findings = [f for f in verified(Path("results") / NAME) if is_damage(f)]
         named = " ".join(finding.file for finding in findings)
         for name in names:
-            is_named = name.removesuffix(".provenance.json").removesuffix(".sha256") in named
+            told = is_named(name, named)
             self.counts["damaged files"] += 1
-            self.counts["unnamed"] += not is_named
-            if not is_named:
+            self.counts["unnamed"] += not told
+            if not told:
                 sys.stdout.write(f"not named: {name}\n")
         for command in dict.fromkeys(finding.mend for finding in findings):
             self.mend(command)
@@ -197,6 +199,14 @@ class Soak:
             path.write_bytes(content[:position] + bit + content[position + 1 :])
         elif kind != "deleted":
             path.write_bytes(content[: position if kind == "truncated" else 0])
+
+
+def is_named(name: str, named: str) -> bool:
+    """Whether a file is named, or the damaged provenance by which alone it could be judged."""
+    run = Path("results") / NAME
+    judged_by = provenance_path(artefact_of(run / name, run))
+    file = name.removesuffix(".provenance.json").removesuffix(".sha256")
+    return file in named or str(judged_by) in named
 
 
 def is_damage(finding: Finding) -> bool:

@@ -10,7 +10,9 @@ from pathlib import Path
 
 import pytest
 
+from phenoprints.cli.mending import artefact_of
 from phenoprints.cli.verify import Finding, verified
+from phenoprints.foundations.provenance import read_provenance
 
 from .runs import TIMED, contents, differing, run
 
@@ -80,7 +82,7 @@ def is_named(name: str, named: list[str]) -> bool:
 
 @pytest.mark.parametrize("name", RUNS)
 def test_a_finished_run_is_as_recorded(name, copy):
-    assert list(verified(copy(name))) == []
+    assert verified(copy(name)) == []
 
 
 @pytest.mark.parametrize("half", ["artefacts", "what they are checked by"])
@@ -100,6 +102,25 @@ def test_corruption_is_named_with_file_and_cure(name, damage, half, copy):
     assert len(damaged) > 15
 
 
+@pytest.mark.torch
+@pytest.mark.xdist_group("tiny")
+def test_what_others_are_made_from_is_mended_first(request, tmp_path):
+    results = tmp_path / "run/results/tiny"
+    shutil.copytree(request.getfixturevalue("tiny_again"), results, copy_function=os.link)
+    names = [n for n in halves(results)["artefacts"] if "/images/" not in n]
+    spoil(results, names, "flipped")
+    told = [f.file for f in verified(results) if f.verdict == "FAIL" and "config" not in f.file]
+    order = {artefact_of(Path(file), results): place for place, file in enumerate(told)}
+    pairs = [
+        (order[artefact], order[results.parents[1] / name])
+        for artefact in order
+        for name in read_provenance(artefact)["inputs"]
+        if results.parents[1] / name in order
+    ]
+    assert len(pairs) > 40
+    assert all(made_from < made for made, made_from in pairs)
+
+
 @pytest.mark.xdist_group("faults")
 def test_the_command_that_is_told_mends(copy, untouched):
     """All commands at once: what they remove is removed, what they ask for is asked for."""
@@ -109,7 +130,7 @@ def test_the_command_that_is_told_mends(copy, untouched):
     kinds = {re.sub(r"run-\d|\d{4,}", "#", n).split("/reports/")[0]: n for n in names}
     spoil(results, [n for n in kinds.values() if not n.startswith("config.json")], "flipped")
     targets = []
-    for finding in list(verified(results)):
+    for finding in verified(results):
         told = MEND.fullmatch(finding.mend.replace(f"{folder}/", ""))
         for gone in map(folder.joinpath, told[1].split()):
             shutil.rmtree(gone) if gone.is_dir() else gone.unlink(missing_ok=True)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import shlex
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -50,7 +51,7 @@ def run(arguments: argparse.Namespace) -> int:
     """Print every finding and a last line that counts; 1 when an artefact is not as recorded."""
     folder = run_folder(arguments.run)
     files = list(provenance_files(folder))
-    findings = list(verified(folder))
+    findings = verified(folder)
     failed = sum(finding.verdict == "FAIL" for finding in findings)
     for finding in _shown(findings):
         print(finding)
@@ -72,14 +73,46 @@ def _shown(findings: Sequence[Finding]) -> Iterator[Finding | str]:
         yield f"… and {count(len(others) - MAX_SHOWN)} more to look at"
 
 
-def verified(folder: Path) -> Iterator[Finding]:
-    """Everything in a run that does not agree with its provenance, in the order of paths.
+def verified(folder: Path) -> list[Finding]:
+    """Everything in a run that does not agree with its provenance.
 
     FAIL: an artefact is gone, or its bytes are not those that were written. CHECK: it was made
-    from an input that has changed or gone since, or an unfinished file lies about.
+    from an input that has changed or gone since, or an unfinished file lies about. What others
+    are made from comes before them, so that the commands mend in this order.
     """
+    findings = list(_artefacts(folder))
+    if findings:
+        steps = _steps_after(folder)
+        findings.sort(key=lambda each: -steps.get(_artefact(each, folder), 0))
+    return [*_configuration(folder), *findings]
+
+
+def _artefact(finding: Finding, folder: Path) -> Path:
+    """The artefact that a finding is about, or whose unit it is about."""
+    artefact = artefact_of(Path(finding.file.removesuffix(SUFFIX)), folder).absolute()
+    return artefact.with_name(artefact.name.removesuffix(".units"))
+
+
+def _steps_after(folder: Path) -> dict[Path, int]:
+    """How many steps in a row were made from each artefact, by the provenance that is whole."""
+    base, made_from = base_folder(folder), dict[Path, list[Path]]()
+    for path in provenance_files(folder):
+        artefact = artefact_path(path).absolute()
+        with suppress(CorruptionError):
+            made_from[artefact] = [base / name for name in checked_provenance(artefact)["inputs"]]
+    steps = dict.fromkeys(made_from, 0)
+    for _ in made_from:  # as often as the longest chain can have links
+        before = dict(steps)
+        for artefact, inputs in made_from.items():
+            for each in inputs:
+                steps[each] = max(steps.get(each, 0), steps[artefact] + 1)
+        if steps == before:
+            break
+    return steps
+
+
+def _artefacts(folder: Path) -> Iterator[Finding]:
     base = base_folder(folder)
-    yield from _configuration(folder)
     for path in provenance_files(folder):
         yield from _verified(path, folder, base)
     for damage in damaged_companions(folder):
