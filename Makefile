@@ -55,6 +55,8 @@ test-slurm: $(VENV)/.train  ## a small run on a real Slurm of two nodes on this 
 	$(BIN)/pytest tests/slurm -m slurm --numprocesses=3; code=$$?; tests/slurm/cluster.sh stop; exit $$code
 
 soak: $(VENV)/.train  ## random kills, damage, double runs and fuzzing (SOAK_MINUTES=60 SOAK_SEED=0)
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check atheris 2>/dev/null \
+	  || echo "atheris does not install here: no random input will be guided by coverage"
 	$(BIN)/python tests/faults/soak.py --minutes $(SOAK_MINUTES) --seed $(SOAK_SEED)
 
 audit: $(VENV)/.core  ## locked dependencies against what is installed and against advisories

@@ -19,6 +19,8 @@ import tempfile
 import time
 from collections import Counter
 from datetime import UTC, datetime
+from functools import cached_property
+from importlib.util import find_spec
 from pathlib import Path
 from threading import Thread
 
@@ -32,6 +34,9 @@ from phenoprints.foundations.publishing import publish_json
 KILLS_OF_A_ROUND = 24
 DAMAGED_OF_A_ROUND = 4
 FUZZED = ("tests/properties/test_screens_fuzz.py", "tests/security/test_configuration.py")
+GUIDED = ROOT / "tests/security/guided.py"
+GUIDED_SECONDS = 30
+OWN = {**os.environ, "PYTHONPATH": str(ROOT / "src"), "OMP_NUM_THREADS": "1"}
 DAMAGES = ("truncated", "flipped", "emptied", "deleted", "swapped")
 
 
@@ -40,7 +45,8 @@ def main() -> None:
     words = arguments()
     end = time.monotonic() + 60 * words.minutes
     with tempfile.TemporaryDirectory(prefix="phenoprints-soak-") as parent:
-        fuzzing = Fuzzing(words.seed, end)
+        words.output.parent.mkdir(parents=True, exist_ok=True)
+        fuzzing = Fuzzing(words.seed, end, words.output.absolute().parent)
         if not words.no_fuzzing:
             fuzzing.start()
         faults = Soak(Path(parent), random.Random(words.seed))
@@ -51,7 +57,7 @@ def main() -> None:
         if fuzzing.is_alive():
             fuzzing.join()
             tell(words, faults.counts + fuzzing.counts, started)
-    bad = ("losses", "mismatches", "unnamed", "unmended", "fuzz failures")
+    bad = ("losses", "mismatches", "unnamed", "unmended", "fuzz failures", "guided failures")
     sys.exit(int(any((faults.counts + fuzzing.counts)[name] for name in bad)))
 
 
@@ -177,10 +183,7 @@ class Soak:
         snakemake = f"{sys.executable} -m snakemake --snakefile {ROOT}/Snakefile --cores 1 --quiet"
         command = re.sub(r"^target \S+: ", "", told).replace("<yours>", "config.yaml")
         command = command.replace("&& snakemake", f"&& {snakemake} all")
-        environment = {**os.environ, "PYTHONPATH": str(ROOT / "src")}
-        done = subprocess.run(
-            command, shell=True, env=environment, capture_output=True, check=False
-        )
+        done = subprocess.run(command, shell=True, env=OWN, capture_output=True, check=False)
         self.counts["starts"] += 1
         self.counts["commands that failed"] += done.returncode != 0
         if done.returncode:
@@ -215,24 +218,57 @@ def is_damage(finding: Finding) -> bool:
 
 
 class Fuzzing(Thread):
-    """Tests of random input, pass after pass with other seeds, beside the faults; what passed."""
+    """Tests of random input, pass after pass with other seeds, beside the faults; what passed.
 
-    def __init__(self, seed: int, end: float) -> None:
+    Between passes coverage guides the input of each target of guided.py, where atheris is there.
+    """
+
+    def __init__(self, seed: int, end: float, folder: Path) -> None:
         super().__init__(daemon=True)
-        self.seed, self.until = seed, end
+        self.seed, self.until, self.folder = seed, end, folder
         self.counts: Counter[str] = Counter()
 
     def run(self) -> None:
         while (left := self.until - time.monotonic()) > 0:
             for path in FUZZED:
                 self.test(path, left)
+            for target in self.targets:
+                self.guide(target)
             self.seed += 1
+
+    @cached_property
+    def targets(self) -> list[str]:
+        """What guided.py offers; nothing without atheris."""
+        if find_spec("atheris") is None:
+            return []
+        done = subprocess.run(
+            [sys.executable, GUIDED], env=OWN, capture_output=True, text=True, check=True
+        )
+        return done.stdout.split()
+
+    def guide(self, target: str) -> None:
+        """Half a minute of one target; the input that it fails on is kept beside the counts."""
+        left = min(GUIDED_SECONDS, int(self.until - time.monotonic()))
+        if left <= 0:
+            return
+        kept = self.folder / f"{target}-"
+        options = [f"-max_total_time={left}", f"-seed={self.seed + 1}", "-print_final_stats=1"]
+        with tempfile.TemporaryDirectory(prefix="phenoprints-guided-") as own:
+            done = subprocess.run(
+                [sys.executable, GUIDED, target, *options, f"-artifact_prefix={kept}"],
+                env={**OWN, "TMPDIR": own}, capture_output=True, text=True, check=False,
+            )  # fmt: skip
+        tried = re.search(r"number_of_executed_units: (\d+)", done.stderr)
+        self.counts["guided cases"] += int(tried[1]) if tried else 0
+        self.counts["guided failures"] += done.returncode != 0
+        if done.returncode:
+            sys.stdout.write(f"{target} (seed {self.seed}): {done.stderr[-2000:]}\n")
 
     def test(self, path: str, seconds: float) -> None:
         """One pass of a file; one that the time does not suffice for is not counted."""
         command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", path]
         options = ["--hypothesis-show-statistics", f"--hypothesis-seed={self.seed}", "--timeout=0"]
-        environment = {**os.environ, "HYPOTHESIS_PROFILE": "soak", "OMP_NUM_THREADS": "1"}
+        environment = {**OWN, "HYPOTHESIS_PROFILE": "soak"}
         try:
             done = subprocess.run(
                 [*command, *options], cwd=ROOT, env=environment, timeout=seconds,

@@ -338,7 +338,7 @@ def embedding_settings(wildcards):
         "resize": encoder["resize"],
         # A trimmed encoder ends where the probes say.
         "block": None if wildcards.encoder.endswith(".trimmed") else encoder["block"],
-        **({"adapt_batch_norm": True} if encoder["adapt_batch_norm"] else {}),
+        "adapt_batch_norm": encoder["adapt_batch_norm"],
         "tasks": tasks_of(wildcards),
         "max_wells_per_class": config["probes"]["max_wells_per_class"],
     }

@@ -98,7 +98,7 @@ class Pair:
         """Make the groups and arrays; what is whole stays."""
         make_stores(
             plan, self.look, self.stores,
-            attributes={**attributes, **({"adapt_batch_norm": True} if self.is_adapted else {})},
+            attributes={**attributes, "adapt_batch_norm": self.is_adapted},
             unit_wells=self.settings["unit_wells"], stored_as=self.settings["stored_as"],
         )  # fmt: skip
 
