@@ -143,6 +143,14 @@ def test_a_duplicated_well_is_named_with_its_lines(tmp_path):
         read(config(tmp_path, text))
 
 
+def test_a_well_of_two_tables_is_named_with_both(tmp_path):
+    settings = config(tmp_path, GOOD, wells=["wells.csv", "copy.csv"])
+    (tmp_path / "copy.csv").write_text(GOOD)
+    expected = r"\(\S+/wells\.csv, line 2, \S+/copy\.csv, line 2\)"
+    with pytest.raises(TableError, match=expected):
+        read(settings)
+
+
 def test_an_impossible_well_name_is_named_with_its_line(tmp_path):
     text = GOOD + "b1,0012,A25,y,treatment\nb2,0012,A25,y,treatment\n"
     with pytest.raises(TableError) as caught:

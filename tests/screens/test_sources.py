@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shutil
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -162,6 +164,16 @@ def test_rxrx3_core_counts_images_without_wells_and_wells_without_images(layouts
     assert (counts["images_without_wells"], counts["wells_without_images"]) == (1, 1)
 
 
+def test_rxrx3_core_names_shards_that_hold_the_same_images(layouts, tmp_path):
+    shard = layouts.rxrx3_core(tmp_path) / "data/train-00000-of-00002.parquet"
+    shutil.copy(shard, shard.with_name("copy.parquet"))
+    expected = (
+        r"copy\.parquet: it lists 27 images that data/train-00000.* too \(compound-001/Plate19"
+    )
+    with pytest.raises(TableError, match=expected):
+        read({"source": "rxrx3-core", "root": str(tmp_path)})
+
+
 # --- JUMP --------------------------------------------------------------------------------------
 
 
@@ -193,6 +205,29 @@ def test_jump_tables(layouts, tmp_path):
     assert set(by_source.wells["experiment"]) == {"source_4"}
     with pytest.raises(TableError, match="the screen has no wells"):
         read(jump_config(tmp_path, load_data=None, plate_types=["ORF"]))
+
+
+def test_jump_sites_of_two_load_data_files_are_an_error_that_names_both(layouts, tmp_path):
+    root = layouts.jump(tmp_path)
+    (parquet,) = root.glob("load_data_csv/*/*/*.parquet")
+    csv = parquet.with_name("load_data.csv")
+    pd.read_parquet(parquet).to_csv(csv, index=False)
+    with pytest.raises(TableError) as caught:
+        read(jump_config(root))
+    assert str(caught.value) == (
+        f"{csv}: it lists 8 sites that {parquet} lists too (plate 007, well A01, site 1; "
+        "plate 007, well A01, site 2; plate 007, well A02, site 1; …)\n"
+        "  Expected each of them once.\n"
+        "  To fix: narrow the glob of the screen's images so that it matches one file for each "
+        "plate."
+    )
+    csv.unlink()
+    table = pd.read_parquet(parquet)
+    pd.concat([table, table.head(1)]).to_parquet(parquet)
+    with pytest.raises(TableError, match=r"it lists 1 sites more than once .*site 1\)") as caught:
+        read(jump_config(root))
+    assert str(parquet) in str(caught.value)
+    assert "To fix: delete the surplus rows" in str(caught.value)
 
 
 @pytest.mark.parametrize("illumination", [True, False])
@@ -310,8 +345,6 @@ def test_harmony_indexes_of_one_folder_count_once(layouts, tmp_path):
 def test_a_plate_exported_twice_is_named(layouts, tmp_path):
     root = layouts.harmony(tmp_path)
     one = next(root.glob("BR1*"))
-    import shutil
-
     shutil.copytree(one, root / "BR1__2024-07-05T16_04_45-Measurement 3")
     with pytest.raises(TableError, match=r"plate BR1, well C03, site 1, channel .* has 2 files"):
         read(harmony_config(layouts, root))
@@ -394,6 +427,15 @@ def test_ome_zarr(version, layouts, tmp_path):
     site = read_site(root, row["locator"], row["channels"], shape=layouts.SHAPE)
     expected = [layouts.pixels("C/4", 1, c, dtype="uint16") for c in (2, 0)]
     assert (site == np.stack(expected)).all()
+
+
+def test_plates_of_ome_zarr_of_one_name_are_an_error_that_names_both(layouts, tmp_path):
+    root = layouts.ome_zarr(tmp_path)
+    shutil.copytree(root / "BR1.zarr", root / "copy.zarr")
+    with pytest.raises(
+        TableError, match=r"BR1\.zarr: it lists 4 sites that .*copy\.zarr lists too"
+    ):
+        read({"source": "ome-zarr", "root": str(root), **layouts.TABLE})
 
 
 def test_a_broken_plate_of_ome_zarr_is_named(layouts, tmp_path):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from functools import partial
 from typing import Any
@@ -24,7 +24,14 @@ from phenoprints.screens.plates import (
     last_well,
     parse_wells,
 )
-from phenoprints.screens.problems import line_of, value_problems
+from phenoprints.screens.problems import (
+    FILE,
+    line_of,
+    place,
+    shared_keys,
+    shared_problem,
+    value_problems,
+)
 
 TEXTS = ("cell_type", "background", "replicate_group")
 """Well columns in which a missing value means "none"."""
@@ -61,7 +68,8 @@ def assemble(
     ------
     TableError
         With every problem of the listing: no wells, impossible or duplicated wells, unknown
-        roles, kinds or modalities, missing experiments or plates, contradicting perturbations.
+        roles, kinds or modalities, missing experiments or plates, contradicting perturbations,
+        sites that are listed twice.
     """
     listing = _included(listing, include_experiments)
     if listing.wells.empty:
@@ -78,6 +86,7 @@ def assemble(
             *_impossible_wells(listing, formats, is_impossible),
             *_missing_values(listing),
             *_duplicated_wells(listing, wells, is_impossible),
+            *_duplicated_sites(listing, wells),
             *_strangers(listing, wells["role"], "role", ROLES),
             *_strangers(listing, wells["modality"], "modality", MODALITIES),
             *_strange_kinds(listing),
@@ -285,11 +294,32 @@ def _duplicated_wells(
     twice = wells[~is_impossible & wells.duplicated(keys, keep=False).to_numpy()]
     problems = []
     for (_, plate, well), group in twice.groupby(keys, sort=False, dropna=False):
-        lines = ", ".join(line_of(listing.wells, int(i)) for i in group.index[:5])
+        lines = ", ".join(_place_of(listing, group.index, int(i)) for i in group.index[:5])
         what = f"plate {plate}, well {well} stands in {len(group)} rows ({lines})"
         fix = "delete the surplus rows, or map the column that tells them apart"
         problems.append(Problem(listing.origin, what, "one row for each well", fix))
     return problems
+
+
+def _place_of(listing: Listing, rows: pd.Index[Any], row: int) -> str:
+    """The line of a row, with its file where the rows stand in several."""
+    wells = listing.wells
+    is_one_file = FILE not in wells or wells[FILE].iloc[rows].nunique() == 1
+    return line_of(wells, row) if is_one_file else place(wells, row, listing.origin)
+
+
+def _duplicated_sites(listing: Listing, wells: pd.DataFrame) -> Iterator[Problem]:
+    sites = listing.sites
+    files = sites.get(FILE, listing.origin)
+    keyed = sites[["well_row", "site"]].assign(**{FILE: files})
+    fix = "narrow the glob of the screen's images so that it matches one file for each plate"
+    for one, other, rows in shared_keys(keyed, ["well_row", "site"]):
+        named = wells.loc[rows["well_row"].to_numpy(dtype=np.int64), ["plate", "well"]]
+        keys = [
+            f"plate {plate}, well {well}, site {site}"
+            for plate, well, site in zip(named["plate"], named["well"], rows["site"], strict=True)
+        ]
+        yield shared_problem(one, other, "sites", keys, fix)
 
 
 WHERE_MAPPED = {"role": "roles", "kind": "columns.kind.map", "modality": "modality"}

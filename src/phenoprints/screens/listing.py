@@ -52,7 +52,8 @@ class Listing:
         unknown), `kind`, `gene`, `guide`, `concentration_um`; further columns are annotations of
         the condition. A well without a row is unknown, or unperturbed when its role says so.
     sites
-        One row per imaged site: `well_row`, `site`, `locator`, `height`, `width`, `channels`.
+        One row per imaged site: `well_row`, `site`, `locator`, `height`, `width`, `channels`, and
+        optionally `file` (what lists the site, for messages).
     origin
         The file or folder that messages name.
     left_out

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import pandas as pd
@@ -68,3 +68,33 @@ def whole_numbers(table: pd.DataFrame, column: str, origin: str) -> pd.Series[in
         )
     )  # fmt: skip
     return found.astype("int32")
+
+
+SHOWN_KEYS = 3
+"""Keys that a message names of those that stand twice."""
+
+
+def shared_keys(table: pd.DataFrame, key: Sequence[str]) -> Iterator[tuple[str, str, pd.DataFrame]]:
+    """For every two files that hold rows of the same keys: their names and the second's rows.
+
+    Parameters
+    ----------
+    table
+        Rows with the columns of `key` and `file`. A key that stands twice in one file gives that
+        file as both; of three files the first is paired with each of the others.
+    """
+    twice = table[table.duplicated(list(key), keep=False)].reset_index(drop=True)
+    ordered = twice.astype({FILE: str}).sort_values([*key, FILE], kind="stable")
+    first = ordered.groupby(list(key), sort=False)[FILE].transform("first").rename("first")
+    again = ordered[ordered.duplicated(list(key))]
+    for (one, other), rows in again.groupby([first[again.index], again[FILE]], sort=True):
+        yield str(one), str(other), rows
+
+
+def shared_problem(one: str, other: str, things: str, keys: Sequence[str], fix: str) -> Problem:
+    """The problem that two files (or one, twice) list the same things, by their first keys."""
+    some = "; ".join(keys[:SHOWN_KEYS]) + ("; …" if len(keys) > SHOWN_KEYS else "")
+    again = "more than once" if one == other else f"that {other} lists too"
+    what = f"it lists {len(keys)} {things} {again} ({some})"
+    fix = "delete the surplus rows" if one == other else fix
+    return Problem(one, what, "each of them once", fix)

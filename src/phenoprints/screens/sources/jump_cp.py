@@ -21,7 +21,7 @@ from phenoprints.screens.imaged import named_channels, with_sites, with_sizes
 from phenoprints.screens.images.locators import FilesLocator
 from phenoprints.screens.listing import Listing, Notes
 from phenoprints.screens.plates import parse_wells
-from phenoprints.screens.problems import LINE, whole_numbers
+from phenoprints.screens.problems import FILE, LINE, whole_numbers
 from phenoprints.screens.tables import find_files, read_table
 
 SOURCE, PLATE, WELL, JCP = (
@@ -92,9 +92,12 @@ def _with_images(listing: Listing, files: JumpFiles, load_data: str) -> Listing:
     """The listing with the sites of the load_data files."""
     paths = find_files(files.root, load_data)
     wanted = list(files.channel_names) or list(CHANNELS)
-    rows = pd.concat([load_data_sites(p, files.images, wanted, files.illumination) for p in paths])
-    sites = with_sizes(files.root, rows.reset_index(drop=True), listing.notes)
-    listing = with_sites(listing, sites)
+    tables = [
+        load_data_sites(path, files.images, wanted, files.illumination).assign(**{FILE: str(path)})
+        for path in paths
+    ]
+    rows = pd.concat(tables, ignore_index=True).astype({FILE: "category"})
+    listing = with_sites(listing, with_sizes(files.root, rows, listing.notes))
     return replace(listing, inputs=(*listing.inputs, *map(str, paths)))
 
 

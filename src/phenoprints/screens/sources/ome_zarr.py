@@ -18,6 +18,7 @@ from phenoprints.screens.images.headers import MAX_SIDE_PX
 from phenoprints.screens.images.locators import OmeZarrLocator
 from phenoprints.screens.listing import Listing, Notes
 from phenoprints.screens.plates import parse_well, well_name
+from phenoprints.screens.problems import FILE
 from phenoprints.screens.welltable import WellTable, well_table_settings
 
 SETTINGS = (*well_table_settings(), "images", "channels", "channel_names")
@@ -28,7 +29,7 @@ AXES = ("t", "c", "z", "y", "x")
 
 @dataclass(frozen=True)
 class Field:
-    """One field of a well: its array's path, axes, shape and the names of its channels."""
+    """One field of a well: its array's path, axes, shape, channels, and the folder of its plate."""
 
     plate: str
     well: str
@@ -37,6 +38,7 @@ class Field:
     axes: tuple[str, ...]
     shape: tuple[int, ...]
     labels: tuple[str, ...]
+    folder: str = ""
 
 
 def read_listing(
@@ -98,14 +100,15 @@ def _sites(
             notes.count("sites_with_other_planes", 1)
         height, width = field.shape[-2:]
         locator = str(OmeZarrLocator(field.path, index))
-        rows.append((field.plate, field.well, field.site, locator, height, width, list(names)))
+        place = (field.plate, field.well, field.site)
+        rows.append((*place, locator, height, width, list(names), field.folder))
     for name, text in (
         ("sites_incomplete", "sites lack a channel and are left out"),
         ("sites_with_other_planes", "sites have further planes or time points, which are not used"),
     ):
         if notes.counts.get(name):
             notes.warn(f"{notes.counts[name]} {text}.")
-    columns = ["plate", "well", "site", "locator", "height", "width", "channels"]
+    columns = ["plate", "well", "site", "locator", "height", "width", "channels", FILE]
     return pd.DataFrame(rows, columns=columns)
 
 
@@ -160,7 +163,7 @@ def _fields(root: Path, folder: Path, notes: Notes) -> list[Field]:
         raise
     except (KeyError, TypeError, ValueError, AttributeError, IndexError) as error:
         raise TableError(f"{folder}: not a plate of OME-NGFF 0.4 or 0.5 ({error}).") from error
-    return fields
+    return [replace(field, folder=str(folder)) for field in fields]
 
 
 def _field(root: Path, plate: str, well: str, site: int, folder: Path) -> Field:

@@ -16,6 +16,7 @@ from phenoprints.foundations.names import below
 from phenoprints.screens.imaged import named_channels, with_sizes
 from phenoprints.screens.images.locators import ParquetLocator
 from phenoprints.screens.listing import Listing, Notes
+from phenoprints.screens.problems import FILE, shared_keys, shared_problem
 from phenoprints.screens.sources.rxrx3 import CHANNELS, read_metadata
 from phenoprints.screens.tables import find_files
 
@@ -105,12 +106,9 @@ def _sites(
 
 
 def _refuse_twice(rows: pd.DataFrame) -> None:
-    twice = rows[rows.duplicated(["site", "channel"], keep=False)]
+    fix = "narrow `images` so that it matches each shard once"
+    keyed = rows[["site", "channel"]].assign(**{FILE: rows["path"]})
     raise_problems(
-        Problem(
-            str(group["path"].iloc[0]),
-            f'key "{site}_{channel}" stands in {len(group)} rows',
-            "one row each",
-        )
-        for (site, channel), group in twice.groupby(["site", "channel"], sort=True)
+        shared_problem(one, other, "images", list(group["site"] + "_" + group["channel"]), fix)
+        for one, other, group in shared_keys(keyed, ["site", "channel"])
     )
