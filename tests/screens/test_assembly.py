@@ -123,6 +123,30 @@ def test_all_problems_stand_in_one_message():
     assert len(caught.value.problems) == 4
 
 
+def test_a_well_of_no_plate_format_is_told_so():
+    raw = listing(60).wells
+    wells = raw.assign(well="A99", plate=[f"p{i}" for i in range(60)], experiment="e1")
+    wells = changed(wells, 58, well=None)
+    with pytest.raises(TableError) as caught:
+        assemble("s", listing(60, wells=wells))
+    assert [str(problem) for problem in caught.value.problems] == [
+        'w.csv, row 1: column "well": "A99" is not a well of any plate format. '
+        "59 rows have this error (first: row 1, last: row 60)\n"
+        "  Expected A01 to AF48, the last of 1536 wells.\n"
+        "  To fix: correct the sheet.",
+        'w.csv, row 59: column "well": the value is missing\n'
+        "  Expected A01 to AF48, the last of 1536 wells.\n"
+        "  To fix: correct the sheet.",
+    ]
+
+
+def test_only_plate_formats_that_have_the_well_are_proposed():
+    wells = changed(listing().wells, 0, well="C13")
+    with pytest.raises(TableError, match="set plate_format: 384 or 1536") as caught:
+        assemble("s", listing(wells=wells), plate_format=24)
+    assert len(caught.value.problems) == 1
+
+
 def test_more_than_twenty_problems_are_counted_and_carried():
     wells = listing(60).wells.assign(well=[f"Z{i}" for i in range(1, 61)])
     with pytest.raises(TableError, match="and 40 more problems of 60 in all") as caught:

@@ -129,7 +129,7 @@ def test_a_missing_column_is_named_with_those_that_are_there(tmp_path):
     text = GOOD.replace("drug", "compound")
     with pytest.raises(TableError, match='column "drug" is missing') as caught:
         read(config(tmp_path, text))
-    assert "batch, plate, well, compound, role" in str(caught.value)
+    assert "columns: batch, plate, well, compound, role." in str(caught.value)
 
 
 def test_a_property_without_a_known_column_is_named(tmp_path):

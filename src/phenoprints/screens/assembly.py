@@ -22,6 +22,7 @@ from phenoprints.screens.plates import (
     infer_formats,
     is_outside,
     last_well,
+    parse_well,
     parse_wells,
 )
 from phenoprints.screens.problems import (
@@ -83,7 +84,7 @@ def assemble(
     ids, conditions = condition_table(perturbations)
     raise_problems(
         [
-            *_impossible_wells(listing, formats, is_impossible),
+            *_impossible_wells(listing, formats, positions),
             *_missing_values(listing),
             *_duplicated_wells(listing, wells, is_impossible),
             *_duplicated_sites(listing, wells),
@@ -248,26 +249,34 @@ def _formats(
 
 
 def _impossible_wells(
-    listing: Listing, formats: NDArray[np.int16], is_impossible: NDArray[np.bool_]
+    listing: Listing, formats: NDArray[np.int16], positions: WellPositions
 ) -> list[Problem]:
-    problems = []
+    """The wells that lie outside of their plate, and before them those that no format has."""
     raw = listing.wells["well"].reset_index(drop=True)
-    for plate_format in sorted(set(formats[is_impossible].tolist())):
+    problems = value_problems(
+        raw, positions.is_impossible, listing.wells, listing.origin, say=_say_no_well
+    )
+    is_outer = is_outside(positions, formats) & ~positions.is_impossible
+    for plate_format in sorted(set(formats[is_outer].tolist())):
         problems += value_problems(
-            raw, is_impossible & (formats == plate_format), listing.wells, listing.origin,
-            say=partial(_say_impossible, int(plate_format)),
+            raw, is_outer & (formats == plate_format), listing.wells, listing.origin,
+            say=partial(_say_outside, int(plate_format)),
         )  # fmt: skip
     return problems
 
 
-def _say_impossible(plate_format: int, value: object) -> tuple[str, str, str]:
-    larger = [str(size) for size in PLATE_FORMATS if size > plate_format]
-    fix = "correct the sheet"
-    if larger:
-        fix += f", or set plate_format: {larger[0] if len(larger) == 1 else ' or '.join(larger)}"
-    what = f'column "well": "{value}" is not a well of a {plate_format}-well plate'
+def _say_no_well(value: object) -> tuple[str, str, str]:
+    largest = max(PLATE_FORMATS)
+    what = f'column "well": "{value}" is not a well of any plate format'
     if value is None or value != value:
         what = 'column "well": the value is missing'
+    return what, f"A01 to {last_well(largest)}, the last of {largest} wells", "correct the sheet"
+
+
+def _say_outside(plate_format: int, value: object) -> tuple[str, str, str]:
+    larger = [str(size) for size in PLATE_FORMATS if parse_well(str(value), size)]
+    what = f'column "well": "{value}" is not a well of a {plate_format}-well plate'
+    fix = f"correct the sheet, or set plate_format: {' or '.join(larger)}"
     return what, f"A01 to {last_well(plate_format)}", fix
 
 

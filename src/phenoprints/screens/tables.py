@@ -77,7 +77,7 @@ def read_table(
 
 def require_columns(table: pd.DataFrame, columns: Sequence[str], where: str) -> None:
     """Raise TableError with every column that the table lacks."""
-    there = ", ".join(map(str, [c for c in table.columns if c != LINE][:40]))
+    there = ", ".join(map(str, [c for c in table.columns if c not in (LINE, FILE)][:40]))
     raise_problems(
         Problem(where, f'column "{column}" is missing', f"one of the table's columns: {there}")
         for column in columns
