@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 from collections import deque
@@ -13,11 +14,16 @@ from tempfile import TemporaryDirectory
 from types import ModuleType
 from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeVar
 
-from phenoprints.foundations.errors import WorkerError
+from phenoprints.foundations.errors import Problem, UnsafeInputError, WorkerError, raise_problems
 
 if TYPE_CHECKING:
     from distributed import Client, Future, SpecCluster
     from distributed.security import Security
+
+SCRIPT_PATH = re.compile(r"[\w./+=@,:-]+")
+"""Paths that may stand in a job script, where dask-jobqueue quotes nothing: no blank, no `$`."""
+SCRIPT_WORD = re.compile(r"[\w.,:-]+")
+SCRIPT_OPTION = re.compile(r"--[a-z-]+(=[\w.,:=+@&|!()\[\]-]+)?")
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -90,6 +96,8 @@ def spread_over(num_workers: int, settings: WorkerSettings | None = None) -> Ite
     ------
     WorkerError
         An item was lost with four workers, most likely for want of memory; or Slurm refused a job.
+    UnsafeInputError
+        A setting or a path could run something in the script of a Slurm job.
     """
     settings = settings or WorkerSettings()
     if settings.cluster == "local" and num_workers <= 1:
@@ -191,6 +199,7 @@ def _slurm(settings: WorkerSettings) -> Iterator[SpecCluster]:
     from dask_jobqueue import SLURMCluster
 
     folder = Path(settings.folder).absolute()
+    raise_problems(_unsafe_in_script(settings, folder), UnsafeInputError)
     folder.mkdir(parents=True, exist_ok=True)
     with (
         TemporaryDirectory(prefix="keys-", dir=folder) as keys,
@@ -213,6 +222,25 @@ def _slurm(settings: WorkerSettings) -> Iterator[SpecCluster]:
         _try(cluster.job_script())
         cluster.scale(jobs=settings.num_jobs)
         yield cluster
+
+
+def _unsafe_in_script(settings: WorkerSettings, folder: Path) -> Iterator[Problem]:
+    """What could run something, or split in two, in the script that dask-jobqueue writes."""
+    names = ("partition", "account", "interface")
+    words = {f"workers.{name}": getattr(settings, name) for name in names}
+    options = {f"workers.extra[{i}]": option for i, option in enumerate(settings.extra)}
+    paths = {"workers.folder": str(folder), "Python's path": sys.executable}
+    fixes = {"workers.folder": "set another workers.folder, or start in another working directory",
+             "Python's path": "install the environment in another place"}  # fmt: skip
+    for expected, pattern, values in (
+        ("letters, digits and _ . , : -", SCRIPT_WORD, words),
+        ("--<name>=<value> without blanks, quotes and $", SCRIPT_OPTION, options),
+        ("letters, digits and _ . / + = @ , : -", SCRIPT_PATH, paths),
+    ):
+        for where, value in values.items():
+            if value is not None and not pattern.fullmatch(value):
+                what = f"{value!r} cannot stand in the script of a Slurm job"
+                yield Problem(where, what, expected, fixes.get(where, "correct the configuration"))
 
 
 def _try(job_script: str) -> None:
