@@ -196,6 +196,20 @@ def test_a_resume_with_other_settings_names_what_differs(
     fit(tmp_path / "mae", tables, settings(num_workers=1, checkpoint_steps=7))
 
 
+@pytest.mark.parametrize("keep", [1, 3])
+def test_the_newest_checkpoints_stay(
+    tmp_path: Path,
+    tables: Tables,
+    settings: Callable[..., object],
+    monkeypatch: pytest.MonkeyPatch,
+    keep: int,
+) -> None:
+    monkeypatch.setattr("phenoprints.training.loop.Trainer.forget_checkpoints", lambda _: None)
+    fit(tmp_path / "mae", tables, settings(max_crops=96, checkpoint_steps=1, keep_checkpoints=keep))
+    left = sorted(path.name for path in (tmp_path / "mae.training" / "checkpoints").iterdir())
+    assert left == [f"step-{step:09d}" for step in (3, 4, 5)[-keep:]]
+
+
 def test_a_damaged_checkpoint_is_named(
     tmp_path: Path, tables: Tables, settings: Callable[..., object]
 ) -> None:

@@ -3,17 +3,36 @@
 Sources: ViTally Consistent 3.2, A.2, Table 5 for `paper-*` and `openphenom`; what it leaves open
 (`paper-judge-wsl`) is our choice. `dinov2-attempt` is that of A.9. `demo` and `demo-wsl` were found
 on the simulated screen; `small` is for one card and an afternoon.
+
+Micro-batches of the masked autoencoders are the paper's share of a card, its batch over its cards,
+so that fewer cards accumulate. Recipes whose loss looks at a micro-batch as a whole (batch norms,
+KoLeo, the centring of self-distillation) set none: the paper does not say how many cards these had.
 """
 
 from __future__ import annotations
 
 from typing import Any
 
-_PAPER: dict[str, Any] = {"fourier_loss": "as-published", "precision": "bfloat16"}
+_CARD: dict[str, Any] = {"compile": True, "num_workers": 4, "precision": "bfloat16"}
+_PAPER: dict[str, Any] = {**_CARD, "fourier_loss": "as-published"}
+# Table 5: 16 A100, 128 H100 and 256 H100.
 _CA_S16 = {
-    **_PAPER, "num_epochs": 100, "learning_rate": 1e-4, "batch_size": 2048, "drop_path": 0.1
-}  # fmt: skip
-_L8 = {**_PAPER, "num_epochs": 500, "learning_rate": 3e-5, "batch_size": 16384, "drop_path": 0.3}
+    **_PAPER,
+    "batch_size": 2048,
+    "drop_path": 0.1,
+    "learning_rate": 1e-4,
+    "micro_batch_size": 2048 // 16,
+    "num_epochs": 100,
+}
+_L8 = {
+    **_PAPER,
+    "batch_size": 16384,
+    "drop_path": 0.3,
+    "learning_rate": 3e-5,
+    "micro_batch_size": 16384 // 128,
+    "num_epochs": 500,
+}
+_G8 = {**_L8, "batch_size": 8192, "drop_path": 0.6, "micro_batch_size": 8192 // 256}
 
 # Few steps: AdamW instead of Lion, a layer scale that does not have to grow first, and more weight
 # on textures, in which the simulated screen's effects lie.
@@ -39,35 +58,34 @@ RECIPES: dict[str, dict[str, Any]] = {
         "learning_rate": 3e-3,
     },
     "demo-wsl": {**_DEMO, "batch_size": 32, "learning_rate": 4e-3},
-    "small": {
-        "batch_size": 256,
-        "learning_rate": 1e-4,
-        "num_epochs": 50,
-        "precision": "bfloat16",
-        "compile": True,
-        "num_workers": 4,
-    },
+    "small": {**_CARD, "batch_size": 256, "learning_rate": 1e-4, "num_epochs": 50},
     "paper-s16": _CA_S16,
     "paper-l8": _L8,
-    "paper-g8": {**_L8, "batch_size": 8192, "drop_path": 0.6},
+    "paper-g8": _G8,
     "paper-judge-l8": {**_L8, "num_epochs": 40, "max_crops": 3_500_000_000},
     "paper-judge-wsl": {
+        **_CARD,
         "batch_size": 512,
         "drop_path": 0.0,
         "label_smoothing": 0.1,
         "learning_rate": 1e-3,
         "num_epochs": 90,
         "optimizer": "adamw",
-        "precision": "bfloat16",
     },
     "openphenom": _CA_S16,
     # Kraus et al. 2023: a quarter hidden, no Fourier loss yet.
-    "mu-net": {"mask_fraction": 0.25, "fourier_weight": 0.0, "num_epochs": 100},
+    "mu-net": {
+        "fourier_weight": 0.0,
+        "mask_fraction": 0.25,
+        "num_epochs": 100,
+        "num_workers": 4,
+    },
     # From scratch; with start_from it is the fine-tuning of an MAE.
     "dinov2-attempt": {
         "batch_size": 1024,
         "learning_rate": 1e-5,
         "num_epochs": 100,
+        "num_workers": 4,
         "optimizer": "adamw",
         "precision": "bfloat16",
     },

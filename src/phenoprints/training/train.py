@@ -293,7 +293,7 @@ def _validation(loader: Loader, aside: np.ndarray[Any, Any]) -> list[Batch]:
         )
         visits = _max_validation_crops(loader) * len(group) // len(aside) // sampler.crops_per_visit
         num_crops = min(len(group), max(visits, 1)) * sampler.crops_per_visit
-        size = min(loader.batch_size, num_crops)
+        size = min(loader.micro_batch_size, num_crops)
         parts = Loader(
             loader.corpus, watched, loader.source, batch_size=num_crops, micro_batch_size=size
         )
