@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import shutil
 from itertools import combinations, product
 from pathlib import Path
@@ -11,7 +12,9 @@ import pandas as pd
 import pytest
 
 from phenoprints.cli import main
+from phenoprints.cli.check import head_lines
 from phenoprints.cli.estimates import Size, embedding_cost, network_of, num_crops, training_cost
+from phenoprints.cli.heads import vector_heads
 from phenoprints.cli.reach import reach, smallest_p, treatment_rows
 from phenoprints.configuration import load
 
@@ -74,6 +77,47 @@ def test_a_feature_that_the_table_lacks_is_named(example, capsys):
     replace(example, "feature_*", "features_*")
     assert main(["check", str(example)]) == 2
     assert 'config/example.csv: no column is called "features_*"' in capsys.readouterr().err
+
+
+@pytest.fixture
+def with_plates(example):
+    """The configuration whose vectors lie in three further tables, one of each plate."""
+    replace(example, "{kind: precomputed,", '{kind: precomputed, profiles: "plate-*",')
+    table = pd.read_csv(example.parent / "example.csv")
+    for plate, rows in table.groupby("plate"):
+        rows.to_parquet(example.parent / f"plate-{plate}.parquet")
+    return example
+
+
+def test_the_heads_of_all_tables_of_vectors_are_looked_at(with_plates, capsys):
+    assert main(["check", str(with_plates)]) == 0
+    expected = "✓ PASS  features on example: the heads of all 3 tables of vectors have what is"
+    assert expected in capsys.readouterr().out
+    folder = with_plates.parent
+    first = pd.read_parquet(folder / "plate-p1.parquet")
+    first.drop(columns="feature_1").to_parquet(folder / "plate-p2.parquet")
+    (folder / "plate-p3.parquet").write_text("no parquet")
+    (folder / "plate-p4.csv").write_text("batch,plate,well\n")
+    assert main(["check", str(with_plates)]) == 2
+    error = capsys.readouterr().err
+    assert (
+        "config/plate-p2.parquet: 1 features are in only one of it and config/plate-p1.parquet: "
+        "feature_1\n  Expected the same features in every table."
+    ) in error
+    assert "config/plate-p3.parquet: not a readable csv or parquet table" in error
+    assert 'config/plate-p4.csv: no column is called "feature_*"' in error
+
+
+def test_many_heads_are_looked_at_for_a_limited_time(with_plates):
+    config = load(with_plates)
+    (with_plates.parent / "plate-p3.parquet").write_text("no parquet")
+    (heads,) = vector_heads(config, seconds=-1)
+    assert (heads.num_tables, heads.num_looked, heads.problems) == (3, 1, ())
+    (heads,) = vector_heads(config)
+    assert (heads.num_looked, len(heads.problems)) == (3, 1)
+    assert "the heads of 1 of 3 tables" in next(
+        head_lines([dataclasses.replace(heads, num_looked=1)])
+    )
 
 
 def test_vectors_that_nothing_centres_are_warned_of(example, capsys):

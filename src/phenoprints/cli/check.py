@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from phenoprints.cli.facts import ScreenFacts, facts_of, planned_facts
-from phenoprints.cli.heads import vector_problems
+from phenoprints.cli.heads import Heads, vector_heads
 from phenoprints.cli.plans import plan_lines
 from phenoprints.cli.terminal import count, table, verdict
 from phenoprints.configuration import load, missing_inputs
@@ -18,10 +18,13 @@ def run(arguments: argparse.Namespace) -> int:
     """Print the summary; 1 when no condition can get through a manifest, else 0."""
     config = load(arguments.config)
     raise_problems(missing_inputs(config), MissingInputError)
-    raise_problems(vector_problems(config), TableError)
+    heads = list(vector_heads(config))
+    raise_problems((problem for of in heads for problem in of.problems), TableError)
     facts = dict(_facts(config, is_read=not arguments.no_read))
     print(f"Run {config['run']}: the configuration is valid and every input is there.\n")
     for line in _screen_lines(facts.values()):
+        print(line)
+    for line in head_lines(heads):
         print(line)
     failures = list(_verdicts(config, facts))
     for word, text in failures:
@@ -51,6 +54,19 @@ def _screen_lines(facts: Any) -> Iterator[str]:
         yield ""
     for of in facts:
         yield from (f"{verdict('CHECK')}  {of.name}: {text}" for text in of.warnings)
+
+
+def head_lines(heads: Iterable[Heads]) -> Iterator[str]:
+    """How many tables of vectors were looked at, where there are several."""
+    for of in heads:
+        what = f"{of.encoder} on {of.screen}: the heads of"
+        if of.num_looked < of.num_tables:
+            some = f"{count(of.num_looked)} of {count(of.num_tables)} tables of vectors"
+            text = f"{what} {some} were looked at, since time ran out; the run reads the others."
+            yield f"{verdict('CHECK')}  {text}"
+        elif of.num_tables > 1:
+            text = f"{what} all {count(of.num_tables)} tables of vectors have what is configured."
+            yield f"{verdict('PASS')}  {text}"
 
 
 def _verdicts(
