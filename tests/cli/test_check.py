@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+import tifffile
 
 from phenoprints.cli import main
 from phenoprints.cli.check import head_lines
@@ -124,6 +125,24 @@ def test_vectors_that_nothing_centres_are_warned_of(example, capsys):
     example.write_text(example.read_text() + "\nalignment: {method: none}\n")
     main(["check", str(example)])
     assert "not centred on controls share a common direction" in capsys.readouterr().out
+
+
+def test_images_of_another_size_than_declared_are_a_failure(example, capsys):
+    for well, shape in (("A01", (20, 24)), ("A02", (20, 24)), ("A03", (30, 24))):
+        path = example.parent / f"images/p1_{well}_T0001F001L01A01Z01C01.tif"
+        path.parent.mkdir(exist_ok=True)
+        tifffile.imwrite(path, np.zeros(shape, np.uint16))
+    replace(example, "source: profiles-table", "source: yokogawa\n    height_px: 20")
+    replace(example, "{kind: precomputed,", "{kind: precomputed, profiles: example.csv,")
+    assert main(["check", str(example)]) == 0
+    assert "FAIL" not in capsys.readouterr().out
+    replace(example, "height_px: 20", "height_px: 999")
+    assert main(["check", str(example)]) == 1
+    out = capsys.readouterr().out
+    assert (
+        "! CHECK  example: 3 of 3 sites have another size than the screen declares (a heig" in out
+    )
+    assert "✗ FAIL  example: 3 of 3 sites would be refused for their size, more than the s" in out
 
 
 def test_batches_without_controls_are_named(example, capsys):

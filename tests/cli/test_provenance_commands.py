@@ -11,6 +11,7 @@ from phenoprints.cli import main
 from phenoprints.configuration import write_frozen
 from phenoprints.foundations.fingerprints import own_sha256
 from phenoprints.foundations.provenance import provenance_path, write_provenance
+from phenoprints.foundations.versions import STAGE_VERSIONS
 
 
 @pytest.fixture
@@ -194,7 +195,7 @@ def test_the_chain_goes_back_to_the_inputs(run, capsys):
     assert told[:3] == [
         "results/demo/reports/index.html  reports (version 1)",
         "results/demo/embeddings/a/mae  embeddings (version 1)",
-        "results/demo/screens/a/wells.parquet  screens (version 1)",
+        f"results/demo/screens/a/wells.parquet  screens (version {STAGE_VERSIONS['screens']})",
     ]
     assert told[3].startswith("data/wells.csv  input, sha256 ")
     assert told[4:] == ["and from results/demo/screens/a/wells.parquet (see above)"]

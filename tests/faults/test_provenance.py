@@ -10,8 +10,13 @@ from pathlib import Path
 import pytest
 
 from phenoprints.cli import main
+from phenoprints.foundations.versions import STAGE_VERSIONS
 
 from .runs import ROOT, contents, differing, run
+
+WELLS = (
+    f"results/example/screens/example/wells.parquet  screens (version {STAGE_VERSIONS['screens']})"
+)
 
 pytestmark = pytest.mark.xdist_group("faults")
 
@@ -40,7 +45,7 @@ def test_every_result_tells_where_it_came_from(copy, capsys):
     main_ones = {name for name in artefacts if name.split("/")[-1].count(".") < 2}
     assert [name for name in main_ones if f"results/example/{name}" not in chain] == []
     assert len(main_ones) > 12
-    assert "results/example/screens/example/wells.parquet  screens (version 1)" in chain
+    assert WELLS in chain
     assert "data/example.csv  input, sha256 " in chain
     assert "seeds: seed 0; threads: 1; settings " in chain
     assert '- columns.experiment: "Metadata_Batch"' in chain
@@ -84,7 +89,7 @@ def test_results_of_older_versions_stay_readable(copy, untouched, capsys):
     as_version_0_1_0(copy)
     # The provenance of a folder is what rules after it read, so that their records differ.
     chain = told(capsys, "explain", "results/example/reports/index.html")
-    assert "results/example/screens/example/wells.parquet  screens (version 1)" in chain
+    assert WELLS in chain
     assert main(["verify", "example"]) == 0
     assert ", 0 not as recorded, " in capsys.readouterr().out
     (copy / "results/example/benchmarks/example/features.parquet").unlink()

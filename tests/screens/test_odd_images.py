@@ -11,6 +11,7 @@ import phenoprints.screens.images.decoding as decoding
 from phenoprints.foundations.errors import ImageError
 from phenoprints.quality import measure_sites
 from phenoprints.screens import read
+from phenoprints.screens.assembly import conforms
 from phenoprints.screens.images import open_images
 from phenoprints.screens.preparing import keyed_sites, prepare_images
 from phenoprints.screens.storing import write_screen
@@ -81,3 +82,65 @@ def test_crops_and_embeddings_refuse_it(odd):
     with pytest.raises(ImageError, match=reason):
         images.read(locators[0], ["DNA"], experiment=experiments[0], shape=SHAPE)
     assert set(seen) == {(SHAPE, np.dtype(np.uint16))}
+
+
+DECLARED = {"height_px": SHAPE[0], "width_px": SHAPE[1]}
+
+
+@pytest.fixture
+def plates(tmp_path):
+    """Plate P1 of 40 × 48 pixels, plate P2 of 40 × 44."""
+    for number, shape in ((1, SHAPE), (2, (40, 44))):
+        for well in WELLS[:6]:
+            pixels = RNG.integers(100, 4000, shape).astype(np.uint16)
+            tifffile.imwrite(tmp_path / f"P{number}_{well}_T0001F001L01A01Z01C01.tif", pixels)
+    return tmp_path
+
+
+def yokogawa(root, **settings):
+    return read({"source": "yokogawa", "root": str(root), "channels": {"C01": "DNA"}, **settings})
+
+
+def test_sites_of_another_size_than_declared_are_counted_and_told(plates):
+    screen = yokogawa(plates, **DECLARED)
+    assert screen.notes["counts"]["sites_of_other_size"] == 6
+    assert set(zip(screen.sites["height"], screen.sites["width"], strict=True)) == {SHAPE}
+    assert screen.notes["warnings"][-1] == (
+        "6 of 12 sites have another size than the screen declares (a height of 40 px and a width "
+        "of 48 px) and are refused when they are read: P2/P2 has 40 × 44 px. Correct height_px and "
+        "width_px, or leave these plates out."
+    )
+    conforms(screen)
+
+
+@pytest.mark.parametrize("declared", [{}, {"height_px": 40}, {"height_px": None}])
+def test_sizes_that_are_not_declared_stay_those_of_the_headers(plates, declared):
+    screen = yokogawa(plates, **declared)
+    assert set(screen.sites["width"]) == {44, 48}
+    assert "sites_of_other_size" not in screen.notes["counts"]
+
+
+def test_a_size_that_no_image_has_refuses_all(plates):
+    screen = yokogawa(plates, height_px=999)
+    assert screen.notes["counts"]["sites_of_other_size"] == 12
+    assert set(screen.sites["height"]) == {999}
+    assert set(screen.sites["width"]) == {44, 48}
+
+
+def test_sites_of_another_size_than_declared_are_refused_with_their_reason(plates):
+    images, sites = prepared(plates, **DECLARED)
+    reasons = measure_sites(images, sites)["unreadable"].tolist()
+    assert reasons[:6] == [""] * 6
+    for reason, well in zip(reasons[6:], WELLS, strict=False):
+        name = f"P2_{well}_T0001F001L01A01Z01C01.tif"
+        expected = f"{name}: its header says 40 × 44 pixels, the screen declares 40 × 48."
+        assert reason == expected
+
+
+def test_packing_lists_sites_of_another_size_than_declared(plates):
+    _, sites = prepared(plates, pack=True, max_failed_fraction=0.5, **DECLARED)
+    unreadable = pd.read_parquet(plates / "screen/unreadable.parquet")
+    assert unreadable["well_id"].tolist() == sites["well_id"].tolist()[6:]
+    assert unreadable["reason"].str.contains("40 × 44 pixels, the screen declares").all()
+    with pytest.raises(ImageError, match="6 of 12 sites cannot be read, more than the share"):
+        prepared(plates, pack=True, **DECLARED)

@@ -15,7 +15,7 @@ from phenoprints.foundations.errors import MissingInputError, TableError, raise_
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Print the summary; 1 when no condition can get through a manifest, else 0."""
+    """Print the summary; 1 when a run would stop or a manifest let no condition through, else 0."""
     config = load(arguments.config)
     raise_problems(missing_inputs(config), MissingInputError)
     heads = list(vector_heads(config))
@@ -72,6 +72,8 @@ def head_lines(heads: Iterable[Heads]) -> Iterator[str]:
 def _verdicts(
     config: Mapping[str, Any], facts: Mapping[str, ScreenFacts]
 ) -> Iterator[tuple[str, str]]:
+    for of in facts.values():
+        yield from (("FAIL", f"{of.name}: {text}") for text in of.failures)
     for name, manifest in config["manifests"].items():
         for screen in manifest["screens"]:
             if screen in facts and facts[screen].rows is not None:

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from phenoprints.cli.reach import Reach
+    from phenoprints.screens import Screen
 
 SCOPE_FROM_PRESET = "preset"
 SHOWN = 3
@@ -20,7 +21,10 @@ SHOWN = 3
 
 @dataclass(frozen=True)
 class ScreenFacts:
-    """Counts of a screen; None is unknown. `rows` are its treatments, where it was read."""
+    """Counts of a screen; None is unknown. `rows` are its treatments, where it was read.
+
+    `failures` say what would stop a run, `warnings` what a user should know.
+    """
 
     name: str
     size: Size
@@ -31,6 +35,7 @@ class ScreenFacts:
     controls: int | None = None
     conditions: int | None = None
     warnings: list[str] = field(default_factory=list)
+    failures: list[str] = field(default_factory=list)
     rows: pd.DataFrame | None = None
     limits: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
 
@@ -91,12 +96,13 @@ def facts_of(name: str, config: Mapping[str, Any]) -> ScreenFacts:
         controls=len(screen.wells) - treatments,
         conditions=len(screen.conditions),
         warnings=[*_controls(screen.wells, settings), *screen.notes["warnings"]],
+        failures=_refused(screen, settings),
         rows=treatment_rows(screen.wells, screen.conditions),
         limits=settings["limits"],
     )
 
 
-def _size(screen: Any, settings: Mapping[str, Any]) -> Size:
+def _size(screen: Screen, settings: Mapping[str, Any]) -> Size:
     wells, sites = screen.wells, screen.sites
     experiments = wells["experiment"].nunique()
     if sites.empty:
@@ -113,6 +119,21 @@ def _size(screen: Any, settings: Mapping[str, Any]) -> Size:
         crops=num_crops(height, width, settings),
         crop_px=settings["crop_px"],
     )
+
+
+def _refused(screen: Screen, settings: Mapping[str, Any]) -> list[str]:
+    """A sentence where more sites have another size than declared than a run tolerates."""
+    from phenoprints.screens.declared import OTHER_SIZE
+
+    num_other, limit = screen.notes["counts"].get(OTHER_SIZE, 0), settings["max_failed_fraction"]
+    if num_other <= limit * len(screen.sites):
+        return []
+    return [
+        f"{num_other} of {len(screen.sites)} sites would be refused for their size, more than the "
+        f"share of {limit:g} that max_failed_fraction allows: packing and embedding would stop.\n"
+        "    To fix: correct height_px and width_px of the screen, or leave out the plates named "
+        "above."
+    ]
 
 
 def _controls(wells: pd.DataFrame, settings: Mapping[str, Any]) -> list[str]:

@@ -18,7 +18,7 @@ from phenoprints.foundations.randomness import hash_uint64
 from phenoprints.screens.contracts import SITES, WELLS
 from phenoprints.screens.images.opening import ScreenImages, images_content
 from phenoprints.screens.images.packing import ReadSite, pack
-from phenoprints.screens.images.sites import read_site, site_bits
+from phenoprints.screens.images.sites import read_site, size_and_bits
 from phenoprints.screens.images.windows import windows
 
 WINDOW_SITES = 48
@@ -164,17 +164,27 @@ def _experiment_windows(
 ) -> dict[str, tuple[int, int]]:
     """The windows of one experiment, one image in memory at a time; none for 8-bit images.
 
-    The depth of the experiment is that of most of its images, by their headers.
+    The depth of the experiment is that of most of its images, by the headers of those that have
+    the declared size; where none has, every one is refused when it is read, and needs no window.
     """
     channels = list(sites["channels"].iloc[0])
     alike = sites[sites["channels"].map(list).map(lambda names: names == channels)]
     reasons: list[str] = []
-    depths = list(_successful(alike, lambda site: site_bits(root, str(site.locator)), reasons))
-    if depths and 2 * depths.count(16) <= len(depths):
+
+    def shape_of(site: Any) -> tuple[int, int]:
+        return int(site.height), int(site.width)
+
+    def look(site: Any) -> tuple[bool, int]:
+        *size, bits = size_and_bits(root, str(site.locator))
+        return tuple(size) == shape_of(site), bits
+
+    headers = list(_successful(alike, look, reasons))
+    depths = [bits for is_fitting, bits in headers if is_fitting]
+    if headers and 2 * depths.count(16) <= len(depths):
         return {}
 
     def read(site: Any) -> NDArray[Any]:
-        shape = (int(site.height), int(site.width))
+        shape = shape_of(site)
         return read_site(root, str(site.locator), channels, shape=shape, bits=16)
 
     images = _successful(alike, read, reasons)

@@ -9,6 +9,7 @@ from typing import Any
 
 from phenoprints.foundations.errors import ConfigurationError
 from phenoprints.screens.assembly import assemble
+from phenoprints.screens.declared import with_declared_size
 from phenoprints.screens.images.packing import with_packed_locators
 from phenoprints.screens.listing import Screen
 from phenoprints.screens.preparing import needs_store
@@ -58,6 +59,7 @@ def read(config: Mapping[str, Any], name: str | None = None, *, seed: int = 0) -
     shape = {key: config[key] for key in ASSEMBLY_SETTINGS if key in config}
     screen = assemble(called, source.read_listing(**wanted), **shape)
     screen.notes["geometry"] = _geometry(screen, config)
+    screen = with_declared_size(screen, config)
     return with_packed_locators(screen) if needs_store(config) else screen
 
 

@@ -41,8 +41,8 @@ def decode_plane(
     header = read_header(content, name)
     if shape is not None and (header.height, header.width) != tuple(shape):
         raise ImageError(
-            f"{name}: its header says {header.height} × {header.width} pixels.\n"
-            f"  Expected {shape[0]} × {shape[1]}, as the screen declares."
+            f"{name}: its header says {header.height} × {header.width} pixels, the screen "
+            f"declares {shape[0]} × {shape[1]}."
         )
     require_bits(header.bits, bits, name)
     try:

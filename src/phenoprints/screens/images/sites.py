@@ -99,17 +99,12 @@ def read_planes(
 
 def site_header(root: str | Path, locator: str) -> tuple[int, int]:
     """The height and width of a site by its headers alone."""
-    height, width, _ = _first_header(root, locator)
+    height, width, _ = size_and_bits(root, locator)
     return height, width
 
 
-def site_bits(root: str | Path, locator: str) -> int:
-    """The bits of a pixel of a site, 8 or 16, by its first channel's header alone."""
-    return _first_header(root, locator)[2]
-
-
-def _first_header(root: str | Path, locator: str) -> tuple[int, int, int]:
-    """The height, width and bits of a site's first channel."""
+def size_and_bits(root: str | Path, locator: str) -> tuple[int, int, int]:
+    """The height, width and bits (8 or 16) of a site by its first channel's header alone."""
     place = parse_locator(locator)
     if isinstance(place, ZarrLocator):
         shape = opened(inside(root, place.path)).shape
@@ -162,7 +157,8 @@ def _zarr_site(root: Path, place: ZarrLocator, num_channels: int, expected: Expe
     height, width = array.shape[2:]
     if expected.shape is not None and (height, width) != tuple(expected.shape):
         raise ImageError(
-            f"{path}: {height} × {width} pixels, the screen declares {expected.shape}."
+            f"{path}: {height} × {width} pixels, the screen declares "
+            f"{expected.shape[0]} × {expected.shape[1]}."
         )
     return read_regions([(path, place.index, 0, 0, height, width)])[0]
 
