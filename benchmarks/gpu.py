@@ -4,10 +4,14 @@
     python benchmarks/gpu.py vit-l8 --seconds 20
     python benchmarks/gpu.py --smoke               # tiny networks on a CPU: only that it runs
 
-Ours: bfloat16, blocks compiled one by one, the head on hidden tokens only, Lion with foreach.
-Plain: bfloat16, eager, the head and the Fourier loss as published on all tokens, Lion in a loop.
-Crops are uint8 and on the card already: what is measured is the network. Then each network embeds
-packed images from end to end, against its bare forward pass (gpu_embeddings.py).
+Ours: the recipe's settings (Fourier loss as published, stochastic depth, bfloat16, blocks compiled
+one by one, Lion with foreach) and the recipe's crops of a card. Plain: the same network and loss,
+bfloat16, eager, Lion in a loop. Inference is compiled in the same way, which the library itself
+does not do. Crops are uint8 and on the card already: what is measured is the network.
+
+Then the library's trainer trains each network from a packed store (gpu_training.py), and each
+embeds packed images from end to end, against its bare forward pass (gpu_embeddings.py). As in the
+library products in float32 stay float32 (no TF32): under bfloat16 there are hardly any.
 """
 
 from __future__ import annotations
@@ -21,6 +25,7 @@ from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 HERE = Path(__file__).resolve().parent
@@ -28,7 +33,8 @@ sys.path[:0] = [str(HERE), str(HERE.parent / "src")]
 
 RESULTS = HERE.parent / "results" / "bench" / "gpu.json"
 BATCHES = {"vit-s16": 512, "ca-vit-s16": 128, "vit-l8": 128, "vit-g8": 32}
-"""Crops of a step; halved until they fit into the card's memory."""
+"""Crops of a forward pass; a training step has the recipe's. Halved until they fit into the card's
+memory."""
 GOALS = {"vit-s16": 0.2, "ca-vit-s16": 0.2, "vit-l8": 0.4, "vit-g8": 0.4}
 """Share of the card's stated peak that training should reach on an H100 or H200."""
 BASELINES = {
@@ -72,56 +78,106 @@ def main(arguments: list[str] | None = None) -> list[Speed]:
     for name, batch in chosen.items():
         for task in ("train", "infer"):
             for way in ("plain", "ours"):
-                speeds.append(fitting(name, task, way, batch, device, given.seconds))
+                speeds.append(measure(name, task, way, batch, device, given.seconds))
                 show(speeds[-1])
-    from gpu_embeddings import measured, tell
-
-    ends = []
     others = {} if given.networks or given.smoke else BASELINES
-    for name, batch in {**chosen, **others}.items():
-        ends.append(measured(name, batch, device, given.seconds))
-        tell(ends[-1])
+    more = {
+        "training": from_store(speeds, device, given.seconds),
+        "embeddings": embedded({**chosen, **others}, device, given.seconds),
+    }
     card = "CPU (smoke test, no figure of any use)" if given.smoke else torch.cuda.get_device_name()
-    report(speeds, card, given.out, [{**asdict(end), "ratio": end.ratio} for end in ends])
+    report(speeds, card, given.out, more)
     return speeds
 
 
-def fitting(name: str, task: str, way: str, batch: int, device: Any, seconds: float) -> Speed:
-    """The speed at the largest batch, halving from `batch`, that fits into memory."""
+def from_store(speeds: list[Speed], device: Any, seconds: float) -> list[dict[str, Any]]:
+    """Training by the library from one packed store, at the batch at which the bare step fitted."""
+    from gpu_training import measured, pack, tell
+
+    found = []
+    with TemporaryDirectory() as folder:
+        pack(Path(folder), is_smoke=device.type == "cpu")
+        for bare in (s for s in speeds if (s.task, s.way) == ("train", "ours")):
+            trained = fitting(
+                lambda batch, bare=bare: measured(
+                    bare.network, batch, device, Path(folder), seconds=seconds,
+                    bare=bare.crops_per_s,
+                ),
+                bare.batch,
+            )  # fmt: skip
+            tell(trained)
+            found.append({**asdict(trained), "ratio": trained.ratio})
+    return found
+
+
+def embedded(batches: dict[str, int], device: Any, seconds: float) -> list[dict[str, Any]]:
+    """Embedding packed images with each network, from end to end."""
+    from gpu_embeddings import measured, tell
+
+    found = []
+    for name, batch in batches.items():
+        end = measured(name, batch, device, seconds)
+        tell(end)
+        found.append({**asdict(end), "ratio": end.ratio})
+    return found
+
+
+def measure(name: str, task: str, way: str, batch: int, device: Any, seconds: float) -> Speed:
+    """The speed at the largest batch that fits into memory."""
+    from gpu_training import recipe_of
+
+    if task == "train" and name in BATCHES:
+        batch = recipe_of(name)["micro_batch_size"]
+    return fitting(lambda size: speed(name, task, way, size, device, seconds), batch)
+
+
+def fitting(attempt: Callable[[int], Any], batch: int) -> Any:
+    """What an attempt finds at the largest batch, halving from `batch`, that fits into memory."""
     import torch
 
     while True:
         try:
-            return speed(name, task, way, batch, device, seconds)
-        except torch.OutOfMemoryError:
-            if batch == 1:
+            return attempt(batch)
+        except Exception as error:
+            if batch == 1 or not lacks_memory(error):
                 raise
         # Only here has the error let go of the network that did not fit.
         batch //= 2
         gc.collect()
-        if device.type == "cuda":
+        if torch.cuda.is_available():
             torch.cuda.empty_cache()
+
+
+def lacks_memory(error: Exception) -> bool:
+    """Whether it is torch's error of a full card, or the library's that follows from it."""
+    import torch
+
+    return any(isinstance(e, torch.OutOfMemoryError) for e in (error, error.__cause__))
 
 
 def speed(name: str, task: str, way: str, batch: int, device: Any, seconds: float) -> Speed:
     """Crops per second of one way of doing one task."""
     import torch
+    from gpu_training import recipe_of
 
     from phenoprints import models
     from phenoprints.models.flops import encoder_flops, training_flops
+    from phenoprints.training import TrainingSettings
+    from phenoprints.training.devices import prepare
+    from phenoprints.training.objectives import build_objective
     from phenoprints.training.progress import peak_flops
 
     torch.manual_seed(0)
-    torch.set_float32_matmul_precision("high")
     # Else the shapes of an earlier network make later ones compile for any shape, which is slower.
     torch.compiler.reset()
-    loss = models.LossSettings("patch" if way == "ours" else "as-published")
-    encoder = models.build(name, channels=6)
-    decoder = models.DecoderShape(32, 1, 2) if name in SMOKE else models.DecoderShape()
-    model = models.MaskedAutoencoder(encoder, decoder, loss=loss, num_channels=6).to(device)
-    if way == "ours" and device.type == "cuda":
-        compile_blocks(model)
-    size = encoder.crop_px
+    settings = TrainingSettings.from_mapping(recipe_of(name))
+    encoder = models.build(
+        name, channels=6, drop_path=settings.drop_path, layer_scale=settings.layer_scale
+    )
+    objective = build_objective("mae", encoder, settings, num_channels=6).to(device)
+    if way == "ours":
+        prepare(objective, settings)
+    model, size = objective.model, encoder.crop_px
     crops = torch.randint(0, 256, (batch, 6, size, size), dtype=torch.uint8, device=device)
     step = training_step(model, crops, way) if task == "train" else inference_step(encoder, crops)
     rate = batch * steps_per_second(step, device, seconds)
@@ -129,13 +185,6 @@ def speed(name: str, task: str, way: str, batch: int, device: Any, seconds: floa
     peak = peak_flops(torch.cuda.get_device_name()) if device.type == "cuda" else None
     memory = torch.cuda.max_memory_allocated() / 1e9 if device.type == "cuda" else 0.0
     return Speed(name, task, way, batch, rate, peak and rate * operations / peak, memory)
-
-
-def compile_blocks(model: Any) -> None:
-    from phenoprints.training.devices import blocks_of
-
-    for block in blocks_of(model):
-        block.compile()
 
 
 def training_step(model: Any, crops: Any, way: str) -> Callable[[], None]:
@@ -222,7 +271,7 @@ def show(speed: Speed) -> None:
     )
 
 
-def report(speeds: list[Speed], card: str, out: Path, embeddings: list[dict[str, Any]]) -> None:
+def report(speeds: list[Speed], card: str, out: Path, more: dict[str, Any]) -> None:
     """Print card, date and the ratio to the plain loop; write everything as JSON."""
     import torch
 
@@ -237,8 +286,7 @@ def report(speeds: list[Speed], card: str, out: Path, embeddings: list[dict[str,
             )
             print(f"{network} {task}: {ratio:.2f} times the plain loop{goal}")
     out.parent.mkdir(parents=True, exist_ok=True)
-    content = {"card": card, "date": date, "speeds": [asdict(s) for s in speeds]}
-    content["embeddings"] = embeddings
+    content = {"card": card, "date": date, "speeds": [asdict(s) for s in speeds], **more}
     out.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
 
 

@@ -63,7 +63,6 @@ def measured(name: str, batch: int, device: Any, seconds: float) -> EndToEnd:
     import torch
 
     torch.manual_seed(0)
-    torch.set_float32_matmul_precision("high")
     encoder = network(name).to(device).eval()
     per_pass = max(1, batch // CROPS_OF_WELL) * CROPS_OF_WELL
     bare = per_pass * _passes_per_second(encoder, per_pass, seconds)

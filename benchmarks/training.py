@@ -13,21 +13,23 @@ NUM_SITES, SIZE_PX, CROP_PX = 24, 2048, 256
 NUM_CROPS, BATCH = 4096, 256
 
 
-def corpus(num_sites: int, size_px: int) -> Any:
+def corpus(num_sites: int, size_px: int, *, num_wells: int | None = None) -> Any:
+    """Wells of a site each; more wells than sites share them."""
     from phenoprints.training import build_corpus
 
-    ids = np.arange(num_sites, dtype=np.uint64)
+    num_wells = num_wells or num_sites
+    ids = np.arange(num_wells, dtype=np.uint64)
     wells = pd.DataFrame(
-        {"well_id": ids, "screen": "s", "experiment": "e", "conditions": [[]] * num_sites}
+        {"well_id": ids, "screen": "s", "experiment": "e", "conditions": [[]] * num_wells}
     )
     sites = pd.DataFrame(
         {
             "well_id": ids,
             "site": 1,
-            "locator": [f"zarr:store.zarr#{i}" for i in range(num_sites)],
+            "locator": [f"zarr:store.zarr#{i % num_sites}" for i in range(num_wells)],
             "height": size_px,
             "width": size_px,
-            "channels": [[f"c{i}" for i in range(6)]] * num_sites,
+            "channels": [[f"c{i}" for i in range(6)]] * num_wells,
         }
     )
     return build_corpus(wells, sites)
