@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pandas as pd
 
+from phenoprints.foundations.bombs import memory_told, refuse_bomb
 from phenoprints.foundations.errors import MissingInputError, Problem, TableError, raise_problems
 
 PAIR_COLUMNS = ("entity1", "entity2")
@@ -18,11 +19,15 @@ def read_table(path: str | Path) -> pd.DataFrame:
     file = Path(path)
     if not file.exists():
         raise MissingInputError(f"{path}: the table is not there.")
-    if file.suffix == ".parquet":
-        return pd.read_parquet(file)
-    separator = "\t" if ".tsv" in file.suffixes else ","
-    # A gene may be called NAN1 or NA: only empty cells are missing.
-    table: pd.DataFrame = pd.read_csv(file, sep=separator, keep_default_na=False, na_values=[""])
+    refuse_bomb(file)
+    with memory_told(file):
+        if file.suffix == ".parquet":
+            return pd.read_parquet(file)
+        separator = "\t" if ".tsv" in file.suffixes else ","
+        # A gene may be called NAN1 or NA: only empty cells are missing.
+        table: pd.DataFrame = pd.read_csv(
+            file, sep=separator, keep_default_na=False, na_values=[""]
+        )
     return table
 
 
@@ -54,6 +59,7 @@ def read_clusters(path: str | Path) -> dict[str, frozenset[str]]:
     GMT (a suffix .gmt) has a description in its second column and tabs between members.
     """
     file = Path(path)
+    refuse_bomb(file)
     opener = gzip.open if file.suffix == ".gz" else open
     clusters: dict[str, frozenset[str]] = {}
     with opener(file, "rt", encoding="utf-8") as lines:

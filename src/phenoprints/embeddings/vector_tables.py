@@ -22,7 +22,7 @@ from phenoprints.embeddings.vector_arrays import (
     read_array,
     read_own_store,
 )
-from phenoprints.foundations.bombs import refuse_bomb
+from phenoprints.foundations.bombs import memory_told, refuse_bomb
 from phenoprints.foundations.errors import (
     DataError,
     MissingInputError,
@@ -185,10 +185,11 @@ def _read_table(path: Path) -> pd.DataFrame:
     if not path.is_file():
         raise MissingInputError(f"{path}: the profiles are not there.")
     refuse_bomb(path)
-    try:
-        return _read_frame(path)
-    except UNREADABLE as error:
-        raise TableError(f"{path}: not a readable csv or parquet table. {error}") from error
+    with memory_told(path):
+        try:
+            return _read_frame(path)
+        except UNREADABLE as error:
+            raise TableError(f"{path}: not a readable csv or parquet table. {error}") from error
 
 
 def _shared(text: str | None) -> str | None:
@@ -197,7 +198,7 @@ def _shared(text: str | None) -> str | None:
 
 
 def _read_frame(path: Path) -> pd.DataFrame:
-    if path.suffix == ".parquet":
+    if path.suffix.lower() == ".parquet":
         return pd.read_parquet(path)
     head = pd.read_csv(path, nrows=0).columns
     # Names that look like numbers keep their zeros: only Metadata_ and Image_ columns are names.

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from phenoprints.foundations.bombs import refuse_bomb
+from phenoprints.foundations.bombs import memory_told, refuse_bomb
 from phenoprints.foundations.errors import MissingInputError, Problem, TableError, raise_problems
 from phenoprints.screens.problems import FILE, LINE
 
@@ -59,12 +59,14 @@ def read_table(
             "  To fix: correct the path in the configuration; relative paths start where "
             "snakemake was started."
         )
-    refuse_bomb(place)
-    try:
-        wanted = None if columns is None else [*columns, *optional]
-        table = (_read_parquet if _suffix(place) == ".parquet" else _read_text)(place, wanted)
-    except UNREADABLE as error:
-        raise TableError(f"{path}: the table cannot be read. {error}") from error
+    wanted = None if columns is None else [*columns, *optional]
+    refuse_bomb(place, wanted)
+    read = _read_parquet if _suffix(place) == ".parquet" else _read_text
+    with memory_told(place):
+        try:
+            table = read(place, wanted)
+        except UNREADABLE as error:
+            raise TableError(f"{path}: the table cannot be read. {error}") from error
     table = table.rename(columns=lambda name: str(name).strip())
     require_columns(table, columns or (), str(path))
     if columns is not None:

@@ -11,6 +11,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from phenoprints.foundations.bombs import memory_told, refuse_bomb
 from phenoprints.foundations.errors import Problem, TableError, raise_problems
 from phenoprints.foundations.names import below
 from phenoprints.screens.imaged import named_channels, with_sizes
@@ -56,8 +57,10 @@ def read_listing(
 def _shard_rows(root: str, shard: Path) -> pd.DataFrame:
     """The site, the channel and the place of each image of a shard."""
     path = below(root, shard)
+    refuse_bomb(shard, ["__key__"])
     try:
-        keys = pq.read_table(shard, columns=["__key__"]).column(0).to_pandas()
+        with memory_told(shard):
+            keys = pq.read_table(shard, columns=["__key__"]).column(0).to_pandas()
     except (pa.ArrowException, OSError, IndexError, KeyError) as error:
         raise TableError(f"{shard}: not a shard of RxRx3-core. {error}") from error
     parts = keys.astype(str).str.extract(KEY)
