@@ -11,8 +11,9 @@ from pathlib import Path
 import pytest
 
 from phenoprints.cli.mending import artefact_of
-from phenoprints.cli.verify import Finding, verified
-from phenoprints.foundations.provenance import read_provenance
+from phenoprints.cli.runs import provenance_files
+from phenoprints.cli.verify import Finding, unaccounted, verified
+from phenoprints.foundations.provenance import artefact_path, read_provenance
 
 from .runs import TIMED, contents, differing, run
 
@@ -102,19 +103,46 @@ def test_corruption_is_named_with_file_and_cure(name, damage, half, copy):
     assert len(damaged) > 15
 
 
+@pytest.mark.parametrize("name", RUNS)
+def test_an_artefact_whose_provenance_is_gone_is_named(name, copy):
+    """One after the other: another one may be called nearly the same."""
+    results = copy(name)
+    files = list(provenance_files(results))
+    assert len(files) > 15
+    for path in files:
+        gone = path.rename(path.with_name("gone"))
+        artefact = artefact_path(path)
+        is_noted = any(artefact == found or artefact in found.parents
+                       for found in unaccounted(results))  # fmt: skip
+        assert is_noted, artefact
+        gone.rename(path)
+    assert unaccounted(results) == []
+
+
 @pytest.mark.torch
 @pytest.mark.xdist_group("tiny")
 def test_what_others_are_made_from_is_mended_first(request, tmp_path):
+    """Also where an artefact does not say any more from what it was made."""
     results = tmp_path / "run/results/tiny"
     shutil.copytree(request.getfixturevalue("tiny_again"), results, copy_function=os.link)
+    lost = results / "alignment/tiny/untrained.provenance.json"
+    inputs_of_lost = read_provenance(artefact_path(lost))["inputs"]
     names = [n for n in halves(results)["artefacts"] if "/images/" not in n]
     spoil(results, names, "flipped")
+    lost.unlink()
+    lost.write_text("{")
     told = [f.file for f in verified(results) if f.verdict == "FAIL" and "config" not in f.file]
+    told = [file.removesuffix(".provenance.json") for file in told]
     order = {artefact_of(Path(file), results): place for place, file in enumerate(told)}
+
+    def inputs_of(artefact):
+        is_lost = artefact == artefact_path(lost)
+        return inputs_of_lost if is_lost else read_provenance(artefact)["inputs"]
+
     pairs = [
         (order[artefact], order[results.parents[1] / name])
         for artefact in order
-        for name in read_provenance(artefact)["inputs"]
+        for name in inputs_of(artefact)
         if results.parents[1] / name in order
     ]
     assert len(pairs) > 40

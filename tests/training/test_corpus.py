@@ -11,6 +11,7 @@ pytestmark = pytest.mark.torch
 
 from phenoprints.foundations.errors import ConfigurationError, DataError  # noqa: E402
 from phenoprints.training.corpus import NO_CLASS, build_corpus  # noqa: E402
+from phenoprints.training.manifest import corpus_of_screen  # noqa: E402
 from phenoprints.training.settings import TrainingSettings  # noqa: E402
 
 Tables = tuple[pd.DataFrame, pd.DataFrame]
@@ -47,6 +48,23 @@ def test_wells_with_one_named_condition_have_a_class(tables: Tables) -> None:
     learned, aside = corpus.split(0.0, (), 0)
     assert len(learned) == 2
     assert not len(aside)
+
+
+def test_unperturbed_wells_are_a_class_where_asked_for(tables: Tables) -> None:
+    """As the untreated well among the 1,139 classes of RxRx1; what is not known is no class."""
+    wells, sites = tables
+    lists = [[0], [1], [0, 1], [], None, *([[1]] * 58), []]
+    conditions = pd.DataFrame({"condition_id": [0, 1], "perturbation": ["b", "a"]})
+    passed = sites[["well_id", "site"]].assign(verdict="pass")
+    given = wells.assign(conditions=lists), sites, conditions, passed
+    corpus = corpus_of_screen(*given, labels="perturbation", classify_unperturbed=True)
+    assert corpus.class_names == ("a", "b", "unperturbed")
+    class_of = dict(zip(corpus.well_ids, corpus.classes, strict=True))
+    assert [class_of[w] for w in wells["well_id"][:5]] == [1, 0, NO_CLASS, 2, NO_CLASS]
+    assert class_of[wells["well_id"].iloc[-1]] == 2
+    without = corpus_of_screen(*given, labels="perturbation")
+    assert without.class_names == ("a", "b")
+    assert (without.classes == NO_CLASS).sum() == 4
 
 
 def test_splits_do_not_overlap(tables: Tables) -> None:

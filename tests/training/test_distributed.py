@@ -61,17 +61,23 @@ def free_port() -> int:
         return int(listening.getsockname()[1])
 
 
-def as_tasks_of_slurm(command: list[str], num_tasks: int) -> list[subprocess.Popen[str]]:
+def as_tasks_of_slurm(
+    command: list[str], num_tasks: int, per_node: int | None = None
+) -> list[subprocess.Popen[str]]:
     """The processes that srun would start, with what it would tell them."""
+    per_node = per_node or num_tasks
     step = {
         "SLURM_JOB_ID": "7", "SLURM_STEP_ID": "0", "SLURM_JOB_NAME": "train",
-        "SLURM_NTASKS": str(num_tasks), "SLURM_NNODES": "1", "SLURM_NODEID": "0",
+        "SLURM_NTASKS": str(num_tasks), "SLURM_NNODES": str(num_tasks // per_node),
         "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(free_port()),
     }  # fmt: skip
     return [
         subprocess.Popen(
             command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
-            env={**os.environ, **step, "SLURM_PROCID": str(task), "SLURM_LOCALID": str(task)},
+            env={
+                **os.environ, **step, "SLURM_PROCID": str(task),
+                "SLURM_NODEID": str(task // per_node), "SLURM_LOCALID": str(task % per_node),
+            },
         )
         for task in range(num_tasks)
     ]  # fmt: skip
@@ -109,6 +115,41 @@ def test_two_processes_and_two_shards_give_the_curve_of_one(
         got = models.load(tmp_path / name).state_dict()
         for key, value in expected.items():
             torch.testing.assert_close(got[key], value, rtol=1e-2, atol=5e-3)
+
+
+NODES = """
+import sys
+from pathlib import Path
+import pandas as pd
+sys.path.insert(0, {tests!r})
+from small_training import fit
+from phenoprints.training import TrainingSettings
+fit(Path({folder!r}) / "nodes", pd.read_pickle({tables!r}), TrainingSettings(**{settings!r}))
+"""
+
+
+def test_shards_over_two_nodes_of_two_devices_give_the_curve_of_one(
+    tmp_path: Path, tables: object, settings: Callable[..., object]
+) -> None:
+    chosen = settings(max_crops=48, drop_path=0.0, panel_crops=0)
+    fit(tmp_path / "one", tables, chosen)
+    pd.to_pickle(tables, tmp_path / "tables.pickle")
+    values = {n: getattr(chosen, n) for n in chosen.__dataclass_fields__}
+    (tmp_path / "script.py").write_text(
+        NODES.format(
+            tests=str(Path(__file__).parent),
+            folder=str(tmp_path),
+            tables=str(tmp_path / "tables.pickle"),
+            settings={**values, "devices": 2, "nodes": 2, "strategy": "fsdp2"},
+        )
+    )
+    tasks = as_tasks_of_slurm([sys.executable, str(tmp_path / "script.py")], 4, per_node=2)
+    told = [task.communicate(timeout=280) for task in tasks]
+    assert [task.returncode for task in tasks] == [0] * 4, [errors[-1500:] for _, errors in told]
+    np.testing.assert_allclose(losses(tmp_path / "nodes"), losses(tmp_path / "one"), rtol=1e-4)
+    expected = models.load(tmp_path / "one").state_dict()
+    for key, value in models.load(tmp_path / "nodes").state_dict().items():
+        torch.testing.assert_close(value, expected[key], rtol=1e-2, atol=5e-3)
 
 
 STEP = {"SLURM_STEP_ID": "0", "SLURM_PROCID": "1", "SLURM_LOCALID": "1", "SLURM_NODEID": "0"}

@@ -20,6 +20,8 @@ from phenoprints import models, training  # noqa: E402
 from phenoprints.foundations.errors import ConfigurationError, DataError  # noqa: E402
 from phenoprints.foundations.fingerprints import tree_sha256  # noqa: E402
 from phenoprints.training.checkpoints import finished  # noqa: E402
+from phenoprints.training.loading import Place  # noqa: E402
+from phenoprints.training.train import build_run  # noqa: E402
 
 sys.path.insert(0, str(Path(__file__).parent))
 from small_training import (  # noqa: E402
@@ -27,6 +29,7 @@ from small_training import (  # noqa: E402
     CLASSIFIER,
     LABELS,
     MAE,
+    VIT_CLASSIFIER,
     Tables,
     fit,
     images,
@@ -282,6 +285,68 @@ def test_training_starts_from_another_encoder(
     before = start.backbone.blocks[0].in_proj.weight.detach()
     after = outcome.encoder.backbone.blocks[0].in_proj.weight.detach()
     assert 0 < float((after - before).abs().max()) < 2e-6
+
+
+def test_a_start_of_another_kind_is_refused(
+    tmp_path: Path, tables: Tables, settings: Callable[..., object]
+) -> None:
+    models.save(tmp_path / "start", models.build("vit-tiny", channels=["er", "dna"], seed=9))
+    where = str(tmp_path / "start")
+    with pytest.raises(DataError, match="its channels are er, dna") as error:
+        fit(tmp_path / "x", tables, settings(),
+            training.EncoderPlan("weakly-supervised", "cnn-tiny", start_from=where))  # fmt: skip
+    assert "it is a vit-tiny" in str(error.value)
+
+
+def test_a_start_takes_the_drop_path_of_its_training_and_is_part_of_the_identity(
+    tmp_path: Path, tables: Tables, settings: Callable[..., object]
+) -> None:
+    plan = training.EncoderPlan("mae", "vit-tiny", start_from=str(tmp_path / "start"))
+    corpus = training.build_corpus(*in_order(tables))
+    source = training.ArrayImages(images())
+    runs = []
+    for seed in (9, 10):
+        start = models.build("vit-tiny", channels=["dna", "er"], seed=seed)
+        models.save(tmp_path / "start", start)
+        chosen = settings(drop_path=0.25)
+        run = build_run(corpus, source, tmp_path, plan=plan, settings=chosen, seed=0, place=Place())
+        runs.append(run)
+    assert runs[0].objective.encoder.config.architecture["drop_path"] == 0.25
+    assert runs[0].identity["start_from"] != runs[1].identity["start_from"]
+
+
+@pytest.mark.parametrize(
+    ("plan", "changes", "is_decisive"),
+    [
+        (MAE, {}, False),
+        (CLASSIFIER, {}, True),  # batch norm
+        (VIT_CLASSIFIER, {}, False),
+        (VIT_CLASSIFIER, {"cut_mix": 0.5}, True),
+        (training.EncoderPlan("dino", "vit-tiny"), {"dino_outputs": 16}, True),
+    ],
+)
+def test_how_many_crops_are_together_is_decisive_where_they_learn_from_each_other(
+    plan: training.EncoderPlan, changes: dict[str, float], is_decisive: bool, tmp_path: Path,
+    tables: Tables, settings: Callable[..., object],
+) -> None:  # fmt: skip
+    corpus = training.build_corpus(*in_order(tables), labels=LABELS)
+    made = [
+        build_run(corpus, training.ArrayImages(images()), tmp_path, plan=plan, seed=0,
+                  settings=settings(micro_batch_size=size, **changes), place=Place()).identity
+        for size in (None, 16, 8)
+    ]  # fmt: skip
+    assert made[0] == made[1]
+    assert (made[1] != made[2]) == is_decisive
+
+
+def test_visits_are_not_torn_apart_by_devices(
+    tmp_path: Path, tables: Tables, settings: Callable[..., object]
+) -> None:
+    corpus = training.build_corpus(*in_order(tables), labels=LABELS)
+    chosen = settings(batch_size=16, crops_per_visit=8, devices=4)
+    with pytest.raises(DataError, match="number of devices times crops_per_visit"):
+        build_run(corpus, training.ArrayImages(images()), tmp_path, plan=CLASSIFIER,
+                  settings=chosen, seed=0, place=Place())  # fmt: skip
 
 
 def test_channel_agnostic_training_over_screens_of_different_channels(

@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import shlex
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,8 +12,10 @@ from typing import Any
 from phenoprints.cli.companions import damaged_companions
 from phenoprints.cli.mending import artefact_of, mending
 from phenoprints.cli.runs import (
+    FOLDER_STAGES,
     SUFFIX,
     TARGET_FOLDERS,
+    TARGETS,
     base_folder,
     change_of,
     checked_provenance,
@@ -28,6 +29,10 @@ from phenoprints.foundations.errors import MAX_SHOWN, CorruptionError, Phenoprin
 from phenoprints.foundations.fingerprints import content_sha256, tree_digests
 from phenoprints.foundations.provenance import artefact_path
 from phenoprints.foundations.publishing import PARTIAL_SUFFIX
+
+_RANKS = {stage: rank for rank, stage in enumerate(TARGETS)}
+RANKS = _RANKS | {folder: _RANKS[stage] for folder, stage in FOLDER_STAGES.items()}
+"""Where the folders of a run stand on the journey."""
 
 
 @dataclass(frozen=True)
@@ -94,12 +99,8 @@ def _artefact(finding: Finding, folder: Path) -> Path:
 
 
 def _steps_after(folder: Path) -> dict[Path, int]:
-    """How many steps in a row were made from each artefact, by the provenance that is whole."""
-    base, made_from = base_folder(folder), dict[Path, list[Path]]()
-    for path in provenance_files(folder):
-        artefact = artefact_path(path).absolute()
-        with suppress(CorruptionError):
-            made_from[artefact] = [base / name for name in checked_provenance(artefact)["inputs"]]
+    """How many steps in a row were made from each artefact."""
+    made_from = _made_from(folder)
     steps = dict.fromkeys(made_from, 0)
     for _ in made_from:  # as often as the longest chain can have links
         before = dict(steps)
@@ -109,6 +110,31 @@ def _steps_after(folder: Path) -> dict[Path, int]:
         if steps == before:
             break
     return steps
+
+
+def _made_from(folder: Path) -> dict[Path, list[Path]]:
+    """The inputs of each artefact; where its provenance is lost, what their names tell of them."""
+    base = base_folder(folder)
+    artefacts = [artefact_path(path).absolute() for path in provenance_files(folder)]
+    artefacts += [path.absolute() for path in unaccounted(folder)]
+    made_from = {}
+    for artefact in artefacts:
+        try:
+            made_from[artefact] = [base / name for name in checked_provenance(artefact)["inputs"]]
+        except PhenoprintsError:
+            made_from[artefact] = [p for p in artefacts if _comes_before(p, artefact, folder)]
+    return made_from
+
+
+def _comes_before(earlier: Path, later: Path, folder: Path) -> bool:
+    """Whether an artefact is of an earlier stage, of the same screen and, if any, encoder."""
+    (stage, *names), (later_stage, *later_names) = (
+        path.relative_to(folder.absolute()).parts for path in (earlier, later)
+    )
+    num_shared = 1 if stage in ("screens", "quality") else 2
+    pairs = zip(names[:num_shared], later_names, strict=False)
+    is_same = all(Path(name).stem == Path(other).stem for name, other in pairs)
+    return is_same and RANKS.get(stage, 0) < RANKS.get(later_stage, 0)
 
 
 def _artefacts(folder: Path) -> Iterator[Finding]:
@@ -141,30 +167,31 @@ def _configuration(folder: Path) -> Iterator[Finding]:
 def unaccounted(folder: Path) -> list[Path]:
     """Artefacts of the stages, sorted, that neither have nor belong to one with a provenance.
 
-    What is named after an artefact (`mae.failures.parquet`, `images/…` beside `images.json`)
-    belongs to it. Logs, durations, the configuration and an exported crate are no artefacts.
+    What is named after an artefact (`mae.units/…`, `images/…` beside `images.json`) belongs to it.
+    Logs, durations, the configuration and an exported crate are no artefacts.
     """
-    stems = set()
+    owners = set()
     for path in provenance_files(folder):
         artefact = artefact_path(path)
-        stems |= {artefact, artefact.with_name(artefact.name.split(".")[0])}
+        owners |= {artefact, artefact.with_name(artefact.name.removesuffix(".json"))}
     found = set()
     for path in folder.rglob("*"):
         inside = path.relative_to(folder).parts
         is_made = path.is_file() and inside[0] in TARGET_FOLDERS and SUFFIX not in path.name
-        if is_made and not path.name.endswith(PARTIAL_SUFFIX) and not _belongs(path, stems):
+        if is_made and not path.name.endswith(PARTIAL_SUFFIX) and not _belongs(path, owners):
             found.add(artefact_of(path, folder))
     return sorted(found)
 
 
-def _belongs(path: Path, stems: set[Path]) -> bool:
+def _belongs(path: Path, owners: set[Path]) -> bool:
     """Whether the path or a folder that it lies in is an artefact, or named after one."""
-    places = (path, *path.parents)
-    return any(
-        place in stems or place.with_name(place.name.split(".")[0] or place.name) in stems
-        for place in places
-        if place.name
-    )
+    places = [place for place in (path, *path.parents) if place.name]
+    return any(place in owners or place.with_name(_owner(place.name)) in owners for place in places)
+
+
+def _owner(name: str) -> str:
+    """What the folders `mae.units` and `mae.training` are named after: `mae`."""
+    return name.removesuffix(".units").removesuffix(".training")
 
 
 def _verified(path: Path, folder: Path, base: Path) -> Iterator[Finding]:

@@ -7,7 +7,7 @@ STAGE_VERSIONS = {
     "alignment": 2,
     "consistency": 1,
     "curation": 2,
-    "training": 2,
+    "training": 3,
     "probes": 1,
     "maps": 1,
     "benchmarks": 2,

@@ -99,7 +99,7 @@ class Dino(nn.Module):
         ibot = torch.stack(
             [cross_entropy(t[1], s[1]) for t, s in zip(taught, learned, strict=True)]
         ).mean()
-        koleo = torch.stack([koleo_loss(s[2]) for s in learned]).mean()
+        koleo = torch.stack([koleo_loss(s[2]) for s in learned]).sum()
         weights = self.settings
         loss = weights.dino_weight * dino + weights.ibot_weight * ibot
         loss = loss + weights.koleo_weight * koleo

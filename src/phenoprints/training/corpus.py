@@ -18,6 +18,7 @@ from phenoprints.foundations.randomness import is_kept
 from phenoprints.training.columns import Names, Texts
 from phenoprints.training.sampling import Sites
 from phenoprints.training.tables import (
+    NO_CONDITION,
     SEPARATOR,
     SITE_COLUMNS,
     WELL_COLUMNS,
@@ -44,7 +45,7 @@ class Corpus:
     experiments, screens
         (W,) names.
     conditions
-        (W,) the well's first condition, NO_CLASS without one.
+        (W,) the well's first condition, negative without one.
     classes
         (W,) number of the class of each well, NO_CLASS where it has none.
     class_names
@@ -143,7 +144,8 @@ def build_corpus(
         well_id, site, locator, height, width, channels; sites of other wells are ignored.
     labels
         A name per condition_id, for classifiers: a well with exactly one condition gets that
-        condition's class, any other none.
+        condition's class, any other none. Where NO_CONDITION has a name too, that is the class of
+        unperturbed wells.
 
     Raises
     ------
@@ -186,11 +188,12 @@ def _without_sites(wells: Wells, first: NDArray[np.int64]) -> list[Problem]:
 
 
 def _classes(wells: Wells, labels: pd.Series | None) -> tuple[NDArray[np.int64], tuple[str, ...]]:
-    """Class of each well with exactly one condition that has a name, and the classes' names."""
+    """Class of each well by the name of its only condition or of none, and the classes' names."""
     classes = np.full(len(wells), NO_CLASS, dtype=np.int64)
     if labels is None:
         return classes, ()
-    single = np.flatnonzero(wells.num_conditions == 1)
+    is_unperturbed = (wells.conditions == NO_CONDITION) & (NO_CONDITION in labels.index)
+    single = np.flatnonzero((wells.num_conditions == 1) | is_unperturbed)
     conditions, codes = np.unique(wells.conditions[single], return_inverse=True)
     named = labels[labels.notna() & (labels != "")].astype(str).reindex(conditions)
     distinct = sorted(set(named.dropna()))

@@ -83,20 +83,26 @@ def _strategy(settings: TrainingSettings, leaves_unused: bool) -> Any:
     if settings.strategy == "fsdp2":
         from lightning.fabric.strategies import ModelParallelStrategy
 
-        return ModelParallelStrategy(parallelize_fn=_shard)
+        # All devices of all nodes share one copy of the model. By itself Lightning would have one
+        # copy per node, over which gradients would have to be averaged as well.
+        return ModelParallelStrategy(
+            parallelize_fn=_shard,
+            data_parallel_size=settings.devices * settings.nodes,
+            tensor_parallel_size=1,
+        )
     if settings.strategy != "ddp" and settings.devices * settings.nodes == 1:
         return "auto"
     return "ddp_find_unused_parameters_true" if leaves_unused else "ddp"
 
 
 def _shard(objective: nn.Module, mesh: Any) -> nn.Module:
-    """Shard each block and then what remains, over all devices of the mesh."""
+    """Shard each block and then what remains, over all devices."""
     from torch.distributed.fsdp import fully_shard
 
-    flat = mesh["data_parallel"] if mesh["data_parallel"].size() > 1 else mesh["tensor_parallel"]
+    devices = mesh["data_parallel"]
     for block in blocks_of(objective):
-        fully_shard(block, mesh=flat)
-    fully_shard(objective, mesh=flat)
+        fully_shard(block, mesh=devices)
+    fully_shard(objective, mesh=devices)
     return objective
 
 

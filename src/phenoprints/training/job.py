@@ -77,14 +77,16 @@ class TrainingJob:
         """The training set."""
         is_classifier = self.settings["kind"] == "weakly-supervised"
         labels = self.settings.get("labels", "perturbation") if is_classifier else None
+        asks_for_unperturbed = bool(self.settings.get("classify_unperturbed"))
+        chosen: dict[str, Any] = {"labels": labels, "classify_unperturbed": asks_for_unperturbed}
         conditions = pd.read_parquet(self.conditions)
         if self.manifest is not None:
             parts = parts_of(self.manifest)
-            return corpus_of_manifest(parts, self.sites, conditions, labels=labels)
+            return corpus_of_manifest(parts, self.sites, conditions, **chosen)
         if self.wells is None or self.quality is None:
             raise ConfigurationError("A training job needs a manifest, or wells and quality.")
         (sites,) = self.sites.values()
-        return corpus_of_screen(self.wells, sites, conditions, self.quality, labels=labels)
+        return corpus_of_screen(self.wells, sites, conditions, self.quality, **chosen)
 
 
 def run_job(job: TrainingJob) -> dict[str, Any]:

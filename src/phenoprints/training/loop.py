@@ -232,9 +232,10 @@ def _memory_named(num_crops: int) -> Iterator[None]:
         yield
     except (torch.OutOfMemoryError, MemoryError) as error:
         raise DataError(
-            f"Not enough memory for {num_crops} crops at once. To fix: lower micro_batch_size (the "
-            "result stays the same); where it is 1 already, set activation_checkpointing, or "
-            "strategy: fsdp2 over several devices. On CPUs also lower cache_mb."
+            f"Not enough memory for {num_crops} crops at once. To fix: lower micro_batch_size (a "
+            "masked transformer learns the same; batch norms, CutMix and DINOv2 see fewer crops at "
+            "once); where it is 1 already, set activation_checkpointing, or strategy: fsdp2 over "
+            "several devices. On CPUs also lower cache_mb."
         ) from error
 
 

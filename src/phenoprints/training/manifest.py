@@ -18,6 +18,7 @@ from phenoprints.foundations.randomness import hash_uint64
 from phenoprints.training.columns import joined, pair_keys
 from phenoprints.training.corpus import Corpus, assemble
 from phenoprints.training.tables import (
+    NO_CONDITION,
     SITE_COLUMNS,
     WELL_COLUMNS,
     Table,
@@ -45,6 +46,7 @@ def corpus_of_manifest(
     conditions: pd.DataFrame,
     *,
     labels: Labels | None = None,
+    classify_unperturbed: bool = False,
 ) -> Corpus:
     """The training set of a manifest: its wells and those of their sites that it names.
 
@@ -61,6 +63,8 @@ def corpus_of_manifest(
         The conditions in the manifest's numbering.
     labels
         What classifiers tell apart; None for masked autoencoders.
+    classify_unperturbed
+        Whether unperturbed wells are a class of their own, else they have none.
     """
     named: list[NDArray[np.uint64]] = []
     wells = read_wells(_noted(parts, named))
@@ -78,7 +82,7 @@ def corpus_of_manifest(
             f"training set: the manifest names {len(keys)} sites, the tables of sites have "
             f"{len(found)} of them. To fix: curate again after the screens were read again."
         )
-    return assemble(wells, found, labels=_names(conditions, labels))
+    return assemble(wells, found, labels=_names(conditions, labels, classify_unperturbed))
 
 
 def _noted(parts: Sequence[Table], named: list[NDArray[np.uint64]]) -> Iterator[pa.Table]:
@@ -110,10 +114,11 @@ def corpus_of_screen(
     quality: Table,
     *,
     labels: Labels | None = None,
+    classify_unperturbed: bool = False,
 ) -> Corpus:
     """The training set of a whole screen: every well and site that has not failed quality.
 
-    Tables, or the paths of such, which are then read in pieces.
+    Tables, or the paths of such, which are then read in pieces; labels as for a manifest.
     """
     failed = _failed(quality)
     every = read_wells(pieces(wells, WELL_COLUMNS))
@@ -127,7 +132,9 @@ def corpus_of_screen(
     good = read_sites(of_good, ((piece, passes) for piece in pieces(sites, SITE_COLUMNS)))
     seen, rows = np.unique(good.wells, return_inverse=True)
     return assemble(
-        of_good.take(seen), replace(good, wells=rows), labels=_names(conditions, labels)
+        of_good.take(seen),
+        replace(good, wells=rows),
+        labels=_names(conditions, labels, classify_unperturbed),
     )
 
 
@@ -144,7 +151,9 @@ def _site_keys(ids: NDArray[np.uint64], numbers: NDArray[np.int32]) -> NDArray[n
     return hash_uint64(0, ids.astype(np.uint64)) + numbers.astype(np.int64).astype(np.uint64)
 
 
-def _names(conditions: pd.DataFrame, labels: Labels | None) -> pd.Series | None:
+def _names(
+    conditions: pd.DataFrame, labels: Labels | None, classify_unperturbed: bool
+) -> pd.Series | None:
     """A name per condition_id; a condition without a gene is called by its perturbation."""
     if labels is None:
         return None
@@ -156,4 +165,6 @@ def _names(conditions: pd.DataFrame, labels: Labels | None) -> pd.Series | None:
         names = gene.where(gene != "", conditions["perturbation"])
     else:
         names = conditions["perturbation"]
-    return pd.Series(names.to_numpy(), index=conditions["condition_id"].to_numpy())
+    found = dict(zip(conditions["condition_id"], names, strict=True))
+    unperturbed = {NO_CONDITION: "unperturbed"} if classify_unperturbed else {}
+    return pd.Series(found | unperturbed, dtype=object)

@@ -25,6 +25,7 @@ from phenoprints.models import (
 from phenoprints.models.dino import teacher_momentum
 from phenoprints.training.settings import TrainingSettings
 
+BatchNorm = nn.modules.batchnorm._BatchNorm
 Autoencoder = MaskedAutoencoder | ConvolutionalMaskedAutoencoder
 KINDS = ("mae", "weakly-supervised", "dino")
 
@@ -112,6 +113,18 @@ class DinoObjective(nn.Module):
 
 
 Objective = MaskedObjective | ClassifyingObjective | DinoObjective
+
+
+def mixes_crops(objective: Objective) -> bool:
+    """Whether what is learned of a crop depends on which other crops are seen with it.
+
+    So it is with batch norms, with CutMix, and with the assignments and distances of DINOv2.
+    """
+    if isinstance(objective, DinoObjective):
+        return True
+    if isinstance(objective, ClassifyingObjective) and objective.settings.cut_mix:
+        return True
+    return any(isinstance(module, BatchNorm) for module in objective.modules())
 
 
 def build_objective(

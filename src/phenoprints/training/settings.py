@@ -18,7 +18,8 @@ SPEED_ONLY = frozenset(
         "num_workers", "panel_blocks", "strategy",
     }
 )  # fmt: skip
-"""Settings that change where and how fast training runs, not what it computes."""
+"""Settings that change where and how fast training runs, not what it computes; but where crops
+learn from each other, `num_together` decides too."""
 
 
 @dataclass(frozen=True)
@@ -171,6 +172,11 @@ class TrainingSettings:
         if self.max_crops is not None:
             crops = min(crops, self.max_crops)
         return max(crops // self.batch_size, 1)
+
+    def num_together(self) -> int:
+        """Crops that a network sees at once: a device's share of a step, or a part of that."""
+        share = self.batch_size // (self.devices * self.nodes)
+        return min(self.micro_batch_size or share, share)
 
     def identity(self) -> dict[str, Any]:
         """The settings that decide the result: a resumed run must have the same."""

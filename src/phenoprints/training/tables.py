@@ -22,6 +22,9 @@ Table = pd.DataFrame | str | Path
 """A table in memory, or the path of a Parquet file."""
 PIECE_ROWS = 262_144
 NO_CONDITION = -1
+"""Of an unperturbed well."""
+UNKNOWN_CONDITION = -2
+"""Of a well of which nobody knows what was done to it."""
 SEPARATOR = "\x1f"
 """Between the names of channels; no name of a channel holds it."""
 
@@ -59,8 +62,8 @@ def pieces(table: Table, columns: Sequence[str]) -> Iterator[pa.Table]:
 class Wells:
     """Wells in ascending order of their ids.
 
-    `conditions` is the first one of each well, NO_CONDITION without, `num_conditions` how many it
-    has.
+    `conditions` is the first one of each well, NO_CONDITION without and UNKNOWN_CONDITION where it
+    is not known, `num_conditions` how many it has.
     """
 
     ids: NDArray[np.uint64]
@@ -108,12 +111,13 @@ def read_wells(tables: Iterable[pa.Table]) -> Wells:
 
 
 def _first_conditions(lists: pa.ListArray) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
-    """The first condition of each well, NO_CONDITION without one, and how many it has."""
+    """The first condition of each well (or why it has none), and how many it has."""
     counts = pc.list_value_length(lists).fill_null(0).to_numpy(zero_copy_only=False)
     flat = pc.list_flatten(lists).to_numpy(zero_copy_only=False)
     first = np.full(len(lists), NO_CONDITION, dtype=np.int32)
     starts = np.cumsum(counts) - counts
     first[counts > 0] = flat[starts[counts > 0]]
+    first[pc.is_null(lists).to_numpy(zero_copy_only=False)] = UNKNOWN_CONDITION
     return first, counts.astype(np.int32)
 
 

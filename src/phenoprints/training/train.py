@@ -23,6 +23,7 @@ from phenoprints.training.objectives import (
     MaskedObjective,
     Objective,
     build_objective,
+    mixes_crops,
 )
 from phenoprints.training.panels import publish_panels
 from phenoprints.training.progress import LOSSES, Progress, peak_flops, publish_losses
@@ -181,12 +182,7 @@ def build_run(
         settings=settings,
         num_steps=num_steps,
         seed=seed,
-        identity={
-            **settings.identity(),
-            **dataclasses.asdict(plan),
-            "seed": seed,
-            "wells": corpus.fingerprint(),
-        },
+        identity=_identity(corpus, objective, plan=plan, settings=settings, seed=seed),
         folder=work / "checkpoints",
         progress=progress,
         validation=_validation(loader, aside),
@@ -194,11 +190,32 @@ def build_run(
     )
 
 
+def _identity(
+    corpus: Corpus,
+    objective: Objective,
+    *,
+    plan: EncoderPlan,
+    settings: TrainingSettings,
+    seed: int,
+) -> dict[str, Any]:
+    """What decides the result, which a run that goes on must share."""
+    together = {"crops seen at once": settings.num_together()} if mixes_crops(objective) else {}
+    start = {} if plan.start_from is None else {"start_from": objective.encoder.fingerprint()}
+    return {
+        **settings.identity(),
+        **dataclasses.asdict(plan),
+        **together,
+        **start,
+        "seed": seed,
+        "wells": corpus.fingerprint(),
+    }
+
+
 def _encoder(
     corpus: Corpus, plan: EncoderPlan, settings: TrainingSettings, seed: int
 ) -> models.Encoder:
     if plan.start_from is not None:
-        return models.load(plan.start_from)
+        return _started(corpus, plan, settings)
     options: dict[str, Any] = {}
     if plan.architecture.removeprefix("ca-").startswith("vit-"):
         options = {"layer_scale": settings.layer_scale, "drop_path": settings.drop_path}
@@ -208,6 +225,29 @@ def _encoder(
     )
     if plan.pool is not None:
         encoder.config = dataclasses.replace(encoder.config, pool=plan.pool)
+    return encoder
+
+
+def _started(corpus: Corpus, plan: EncoderPlan, settings: TrainingSettings) -> models.Encoder:
+    """The encoder that training starts from, with this training's drop path and pool."""
+    start = models.load(str(plan.start_from))
+    where, problems = str(plan.start_from), []
+    if start.config.name != plan.architecture:
+        what = f"it is a {start.config.name}"
+        problems.append(Problem(where, what, f"the architecture {plan.architecture}"))
+    found = corpus.channel_sets[0]
+    if start.channels and len(corpus.channel_sets) == 1 and start.channels != found:
+        what = f"its channels are {', '.join(start.channels)}"
+        problems.append(Problem(where, what, f"{', '.join(found)}, as the screen has"))
+    raise_problems(problems, DataError)
+    architecture = dict(start.config.architecture)
+    if start.config.family == "vit":
+        architecture["drop_path"] = settings.drop_path
+    config = dataclasses.replace(
+        start.config, architecture=architecture, pool=plan.pool or start.config.pool
+    )
+    encoder = models.from_config(config)
+    encoder.load_state_dict(start.state_dict())
     return encoder
 
 
@@ -236,10 +276,12 @@ def check_corpus(
     if plan.kind == "weakly-supervised" and len(corpus.class_names) < 2:
         what = f"{len(corpus.class_names)} classes"
         problems.append(Problem("training set", what, "2 or more conditions to tell apart"))
-    share = settings.devices * settings.nodes
-    if settings.batch_size % share:
+    share, visit = settings.devices * settings.nodes, settings.crops_per_visit
+    if settings.batch_size % (share * visit):
         what = f"batch_size {settings.batch_size} over {share} devices"
-        problems.append(Problem("training", what, "a multiple of the number of devices"))
+        of_visits = f" times crops_per_visit {visit}" if visit > 1 else ""
+        expected = f"a multiple of the number of devices{of_visits}"
+        problems.append(Problem("training", what, expected))
     raise_problems(problems, DataError)
 
 
