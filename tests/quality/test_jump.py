@@ -13,6 +13,7 @@ import tifffile
 from scipy import ndimage
 
 from phenoprints.quality import assess, measure
+from phenoprints.quality.artefacts import copied_percent
 from phenoprints.screens.images.windows import look_up_tables, to_uint8, windows
 
 pytestmark = pytest.mark.data
@@ -164,6 +165,83 @@ def test_a_brighter_or_darker_channel_is_no_exchange(
             for key, value in rows[at].items()
         }
         assert "QC004" not in reasons(rows)[at]
+
+
+class BehindWindows:
+    """The wells as a run measures them: windows of 8 bits belong to a channel's name."""
+
+    def __init__(self, images: Images) -> None:
+        limits = windows(images.values())
+        self.tables = look_up_tables(limits)
+        self.known = dict(zip(CHANNELS, limits, strict=True))
+        dmso = images["DMSO"]
+        quarters = [dmso[:, y : y + 540, x : x + 540] for y in (0, 540) for x in (0, 540)]
+        self.rows = [
+            self.measured(at, image) for at, image in enumerate([*quarters, *images.values()])
+        ]
+
+    def measured(self, well: int, image: np.ndarray) -> dict[str, object]:
+        found = measure(to_uint8(image, self.tables), CHANNELS, windows=self.known)
+        return {"well_id": np.uint64(well), "site": 1, "unreadable": "", **found}
+
+    def reasons(self, well: int, image: np.ndarray) -> list[str]:
+        """Why the well fails with this image; no other well may."""
+        rows = list(self.rows)
+        rows[well] = self.measured(well, image)
+        found = reasons(rows)
+        codes = found.pop(well)
+        assert found == [[]] * 7
+        return codes
+
+
+@pytest.fixture(scope="module")
+def eight_bits(images: Images) -> BehindWindows:
+    return BehindWindows(images)
+
+
+def copied(row: dict[str, object]) -> float:
+    return max(float(str(row[f"copied_percent_{c.lower()}"])) for c in CHANNELS)
+
+
+def test_the_originals_pass_behind_the_windows_far_from_any_copy(
+    eight_bits: BehindWindows,
+) -> None:
+    assert reasons(eight_bits.rows) == [[]] * 8
+    assert max(map(copied, eight_bits.rows)) < 0.05  # of the 1 % at which QC005 fails
+
+
+@pytest.mark.parametrize("name", WELLS)
+@pytest.mark.parametrize("sigma", [0.5, 1.0, 2.0, 4.0])
+def test_a_blurred_image_of_8_bits_is_blurred_and_holds_no_copy(
+    images: Images, eight_bits: BehindWindows, name: str, sigma: float
+) -> None:
+    codes = eight_bits.reasons(4 + list(WELLS).index(name), blurred(sigma)(images[name]))
+    assert ("QC010" in codes) or sigma < 1.5
+    # At 4 px the nuclei of one well of FK-866 are bright smears in all channels: debris, too.
+    assert set(codes) <= ({"QC010", "QC022"} if sigma == 4.0 else {"QC010"})
+
+
+@pytest.mark.parametrize("name", WELLS)
+def test_a_copied_region_of_8_bits_is_found_and_nothing_else(
+    images: Images, eight_bits: BehindWindows, name: str
+) -> None:
+    at = 4 + list(WELLS).index(name)
+    assert eight_bits.reasons(at, pasted(images[name])) == ["QC005"]
+    soft = to_uint8(blurred(1.0)(pasted(images[name])), eight_bits.tables)
+    assert max(map(copied_percent, soft)) > 1.0
+
+
+@pytest.mark.parametrize("side", [100, 160])
+def test_a_copied_square_of_8_bits_is_found_wherever_it_lies(
+    images: Images, eight_bits: BehindWindows, side: int
+) -> None:
+    """Also on the background, which spans a few grey values only."""
+    random = np.random.default_rng(side)
+    for image in images.values():
+        eight = to_uint8(image, eight_bits.tables)
+        y, x = random.integers(0, 480 - side, 2)
+        eight[:, 540 + y :, 540 + x :][:, :side, :side] = eight[:, x:, y:][:, :side, :side]
+        assert max(map(copied_percent, eight)) > 1.0
 
 
 def test_an_exchange_is_flagged_behind_the_windows_of_8_bits(images: Images) -> None:

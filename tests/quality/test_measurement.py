@@ -81,14 +81,38 @@ def test_a_pasted_region_is_found_and_noise_is_not() -> None:
     plane = noise((96, 96))
     assert copied_percent(plane) == 0.0
     plane[50:90, 40:90] = plane[5:45, 3:53]
-    # 40 rows × 19 runs on either side of all 96 × 65.
-    assert copied_percent(plane) == pytest.approx(100 * 2 * 40 * 19 / (96 * 65), rel=0.25)
+    # 33 × 43 blocks on either side of all 89 × 89.
+    assert copied_percent(plane) == pytest.approx(100 * 2 * 33 * 43 / 89**2, rel=0.25)
 
 
 def test_flat_background_is_no_copy() -> None:
     plane = np.full((64, 64), 3, np.uint8)
     plane[::9] += 1
     assert copied_percent(plane) == 0.0
+    plane[5::20, 7::24] = 255  # hot pixels
+    assert copied_percent(plane) == 0.0
+
+
+def test_smooth_images_of_8_bits_hold_no_copy_until_one_is_made() -> None:
+    smooth = ndimage.gaussian_filter(noise((512, 512)).astype(np.float64), 6)
+    for levels in (20, 60, 120):
+        plane = np.rint((smooth - smooth.min()) * levels / np.ptp(smooth)).astype(np.uint8)
+        assert copied_percent(plane) < 0.2, levels
+        plane[300:400, 350:450] = plane[20:120, 40:140]
+        assert copied_percent(plane) > 3.0, levels
+
+
+def test_the_share_of_a_copy_is_the_same_for_8_and_16_bits() -> None:
+    plane = noise((160, 160))
+    plane[90:130, 20:70] = plane[5:45, 3:53]
+    shares = [copied_percent(p) for p in (plane, plane.astype(np.uint16), plane * np.uint16(257))]
+    assert shares == pytest.approx([100 * 2 * 33 * 43 / 153**2] * 3, rel=0.25)
+
+
+def test_a_block_that_stands_three_times_counts_three_times() -> None:
+    plane = noise((160, 160))
+    plane[60:100, 40:90] = plane[110:150, 80:130] = plane[5:45, 3:53]
+    assert copied_percent(plane) == pytest.approx(100 * 3 * 33 * 43 / 153**2, rel=0.25)
 
 
 def disks(centres: list[tuple[int, int]], radius: int, level: float) -> np.ndarray:

@@ -2,7 +2,7 @@
 
 STAGE_VERSIONS = {
     "screens": 2,
-    "quality": 2,
+    "quality": 3,
     "embeddings": 1,
     "alignment": 2,
     "consistency": 1,

@@ -17,9 +17,11 @@ debris: cells have hardly a place where every stain is bright at once."""
 
 SAMPLED_PIXELS = 16384
 
-RUN_PX = 32
-MIN_RUN_SPAN = 8
-"""Runs of this many pixels along a row are compared; flatter ones are alike by chance."""
+MIN_BENT = 16
+"""Blocks with fewer bent squares of 2 × 2 pixels (of 49) are flat or smooth: alike by chance."""
+
+MIN_MOVED_ALIKE = 4
+"""A region moves its blocks all alike; blocks that are alike by chance lie anyhow to each other."""
 
 
 def channel_correlations(image: NDArray[np.float32]) -> NDArray[np.float64]:
@@ -74,20 +76,33 @@ def _is_cell(
 
 
 def copied_percent(plane: NDArray[np.unsignedinteger]) -> float:
-    """The percentage of runs of 32 pixels that stand elsewhere in the plane (H, W), bit by bit.
+    """The percentage of blocks of 8 × 8 pixels that stand twice in the plane (H, W), bit by bit.
 
-    Camera noise makes every run unique, so that copies tell of pasted or badly stitched regions.
-    Estimated from the sixteenth of runs that their own hash chooses, so that copies are chosen
-    with their originals. Runs that span fewer than 8 grey values count nowhere.
+    Camera noise makes blocks unique, so that copies tell of pasted or badly stitched regions.
+    Blocks lie at all places; the sixteenth that their own hash chooses is looked at, so that
+    copies are chosen with their originals. In smooth images of 8 bits blocks are alike by chance:
+    those with fewer than 16 bent squares of 2 × 2 pixels count nowhere, those that overlap are no
+    pair, and a pair counts only where at least three others lie as far apart, the same way.
     """
-    from phenoprints.quality.kernels import chosen_run_hashes
+    from phenoprints.quality.kernels import BLOCK_PX, chosen_blocks
 
-    ordered = np.sort(chosen_run_hashes(plane, RUN_PX, MIN_RUN_SPAN))
-    if len(ordered) == 0:
+    hashes, places = chosen_blocks(plane, MIN_BENT)
+    if not _has_equal(hashes):
         return 0.0
-    is_same = ordered[1:] == ordered[:-1]
-    num_copied = np.count_nonzero(np.append(is_same, [False]) | np.append([False], is_same))
-    return 100.0 * num_copied / len(ordered)
+    order = np.argsort(hashes, kind="stable")
+    first = np.flatnonzero(hashes[order[1:]] == hashes[order[:-1]])
+    rows, columns = np.divmod(places[order], plane.shape[1])
+    moved = np.stack([rows[first + 1] - rows[first], columns[first + 1] - columns[first]])
+    is_apart = np.abs(moved).max(axis=0) >= BLOCK_PX
+    first, moved = first[is_apart], moved[:, is_apart]
+    _, group, sizes = np.unique(moved, axis=1, return_inverse=True, return_counts=True)
+    first = first[sizes[group.ravel()] >= MIN_MOVED_ALIKE]
+    return 100.0 * len(np.union1d(first, first + 1)) / len(hashes)
+
+
+def _has_equal(values: NDArray[np.uint64]) -> bool:
+    ordered = np.sort(values)
+    return bool(np.any(ordered[1:] == ordered[:-1]))
 
 
 def image_fingerprint(image: NDArray[np.unsignedinteger]) -> str:

@@ -11,6 +11,12 @@ from phenoprints.foundations.compiling import compiled
 
 Pixels = NDArray[np.unsignedinteger[Any]]
 
+BLOCK_PX = 8
+"""Side of the blocks that are sought twice in a plane; a power of two."""
+
+HASH_FACTOR = 0x9E3779B97F4A7C15
+"""2^64 over the golden ratio (Knuth, The Art of Computer Programming 3, 6.4)."""
+
 
 @compiled()
 def laplacian_sums(plane: Pixels) -> tuple[np.int64, np.int64]:
@@ -30,33 +36,74 @@ def laplacian_sums(plane: Pixels) -> tuple[np.int64, np.int64]:
 
 
 @compiled()
-def chosen_run_hashes(plane: Pixels, length: int, min_span: int) -> NDArray[np.uint32]:
-    """32-bit hashes of runs of `length` pixels (a power of two) along the rows of a plane (H, W).
+def chosen_blocks(plane: Pixels, min_bent: int) -> tuple[NDArray[np.uint64], NDArray[np.int64]]:
+    """64-bit hashes and places (row · W + column) of square blocks of a plane (H, W), by place.
 
-    Only the sixteenth of runs that their own hash chooses, and only those that span at least
-    `min_span` grey values.
+    Blocks of BLOCK_PX pixels on a side lie at all places. Only the sixteenth that their own hash
+    chooses, and only those with at least `min_bent` bent squares, are returned. Rows are hashed
+    along, then down: a ring holds the last BLOCK_PX rows.
     """
     num_rows, num_columns = plane.shape
-    hashes = np.empty(num_rows * max(num_columns - length + 1, 0), np.uint32)
-    run = np.empty(num_columns, np.uint32)
+    num = max(num_columns - BLOCK_PX + 1, 0)
+    hashes = np.empty(max(num_rows - BLOCK_PX + 1, 0) * num, np.uint64)
+    places = np.empty(len(hashes), np.int64)
+    ring = np.empty((BLOCK_PX, num_columns), np.uint64)
     found = 0
     for i in range(num_rows):
-        for j in range(num_columns):
-            run[j] = np.uint32(plane[i, j]) + np.uint32(1)
-        num, size = num_columns, 1
-        while size < length:
-            factor = np.uint32((0x9E3779B1 ^ (size * 0x10002)) | 1)
-            num -= size
-            for j in range(num):
-                mixed = np.uint32(np.uint32(run[j] * factor) + run[j + size])
-                run[j] = mixed ^ (mixed >> np.uint32(15))
-            size *= 2
+        _hash_along(plane[i], ring[i % BLOCK_PX])
+        _hash_down(ring, i, num)
+        top = i - BLOCK_PX + 1
+        if top < 0:
+            continue
+        blocks = ring[top % BLOCK_PX]
         for j in range(num):
-            if run[j] & np.uint32(15) == 0:
-                low = high = plane[i, j]
-                for k in range(j + 1, j + length):
-                    low, high = min(low, plane[i, k]), max(high, plane[i, k])
-                if np.int64(high) - np.int64(low) >= min_span:
-                    hashes[found] = run[j]
-                    found += 1
-    return hashes[:found]
+            if blocks[j] & np.uint64(15) == 0 and _num_bent(plane, top, j) >= min_bent:
+                hashes[found] = blocks[j]
+                places[found] = top * num_columns + j
+                found += 1
+    return hashes[:found], places[:found]
+
+
+@compiled()
+def _hash_along(pixels: Pixels, row: NDArray[np.uint64]) -> None:
+    """Fill `row` with the hashes of the next BLOCK_PX pixels at each place, by doubling."""
+    num = len(pixels)
+    for j in range(num):
+        row[j] = np.uint64(pixels[j]) + np.uint64(1)
+    size = 1
+    while size < BLOCK_PX:
+        factor = np.uint64((HASH_FACTOR ^ (size * 0x10002)) | 1)
+        num -= size
+        for j in range(num):
+            mixed = np.uint64(row[j] * factor) + row[j + size]
+            row[j] = mixed ^ (mixed >> np.uint64(29))
+        size *= 2
+
+
+@compiled()
+def _hash_down(ring: NDArray[np.uint64], last: int, num: int) -> None:
+    """Join row `last` with those above it, so that the topmost of the ring covers whole blocks."""
+    size, top = 1, last
+    while size < BLOCK_PX and top >= size:
+        factor = np.uint64((HASH_FACTOR ^ (size * 0x20004)) | 1)
+        top -= size
+        upper, lower = ring[top % BLOCK_PX], ring[(top + size) % BLOCK_PX]
+        for j in range(num):
+            mixed = np.uint64(upper[j] * factor) + lower[j]
+            upper[j] = mixed ^ (mixed >> np.uint64(29))
+        size *= 2
+
+
+@compiled()
+def _num_bent(plane: Pixels, top: int, left: int) -> np.int64:
+    """How many of a block's 49 squares of 2 × 2 pixels are bent: their diagonals' sums differ.
+
+    Noise bends most of them, smooth and flat places few: a measure of how much a block tells.
+    """
+    num = np.int64(0)
+    for i in range(top, top + BLOCK_PX - 1):
+        for j in range(left, left + BLOCK_PX - 1):
+            falling = np.int64(plane[i, j]) + np.int64(plane[i + 1, j + 1])
+            rising = np.int64(plane[i + 1, j]) + np.int64(plane[i, j + 1])
+            num += falling != rising
+    return num

@@ -37,7 +37,8 @@ RULES = {
         ),
         Rule(
             "QC005", "a region stands twice in a channel",
-            "copied runs > {max_copied_percent} %", "Stitching or processing repeated pixels.",
+            "copied blocks of 8 × 8 pixels > {max_copied_percent} %",
+            "Stitching or processing repeated pixels.",
         ),
         Rule(
             "QC006", "the image of another site", "equal pixels",
