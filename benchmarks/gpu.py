@@ -35,8 +35,6 @@ RESULTS = HERE.parent / "results" / "bench" / "gpu.json"
 BATCHES = {"vit-s16": 512, "ca-vit-s16": 128, "vit-l8": 128, "vit-g8": 32}
 """Crops of a forward pass; a training step has the recipe's. Halved until they fit into the card's
 memory."""
-GOALS = {"vit-s16": 0.2, "ca-vit-s16": 0.2, "vit-l8": 0.4, "vit-g8": 0.4}
-"""Share of the card's stated peak that training should reach on an H100 or H200."""
 BASELINES = {
     "vit_small_patch14_reg4_dinov2.lvd142m": 512, "vit_large_patch14_reg4_dinov2.lvd142m": 128,
     "vit_giant_patch14_reg4_dinov2.lvd142m": 32, "vit_large_patch16_224.augreg_in21k": 128,
@@ -274,6 +272,7 @@ def show(speed: Speed) -> None:
 def report(speeds: list[Speed], card: str, out: Path, more: dict[str, Any]) -> None:
     """Print card, date and the ratio to the plain loop; write everything as JSON."""
     import torch
+    from gpu_training import MFU_GOALS
 
     date = datetime.now(UTC).date().isoformat()
     print(f"\n{card}, {date}, torch {torch.__version__}")
@@ -281,9 +280,8 @@ def report(speeds: list[Speed], card: str, out: Path, more: dict[str, Any]) -> N
     for (network, task, way), ours in by.items():
         if way == "ours":
             ratio = ours.crops_per_s / by[network, task, "plain"].crops_per_s
-            goal = (
-                f", goal {GOALS[network]:.0%} MFU" if task == "train" and network in GOALS else ""
-            )
+            aim = MFU_GOALS.get(network) if task == "train" else None
+            goal = f", goal {aim:.0%} MFU" if aim else ""
             print(f"{network} {task}: {ratio:.2f} times the plain loop{goal}")
     out.parent.mkdir(parents=True, exist_ok=True)
     content = {"card": card, "date": date, "speeds": [asdict(s) for s in speeds], **more}
