@@ -17,7 +17,7 @@ SEVERITIES = {
     "gain of all channels": (1.5, 2.0, 3.0, 4.0, 6.0),
     "one channel dimmed to": (0.7, 0.5, 0.35, 0.25, 0.1),
     "debris, % of the image": (0.5, 1.0, 1.5, 2.0, 4.0),
-    "copied square, side in px": (16, 40, 48, 64, 96),
+    "copied square, side in px": (16, 20, 24, 32, 40, 96),
 }
 NUM_WELLS = 16
 

@@ -99,13 +99,13 @@ def test_nuclei_are_counted_within_15_percent(metrics: list[dict[str, object]], 
 
 @pytest.mark.parametrize("name", WELLS)
 @pytest.mark.parametrize(
-    ("change", "code"),
+    ("change", "code", "others"),
     [
-        pytest.param(blurred(2.0), "QC010", id="blur-2"),
-        pytest.param(blurred(4.0), "QC010", id="blur-4"),
-        pytest.param(saturated, "QC011", id="saturation"),
-        pytest.param(swapped(0, 2, 1, 3, 4), "QC004", id="ER-RNA"),
-        pytest.param(pasted, "QC005", id="copied-crop"),
+        pytest.param(blurred(2.0), "QC010", set(), id="blur-2"),
+        pytest.param(blurred(4.0), "QC010", {"QC022"}, id="blur-4"),
+        pytest.param(saturated, "QC011", {"QC012", "QC021"}, id="saturation"),
+        pytest.param(swapped(0, 2, 1, 3, 4), "QC004", set(), id="ER-RNA"),
+        pytest.param(pasted, "QC005", set(), id="copied-crop"),
     ],
 )
 def test_each_accident_is_flagged_and_nothing_else_fails(
@@ -114,12 +114,16 @@ def test_each_accident_is_flagged_and_nothing_else_fails(
     name: str,
     change: Callable[[np.ndarray], np.ndarray],
     code: str,
+    others: set[str],
 ) -> None:
+    """`others` are codes that the accident may bring too: smears, say, are bright everywhere."""
     at = 4 + list(WELLS).index(name)
     rows = list(metrics)
     rows[at] = row(at, change(images[name]))
     found = reasons(rows)
-    assert code in found.pop(at)
+    codes = set(found.pop(at))
+    assert code in codes
+    assert codes <= {code} | others
     assert found == [[]] * 7
 
 
