@@ -108,6 +108,7 @@ def test_what_does_not_fit_is_named(wells: pd.DataFrame, tmp_path: Path) -> None
     with pytest.raises(TableError, match='"well_id" holds no ids of wells'):
         read_vectors([tmp_path / "x.npy"], NO_COLUMNS, row_tables=[rows])
 
+    wells[["well_id"]].iloc[:3].to_csv(rows, index=False)
     np.save(tmp_path / "y.npy", np.zeros((3, 2, 2)))
     with pytest.raises(TableError, match="3 axes of float64; expected numbers"):
         read_vectors([tmp_path / "y.npy"], NO_COLUMNS, row_tables=[rows])

@@ -22,9 +22,15 @@ from phenoprints.foundations.errors import (
 )
 from phenoprints.foundations.names import below, file_name, inside
 from phenoprints.screens import read
-from phenoprints.screens.images import read_site
+from phenoprints.screens.images import ScreenImages, read_site, site_header, sites
 from phenoprints.screens.images.headers import read_header
-from phenoprints.screens.images.stores import array_metadata, create_array, plate_store
+from phenoprints.screens.images.stores import (
+    SiteWriter,
+    array_metadata,
+    create_array,
+    forget_opened,
+    plate_store,
+)
 
 IMAGE = imagecodecs.png_encode(np.zeros((8, 8), np.uint8))
 LEAVING = ["../secret.png", "/etc/passwd", "a/../../secret.png", "link.png", "folder/secret.png",
@@ -230,6 +236,197 @@ def test_absurd_stores_are_refused(tmp_path):
     (tmp_path / "ome/.zarray").write_text(json.dumps(array))
     with pytest.raises(UnsafeInputError, match="is no field"):
         read_site(tmp_path, 'ome-zarr:["ome",[0],null,null]', ["DNA"])
+
+
+def zarr_v2(place, shape, chunks, dtype="|u1", **more):
+    """A Zarr v2 array without chunks; a declared compressor needs none either."""
+    place.mkdir(parents=True, exist_ok=True)
+    array = {"zarr_format": 2, "shape": shape, "chunks": chunks, "dtype": dtype, "filters": None,
+             "compressor": {"id": "zlib", "level": 9}, "fill_value": 0, "order": "C"}  # fmt: skip
+    (place / ".zarray").write_text(json.dumps(array | more))
+
+
+def zarr_v3(place, shape, chunks, inner=None):
+    """A Zarr v3 array without chunks, sharded where `inner` is given."""
+    place.mkdir(parents=True)
+    array = array_metadata((1, 1, 16, 16)) | {"shape": shape}
+    del array["dimension_names"]
+    array["chunk_grid"] = {"name": "regular", "configuration": {"chunk_shape": chunks}}
+    plain = [{"name": "bytes"}, {"name": "gzip", "configuration": {"level": 9}}]
+    if inner is None:
+        array["codecs"] = plain
+    else:
+        sharding = array["codecs"][0]["configuration"]
+        sharding |= {"chunk_shape": inner, "codecs": plain}
+    (place / "zarr.json").write_text(json.dumps(array))
+
+
+@pytest.mark.parametrize(
+    ("chunks", "inner"),
+    [
+        ([100, 5000, 5000], None),  # 2.5 GB for 16 x 16 pixels
+        ([1, 2**20, 2**20], [1, 2**15, 2**16]),
+        ([1, 2**12, 2**12], [1, 1, 1]),  # an index of 268 MB
+    ],
+)
+def test_fields_of_huge_chunks_are_refused(tmp_path, chunks, inner):
+    zarr_v3(tmp_path / "three", [1, 16, 16], chunks, inner)
+    names = ["three"]
+    if inner is None:
+        zarr_v2(tmp_path / "two", [1, 16, 16], chunks)
+        names.append("two")
+    for name in names:
+        with pytest.raises(UnsafeInputError, match="a plane would decode"):
+            read_site(tmp_path, f'ome-zarr:["{name}",[0],null,null]', ["DNA"], shape=(16, 16))
+        with pytest.raises(UnsafeInputError, match="write the array with chunks of one plane"):
+            site_header(tmp_path, f'ome-zarr:["{name}",[0],null,null]')
+
+
+def test_fields_of_too_many_chunks_are_refused(tmp_path):
+    zarr_v2(tmp_path / "a", [1, 30_000, 30_000], [1, 1, 1])
+    zarr_v2(tmp_path / "b", [4000, 10_000, 10_000], [4000, 10, 10])
+    for name in "ab":
+        with pytest.raises(UnsafeInputError, match="a plane would decode"):
+            read_site(tmp_path, f'ome-zarr:["{name}",[0],null,null]', ["DNA"])
+
+
+@pytest.mark.parametrize("index", ["null,null,null", "null,0,null", "null,null,[0]", "0,0,0"])
+def test_an_index_that_leaves_more_than_a_plane_is_refused_unread(tmp_path, index):
+    zarr_v2(tmp_path / "a", [60, 10_000, 10_000], [1, 1000, 1000])
+    with pytest.raises(ImageError, match="is not the field that the screen declares"):
+        read_site(tmp_path, f'ome-zarr:["a",{index}]', ["DNA"])
+
+
+def test_usual_fields_pass(tmp_path):
+    zarr_v2(tmp_path / "a", [3, 5, 2160, 2160], [3, 5, 1024, 1024], dtype="<u2")
+    zarr_v3(tmp_path / "b", [3, 5, 2160, 2160], [1, 5, 4096, 4096], [1, 1, 512, 512])
+    for name in "ab":
+        assert site_header(tmp_path, f'ome-zarr:["{name}",0,[0],null,null]') == (2160, 2160)
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"shape": [1, 1, 16, 16], "chunks": [100, 1, 5000, 5000]}, "a shard for each site"),
+        ({"shape": [1, 1, 16, 16], "chunks": [1, 1, 50_000, 50_000]}, "a shard for each site"),
+        ({"shape": [1, 1, 16, 16], "chunks": [1, 1, 8, 8]}, "a shard for each site"),
+        ({"shape": [1, 1, 4096, 4096], "inner": [1, 1, 1, 1]}, "in chunks of"),
+        ({"shape": [1, 16, 16], "chunks": [1, 16, 16]}, "is no image store"),
+    ],
+)
+def test_stores_of_other_shards_are_refused(tmp_path, change, words):
+    chunks = change.get("chunks", change["shape"])
+    zarr_v3(tmp_path / "a.zarr", change["shape"], chunks, change.get("inner"))
+    with pytest.raises(CorruptionError, match=words):
+        read_site(tmp_path, "zarr:a.zarr#0", ["DNA"])
+
+
+@pytest.mark.parametrize("separator", [".", None])
+def test_stores_that_name_their_files_otherwise_are_refused(tmp_path, separator):
+    array = array_metadata((1, 1, 16, 16))
+    other = {"name": "v2"} if separator is None else {"name": "default"}
+    array["chunk_key_encoding"] = other | (
+        {"configuration": {"separator": separator}} if separator else {}
+    )
+    create_array(tmp_path / "a.zarr", array)
+    with pytest.raises(CorruptionError, match="names with /"):
+        read_site(tmp_path, "zarr:a.zarr#0", ["DNA"])
+
+
+# --- links inside of arrays --------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("part", ["zarr.json", "c", "c/0", "c/0/0", "c/0/0/0", "c/0/0/0/0"])
+def test_no_part_of_a_store_may_be_a_link(tmp_path, part):
+    root, secret = tmp_path / "root", tmp_path / "secret"
+    array = array_metadata((2, 1, 16, 16), compression="none")
+    create_array(root / "a.zarr", array)
+    with SiteWriter(root / "a.zarr") as writer:
+        writer.write(0, np.full((1, 16, 16), 7, np.uint8))
+        writer.write(1, np.full((1, 16, 16), 8, np.uint8))
+    assert (read_site(root, "zarr:a.zarr#0", ["DNA"]) == 7).all()
+    (root / "a.zarr" / part).rename(secret)
+    (root / "a.zarr" / part).symlink_to(secret)
+    forget_opened()
+    with pytest.raises(UnsafeInputError, match=rf"a\.zarr/{part}: a link inside of an array"):
+        read_site(root, "zarr:a.zarr#0", ["DNA"])
+    images = ScreenImages(str(root))
+    with pytest.raises(UnsafeInputError, match="replace the link by what it points to"):
+        images.crops(["zarr:a.zarr#0"], [(0, 0)], 8, channels=["DNA"])
+    if part.startswith("c/0"):
+        assert (read_site(root, "zarr:a.zarr#1", ["DNA"]) == 8).all()
+
+
+@pytest.mark.parametrize("link", ["0/0/0", "0/0", "0"])
+@pytest.mark.parametrize("to", ["outside", "loop"])
+def test_no_chunk_of_a_field_is_read_outside_of_the_root(tmp_path, link, to):
+    root, secret = tmp_path / "root", tmp_path / "secret"
+    zarr_v2(root / "p/0", [1, 16, 16], [1, 16, 16], compressor=None, dimension_separator="/")
+    (root / "p/0/0/0").mkdir(parents=True)
+    (root / "p/0/0/0/0").write_bytes(b"S" * 256)
+    place = root / "p/0" / link
+    place.rename(secret)
+    place.symlink_to(secret if to == "outside" else place)
+    with pytest.raises(UnsafeInputError, match=r"lies outside of it|a link inside of an array"):
+        read_site(root, 'ome-zarr:["p/0",[0],null,null]', ["DNA"])
+
+
+def test_a_chunk_that_is_a_link_within_the_root_is_read(tmp_path):
+    zarr_v2(tmp_path / "p/0", [1, 16, 16], [1, 16, 16], compressor=None)
+    (tmp_path / "annex").write_bytes(b"S" * 256)
+    (tmp_path / "p/0/0.0.0").symlink_to(tmp_path / "annex")
+    assert (read_site(tmp_path, 'ome-zarr:["p/0",[0],null,null]', ["DNA"]) == ord("S")).all()
+
+
+# --- image files and shards --------------------------------------------------------------------
+
+
+def tiff(tags, data=b""):
+    """A TIFF of some tags (number, type, value) after its data, at byte 8."""
+    entries = sorted((*tags, (258, 3, 8), (262, 3, 1), (277, 3, 1)))
+    directory = struct.pack("<H", len(entries))
+    directory += b"".join(struct.pack("<HHII", tag, kind, 1, v) for tag, kind, v in entries)
+    data += b"\0" * (len(data) % 2)
+    return b"II*\0" + struct.pack("<I", 8 + len(data)) + data + directory + struct.pack("<I", 0)
+
+
+@pytest.mark.parametrize(("height", "width"), [(24_000, 24_000), (16, 2**31), (2**20, 16)])
+def test_a_small_tiff_in_a_huge_tile_is_refused(tmp_path, height, width):
+    data = zlib.compress(bytes(1 << 20))
+    size = [(256, 4, 16), (257, 4, 16), (259, 3, 8)]
+    tile = [(322, 4, width), (323, 4, height), (324, 4, 8), (325, 4, len(data))]
+    (tmp_path / "t.tif").write_bytes(tiff([*size, *tile], data))
+    with pytest.raises(UnsafeInputError, match=r"t\.tif: .* 16 × 16 pixels in tiles of"):
+        read_site(tmp_path, 'files:["t.tif"]', ["DNA"], shape=(16, 16))
+
+
+def test_a_strip_that_is_longer_than_its_pixels_is_not_inflated(tmp_path):
+    data = zlib.compress(bytes(64 << 20), 9)
+    size = [(256, 4, 16), (257, 4, 16), (259, 3, 8)]
+    strip = [(273, 4, 8), (278, 4, 16), (279, 4, len(data))]
+    (tmp_path / "s.tif").write_bytes(tiff([*size, *strip], data))
+    with pytest.raises(ImageError, match="cannot be decoded"):
+        read_site(tmp_path, 'files:["s.tif"]', ["DNA"], shape=(16, 16))
+
+
+def test_an_image_inside_of_a_tiff_is_refused(tmp_path):
+    inner = imagecodecs.jpeg2k_encode(np.zeros((64, 64), np.uint8), level=0)
+    for number in (7, 33003, 34712, 50001):
+        size = [(256, 4, 16), (257, 4, 16), (259, 3, number)]
+        strip = [(273, 4, 8), (278, 4, 16), (279, 4, len(inner))]
+        (tmp_path / "j.tif").write_bytes(tiff([*size, *strip], inner))
+        with pytest.raises(ImageError, match=rf"its compression is number {number}; expected none"):
+            read_site(tmp_path, 'files:["j.tif"]', ["DNA"])
+
+
+def test_an_image_that_stands_in_every_row_of_a_shard_is_refused(tmp_path, monkeypatch):
+    monkeypatch.setattr(sites, "ALWAYS_BYTES", 1 << 20)
+    image = pa.array([b"x" * 500_000], pa.binary())
+    column = pa.DictionaryArray.from_arrays(pa.array([0] * 40, pa.int32()), image)
+    pq.write_table(pa.table({"jp2": column}), tmp_path / "a.parquet", compression="zstd")
+    assert (tmp_path / "a.parquet").stat().st_size < 2000
+    with pytest.raises(UnsafeInputError, match=r"row group 0 would become more than 1,048,576"):
+        read_site(tmp_path, 'parquet:[["a.parquet",0]]', ["DNA"])
 
 
 def test_shards_of_parquet_that_are_something_else(tmp_path):

@@ -4,14 +4,26 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
 from phenoprints.embeddings.store import open_embeddings
-from phenoprints.foundations.errors import CorruptionError, DataError, TableError
+from phenoprints.foundations.bombs import ALWAYS_BYTES, MAX_RATIO, memory_told
+from phenoprints.foundations.errors import (
+    CorruptionError,
+    DataError,
+    Problem,
+    TableError,
+    UnsafeInputError,
+)
+
+MAX_FEATURES = 100_000
+"""Features of a vector; the widest of the field, of CellProfiler, have below 10,000."""
 
 DESCRIPTIONS = ("zarr.json", ".zarray", ".zgroup")
 """Files that describe a Zarr folder; the workflow names one of them as the input."""
@@ -42,19 +54,56 @@ def read_own_store(place: Path) -> tuple[NDArray[np.float32], NDArray[np.uint64]
     return vectors, np.concatenate(ids), list(features)
 
 
-def read_array(place: Path) -> NDArray[np.float32]:
-    """The array (m, D) of a .npy file or a Zarr array, as float32.
+def read_array(place: Path, num_rows: int, row_table: str) -> NDArray[np.float32]:
+    """The array (m, D) of a .npy file or a Zarr array, as float32; its form is judged unread.
 
-    A Zarr chunk that is missing or does not match its checksum is a CorruptionError, another
-    number of axes or another kind of values a TableError.
+    Parameters
+    ----------
+    place
+        The file or the folder.
+    num_rows, row_table
+        The rows m that it must have: those of the table that names their wells, and its path.
+
+    Raises
+    ------
+    TableError
+        Another number of axes or rows, or another kind of values.
+    CorruptionError
+        A Zarr chunk is missing or does not match its checksum.
+    UnsafeInputError
+        It would become much larger than it is on disk, or than the memory.
     """
-    values = _zarr(place) if place.is_dir() else _npy(place)
-    if values.ndim != 2 or values.dtype.kind not in "fiu":
-        found = f"{values.ndim} axes of {values.dtype}"
+    values: Any = _zarr(place) if place.is_dir() else _npy(place)
+    is_npy = isinstance(values, np.ndarray)
+    dtype = values.dtype if is_npy else values.dtype.numpy_dtype
+    if values.ndim != 2 or dtype.kind not in "fiu":
+        found = f"{values.ndim} axes of {dtype}"
         raise TableError(f"{place}: {found}; expected numbers, a row per vector (m, D).")
+    if values.shape[0] != num_rows:
+        raise TableError(
+            f"{row_table}: {num_rows} rows for the {values.shape[0]} vectors of {place}; expected "
+            "one each, in their order."
+        )
+    _judge(place, values, max(4, dtype.itemsize))
     # Beyond float32 becomes infinite, which fails the well by name.
-    with np.errstate(over="ignore"):
-        return values.astype(np.float32)
+    with memory_told(place), np.errstate(over="ignore"):
+        whole: NDArray[np.generic] = values if is_npy else _read(values, place)
+        return whole.astype(np.float32)
+
+
+def _judge(place: Path, values: Any, itemsize: int) -> None:
+    """Raise UnsafeInputError for an array, or chunks of it, that would fill the memory."""
+    shape = tuple(map(int, values.shape))
+    chunk = shape if isinstance(values, np.ndarray) else values.chunk_layout.read_chunk.shape
+    files = [place] if place.is_file() else place.rglob("*")
+    stored = sum(file.stat().st_size for file in files if file.is_file())
+    limit = max(ALWAYS_BYTES, MAX_RATIO * stored)
+    decoded = math.prod(max(s, int(c or s)) for s, c in zip(shape, chunk, strict=True)) * itemsize
+    if shape[1] > MAX_FEATURES or decoded > limit:
+        what = f"vectors of shape {shape} in chunks of {tuple(chunk)}: {decoded:,} bytes"
+        most = f"at most {MAX_FEATURES:,} features, and {limit:,} bytes of what is {stored:,} here"
+        fix = "write the array anew, in chunks no larger than itself, where you trust it"
+        raise UnsafeInputError(str(Problem(str(place), what, most, fix)))
 
 
 def _npy(place: Path) -> NDArray[np.generic]:
@@ -65,7 +114,7 @@ def _npy(place: Path) -> NDArray[np.generic]:
     return values
 
 
-def _zarr(place: Path) -> NDArray[np.generic]:
+def _zarr(place: Path) -> Any:
     import tensorstore
     import zarr
 
@@ -80,7 +129,14 @@ def _zarr(place: Path) -> NDArray[np.generic]:
     spec = {"driver": driver, "kvstore": {"driver": "file", "path": f"{place}/"},
             "fill_missing_data_reads": False}  # fmt: skip
     try:
-        values: NDArray[np.generic] = tensorstore.open(spec, read=True).result().read().result()
+        return tensorstore.open(spec, read=True).result()
+    except ValueError as error:
+        raise CorruptionError(f"{place}: {str(error).partition(' [')[0]}") from error
+
+
+def _read(array: Any, place: Path) -> NDArray[np.generic]:
+    try:
+        values: NDArray[np.generic] = array.read().result()
     except ValueError as error:
         raise CorruptionError(f"{place}: {str(error).partition(' [')[0]}") from error
     return values

@@ -148,12 +148,8 @@ def _read_array(place: Path, row_table: str | Path | None, key_columns: KeyColum
     if row_table is None:
         vectors, ids, names = read_own_store(place)
         return VectorTable(keys_of_ids(ids).assign(file=place.name), vectors, names)
-    vectors, keys = read_array(place), _row_keys(Path(row_table), key_columns)
-    if len(keys) != len(vectors):
-        raise TableError(
-            f"{row_table}: {len(keys)} rows for the {len(vectors)} vectors of {place}; expected "
-            "one each, in their order."
-        )
+    keys = _row_keys(Path(row_table), key_columns)
+    vectors = read_array(place, len(keys), str(row_table))
     return VectorTable(keys.assign(file=place.name), vectors, feature_names(vectors.shape[1]))
 
 

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import io
 import logging
+import math
 import struct
 import warnings
 from dataclasses import dataclass
 from typing import Any
 
-from phenoprints.foundations.errors import ImageError, UnsafeInputError
+from phenoprints.foundations.errors import ImageError, Problem, UnsafeInputError
 
 MAX_SIDE_PX = 32_768
 """Largest height and width of a plane; the largest cameras of the field have 5,056 pixels."""
@@ -18,18 +19,26 @@ MAX_PLANE_BYTES = 1 << 30
 PNG_MAGIC = b"\x89PNG\r\n\x1a\n"
 JP2_MAGIC = b"\x00\x00\x00\x0cjP  \r\n\x87\n"
 CODESTREAM_MAGIC = b"\xff\x4f\xff\x51"
+MAX_TILE_PX = 1 << 22
+"""Pixels that a tile of a TIFF may have however small the image is; else four times its pixels."""
+TIFF_COMPRESSIONS = (1, 5, 8, 32773, 32946, 34925, 50000)
+"""None, LZW, Deflate, PackBits, old Deflate, LZMA, zstd: of bytes, so that their size is known."""
 TIFF_MAGICS = (b"II*\x00", b"MM\x00*", b"II+\x00", b"MM\x00+")
 
 
 @dataclass(frozen=True)
 class Header:
-    """Format (tiff | png | jp2), size in pixels, samples per pixel and bits per sample."""
+    """Format (tiff | png | jp2), size in pixels, samples per pixel and bits per sample.
+
+    `tile_px` is the number of pixels of a TIFF's tile or strip, which is decoded whole.
+    """
 
     format: str
     height: int
     width: int
     samples: int
     bits: int
+    tile_px: int = 0
 
     @property
     def num_bytes(self) -> int:
@@ -76,6 +85,11 @@ def _judge(header: Header, name: str) -> None:
             f"{header.samples} samples, {header.num_bytes:,} bytes when decoded.\n"
             f"  Expected at most {MAX_SIDE_PX} pixels a side and {MAX_PLANE_BYTES:,} bytes."
         )
+    if header.tile_px > max(MAX_TILE_PX, 4 * header.height * header.width):
+        what = f"an image of {header.height} × {header.width} pixels in tiles of {header.tile_px:,}"
+        expected = f"at most {MAX_TILE_PX:,} pixels a tile, or four times those of the image"
+        fix = "write the image in strips or in smaller tiles"
+        raise UnsafeInputError(str(Problem(name, what, expected, fix)))
     if min(header.height, header.width) < 1 or header.samples != 1 or header.bits not in (8, 16):
         raise ImageError(
             f"{name}: its header says {header.height} × {header.width} pixels with "
@@ -144,11 +158,16 @@ def _tiff(content: bytes) -> Header:
                 sizes = (page.imagelength, page.imagewidth, page.samplesperpixel)
                 height, width, samples = map(int, sizes)
                 bits, kind, depth = page.bitspersample, page.sampleformat, page.imagedepth
+                compression, tile_px = int(page.compression), math.prod(map(int, page.chunks))
         except Exception as error:  # tifffile meets a broken file with many kinds of exception
             raise ValueError(str(error)[:200]) from error
     if kind != 1 or depth != 1 or not isinstance(bits, int):
         raise ValueError(f"sample format {kind}, depth {depth}, bits {bits}")
-    return Header("tiff", height, width, samples, bits)
+    if compression not in TIFF_COMPRESSIONS:
+        # An image in the image has a header of its own, which could say any size.
+        expected = "none, LZW, Deflate, PackBits, LZMA or zstd"
+        raise ValueError(f"its compression is number {compression}; expected {expected}")
+    return Header("tiff", height, width, samples, bits, tile_px)
 
 
 def _has_second_page(file: Any) -> bool:

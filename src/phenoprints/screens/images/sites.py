@@ -14,8 +14,15 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from phenoprints.foundations.errors import ImageError, MissingInputError, UnsafeInputError
+from phenoprints.foundations.bombs import ALWAYS_BYTES, MAX_RATIO
+from phenoprints.foundations.errors import (
+    ImageError,
+    MissingInputError,
+    Problem,
+    UnsafeInputError,
+)
 from phenoprints.foundations.names import inside
+from phenoprints.screens.images.chunks import judge_field, refuse_leaving_links
 from phenoprints.screens.images.decoding import decode_plane, require_bits
 from phenoprints.screens.images.headers import MAX_PLANE_BYTES, MAX_SIDE_PX, Header, read_header
 from phenoprints.screens.images.locators import (
@@ -31,6 +38,10 @@ from phenoprints.screens.images.stores import opened, read_regions
 MAX_CHANNELS = 64
 Planes = NDArray[Any] | Sequence[NDArray[Any]]
 """The channels of a site: one array (C, H, W), or an array (H, W) for each."""
+MAX_GROUP_BYTES = 1 << 31
+"""Largest row group of encoded images: Arrow's arrays of bytes hold no more."""
+GROUP_ROWS = 16
+"""Images that are read at once, between looks at their bytes."""
 ROW_GROUPS = 2
 """Row groups of Parquet shards that stay in memory; sites are read in the order of the shards."""
 
@@ -110,7 +121,7 @@ def size_and_bits(root: str | Path, locator: str) -> tuple[int, int, int]:
         shape = opened(inside(root, place.path)).shape
         return int(shape[2]), int(shape[3]), 8
     if isinstance(place, OmeZarrLocator):
-        array = _ome_array(str(inside(root, place.path)))
+        array = _ome_array(str(root), place.path)
         return int(array.shape[-2]), int(array.shape[-1]), _bits_of(array)
     if isinstance(place, ParquetLocator):
         path, row = place.rows[0]
@@ -262,21 +273,32 @@ def _row_group(path: Path, group: int) -> Any:
     import pyarrow.compute as pc
 
     file = _parquet_file(path)
-    if file.metadata.row_group(group).total_byte_size > 8 * MAX_PLANE_BYTES:
-        raise UnsafeInputError(f"{path}: row group {group} is larger than any batch of images.")
+    limit = max(ALWAYS_BYTES, min(MAX_GROUP_BYTES, MAX_RATIO * path.stat().st_size))
+    parts, read = [], file.metadata.row_group(group).total_byte_size
     try:
-        column = file.read_row_group(group, columns=["jp2"]).column(0).combine_chunks()
-        is_struct = pa.types.is_struct(column.type)
-        return pc.struct_field(column, "bytes") if is_struct else column.cast(pa.binary())
+        batches = file.iter_batches(GROUP_ROWS, row_groups=[group], columns=["jp2"])
+        while read <= limit and (batch := next(batches, None)) is not None:
+            column = batch.column(0)
+            is_struct = pa.types.is_struct(column.type)
+            images = pc.struct_field(column, "bytes") if is_struct else column.cast(pa.binary())
+            parts.append(images)
+            read = max(read, sum(part.nbytes for part in parts))
+        if read <= limit:
+            return pa.concat_arrays(parts)
     except (pa.ArrowException, OSError, IndexError, KeyError) as error:
         raise ImageError(f"{path}: row group {group} cannot be read. {error}") from error
+    what = f"row group {group} would become more than {limit:,} bytes of images"
+    fix = "write the shard without compression and in smaller row groups where you trust it"
+    raise UnsafeInputError(str(Problem(str(path), what, f"at most {limit:,}", fix)))
 
 
 @lru_cache(maxsize=256)
-def _ome_array(path: str) -> Any:
+def _ome_array(root: str, relative: str) -> Any:
     """The array of an OME-Zarr field, Zarr v2 or v3; absent chunks are its fill value."""
     import tensorstore as ts
 
+    path = str(inside(root, relative))
+    refuse_leaving_links(root, path)
     driver = "zarr3" if (Path(path) / "zarr.json").is_file() else "zarr"
     spec = {"driver": driver, "kvstore": {"driver": "file", "path": path}}
     try:
@@ -287,15 +309,17 @@ def _ome_array(path: str) -> Any:
         raise UnsafeInputError(f"{path}: an array of shape {tuple(array.shape)} is no field.")
     if array.dtype.numpy_dtype not in (np.uint8, np.uint16):
         raise ImageError(f"{path}: pixels of {array.dtype.name}, expected uint8 or uint16.")
+    judge_field(array, path)
     return array
 
 
 def _ome_site(root: Path, place: OmeZarrLocator, num_channels: int, expected: Expected) -> Planes:
     path = inside(root, place.path)
-    array = _ome_array(str(path))
+    array = _ome_array(str(root), place.path)
     size = tuple(map(int, array.shape[-2:]))
     is_other_size = expected.shape is not None and size != tuple(expected.shape)
-    if len(place.index) != array.ndim or is_other_size:
+    are_planes = place.index[-2:] == (None, None) and None not in place.index[:-2]
+    if len(place.index) != array.ndim or is_other_size or not are_planes:
         raise ImageError(f"{path}: {tuple(array.shape)} is not the field that the screen declares.")
     require_bits(_bits_of(array), expected.bits, str(path))
     listed = [i for i in place.index if isinstance(i, tuple)]

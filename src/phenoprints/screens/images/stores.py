@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from phenoprints.foundations.errors import CorruptionError, DataError, MissingInputError
 from phenoprints.foundations.names import file_name
 from phenoprints.foundations.publishing import publish_bytes
-from phenoprints.screens.images.headers import MAX_PLANE_BYTES, MAX_SIDE_PX
+from phenoprints.screens.images.chunks import judge_store, refuse_linked_shard
 
 if TYPE_CHECKING:
     import tensorstore
@@ -118,19 +118,14 @@ def open_array(path: str | Path, *, writable: bool = False) -> tensorstore.Tenso
 
 @lru_cache(maxsize=OPEN_ARRAYS)
 def _opened(path: str) -> tensorstore.TensorStore:
-    return open_array(path)
+    array = open_array(path)
+    judge_store(array, path)
+    return array
 
 
 def opened(path: str | Path) -> tensorstore.TensorStore:
-    """The array at a path, kept open for further reads of this process; its size is judged."""
-    array = _opened(str(path))
-    plane = math.prod(array.shape[1:]) if array.ndim == 4 else 0
-    if array.ndim != 4 or max(array.shape[2:]) > MAX_SIDE_PX or plane > 4 * MAX_PLANE_BYTES:
-        raise CorruptionError(
-            f"{path}: an array of shape {tuple(array.shape)} is no image store.\n"
-            f"  Expected (sites, C, H, W) with sides of at most {MAX_SIDE_PX} pixels."
-        )
-    return array
+    """The array at a path, kept open for further reads of this process; its form is judged."""
+    return _opened(str(path))
 
 
 def forget_opened() -> None:
@@ -187,6 +182,8 @@ def read_regions(
     CorruptionError
         A chunk is missing, truncated or fails its checksum, or a region lies outside; the
         message names the array and the site.
+    UnsafeInputError
+        The site's file, or a folder of the array, is a link.
     """
     import tensorstore as ts
 
@@ -195,6 +192,7 @@ def read_regions(
     for (path, index, y, x, height, width), region in zip(requests, regions, strict=True):
         array = opened(path)
         _judge_region(path, array.shape, index, y, x, height, width)
+        refuse_linked_shard(path, index)
         source = array[index, :, y : y + height, x : x + width]
         futures.append(ts.array(region).write(source, batch=batch))
     batch.submit()
