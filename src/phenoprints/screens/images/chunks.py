@@ -59,23 +59,24 @@ def judge_store(array: tensorstore.TensorStore, path: str) -> None:
     separator = encoding.get("configuration", {}).get("separator", "/")
     if (encoding.get("name"), separator) != ("default", "/"):
         _refuse_store(path, f"files named by {encoding} are no image store", "names with /")
-    if Path(path, "zarr.json").is_symlink():
-        raise UnsafeInputError(str(_linked(Path(path, "zarr.json"))))
+    for name in ("zarr.json", "c"):
+        if Path(path, name).is_symlink():
+            raise UnsafeInputError(str(_linked(Path(path, name))))
 
 
 def refuse_linked_shard(path: str | Path, index: int) -> None:
-    """Raise UnsafeInputError where the file of a site, or a folder that it lies in, is a link.
+    """Raise UnsafeInputError where the file of a site, or a folder of its own, is a link.
 
-    What is not there passes: the reader says so.
+    What is not there passes: the reader says so. The folder of all sites is looked at when the
+    array is opened.
     """
-    place = f"{path}/c"
-    for part in (f"/{index}", "/0", "/0", "/0", ""):
-        try:
-            if S_ISLNK(os.lstat(place).st_mode):
-                raise UnsafeInputError(str(_linked(place)))
-        except OSError:
-            return
-        place += part
+    place = f"{path}/c/{index}"
+    try:
+        for part in (place, f"{place}/0", f"{place}/0/0", f"{place}/0/0/0"):
+            if S_ISLNK(os.lstat(part).st_mode):
+                raise UnsafeInputError(str(_linked(part)))
+    except OSError:
+        return
 
 
 def refuse_leaving_links(root: str | Path, folder: str | Path) -> None:
