@@ -13,7 +13,6 @@ from torch import Tensor
 from phenoprints.foundations import encoder_folders
 from phenoprints.foundations.encoder_folders import CARD, CONFIG, FORMAT, WEIGHTS
 from phenoprints.foundations.errors import (
-    ConfigurationError,
     CorruptionError,
     DataError,
     MissingInputError,
@@ -25,6 +24,7 @@ from phenoprints.foundations.fingerprints import file_sha256
 from phenoprints.foundations.publishing import publish_json, publish_text, published
 from phenoprints.models.cards import model_card
 from phenoprints.models.encoder import Encoder, EncoderConfig
+from phenoprints.models.limits import judge_encoder
 from phenoprints.models.registry import from_config
 from phenoprints.models.standardization import EPSILON
 
@@ -103,11 +103,12 @@ def load(path: str | Path) -> Encoder:
     described = read_config(root)
     try:
         values = dict(described["encoder"])
+        judge_encoder(values, str(root / CONFIG))
         values["channels"] = tuple(values["channels"])
         config = EncoderConfig(**values)
         with torch.device("meta"):
             encoder = from_config(config)
-    except (KeyError, TypeError, ConfigurationError) as error:
+    except _NOT_OURS as error:
         raise CorruptionError(f"{root / CONFIG}: not a configuration of ours ({error}).") from error
     weights = read_weights(root / WEIGHTS)
     check_weights(encoder.state_dict(), weights, where=str(root / WEIGHTS))
@@ -117,6 +118,9 @@ def load(path: str | Path) -> Encoder:
     return encoder.eval()
 
 
+_NOT_OURS = (LookupError, TypeError, AttributeError, ValueError, RuntimeError, AssertionError,
+             ArithmeticError, MemoryError)  # fmt: skip
+"""What networks raise on numbers that do not fit together; ours are among them."""
 _PICKLED = (
     "a pickled checkpoint can run any code when it is opened, so it is refused. To fix: convert it "
     "to safetensors where you trust it, and give that file."
