@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -118,6 +119,43 @@ def test_a_weights_file_that_is_no_safetensors_is_refused():
     encoders = {"mine": {"kind": "openphenom", "weights": "model.pt"}}
     with pytest.raises(ConfigurationError, match=r"expected a path that ends in \.safetensors"):
         load({**yaml.safe_load(PLAIN), "encoders": encoders})
+
+
+PATHS = {
+    "annotation.cache": {"annotation": {"cache": "PATH"}},
+    "annotation.folder": {"annotation": {"folder": "PATH"}},
+    "alignment.arm_expression": {"alignment": {"arm_expression": "PATH"}},
+    "benchmarks.compound_gene.truth": {"benchmarks": {"compound_gene": {"truth": "PATH"}}},
+    "probes.tasks.a.groups": {"probes": {"tasks": {"a": {"labels": "groups", "groups": "PATH"}}}},
+    "encoders.o.weights": {
+        "encoders": {"o": {"kind": "openphenom", "weights": "PATH.safetensors"}}
+    },
+    "screens.t.root": {
+        "screens": {"t": {"source": "profiles-table", "wells": "a", "root": "PATH"}}
+    },
+    "screens.t.wells": {"screens": {"t": {"source": "profiles-table", "wells": "PATH"}}},
+    "screens.t.wells[1]": {"screens": {"t": {"source": "profiles-table", "wells": ["a", "PATH"]}}},
+    "screens.t.images": {"screens": {"t": {"source": "rxrx1", "root": "a", "images": "PATH"}}},
+    "encoders.p.profiles.t": {
+        "screens": {"t": {"source": "profiles-table", "wells": "a"}},
+        "encoders": {"p": {"kind": "precomputed", "screens": ["t"], "profiles": {"t": "PATH"}}},
+    },
+}
+
+
+@pytest.mark.parametrize("path", ["/tmp/{x}", "a}", "<run_dir>/x", "a\x07b", "{config[run]}"])
+@pytest.mark.parametrize("key", PATHS)
+def test_paths_that_snakemake_would_read_as_its_own_are_refused(key, path):
+    text = json.dumps(PATHS[key]).replace("PATH", json.dumps(path)[1:-1])
+    config = {**yaml.safe_load(PLAIN), **json.loads(text)}
+    with pytest.raises(ConfigurationError, match=rf"{re.escape(key)}.* expected a path without {{"):
+        load(config)
+
+
+def test_braces_that_are_no_paths_stay(tmp_path):
+    columns = {"experiment": {"column": "a", "extract": "^(W{1}[0-9]{2})"}}
+    screen = {"source": "profiles-table", "wells": "a.csv", "columns": columns}
+    assert load({"run": "r", "screens": {"columns": {**screen}}})["screens"]["columns"]
 
 
 def test_a_frozen_configuration_is_read_as_data(tmp_path):

@@ -54,6 +54,17 @@ def quality_batches_of(wildcards):
     return [pattern.format(screen=wildcards.screen, batch=batch) for batch in range(num_jobs)]
 
 
+def sayable(paths):
+    """The paths of files that were found, where Snakemake does not read a wildcard in one."""
+    odd = [path for path in paths if configuration.READ_BY_SNAKEMAKE.search(path)]
+    if odd:
+        raise WorkflowError(
+            f"{odd[0]!r}: Snakemake reads {{ }} < > in the name of a file as its own.\n"
+            "  To fix: rename the file, or name the others alone."
+        )
+    return paths
+
+
 def tables_of(wildcards):
     """The tables that a screen is read from, as far as they are there, so that an edit reads again.
 
@@ -66,7 +77,7 @@ def tables_of(wildcards):
     paths = [f"{screen['root']}/{pattern}" for patterns in listed for pattern in patterns]
     paths += [f"{path}/*.csv*" for path in paths if os.path.isdir(path)]
     found = {os.path.normpath(name) for path in paths for name in glob(path)}
-    return sorted(name for name in found if os.path.isfile(name))
+    return sayable(sorted(name for name in found if os.path.isfile(name)))
 
 
 def profiles_of(wildcards):
@@ -79,7 +90,7 @@ def profiles_of(wildcards):
     patterns = [patterns] if isinstance(patterns, str) else patterns
     paths = [f"{screen['root']}/{pattern}" for pattern in patterns]
     found = [name for path in paths for name in sorted(glob(path)) or [path]]
-    return [described(os.path.normpath(name)) for name in found]
+    return sayable([described(os.path.normpath(name)) for name in found])
 
 
 def described(path):
@@ -96,7 +107,7 @@ def row_tables_of(wildcards):
     patterns = [patterns] if isinstance(patterns, str) else patterns
     paths = [f"{screen['root']}/{pattern}" for pattern in patterns]
     found = [name for path in paths for name in sorted(glob(path)) or [path]]
-    return [os.path.normpath(name) for name in found]
+    return sayable([os.path.normpath(name) for name in found])
 
 
 ANNOTATION = {key: config["annotation"][key] for key in ("folder", "cache", "offline")}

@@ -10,6 +10,7 @@
 from phenoprints.configuration.freezing import freeze, thaw, write_frozen
 from phenoprints.configuration.inputs import found_files, missing_inputs
 from phenoprints.configuration.memory import learned_counts, training_memory_mb
+from phenoprints.configuration.paths import READ_BY_SNAKEMAKE
 from phenoprints.configuration.planning import (
     Plan,
     image_settings,
@@ -24,6 +25,7 @@ from phenoprints.configuration.references import base_encoder, has_images
 from phenoprints.configuration.resolution import load
 
 __all__ = [
+    "READ_BY_SNAKEMAKE",
     "Plan",
     "base_encoder",
     "found_files",

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from phenoprints.configuration.paths import wrong_paths
 from phenoprints.configuration.patterns import wrong_patterns
 from phenoprints.configuration.presets import KINDS, Limits, preset, preset_of_screen
 from phenoprints.configuration.reading import Source, merge, plain, read
@@ -65,7 +66,8 @@ def load(
     raise_problems(faults(source), ConfigurationError)
     config = with_defaults(_overrides(source.content))
     problems = [*wrong_references(config, source), *cycles(config, source)]
-    raise_problems([*problems, *wrong_patterns(config, source)], ConfigurationError)
+    problems += [*wrong_patterns(config, source), *wrong_paths(config, source)]
+    raise_problems(problems, ConfigurationError)
     return _resolved(config)
 
 

@@ -46,8 +46,10 @@ def judge_encoder(described: Mapping[str, Any], where: str) -> None:
     problems += _whole(where, "crop_px", described["crop_px"], 1, MOST_CROP_PX)
     num_channels = len(described["channels"])
     problems += _whole(where, "the number of channels", num_channels, 0, MOST_CHANNELS)
-    if not 0 <= architecture.get("drop_path", 0.0) < 1:
-        problems.append(Problem(where, "architecture.drop_path", "0 to below 1", _FIX))
+    rate = architecture.get("drop_path", 0.0)
+    if not 0 <= rate < 1:
+        what = f"architecture.drop_path is {rate}"
+        problems.append(Problem(where, what, "0 to below 1", _FIX))
     if described["pool"] not in POOLS:
         problems.append(Problem(where, f"pool is {described['pool']!r}", ", ".join(POOLS), _FIX))
     raise_problems([*problems, *([] if problems else _together(where, described))], CorruptionError)

@@ -23,7 +23,7 @@ def decode_plane(
     Parameters
     ----------
     content
-        The whole file: TIFF (any usual compression), PNG or JPEG 2000.
+        The whole file: TIFF (compressions of bytes, such as LZW), PNG or JPEG 2000.
     name
         What messages call it.
     shape
