@@ -150,6 +150,22 @@ def test_what_others_are_made_from_is_mended_first(request, tmp_path):
 
 
 @pytest.mark.xdist_group("faults")
+def test_a_damaged_configuration_is_mended_where_nothing_else_is_to_be_done(copy):
+    results = copy("example")
+    whole = (results / "config.json").read_bytes()
+    (results / "config.json").unlink()
+    (results / "config.json").write_bytes(whole[:-9])
+    (finding,) = verified(results)
+    asked = finding.mend.partition(" && snakemake --configfile <yours> ")[2].split()
+    for path in results.glob("config.json*"):
+        path.unlink()
+    end = run(results.parents[1], "--configfile", "config.yaml", *asked)
+    assert end.code == 0, end.printed
+    assert (results / "config.json").read_bytes() == whole
+    assert verified(results) == []
+
+
+@pytest.mark.xdist_group("faults")
 def test_the_command_that_is_told_mends(copy, untouched):
     """All commands at once: what they remove is removed, what they ask for is asked for."""
     results = copy("example")

@@ -152,9 +152,10 @@ def _artefacts(folder: Path) -> Iterator[Finding]:
 
 
 def _configuration(folder: Path) -> Iterator[Finding]:
-    """The frozen configuration, which every start of the run writes again."""
+    """The frozen configuration, which every start that has something to do writes again."""
     path = folder / "config.json"
-    mend = f"rm -f {shlex.quote(str(path))}* && snakemake --configfile <yours> -- all"
+    start = "snakemake --configfile <yours> --forcerun write_reports -- report"
+    mend = f"rm -f {shlex.quote(str(path))}* && {start}"
     try:
         thaw(path)
     except PhenoprintsError as error:
