@@ -101,7 +101,8 @@ def test_an_input_that_is_gone_and_an_unfinished_file_are_told(run, capsys, tmp_
 
 def test_a_file_that_lost_its_provenance_is_told(run, capsys):
     provenance_path(run / "screens/a/wells.parquet").unlink()
-    (run / "embeddings/a/mae.failures.parquet").write_text("named after the store")
+    (run / "embeddings/a/mae.units").mkdir()
+    (run / "embeddings/a/mae.units/0-4.json").write_text("named after the store")
     (run / "logs").mkdir()
     (run / "logs/screens.log").write_text("no artefact")
     main(["verify", "demo"])
