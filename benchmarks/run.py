@@ -30,7 +30,7 @@ sys.path.insert(0, str(HERE.parent / "src"))
 from registry import BENCHMARKS, Benchmark, Timing  # noqa: E402
 
 SUMMARY = HERE.parent / "results" / "bench" / "summary.json"
-NOT_BENCHMARKS = {"run", "registry", "efaar", "gpu", "gpu_embeddings"}
+NOT_BENCHMARKS = {"run", "registry", "efaar", "gpu", "gpu_embeddings", "gpu_training"}
 """Modules beside this one that register nothing: this, what it uses, and the benchmark of cards."""
 
 
