@@ -188,11 +188,13 @@ def read_regions(
     import tensorstore as ts
 
     regions = list(targets) if targets is not None else [_new_region(r) for r in requests]
+    for path, index in {request[:2] for request in requests}:
+        opened(path)
+        refuse_linked_shard(path, index)
     batch, futures = ts.Batch(), []  # reads of one shard are made together
     for (path, index, y, x, height, width), region in zip(requests, regions, strict=True):
         array = opened(path)
         _judge_region(path, array.shape, index, y, x, height, width)
-        refuse_linked_shard(path, index)
         source = array[index, :, y : y + height, x : x + width]
         futures.append(ts.array(region).write(source, batch=batch))
     batch.submit()
