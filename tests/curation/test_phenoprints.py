@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 import pytest
 
 from phenoprints.consistency import ConsistencySettings, combine_cauchy
-from phenoprints.curation import Rules, genes_table, phenoprints_table, unite_conditions
+from phenoprints.curation import Rules, curate, genes_table, phenoprints_table, unite_conditions
 from phenoprints.curation.expectation import (
     expected_false,
     false_rate,
@@ -18,6 +20,7 @@ from phenoprints.curation.expectation import (
     unreachable_threshold,
     warnings_of,
 )
+from phenoprints.curation.phenoprints import judged_units
 from phenoprints.foundations.errors import ConfigurationError, DataError
 
 
@@ -105,6 +108,54 @@ def test_one_concentration_keeps_its_perturbation():
     table = judged(rows, per_perturbation=2, judge_by="perturbation")
     assert table["has_phenoprint"].tolist() == [True, True, False, False]
     assert table["is_testable"].tolist() == [True] * 4
+
+
+def guides_and_a_compound():
+    """Two guides of GENE1, two of GENE2, one of GENE3 without a gene test, and a compound."""
+    genes = ["GENE1", "GENE1", "GENE2", "GENE2", "GENE3", ""]
+    kinds = ["crispr"] * 5 + ["compound"]
+    return conditions_of(6).assign(gene=genes, kind=kinds)
+
+
+def judged_by_gene(judge_by="gene"):
+    guides = [("a", 0, 0.5), ("a", 1, 0.3), ("a", 2, 0.001), ("a", 3, 0.6), ("a", 4, 0.001)]
+    rows = table_of([*guides, ("a", 5, 0.002)])
+    genes = table_of([("a", "GENE1", 0.001), ("b", "GENE1", 0.002), ("a", "GENE2", 0.4)], "gene")
+    tests = {"j": {"s": pd.concat([rows, genes], ignore_index=True)}}
+    rules = Rules(judges=("j",), judge_by=judge_by)
+    table = phenoprints_table(tests, guides_and_a_compound(), rules)
+    return table, genes_table(tests, rules), rules
+
+
+def test_the_verdict_of_a_gene_is_that_of_all_its_guides():
+    table, _, _ = judged_by_gene()
+    assert table["has_phenoprint"].tolist() == [True, True, False, False, False, True]
+    assert table["is_testable"].tolist() == [True, True, True, True, False, True]
+    by_condition, _, _ = judged_by_gene("condition")
+    assert by_condition["has_phenoprint"].tolist() == [False, False, True, False, True, True]
+    own = by_condition.drop(columns=["has_phenoprint", "is_testable"])
+    pd.testing.assert_frame_equal(table[own.columns], own)
+
+
+def test_wells_of_a_gene_s_guides_stay_or_leave_together():
+    table, genes, rules = judged_by_gene()
+    wells = pd.DataFrame(
+        {
+            "well_id": np.arange(12, dtype=np.uint64), "screen": "s", "experiment": "a",
+            "role": "treatment", "conditions": [[i // 2] for i in range(12)],
+            "plate": "p", "well": "A01", "row": 1, "column": 1, "cell_type": "",
+            "background": "", "modality": "cell-painting", "replicate_group": "",
+        }
+    )  # fmt: skip
+    funnel = curate(wells, table, replace(rules, min_experiments=1, min_wells=1))
+    assert np.flatnonzero(funnel.is_kept).tolist() == [0, 1, 2, 3, 10, 11]
+    left = funnel.reasons.set_index("well_id")["reason"]
+    assert left.tolist() == ["no_phenoprint"] * 4 + ["untestable"] * 2
+    units = judged_units(table, genes, rules)
+    assert len(units) == 3
+    assert overlap_of_judges(units, rules)[1] == {"judges": ["j"], "units": 2}
+    assert expected_false(units, rules)["units"] == 3
+    assert judged_units(table, genes, replace(rules, judge_by="condition")) is table
 
 
 def test_a_p_value_of_one_does_not_erase_what_others_found():

@@ -20,7 +20,7 @@ WARN_ABOVE = 2.0
 def expected_false(table: pd.DataFrame, rules: Rules) -> dict[str, Any]:
     """The phenoprints that `rules` would call if no condition had an effect, as rate and count.
 
-    Each condition (perturbation, when these are judged) has a number of independent chances to
+    Each row of `table` (perturbation, when these are judged) has a number of independent chances to
     fall below the threshold by luck: a judge gives one, or one per experiment where any experiment
     suffices. With c chances the rate is 1 - (1 - p_value)^c; the mean is over all that are tested.
     """

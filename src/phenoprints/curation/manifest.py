@@ -18,6 +18,7 @@ from phenoprints.curation.expectation import (
 )
 from phenoprints.curation.funnel import Funnel, curate_parts
 from phenoprints.curation.parts import Parts
+from phenoprints.curation.phenoprints import judged_units
 from phenoprints.curation.rules import Rules
 from phenoprints.curation.writing import FolderSink
 from phenoprints.foundations.publishing import published_folder
@@ -55,14 +56,15 @@ def figures(
     settings: Mapping[str, ConsistencySettings],
 ) -> dict[str, Any]:
     """Everything that is counted about a manifest, as plain data for funnel.json."""
-    warnings = warnings_of(consistency, phenoprints, rules, settings, funnel.reached)
+    units = judged_units(phenoprints, genes, rules)
+    warnings = warnings_of(consistency, units, rules, settings, funnel.reached)
     return {
         "steps": funnel.steps,
         "judges": {judge: _judge(phenoprints, judge, rules) for judge in judges_of(phenoprints)},
         "conditions": _verdicts(phenoprints),
         "genes": _verdicts(genes),
-        "overlap": overlap_of_judges(phenoprints, rules),
-        "expected_false": expected_false(phenoprints, rules),
+        "overlap": overlap_of_judges(units, rules),
+        "expected_false": expected_false(units, rules),
         "measured_false": measured_false(consistency, rules),
         "nominal_rate": rules.p_value,
         "warnings": [

@@ -60,7 +60,8 @@ def phenoprints_table(
         ``smallest_p_value_J``, ``q_value_J`` (Benjamini-Hochberg over the conditions tested),
         ``num_experiments_J`` (with a p-value) and ``depends_on_clip_J``; then ``is_testable`` (any
         p-value from any judge) and ``has_phenoprint`` (the rule holds for any judge; judged by
-        perturbation, for any of its conditions). Without judges both are missing.
+        perturbation, for any of its conditions; judged by gene, for the gene's own test where the
+        condition has a gene). Without judges both are missing.
     """
     tests = {
         judge: _condition_tests(tables, len(conditions), rules, new_ids or {}, settings or {})
@@ -71,7 +72,25 @@ def phenoprints_table(
         groups = table.groupby(["perturbation", "kind"], sort=False)
         for column in ("is_testable", "has_phenoprint"):
             table[column] = groups[column].transform("any")
+    if tests and rules.judge_by == "gene":
+        genes = genes_table(consistency, rules, settings=settings).set_index("gene")
+        for column in ("is_testable", "has_phenoprint"):
+            of_gene = table["gene"].map(genes[column]).astype("boolean").fillna(False)
+            table[column] = table[column].where(~has_gene(table), of_gene)
     return table
+
+
+def has_gene(conditions: pd.DataFrame) -> pd.Series:
+    """Which conditions act on a named gene."""
+    named: pd.Series = conditions["gene"].fillna("") != ""
+    return named
+
+
+def judged_units(phenoprints: pd.DataFrame, genes: pd.DataFrame, rules: Rules) -> pd.DataFrame:
+    """Return the rows whose tests decide: conditions, or genes and conditions without one."""
+    if rules.judge_by != "gene":
+        return phenoprints
+    return pd.concat([phenoprints[~has_gene(phenoprints)], genes], ignore_index=True)
 
 
 def genes_table(

@@ -10,7 +10,7 @@ from typing import Any
 from phenoprints.foundations.errors import ConfigurationError, Problem, raise_problems
 from phenoprints.screens.contracts import KINDS
 
-JUDGE_BY = ("condition", "perturbation")
+JUDGE_BY = ("condition", "perturbation", "gene")
 COMBINE = ("cauchy", "any-experiment")
 RARE = ("any", "all")
 SAMPLED_ROLES = ("positive_control", "unperturbed", "negative_control")

@@ -205,8 +205,10 @@ def _manifest(name: str, manifest: Mapping[str, Any]) -> str:
         rule = "the smallest p-value of any experiment counted"
     judges = manifest["judges"]
     who = f"any of {len(judges)} encoders ({', '.join(judges)})" if judges[1:] else judges[0]
+    unit = manifest["judge_by"]
+    unit = "gene (or a condition without one)" if unit == "gene" else unit
     return (
-        f"{text} Of these, {rule} and a {manifest['judge_by']} was kept when p < "
+        f"{text} Of these, {rule} and a {unit} was kept when p < "
         f"{manifest['p_value']} for {who}; q-values are those of Benjamini and Hochberg "
         "[@benjamini1995]."
     )
