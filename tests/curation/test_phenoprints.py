@@ -169,6 +169,16 @@ def test_a_p_value_of_one_does_not_erase_what_others_found():
     assert clipped["depends_on_clip_j"].tolist()[:2] == [True, False]
 
 
+@pytest.mark.parametrize("clips", [(None, None), (0.99, 0.99), (0.99, None), (None, 0.99)])
+def test_the_clip_of_one_screen_changes_nothing_for_another(clips):
+    tests = {"j": {f"s{i}": table_of([(e, i, 1e-4) for e in "abc"]) for i in range(2)}}
+    settings = {f"s{i}": ConsistencySettings(upper_clip=clip) for i, clip in enumerate(clips)}
+    table = phenoprints_table(tests, conditions_of(2), Rules(judges=("j",)), settings=settings)
+    assert table["p_value_j"].to_numpy() == pytest.approx([1e-4, 1e-4])
+    assert table["is_testable"].tolist() == [True, True]
+    assert table["has_phenoprint"].tolist() == [True, True]
+
+
 def test_p_values_below_the_floor_count_as_the_floor():
     assert judged([("a", 0, 1e-9)])["p_value_j"][0] == pytest.approx(1e-4)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -194,19 +194,23 @@ def _combined(tests: Tests, rules: Rules) -> pd.DataFrame:
 
 
 def _by_screen(
-    rows: pd.DataFrame, settings: Mapping[str, ConsistencySettings], name: str
-) -> NDArray[np.object_]:
-    values = {
-        screen: getattr(settings.get(screen, ConsistencySettings()), name)
-        for screen in rows["screen"].unique()
-    }
-    return rows["screen"].map(values).to_numpy(dtype=object)
+    rows: pd.DataFrame,
+    settings: Mapping[str, ConsistencySettings],
+    value_of: Callable[[ConsistencySettings], float],
+) -> NDArray[np.float64]:
+    """A number per row, of the settings of its screen.
+
+    Settings themselves never enter a column: pandas reads a missing one as NaN beside numbers.
+    """
+    codes, screens = pd.factorize(rows["screen"])
+    values = [value_of(settings.get(screen, ConsistencySettings())) for screen in screens]
+    return np.array(values, dtype=np.float64)[codes]
 
 
 def _weights(
     rows: pd.DataFrame, settings: Mapping[str, ConsistencySettings]
 ) -> NDArray[np.float64]:
-    is_root = _by_screen(rows, settings, "weights") == "sqrt-wells"
+    is_root = _by_screen(rows, settings, lambda each: each.weights == "sqrt-wells") > 0
     return np.where(is_root, np.sqrt(rows["num_wells"].to_numpy(dtype=np.float64)), 1.0)
 
 
@@ -219,14 +223,19 @@ def clipped_p(
     SUPPOSED_UPPER_CLIP).
     """
     p = rows["p_value"].to_numpy(dtype=np.float64)
-    num_null = _by_screen(rows, settings, "num_null").astype(np.float64)
-    upper = 1.0 - 1.0 / num_null
-    if mode != "plain":
-        given = _by_screen(rows, settings, "upper_clip")
-        default = SUPPOSED_UPPER_CLIP if mode == "supposed" else 1.0
-        upper = np.minimum(upper, [default if value is None else value for value in given])
-    clipped: NDArray[np.float64] = np.clip(p, np.minimum(1.0 / num_null, upper), upper)
+    lowest = _by_screen(rows, settings, lambda each: 1.0 / each.num_null)
+    upper = np.minimum(1.0 - lowest, _by_screen(rows, settings, lambda each: _clip(each, mode)))
+    clipped: NDArray[np.float64] = np.clip(p, np.minimum(lowest, upper), upper)
     return clipped
+
+
+def _clip(settings: ConsistencySettings, mode: str) -> float:
+    """The upper clip of one screen under a mode of `clipped_p`; 1 clips nothing."""
+    if mode == "plain":
+        return 1.0
+    if settings.upper_clip is None:
+        return SUPPOSED_UPPER_CLIP if mode == "supposed" else 1.0
+    return settings.upper_clip
 
 
 def combine_by_unit(
