@@ -165,10 +165,10 @@ def test_planned_screens_are_estimated(capsys):
 
 
 def test_crops_of_published_sizes():
-    screen = {"crop_px": 256, "drop_ring": "auto"}
+    screen = {"crop_px": 256, "exclude_border_crops": "auto"}
     assert [num_crops(px, px, screen) for px in (2048, 512, 1080, 100)] == [36, 4, 16, 0]
-    assert num_crops(2048, 2048, screen | {"drop_ring": False}) == 64
-    assert num_crops(512, 512, screen | {"drop_ring": True}) == 0
+    assert num_crops(2048, 2048, screen | {"exclude_border_crops": False}) == 64
+    assert num_crops(512, 512, screen | {"exclude_border_crops": True}) == 0
 
 
 @pytest.mark.parametrize(

@@ -269,7 +269,7 @@ def test_later_files_are_laid_over_earlier_ones(write):
 def test_every_setting_has_its_default_and_loading_again_changes_nothing(write):
     config = load(write(MINIMAL))
     assert config["alignment"]["method"] == "tvn"
-    assert config["manifests"]["chosen"]["keep"] == {
+    assert config["manifests"]["chosen"]["sampling_fractions"] == {
         "negative_control": 0.3,
         "positive_control": 0.1,
         "unperturbed": 0.1,

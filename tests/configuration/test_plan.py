@@ -155,9 +155,14 @@ def test_jump_without_load_data_has_no_images():
 
 
 def test_a_planned_table_has_no_images():
-    table = {"source": "planned", "stands_for": "profiles-table", "experiments": 1, "num_wells": 9}
+    table = {
+        "source": "planned",
+        "planned_source": "profiles-table",
+        "experiments": 1,
+        "num_wells": 9,
+    }
     planned = plan(
-        load({"run": "a", "screens": {"a": table, "b": table | {"stands_for": "rxrx1"}}})
+        load({"run": "a", "screens": {"a": table, "b": table | {"planned_source": "rxrx1"}}})
     )
     assert planned.screens_without_images == ("a",)
     assert planned.planned_screens == ("a", "b")

@@ -314,11 +314,13 @@ def told(warnings):
 def test_rules_refuse_everything_wrong_at_once():
     with pytest.raises(ConfigurationError) as error:
         Rules(
-            p_value=0.0, judge_by="x", combine="y", rare="z", keep={"treatment": 0.5},
-            max_perturbations=0, min_wells=0, limits={"virus": {}},
+            p_value=0.0, judge_by="x", combine="y", rare_condition_rule="z",
+            sampling_fractions={"treatment": 0.5}, max_perturbations=0, min_wells=0,
+            limits={"virus": {}},
         )  # fmt: skip
-    for key in ("p_value", "judge_by", "combine", "rare", "keep.treatment", "max_perturbations",
-                "min_wells", "limits.virus"):  # fmt: skip
+    for key in ("p_value", "judge_by", "combine", "rare_condition_rule",
+                "sampling_fractions.treatment", "max_perturbations", "min_wells",
+                "limits.virus"):  # fmt: skip
         assert key in str(error.value)
 
 

@@ -36,7 +36,7 @@ ROWS = np.array([[1, 2], [3, 4], [np.nan, np.nan]], np.float32)
 @pytest.fixture
 def reader(tmp_path: Path):
     attributes = {"screen": "s", "encoder": "mae", "block": 4, "encoder_fingerprint": "f",
-                  "geometry": {"crop_px": 32, "drop_ring": "auto"}, "nothing": None}  # fmt: skip
+                  "geometry": {"crop_px": 32, "overlap_px": 0}, "nothing": None}  # fmt: skip
     write_rows(tmp_path / "store", WELLS, ROWS, attributes=attributes)
     return open_embeddings(tmp_path / "store")
 

@@ -29,15 +29,15 @@ def test_crops_are_centred_and_the_ring_is_left_out() -> None:
     assert origins.min() == 256
     assert origins.max() == 2048 - 512
 
-    tiled = Geometry(256, drop_ring=False).origins(1080, 1083)
+    tiled = Geometry(256, exclude_border_crops=False).origins(1080, 1083)
     assert tiled[0].tolist() == [28, 29]
     assert tiled[-1].tolist() == [28 + 3 * 256, 29 + 3 * 256]
 
 
 def test_a_wide_but_low_grid_keeps_its_ring_unless_asked() -> None:
     assert len(Geometry(32).origins(64, 512)) == 2 * 16
-    assert len(Geometry(32, drop_ring=True).origins(128, 512)) == 2 * 14
-    assert len(Geometry(32, drop_ring=True).origins(32, 64)) == 2
+    assert len(Geometry(32, exclude_border_crops=True).origins(128, 512)) == 2 * 14
+    assert len(Geometry(32, exclude_border_crops=True).origins(32, 64)) == 2
 
 
 def test_overlap_adds_crops_between() -> None:

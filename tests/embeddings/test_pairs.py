@@ -42,7 +42,7 @@ from phenoprints.screens.images.stores import (  # noqa: E402
 
 SETTINGS = {
     "batch_size": 8, "precision": "float32", "stored_as": "float32", "unit_wells": 3,
-    "crop_px": 32, "drop_ring": "auto", "overlap_px": 0, "max_failed_fraction": 0.2,
+    "crop_px": 32, "exclude_border_crops": "auto", "overlap_px": 0, "max_failed_fraction": 0.2,
     "resize": "error", "block": None, "max_kept_gb": 1,
     "keep_blocks": False,
 }  # fmt: skip

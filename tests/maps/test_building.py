@@ -99,7 +99,7 @@ def test_levels_are_those_that_the_screen_has_and_controls_are_not_on_the_map():
 @pytest.mark.parametrize("how", ["mean", "median"])
 def test_plain_means_and_medians_are_those_of_efaar(efaar_aggregate, how):
     wells, conditions, x = make_screen()
-    settings = MapSettings(aggregate=how, origin="none", levels=("gene",))
+    settings = MapSettings(aggregate=how, centre_on="none", levels=("gene",))
     built = perturbation_map(wells, conditions, Embeddings(wells, x), settings)
     gene = np.array(
         [
@@ -163,7 +163,7 @@ def test_a_perturbation_with_too_few_usable_wells_has_no_vector():
 
 def test_non_targeting_guides_as_origin_and_arm_correction_exclude_each_other():
     wells, conditions, x = make_screen()
-    settings = MapSettings(origin="non-targeting")
+    settings = MapSettings(centre_on="non-targeting")
     built = perturbation_map(wells, conditions, Embeddings(wells, x), settings)
     assert built.attributes["num_origin_wells"] == 10
     corrected = {"alignment": {"controls": "negative_control", "arms": {"1p": 30}}}

@@ -91,7 +91,7 @@ def test_a_tighter_tolerance_stands_beside() -> None:
     features, labels, experiments = planted()
 
     table = probe_blocks(
-        features, labels, experiments, settings=ProbeSettings(second_tol=1e-6, tol=1e-1)
+        features, labels, experiments, settings=ProbeSettings(sensitivity_tol=1e-6, tol=1e-1)
     )
 
     assert (table["second_tol_iterations"] > table["num_iterations"]).all()

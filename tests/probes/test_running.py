@@ -108,20 +108,22 @@ def test_runs_that_cannot_be_split_are_told_and_the_others_run() -> None:
     few = wells(2)
     with pytest.raises(DataError, match=r"task pathway cannot run.\ns/HUVEC/: the task has 0 cla"):
         split_task(TASK, {"s": (few, CONDITIONS, quality(few))})
-    paper = split_task(TASK, {"s": (few, CONDITIONS, quality(few))}, choose="paper")
+    paper = split_task(TASK, {"s": (few, CONDITIONS, quality(few))}, block_selection="paper")
     assert set(paper.table["split"]) == {"train", "test"}
 
 
 def test_paper_chooses_on_the_test_split() -> None:
     table = wells()
-    split = split_task(TASK, {"s": (table, CONDITIONS, quality(table))}, choose="paper").table
+    split = split_task(
+        TASK, {"s": (table, CONDITIONS, quality(table))}, block_selection="paper"
+    ).table
 
     accuracies, _ = probe_task(
         split, lambda screen: Blocks(table), encoder="e", task="t", settings=ProbeSettings()
     )
 
     assert accuracies["validation_accuracy"].isna().all()
-    assert chosen_blocks(accuracies, choose="paper")["block"] == 2
+    assert chosen_blocks(accuracies, block_selection="paper")["block"] == 2
 
 
 def test_wells_of_a_class_may_be_limited_by_their_hash() -> None:
@@ -149,5 +151,5 @@ def test_missing_blocks_and_tasks_are_told() -> None:
     accuracies, _ = probe_task(
         split, lambda screen: Blocks(table), encoder="e", task="t", settings=ProbeSettings()
     )
-    with pytest.raises(DataError, match="trim_by: none of anax has run"):
-        chosen_blocks(accuracies, trim_by=["anax"])
+    with pytest.raises(DataError, match="trim_tasks: none of anax has run"):
+        chosen_blocks(accuracies, trim_tasks=["anax"])

@@ -35,9 +35,11 @@ def rules(draw):
         min_experiments=draw(st.integers(1, 3)),
         min_wells=draw(st.integers(1, 5)),
         max_perturbations=draw(st.integers(1, 4)),
-        rare=draw(st.sampled_from(["any", "all"])),
+        rare_condition_rule=draw(st.sampled_from(["any", "all"])),
         keep_controls=draw(st.booleans()),
-        keep=dict.fromkeys(["negative_control", "unperturbed"], draw(st.floats(0, 1))),
+        sampling_fractions=dict.fromkeys(
+            ["negative_control", "unperturbed"], draw(st.floats(0, 1))
+        ),
     )
 
 
@@ -66,6 +68,6 @@ def test_stricter_rules_never_keep_more(wells, table, seed):
 
 @given(wells_tables(num_conditions=NUM_CONDITIONS), phenoprints())
 def test_what_is_curated_again_changes_only_by_its_samples(wells, table):
-    rule = Rules(judges=("j",), min_experiments=1, min_wells=1, keep={})
+    rule = Rules(judges=("j",), min_experiments=1, min_wells=1, sampling_fractions={})
     once = wells[curate(wells, table, rule).is_kept]
     assert curate(once, table, rule).is_kept.all()

@@ -17,7 +17,7 @@ sides = st.integers(16, 250)
 )
 def test_crops_lie_inside_apart_and_centred(height: int, width: int, crop: int, ring) -> None:
     assume(crop <= min(height, width))
-    origins = Geometry(crop, drop_ring=ring).origins(height, width)
+    origins = Geometry(crop, exclude_border_crops=ring).origins(height, width)
 
     low, high = origins.min(axis=0), origins.max(axis=0) + crop
     assert (low >= 0).all()
@@ -34,8 +34,8 @@ def test_crops_lie_inside_apart_and_centred(height: int, width: int, crop: int, 
 def test_overlap_never_leaves_fewer_crops(side: int, crop: int, data) -> None:
     overlap = data.draw(st.integers(0, crop - 1))
 
-    plain = Geometry(crop, drop_ring=False).origins(side, side)
-    dense = Geometry(crop, drop_ring=False, overlap_px=overlap).origins(side, side)
+    plain = Geometry(crop, exclude_border_crops=False).origins(side, side)
+    dense = Geometry(crop, exclude_border_crops=False, overlap_px=overlap).origins(side, side)
 
     assert len(dense) >= len(plain)
     assert dense.min() >= 0

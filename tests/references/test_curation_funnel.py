@@ -29,8 +29,10 @@ def sql_funnel(wells, conditions, quality, rules, seed):
                         ("draw", draw)]:  # fmt: skip
         connection.register(name, table)
     held = ",".join(f"'{e}'" for e in rules.hold_out) or "''"
-    shares = " ".join(f"when '{r}' then {int(s * 2.0**64)}" for r, s in rules.keep.items())
-    some = "bool_or" if rules.rare == "any" else "bool_and"
+    shares = " ".join(
+        f"when '{r}' then {int(s * 2.0**64)}" for r, s in rules.sampling_fractions.items()
+    )
+    some = "bool_or" if rules.rare_condition_rule == "any" else "bool_and"
     queries = [
         f"select * from wells where experiment not in ({held})",
         "select w.* from {before} w join quality q using (well_id) where q.verdict <> 'fail'",
@@ -75,9 +77,18 @@ def sql_funnel(wells, conditions, quality, rules, seed):
     ("seed", "options"),
     [
         (0, {}),
-        (1, {"rare": "all", "max_perturbations": 2, "min_wells": 14}),
+        (1, {"rare_condition_rule": "all", "max_perturbations": 2, "min_wells": 14}),
         (2, {"min_wells": 15, "hold_out": ("e2", "s/e4")}),
-        (3, {"keep": {"negative_control": 0.5, "positive_control": 0.0, "unperturbed": 1.0}}),
+        (
+            3,
+            {
+                "sampling_fractions": {
+                    "negative_control": 0.5,
+                    "positive_control": 0.0,
+                    "unperturbed": 1.0,
+                }
+            },
+        ),
     ],
 )
 def test_every_step_equals_sql(seed, options):

@@ -64,7 +64,7 @@ SHAPES = {
         {"a": TABLE}, {}, {"all": {"screens": ["a"]}}, {}, {"curate_manifest": 1, "read_screen": 1}
     ),
     "two rounds, the second judged by a trimmed encoder": (
-        {"a": {**IMAGES, "stands_for": "simulated"}},
+        {"a": {**IMAGES, "planned_source": "simulated"}},
         {"first": {**MAE, "manifest": "all"}, "second": {**MAE, "manifest": "round-1"}},
         {
             "all": {"screens": ["a"]},
@@ -123,7 +123,7 @@ def test_encoders_together_share_the_jobs_that_look(tmp_path):
         "encoders": {"one": plain, "two": {**plain, "num_jobs": 3}},
         "manifests": {},
         "evaluation": {"screens": ["a"], "encoders": ["one", "two"], "benchmarks": []},
-        "inference": {"num_jobs": 1, "together": True},
+        "inference": {"num_jobs": 1, "share_image_reads": True},
     }
     path = tmp_path / "shape.yaml"
     path.write_text(yaml.safe_dump(config))

@@ -14,6 +14,7 @@ from phenoprints.foundations import claims
 from phenoprints.foundations.errors import PhenoprintsError
 from phenoprints.foundations.versions import STAGE_VERSIONS
 from snakemake.exceptions import WorkflowError
+from snakemake.logging import logger
 
 if "screens" not in config:
 
@@ -24,7 +25,7 @@ FROZEN = Path("results") / str(config.get("run", "")) / "config.json"
 
 try:
     if workflow.is_main_process:
-        resolved = configuration.load(config, files=workflow.configfiles)
+        resolved = configuration.load(config, files=workflow.configfiles, warn=logger.warning)
     else:
         resolved = configuration.thaw(FROZEN)
 except PhenoprintsError as error:

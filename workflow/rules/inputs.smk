@@ -256,7 +256,7 @@ def settings_of_encoder(name):
     return config["encoders"][name.removesuffix(".trimmed")]
 
 
-TOGETHER = configuration.looking_together(config, PLAN) if config["inference"]["together"] else {}
+TOGETHER = configuration.looking_together(config, PLAN) if config["inference"]["share_image_reads"] else {}
 
 
 def companions(wildcards):
@@ -342,7 +342,7 @@ def embedding_settings(wildcards):
     screen = config["screens"][wildcards.screen]
     inference = ("batch_size", "precision", "stored_as", "unit_wells")
     kept = ("keep_blocks", "keep_crops", "max_kept_gb")
-    geometry = ("crop_px", "drop_ring", "overlap_px", "max_failed_fraction")
+    geometry = ("crop_px", "exclude_border_crops", "overlap_px", "max_failed_fraction")
     return {
         **{name: config["inference"][name] for name in (*inference, *kept)},
         **{name: screen[name] for name in geometry},

@@ -37,7 +37,7 @@ rule split_task:
             key: config["probes"][key]
             for key in (
                 "split",
-                "choose",
+                "block_selection",
                 "validation_fraction",
                 "test_fraction",
                 "max_wells_per_class",
@@ -75,7 +75,7 @@ rule probe_blocks:
         version=STAGE_VERSIONS["probes"],
         settings={
             key: config["probes"][key]
-            for key in ("max_iter", "tol", "second_tol", "inverse_penalty", "device")
+            for key in ("max_iter", "tol", "sensitivity_tol", "inverse_penalty", "device")
         },
     message:
         "probes: {wildcards.task} in the blocks of {wildcards.encoder}"
@@ -105,7 +105,7 @@ rule choose_block:
         runtime=10,
     params:
         version=STAGE_VERSIONS["probes"],
-        settings={key: config["probes"][key] for key in ("choose", "trim_by")},
+        settings={key: config["probes"][key] for key in ("block_selection", "trim_tasks")},
     message:
         "probes: choosing a block of {wildcards.encoder}"
     script:

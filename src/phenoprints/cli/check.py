@@ -16,12 +16,15 @@ from phenoprints.foundations.errors import MissingInputError, TableError, raise_
 
 def run(arguments: argparse.Namespace) -> int:
     """Print the summary; 1 when a run would stop or a manifest let no condition through, else 0."""
-    config = load(arguments.config)
+    old_names: list[str] = []
+    config = load(arguments.config, warn=old_names.append)
     raise_problems(missing_inputs(config), MissingInputError)
     heads = list(vector_heads(config))
     raise_problems((problem for of in heads for problem in of.problems), TableError)
     facts = dict(_facts(config, is_read=not arguments.no_read))
     print(f"Run {config['run']}: the configuration is valid and every input is there.\n")
+    for line in old_names:
+        print(f"{verdict('CHECK')}  {line}")
     for line in _screen_lines(facts.values()):
         print(line)
     for line in head_lines(heads):

@@ -76,7 +76,7 @@ def num_crops(height_px: int, width_px: int, screen: Mapping[str, Any]) -> int:
     """Crops of a site: floor(H/crop) × floor(W/crop), without the outer ring where configured."""
     crop_px = int(screen["crop_px"])
     rows, columns = height_px // crop_px, width_px // crop_px
-    ring = screen["drop_ring"]
+    ring = screen["exclude_border_crops"]
     if ring is True or (ring == "auto" and min(rows, columns) >= RING_FROM):
         rows, columns = rows - 2, columns - 2
     return max(rows, 0) * max(columns, 0)

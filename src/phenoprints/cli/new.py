@@ -20,7 +20,7 @@ WIDTH = 92
 _PLAIN = re.compile(r"[A-Za-z][A-Za-z0-9_./-]*")
 SECTIONS = ("quality", "inference", "alignment", "consistency", "maps", "reports")
 IMAGE_KEYS = (
-    "modality", "crop_px", "drop_ring", "height_px", "width_px", "channel_names",
+    "modality", "crop_px", "exclude_border_crops", "height_px", "width_px", "channel_names",
     "window_percentiles", "pack", "pack_compression", "pack_chunk_px", "max_failed_fraction",
 )  # fmt: skip
 _PLACEHOLDERS: dict[str, Any] = {

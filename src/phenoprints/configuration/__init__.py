@@ -22,11 +22,13 @@ from phenoprints.configuration.planning import (
 )
 from phenoprints.configuration.presets import preset
 from phenoprints.configuration.references import base_encoder, has_images
+from phenoprints.configuration.renaming import RenamedSettingWarning
 from phenoprints.configuration.resolution import load
 
 __all__ = [
     "READ_BY_SNAKEMAKE",
     "Plan",
+    "RenamedSettingWarning",
     "base_encoder",
     "found_files",
     "freeze",

@@ -8,7 +8,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from phenoprints.foundations.errors import CorruptionError, MissingInputError
+from phenoprints.configuration.reading import Source
+from phenoprints.configuration.renaming import modernize
+from phenoprints.configuration.resolution import load
+from phenoprints.foundations.errors import ConfigurationError, CorruptionError, MissingInputError
 from phenoprints.foundations.publishing import publish_text, sweep
 
 
@@ -33,7 +36,10 @@ def checksum_path(path: Path) -> Path:
 
 
 def thaw(path: str | Path) -> dict[str, Any]:
-    """The resolved configuration that `write_frozen` wrote; nothing is filled in again.
+    """Return the resolved configuration that `write_frozen` wrote.
+
+    Nothing is filled in again, unless an earlier version wrote it: old names become the present
+    ones then, and settings that it did not have take their defaults.
 
     Raises
     ------
@@ -41,6 +47,8 @@ def thaw(path: str | Path) -> dict[str, Any]:
         The file is not there.
     CorruptionError
         It is no configuration of a run, or not the one whose sha256 lies beside it.
+    ConfigurationError
+        An earlier version wrote it, with settings that this one does not have.
     """
     file = Path(path)
     if not file.is_file():
@@ -58,4 +66,18 @@ def thaw(path: str | Path) -> dict[str, Any]:
         raise CorruptionError(
             f"{path}: its sha256 is not that in {other}. Delete both and run again."
         )
-    return config
+    return _present(config, path)
+
+
+def _present(config: dict[str, Any], path: str | Path) -> dict[str, Any]:
+    """The configuration as this version would have resolved it."""
+    source, old_names, _ = modernize(Source(config, {}, str(path)))
+    if not old_names:
+        return config
+    try:
+        return load(source.content, warn=lambda _: None)
+    except ConfigurationError as error:
+        raise ConfigurationError(
+            f"{path}: written by an earlier version, with settings that this one cannot read:\n"
+            f"{error}\nStart the run again with its configuration file; it writes a new {path}."
+        ) from error

@@ -46,7 +46,7 @@ def training_memory_mb(
 def _read_ahead_mb(encoder: Mapping[str, Any]) -> float:
     training = encoder["training"]
     is_tiny = "tiny" in encoder["architecture"]
-    crop_px = encoder.get("input_px") or (TINY_CROP_PX if is_tiny else CROP_PX)
+    crop_px = encoder.get("crop_px") or (TINY_CROP_PX if is_tiny else CROP_PX)
     share = training["batch_size"] / (training["devices"] * training["nodes"])
     num_crops = min(training["micro_batch_size"] or share, share)
     num_batches = 2 * training["num_workers"] + 2

@@ -120,7 +120,7 @@ def plan(config: Mapping[str, Any]) -> Plan:
 
 
 LATER_SETTINGS = (
-    "preset", "limits", "crop_px", "drop_ring", "overlap_px", "window_percentiles",
+    "preset", "limits", "crop_px", "exclude_border_crops", "overlap_px", "window_percentiles",
     "pack_compression", "pack_chunk_px", "max_failed_fraction", "quality", "alignment",
     "consistency", "maps", "benchmarks",
 )  # fmt: skip

@@ -63,5 +63,5 @@ def preset_of_screen(screen: Mapping[str, Any]) -> str | Mapping[str, str]:
     named = screen.get("preset")
     if named:
         return named  # type: ignore[no-any-return]
-    source = screen.get("stands_for", screen["source"])
+    source = screen.get("planned_source", screen["source"])
     return SOURCE_PRESETS.get(source, "paper")

@@ -29,6 +29,9 @@ the working directory. A screen may hold its own `quality`, `alignment`, `consis
 Settings of training are laid over one another in this order: defaults, the encoder's `recipe`, the
 section `training`, the encoder's own `training`.
 
+Settings that have a new name are still read by their old one, with a warning that gives the new
+name; both at once are an error.
+
 This page is generated from `config/schema.yaml` (`python -m phenoprints.configuration.reference`).
 """
 
@@ -137,7 +140,7 @@ def _rows(key: str, node: Mapping[str, Any], is_required: bool) -> Iterator[str]
     default = "required" if is_required else _default(node)
     yield f"| `{key}` | {_values(node)} | {default} | {node.get('description', '')} |"
     inner = node.get("properties", {})
-    if key in ("keep", *(k for k, v in _benchmarks().items() if v == node)):
+    if key in ("sampling_fractions", *(k for k, v in _benchmarks().items() if v == node)):
         for name, part in inner.items():
             yield from _rows(f"{key}.{name}", resolved_node(part), False)
 

@@ -25,7 +25,7 @@ def base_encoder(name: str) -> str:
 
 def has_images(screen: Config) -> bool:
     """Whether a screen, as configured, has pixels to look at."""
-    if "profiles-table" in (screen["source"], screen.get("stands_for")):
+    if "profiles-table" in (screen["source"], screen.get("planned_source")):
         return False
     if screen["source"] == "jump-cp":
         return bool(screen.get("load_data"))
@@ -226,8 +226,8 @@ def _probes(config: Config) -> Iterator[_Fault]:
     own, chosen = config["probes"].get("tasks", {}), config["evaluation"].get("probes", [])
     known, screens = {**BUILT_IN_TASKS, **own}, config["screens"]
     yield from _missing(("evaluation", "probes"), chosen, known, "probe task")
-    trim_by = config["probes"].get("trim_by", [])
-    yield from _missing(("probes", "trim_by"), trim_by, chosen, "task in evaluation.probes")
+    trim_tasks = config["probes"].get("trim_tasks", [])
+    yield from _missing(("probes", "trim_tasks"), trim_tasks, chosen, "task in evaluation.probes")
     for name, task in own.items():
         path: KeyPath = ("probes", "tasks", name)
         yield from _missing((*path, "screens"), task.get("screens", []), screens, "screen")

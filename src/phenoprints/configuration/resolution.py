@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,13 +17,15 @@ from phenoprints.configuration.references import (
     cycles,
     wrong_references,
 )
+from phenoprints.configuration.renaming import SCREEN_SECTIONS, modernize, warn_renamed
 from phenoprints.configuration.tasks import BUILT_IN_TASKS
 from phenoprints.configuration.validation import faults, with_defaults
-from phenoprints.foundations.errors import ConfigurationError, UnsafeInputError, raise_problems
-
-SCREEN_SECTIONS = ("quality", "alignment", "consistency", "maps", "benchmarks")
-"""Sections that a screen may replace in part; after resolution each screen holds them whole."""
-
+from phenoprints.foundations.errors import (
+    ConfigurationError,
+    Problem,
+    UnsafeInputError,
+    raise_problems,
+)
 
 TEMPLATE_SWITCH = "__use_yte__"
 """With this key Snakemake runs a configuration as a template, before any Snakefile is read."""
@@ -32,6 +34,8 @@ TEMPLATE_SWITCH = "__use_yte__"
 def load(
     configuration: str | Path | Sequence[str | Path] | Mapping[str, Any],
     files: Iterable[str | Path] = (),
+    *,
+    warn: Callable[[str], object] = warn_renamed,
 ) -> dict[str, Any]:
     """The resolved configuration: checked, with defaults, presets, recipes and overrides laid in.
 
@@ -42,6 +46,8 @@ def load(
         mapping that is merged already, as Snakemake holds it.
     files
         Where a mapping was read from, so that messages can name files and lines.
+    warn
+        Called with one line for each old name that is used.
 
     Returns
     -------
@@ -62,8 +68,10 @@ def load(
     MissingInputError
         A file is not there.
     """
-    source = _source(configuration, files)
-    raise_problems(faults(source), ConfigurationError)
+    source, warnings, conflicts = _source(configuration, files)
+    raise_problems([*conflicts, *faults(source)], ConfigurationError)
+    for warning in warnings:
+        warn(warning)
     config = with_defaults(_overrides(source.content))
     problems = [*wrong_references(config, source), *cycles(config, source)]
     problems += [*wrong_patterns(config, source), *wrong_paths(config, source)]
@@ -71,21 +79,25 @@ def load(
     return _resolved(config)
 
 
-def _source(configuration: Any, files: Iterable[str | Path]) -> Source:
+def _source(
+    configuration: Any, files: Iterable[str | Path]
+) -> tuple[Source, list[str], list[Problem]]:
+    """Return one source under present names, with a warning for each old one, and conflicts."""
     if isinstance(configuration, Mapping):
         places = {}
         for file in files:
             places.update(_safe(read(file)).places)
         origin = "--config" if places else "configuration"
-        return Source(plain(configuration, origin, places), places, origin)
+        return modernize(Source(plain(configuration, origin, places), places, origin))
     single = isinstance(configuration, str | Path)
-    sources = [_safe(read(path)) for path in ([configuration] if single else configuration)]
-    content: dict[str, Any] = {}
-    places = {}
-    for source in sources:
-        content = merge(content, source.content)
-        places.update(source.places)
-    return Source(content, places, sources[-1].origin if sources else "configuration")
+    merged, warnings, conflicts = Source({}), [], []
+    for path in [configuration] if single else configuration:
+        source, found, wrong = modernize(_safe(read(path)))
+        places = {**merged.places, **source.places}
+        merged = Source(merge(merged.content, source.content), places, source.origin)
+        warnings += found
+        conflicts += wrong
+    return merged, warnings, conflicts
 
 
 def _safe(source: Source) -> Source:
@@ -195,5 +207,5 @@ def _task_screens(task: Mapping[str, Any], config: Mapping[str, Any]) -> list[st
     return sorted(
         name
         for name, screen in config["screens"].items()
-        if not task["sources"] or screen.get("stands_for", screen["source"]) in task["sources"]
+        if not task["sources"] or screen.get("planned_source", screen["source"]) in task["sources"]
     )

@@ -122,7 +122,7 @@ def _step_3(
     part: Encoded, rules: Rules, of_any: NDArray[np.uint8], of_all: NDArray[np.uint8]
 ) -> NDArray[np.int8]:
     """Wells of which any condition (option: every condition) is rare."""
-    is_rare = (of_any if rules.rare == "any" else of_all) & RARE != 0
+    is_rare = (of_any if rules.rare_condition_rule == "any" else of_all) & RARE != 0
     result = np.full(len(part.well_id), Reason.KEPT, dtype=np.int8)
     leaves = is_rare & (part.num_conditions > 0)
     result[leaves] = Reason.TOO_FEW_WELLS
@@ -133,7 +133,7 @@ def _step_3(
 def _step_4(part: Encoded, rules: Rules, seed: int) -> NDArray[np.int8]:
     """A seeded sample of controls and unperturbed wells, decided by each well's own id."""
     result = np.full(len(part.well_id), Reason.KEPT, dtype=np.int8)
-    for role, share in sorted(rules.keep.items()):
+    for role, share in sorted(rules.sampling_fractions.items()):
         chosen = np.flatnonzero(part.role == ROLES.index(role))
         result[chosen[~is_kept(seed, part.well_id[chosen], share)]] = Reason.NOT_SAMPLED
     return result

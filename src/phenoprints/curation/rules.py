@@ -14,7 +14,7 @@ JUDGE_BY = ("condition", "perturbation", "gene")
 COMBINE = ("cauchy", "any-experiment")
 RARE = ("any", "all")
 SAMPLED_ROLES = ("positive_control", "unperturbed", "negative_control")
-KEEP = {"positive_control": 0.1, "unperturbed": 0.1, "negative_control": 0.3}
+SAMPLING_FRACTIONS = {"positive_control": 0.1, "unperturbed": 0.1, "negative_control": 0.3}
 """Shares of wells that step 4 keeps. Source: ViTally Consistent, A.1."""
 
 
@@ -35,8 +35,10 @@ class Rules:
     p_value: float = 0.01
     judge_by: str = "condition"
     combine: str = "cauchy"
-    rare: str = "any"
-    keep: Mapping[str, float] = field(default_factory=lambda: dict(KEEP))
+    rare_condition_rule: str = "any"
+    sampling_fractions: Mapping[str, float] = field(
+        default_factory=lambda: dict(SAMPLING_FRACTIONS)
+    )
     keep_controls: bool = True
     max_perturbations: int = 3
     min_experiments: int = 3
@@ -45,7 +47,7 @@ class Rules:
     hold_out: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
-        words = {"judge_by": JUDGE_BY, "combine": COMBINE, "rare": RARE}
+        words = {"judge_by": JUDGE_BY, "combine": COMBINE, "rare_condition_rule": RARE}
         problems = [
             Problem(key, f'"{getattr(self, key)}"', f"one of {', '.join(allowed)}")
             for key, allowed in words.items()
@@ -54,8 +56,10 @@ class Rules:
         if not 0.0 < self.p_value <= 1.0:
             problems.append(Problem("p_value", f"{self.p_value}", "above 0, at most 1"))
         problems += [
-            Problem(f"keep.{role}", f"{share}", "a sampled role with a share from 0 to 1")
-            for role, share in self.keep.items()
+            Problem(
+                f"sampling_fractions.{role}", f"{share}", "a sampled role with a share from 0 to 1"
+            )
+            for role, share in self.sampling_fractions.items()
             if role not in SAMPLED_ROLES or not 0.0 <= share <= 1.0
         ]
         problems += [

@@ -24,14 +24,14 @@ class Geometry:
     ----------
     crop_px
         Side of a square crop.
-    drop_ring
+    exclude_border_crops
         Leave out the outer ring of the grid; `auto` does so when it is at least 8 wide and high.
     overlap_px
         Pixels that neighbouring crops share; 0 tiles the image.
     """
 
     crop_px: int = 256
-    drop_ring: Literal["auto", True, False] = "auto"
+    exclude_border_crops: Literal["auto", True, False] = "auto"
     overlap_px: int = 0
 
     def __post_init__(self) -> None:
@@ -54,7 +54,11 @@ class Geometry:
                 f"an image of {height_px}×{width_px} px holds no crop of {self.crop_px} px. "
                 "To fix: set a smaller crop_px for the screen."
             )
-        ring = min(counts) >= RING_FROM if self.drop_ring == "auto" else self.drop_ring
+        ring = (
+            min(counts) >= RING_FROM
+            if self.exclude_border_crops == "auto"
+            else self.exclude_border_crops
+        )
         ys, xs = (
             self._starts(side, count, ring=ring)
             for side, count in zip((height_px, width_px), counts, strict=True)

@@ -185,9 +185,9 @@ def open_pair(
     files, stores
         Where it is read from, and where results go.
     settings
-        batch_size, precision, stored_as, unit_wells, crop_px, drop_ring, overlap_px, resize,
-        block (None: the last), max_failed_fraction, keep_blocks, max_kept_gb; adapt_batch_norm
-        where the batch norms of the encoder take the statistics of each experiment.
+        batch_size, precision, stored_as, unit_wells, crop_px, exclude_border_crops, overlap_px,
+        resize, block (None: the last), max_failed_fraction, keep_blocks, max_kept_gb;
+        adapt_batch_norm where batch norms take the statistics of each experiment.
     name
         What messages call it.
     device
@@ -202,7 +202,9 @@ def open_pair(
     )
     if settings.get("adapt_batch_norm"):
         check_batch_norm(encoder, name)
-    geometry = Geometry(settings["crop_px"], settings["drop_ring"], settings["overlap_px"])
+    geometry = Geometry(
+        settings["crop_px"], settings["exclude_border_crops"], settings["overlap_px"]
+    )
     kept = None
     if stores.crops is not None:
         size = tables.most_frequent_size()

@@ -121,7 +121,7 @@ def find_origin(
     is_usable: NDArray[np.bool_],
 ) -> tuple[NDArray[np.float64], dict[str, Any]]:
     """The point (K,) that is taken off every well, and what to say about it."""
-    if settings.origin == "none":
+    if settings.centre_on == "none":
         return np.zeros(vectors.num_components()), {"origin_length": 0.0, "num_origin_wells": 0}
     mask = origin_wells(wells, described, vectors.reader, settings, is_usable)
     origin, length = _mean_of(vectors, mask)
@@ -137,21 +137,21 @@ def origin_wells(
 ) -> NDArray[np.bool_]:
     """A mask of the wells whose mean is the origin of the map."""
     alignment = reader.attributes.get("alignment", {})
-    if settings.origin == "controls":
+    if settings.centre_on == "controls":
         return choose_controls(wells, alignment.get("controls", "auto"), is_usable)[0]
     if alignment.get("arms"):
         raise ConfigurationError(
-            "maps.origin: non-targeting guides cannot be the origin after chromosome-arm "
+            "maps.centre_on: non-targeting guides cannot be the origin after chromosome-arm "
             "correction, which has already removed the effect of cutting.\n"
-            "  To fix: set maps.origin: controls, or alignment.chromosome_arms: false."
+            "  To fix: set maps.centre_on: controls, or alignment.chromosome_arms: false."
         )
     mask: NDArray[np.bool_] = (
         (described["role"] == "negative_control") & described["kind"].isin(GENETIC_KINDS)
     ).to_numpy() & is_usable
     if not mask.any():
         raise DataError(
-            "maps.origin: the screen has no usable non-targeting guide (a negative control with "
-            "a genetic condition).\n  To fix: set maps.origin: controls."
+            "maps.centre_on: the screen has no usable non-targeting guide (a negative control with "
+            "a genetic condition).\n  To fix: set maps.centre_on: controls."
         )
     return mask
 

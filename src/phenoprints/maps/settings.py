@@ -8,7 +8,7 @@ from phenoprints.foundations.errors import ConfigurationError, Problem, raise_pr
 
 LEVELS = ("condition", "guide", "gene", "compound", "concentration")
 AGGREGATES = ("spherical-mean", "mean", "median")
-ORIGINS = ("controls", "non-targeting", "none")
+CENTRES = ("controls", "non-targeting", "none")
 LAYOUTS = ("pca", "tsne")
 
 
@@ -18,7 +18,7 @@ class MapSettings:
 
     `aggregate`: `spherical-mean` normalises every well, takes the mean and normalises again;
     `mean` and `median` are EFAAR's. `guides_first`: genes are aggregated from guides, not wells.
-    `origin`: the mean of the alignment's control wells, or of the non-targeting guides, which is
+    `centre_on`: the mean of the alignment's control wells, or of the non-targeting guides, which is
     refused after chromosome-arm correction (that has already removed the effect of cutting), or
     nothing is taken off (`none`). A vector needs `min_wells` usable wells, else it is NaN.
     `num_neighbours` nearest neighbours of each perturbation are listed. A concentration is active
@@ -29,7 +29,7 @@ class MapSettings:
     levels: tuple[str, ...] = LEVELS
     aggregate: str = "spherical-mean"
     guides_first: bool = False
-    origin: str = "controls"
+    centre_on: str = "controls"
     min_wells: int = 1
     num_neighbours: int = 10
     layout: str = "pca"
@@ -43,7 +43,8 @@ class MapSettings:
             for level in self.levels
             if level not in LEVELS
         ]
-        for name, allowed in (("aggregate", AGGREGATES), ("origin", ORIGINS), ("layout", LAYOUTS)):
+        words = {"aggregate": AGGREGATES, "centre_on": CENTRES, "layout": LAYOUTS}
+        for name, allowed in words.items():
             value = getattr(self, name)
             if value not in allowed:
                 problems.append(

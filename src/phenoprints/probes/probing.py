@@ -26,13 +26,13 @@ if TYPE_CHECKING:
 class ProbeSettings:
     """How a probe is fitted; the names are those of scikit-learn where it has them.
 
-    `second_tol` fits a second time and shows how much the accuracy depends on the tolerance.
+    `sensitivity_tol` fits a second time and shows how much the accuracy depends on the tolerance.
     `inverse_penalty` is C. On `cuda` scikit-learn runs on the accelerator by its array API.
     """
 
     max_iter: int = 2000
     tol: float = 1e-4
-    second_tol: float | None = None
+    sensitivity_tol: float | None = None
     inverse_penalty: float = 1.0
     device: Literal["cpu", "cuda"] = "cpu"
 
@@ -175,8 +175,8 @@ def _probe(
     scores["num_iterations"] = int(np.max(_numpy(model.n_iter_)))
     scores["has_converged"] = bool(scores["num_iterations"] < settings.max_iter)
     scores["num_classes"] = len(set(labels[is_train]))
-    if settings.second_tol is not None:
-        second = _fitted(scaled[is_train], labels[is_train], settings, settings.second_tol)
+    if settings.sensitivity_tol is not None:
+        second = _fitted(scaled[is_train], labels[is_train], settings, settings.sensitivity_tol)
         predicted = _predicted(second, scaled[splits == "test"], settings)
         scores["second_tol_accuracy"] = balanced_accuracy(labels[splits == "test"], predicted)
         scores["second_tol_iterations"] = int(np.max(_numpy(second.n_iter_)))

@@ -47,7 +47,7 @@ def split_task(
     screens: Mapping[str, tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame]],
     *,
     split: SplitBy = "experiments",
-    choose: Choose = "validation",
+    block_selection: Choose = "validation",
     validation_fraction: float = 0.2,
     test_fraction: float = 0.2,
     max_wells_per_class: int | None = None,
@@ -63,7 +63,7 @@ def split_task(
         For each screen its wells, conditions and quality tables. Wells that fail quality control
         are left out.
     split, validation_fraction, test_fraction, seed
-        See `split_wells`; with `choose` paper there is no validation split.
+        See `split_wells`; with `block_selection` paper there is no validation split.
     max_wells_per_class
         See `task_wells`.
 
@@ -73,6 +73,7 @@ def split_task(
         The task is refused on every screen, cell type and background.
     """
     done = TaskSplit(pd.DataFrame())
+    fractions = 0.0 if block_selection == "paper" else validation_fraction, test_fraction
     parts = []
     for name, (wells, conditions, quality) in screens.items():
         failed = quality.loc[
@@ -84,10 +85,9 @@ def split_task(
         used = task_wells(good, labels, max_wells_per_class, seed=seed)
         table = good.assign(screen=name, label=labels.values, gene=_genes(good, conditions))[used]
         parts += [
-            _split_run(run, names, done, seed=seed, fractions=(
-                0.0 if choose == "paper" else validation_fraction, test_fraction), by=split)
+            _split_run(run, names, done, seed=seed, fractions=fractions, by=split)
             for names, run in table.groupby(list(SCREEN_RUN), sort=True)
-        ]  # fmt: skip
+        ]
     parts = [part for part in parts if len(part)]
     if not parts:
         reasons = "\n".join(f"{run}: {reason}" for run, reason in done.refused.items())
@@ -196,17 +196,24 @@ def _confusions(
 
 
 def chosen_blocks(
-    accuracies: pd.DataFrame, *, choose: Choose = "validation", trim_by: Sequence[str] = ()
+    accuracies: pd.DataFrame,
+    *,
+    block_selection: Choose = "validation",
+    trim_tasks: Sequence[str] = (),
 ) -> dict[str, Any]:
-    """The block where the encoder of these accuracies is cut, by the tasks of `trim_by` (or all).
+    """Return the block where an encoder is cut, by its accuracies in `trim_tasks` (or all tasks).
 
-    Raises DataError when none of `trim_by` has run.
+    Raises DataError when none of `trim_tasks` has run.
     """
-    deciding = accuracies[accuracies["task"].isin(list(trim_by))] if trim_by else accuracies
+    deciding = accuracies[accuracies["task"].isin(list(trim_tasks))] if trim_tasks else accuracies
     if not len(deciding):
         raise DataError(
-            f"trim_by: none of {', '.join(trim_by)} has run.\n"
+            f"trim_tasks: none of {', '.join(trim_tasks)} has run.\n"
             "  To fix: name them in evaluation.probes."
         )
-    chosen = choose_block(deciding, choose)
-    return {**chosen, "choose": choose, "trim_by": sorted(deciding["task"].unique())}
+    chosen = choose_block(deciding, block_selection)
+    return {
+        **chosen,
+        "block_selection": block_selection,
+        "trim_tasks": sorted(deciding["task"].unique()),
+    }

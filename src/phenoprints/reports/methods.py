@@ -191,7 +191,7 @@ def _manifest(name: str, manifest: Mapping[str, Any]) -> str:
         for key, noun in (("min_experiments", "experiments"), ("min_wells", "wells"))
         if isinstance(manifest.get(key), int)
     ]
-    keep = manifest.get("keep") or {}
+    keep = manifest.get("sampling_fractions") or {}
     shares = ", ".join(f"{100 * v:g} % of {k.replace('_', ' ')} wells" for k, v in keep.items())
     text = (
         f"For manifest {name} wells were kept that pass quality control, that have a known "
@@ -254,7 +254,7 @@ def _probes(run: Run) -> str:
     how = {
         "paper": "blocks were chosen on the test experiments, as in the paper",
         "one-standard-error": "the earliest block within one standard error of the best was chosen",
-    }.get(str(settings.get("choose")), "blocks were chosen on validation experiments")
+    }.get(str(settings.get("block_selection")), "blocks were chosen on validation experiments")
     return (
         f"Linear probes ({', '.join(tasks)}), balanced logistic regressions with an L2 penalty "
         f"(C = {settings.get('inverse_penalty', 1.0):g}, at most {settings.get('max_iter', 2000)} "
@@ -269,7 +269,7 @@ def _maps(run: Run) -> str:
         return ""
     settings = run.config.get("maps") or {}
     how = str(settings.get("aggregate", "spherical-mean")).replace("-", " ")
-    origin = "around the controls" if settings.get("origin", "controls") == "controls" else ""
+    origin = "around the controls" if settings.get("centre_on", "controls") == "controls" else ""
     return f"A map holds one vector per perturbation: the {how} of its wells {origin} [@celik2024]."
 
 

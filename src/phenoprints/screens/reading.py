@@ -25,9 +25,10 @@ ASSEMBLY_SETTINGS = ("plate_format", "modality", "include_experiments", "max_per
 """Settings of any screen that concern its assembly."""
 
 OTHER_SETTINGS = (
-    "source", "name", "preset", "limits", "crop_px", "drop_ring", "overlap_px", "height_px",
-    "width_px", "channel_names", "window_percentiles", "pack", "pack_compression", "pack_chunk_px",
-    "max_failed_fraction", "quality", "alignment", "consistency", "maps", "benchmarks",
+    "source", "name", "preset", "limits", "crop_px", "exclude_border_crops", "overlap_px",
+    "height_px", "width_px", "channel_names", "window_percentiles", "pack", "pack_compression",
+    "pack_chunk_px", "max_failed_fraction", "quality", "alignment", "consistency", "maps",
+    "benchmarks",
 )  # fmt: skip
 """Settings of any screen that later stages read."""
 

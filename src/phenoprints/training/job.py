@@ -106,7 +106,7 @@ def _train(job: TrainingJob) -> Outcome:
         plan=EncoderPlan(
             kind=job.settings["kind"],
             architecture=job.settings["architecture"],
-            crop_px=job.settings.get("input_px"),
+            crop_px=job.settings.get("crop_px"),
             pool=job.settings.get("pool"),
             start_from=job.start_from,
         ),

@@ -35,14 +35,14 @@ def make_encoder(
     if kind == "timm":
         return timm_encoder(
             settings["model"],
-            crop_px=settings.get("input_px") or 256,
+            crop_px=settings.get("crop_px") or 256,
             pool=settings.get("pool"),
             weights=settings.get("weights") or "download",
         )
     encoder = build(
         settings["architecture"],
         channels=_channels(settings, sorted(set(channel_sets))),
-        crop_px=settings.get("input_px"),
+        crop_px=settings.get("crop_px"),
         seed=seed,
     )
     encoder.config = replace(encoder.config, pool=settings.get("pool") or encoder.config.pool)

@@ -116,7 +116,7 @@ def best_blocks(accuracies: pd.DataFrame, choose: str = "validation") -> pd.Data
 
 
 def _choose(run: Run) -> str:
-    return str((run.config.get("probes") or {}).get("choose", "validation"))
+    return str((run.config.get("probes") or {}).get("block_selection", "validation"))
 
 
 def _empty(task: str) -> Section:

@@ -8,7 +8,7 @@ from phenoprints.foundations.errors import ConfigurationError
 from phenoprints.screens.listing import Listing
 
 SETTINGS = (
-    "stands_for", "experiments", "num_wells", "sites", "num_channels", "image_px",
+    "planned_source", "experiments", "num_wells", "sites", "num_channels", "image_px",
     "control_fraction", "screen",
 )  # fmt: skip
 
