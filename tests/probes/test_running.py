@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -58,6 +60,25 @@ class Blocks:
 
     def _part(self, experiment: str) -> pd.DataFrame:
         return self.table[self.table["experiment"] == experiment]
+
+
+def test_cell_types_are_one_run_where_the_task_says_so() -> None:
+    both = pd.concat([wells(), wells(5, "U2OS")], ignore_index=True)
+    screens = {"s": (both, CONDITIONS, quality(both))}
+    apart = split_task(TASK, screens).table
+    joined = split_task(replace(TASK, across_cell_types=True), screens).table
+
+    pd.testing.assert_frame_equal(joined.drop(columns="cell_type"), apart.drop(columns="cell_type"))
+    assert set(apart["cell_type"]) == {"HUVEC", "U2OS"}
+    splits = apart.groupby("split")["cell_type"].nunique().to_dict()
+    assert splits == {"train": 2, "validation": 2, "test": 2}
+    accuracies, _ = probe_task(
+        joined, lambda screen: Blocks(both), encoder="e", task="pathway",
+        settings=ProbeSettings(),
+    )  # fmt: skip
+    assert accuracies["cell_type"].tolist() == [""] * 3
+    assert accuracies["num_test"].tolist() == [(apart["split"] == "test").sum()] * 3
+    assert accuracies.loc[1, "balanced_accuracy"] > 0.8
 
 
 def test_cell_types_run_apart_and_failed_wells_are_left_out() -> None:

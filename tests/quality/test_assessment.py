@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -10,7 +11,7 @@ import pytest
 
 from phenoprints.foundations.errors import ConfigurationError, DataError, TableError
 from phenoprints.quality import QUALITY, RULES, QualitySettings, assess, catalogue, measure
-from phenoprints.quality.assessment import SITE_RULES
+from phenoprints.quality.assessment import SITE_RULES, assess_screen
 from phenoprints.testing.simulation import BAD_KINDS, CHANNELS, SimulatedScreen, design, draw
 
 EXPECTED = {
@@ -190,6 +191,24 @@ def test_failing_plates_fail_their_wells(screen: SimulatedScreen, metrics: pd.Da
     table = verdicts(assess(metrics, screen.wells, failing_plates=plate))
     has_code = np.array(["QC034" in codes for codes in table["reasons"]])
     assert np.array_equal(has_code, (screen.wells["plate"] == "2").to_numpy())
+
+
+def test_assay_conditions_fail_a_plate_by_setting(
+    screen: SimulatedScreen, metrics: pd.DataFrame
+) -> None:
+    """A rule of plates that is broken is a warning, and with the setting fails its wells."""
+    strict = QualitySettings(max_edge_effect=0.0)
+    warned, plates = assess_screen(metrics, screen.wells, strict)
+    broken = plates[(plates["code"] == "QC033") & (plates["verdict"] == "fail")]
+    assert set(broken["plate"]) == set(screen.wells["plate"])
+    assert not any("QC033" in codes for codes in warned["reasons"])
+
+    failing, _ = assess_screen(
+        metrics, screen.wells, replace(strict, plate_rules_that_fail=("QC033",))
+    )
+    assert all("QC033" in codes for codes in failing["reasons"])
+    assert set(failing["verdict"]) == {"fail"}
+    assert "pass" in set(warned["verdict"])
 
 
 def test_a_site_in_two_rows_is_refused(screen: SimulatedScreen, metrics: pd.DataFrame) -> None:

@@ -281,5 +281,7 @@ def test_untrained_encoders_take_the_channels_of_their_screens() -> None:
     with pytest.raises(ConfigurationError, match=r"equal channels, got dna; dna, er.*num_channels"):
         make_encoder(settings, channel_sets=[("dna",), ("dna", "er")])
     assert make_encoder({**settings, "num_channels": 5}).num_channels == 5
+    scaled = make_encoder({**settings, "layer_scale": 1.0}, channel_sets=[("dna",)])
+    assert scaled.config.architecture["layer_scale"] == 1.0
     agnostic = {**settings, "architecture": "ca-vit-tiny"}
     assert make_encoder(agnostic, channel_sets=[("a",), ("b", "c")]).num_channels is None

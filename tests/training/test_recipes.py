@@ -66,6 +66,16 @@ def test_table_5(name: str) -> None:
     assert (settings.layer_scale, settings.precision) == (1e-4, "bfloat16")
 
 
+def test_the_dinov2_attempts_of_a_9() -> None:
+    """Lion, rate, decay and weights of the losses as A.9 names them; they resolve to Lion too."""
+    settings = TrainingSettings.from_mapping(RECIPES["dinov2-attempt"])
+    optimiser = (settings.optimizer, settings.betas, settings.weight_decay, settings.learning_rate)
+    assert optimiser == ("lion", (0.9, 0.95), 0.05, 1e-5)
+    weights = (settings.dino_weight, settings.koleo_weight, settings.ibot_weight)
+    assert weights == (1.0, 0.1, 1.0)
+    assert (settings.dino_outputs, settings.dino_local_crops) == (65_536, 4)
+
+
 def test_the_judges_of_the_paper() -> None:
     """A masked autoencoder of 3.5 G crops; a classifier, whose open settings are our choice."""
     first = TrainingSettings.from_mapping(RECIPES["paper-judge-l8"])

@@ -86,7 +86,6 @@ RECIPES: dict[str, dict[str, Any]] = {
         "learning_rate": 1e-5,
         "num_epochs": 100,
         "num_workers": 4,
-        "optimizer": "adamw",
         "precision": "bfloat16",
     },
 }

@@ -189,6 +189,7 @@ def _listed(paths: Any) -> list[str]:
 def _tasks(config: Mapping[str, Any]) -> dict[str, Any]:
     known = {**BUILT_IN_TASKS, **config["probes"]["tasks"]}
     empty: dict[str, Any] = {
+        "across_cell_types": False,
         "annotation": None,
         "controls": [],
         "groups": None,

@@ -58,7 +58,8 @@ def split_task(
     Parameters
     ----------
     task
-        What is classified.
+        What is classified. Experiments are split within each cell type; a task across cell types
+        then trains and tests on all of them as one run, whose cell type is empty.
     screens
         For each screen its wells, conditions and quality tables. Wells that fail quality control
         are left out.
@@ -93,7 +94,10 @@ def split_task(
         reasons = "\n".join(f"{run}: {reason}" for run, reason in done.refused.items())
         listed = reasons or "no well of its screens has a label"
         raise DataError(f"task {task.name} cannot run.\n{listed}")
-    done.table = SPLIT.conform(pd.concat(parts)).to_pandas()
+    table = pd.concat(parts)
+    if task.across_cell_types:
+        table = table.assign(cell_type="")
+    done.table = SPLIT.conform(table).to_pandas()
     return done
 
 

@@ -39,6 +39,8 @@ class Task:
     controls
         Roles that are classes of their own: one class per role, or one per perturbation where
         perturbations are classified.
+    across_cell_types
+        Whether the cell types of a screen are one run, not one each.
     """
 
     name: str
@@ -46,11 +48,12 @@ class Task:
     annotation: str | None = None
     groups: str | None = None
     controls: Sequence[str] = ()
+    across_cell_types: bool = False
 
     @classmethod
     def of(cls, name: str, settings: Mapping[str, Any]) -> Task:
         """The task of a configuration's settings; its screens and sources stand elsewhere."""
-        fields = ("labels", "annotation", "groups", "controls")
+        fields = ("labels", "annotation", "groups", "controls", "across_cell_types")
         return cls(name, **{key: settings[key] for key in fields if key in settings})
 
 

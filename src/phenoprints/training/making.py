@@ -44,6 +44,7 @@ def make_encoder(
         channels=_channels(settings, sorted(set(channel_sets))),
         crop_px=settings.get("crop_px"),
         seed=seed,
+        layer_scale=settings.get("layer_scale"),
     )
     encoder.config = replace(encoder.config, pool=settings.get("pool") or encoder.config.pool)
     return encoder
