@@ -158,7 +158,7 @@ def funnel_9m(how: str, folder: Path) -> Timing | None:
 def prepare_screen(folder: Path, num_parts: int) -> None:
     """The tables of a screen as the stages write them: wells, an image of each, quality of both."""
     from phenoprints.quality import QUALITY
-    from phenoprints.screens.contracts import SITES, WELLS
+    from phenoprints.wells.contracts import SITES, WELLS
 
     folder.mkdir(parents=True, exist_ok=True)
     names = {"wells": WELLS, "sites": SITES, "quality": QUALITY}

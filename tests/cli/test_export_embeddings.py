@@ -11,7 +11,7 @@ import pytest
 
 from phenoprints.cli import main
 from phenoprints.embeddings.writing import write_rows
-from phenoprints.screens.contracts import CONDITIONS, WELLS
+from phenoprints.wells.contracts import CONDITIONS, WELLS
 
 ROWS = np.arange(6, dtype=np.float32).reshape(3, 2)
 

@@ -264,7 +264,7 @@ def test_embeddings_of_another_number_of_wells_are_refused(screen):
         def read(self, experiment):
             return super().read(experiment)[:-1]
 
-    with pytest.raises(DataError, match="Expected a row per well"):
+    with pytest.raises(DataError, match="Expected one row per well"):
         run(screen, Short(screen))
 
 

@@ -22,7 +22,7 @@ from phenoprints.foundations.errors import (
     MissingInputError,
     TableError,
 )
-from phenoprints.screens.contracts import WELLS
+from phenoprints.wells.contracts import WELLS
 
 RULES = Rules(judges=("j",), min_experiments=3, min_wells=20, hold_out=("e5",))
 

@@ -15,7 +15,7 @@ from phenoprints.curation.screen_files import ScreenFiles, Tables
 from phenoprints.foundations.errors import CorruptionError, MissingInputError, TableError
 from phenoprints.quality import QUALITY
 from phenoprints.quality.verdicts import site_rows
-from phenoprints.screens.contracts import SITES, WELLS
+from phenoprints.wells.contracts import SITES, WELLS
 
 NEW_IDS = np.arange(40, dtype=np.int32)[::-1].copy()
 

@@ -16,10 +16,10 @@ from phenoprints.screens.images.decoding import decode_plane
 from phenoprints.screens.images.locators import parse_locator
 from phenoprints.screens.images.windows import look_up_tables, to_uint8, windows
 from phenoprints.screens.listing import Listing
-from phenoprints.screens.plates import PLATE_FORMATS, parse_well, well_name
 from phenoprints.screens.sources.harmony import read_index
 from phenoprints.screens.tables import read_table
 from phenoprints.testing.conformance.screens import shuffled_listing
+from phenoprints.wells.plates import PLATE_FORMATS, parse_well, well_name
 
 PLANE = np.arange(30 * 20, dtype=np.uint16).reshape(30, 20)
 

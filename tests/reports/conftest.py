@@ -18,7 +18,7 @@ from phenoprints.consistency.contracts import CONSISTENCY
 from phenoprints.foundations.publishing import publish_json, publish_table, publish_text
 from phenoprints.probes.contracts import ACCURACIES, CONFUSIONS
 from phenoprints.quality.contracts import QUALITY
-from phenoprints.screens.contracts import CONDITIONS, SITES, WELLS
+from phenoprints.wells.contracts import CONDITIONS, SITES, WELLS
 
 HOSTILE = '<img src=x onerror="alert(1)">'
 EXPERIMENTS = ("experiment-1", f"experiment-2 {HOSTILE}")

@@ -9,7 +9,7 @@ import pandas as pd
 from phenoprints.embeddings.nearness import NEARNESS
 from phenoprints.reports.nearness import nearness_sections, share_nearer
 from phenoprints.reports.runs import Run
-from phenoprints.screens.contracts import CONDITIONS
+from phenoprints.wells.contracts import CONDITIONS
 
 PAIR = {"screen": "jump", "encoder": "s16"}
 

@@ -24,9 +24,9 @@ with atheris.instrument_imports(include=["phenoprints", "tifffile", "yaml"]):
     from phenoprints.screens.images.decoding import decode_plane
     from phenoprints.screens.images.headers import read_header
     from phenoprints.screens.images.locators import parse_locator
-    from phenoprints.screens.plates import parse_well
     from phenoprints.screens.sources.harmony import read_index
     from phenoprints.screens.tables import read_table
+    from phenoprints.wells.plates import parse_well
 
 import imagecodecs
 import numpy as np

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from phenoprints.foundations.errors import DataError
-from phenoprints.screens.contracts import CONDITIONS, WELLS
 from phenoprints.testing.simulation import SimulatedEmbeddings, simulate_embeddings
+from phenoprints.wells.contracts import CONDITIONS, WELLS
 
 
 def unit(vectors: np.ndarray) -> np.ndarray:

@@ -9,7 +9,6 @@ import pandas as pd
 import pytest
 
 from phenoprints.foundations.errors import ConfigurationError
-from phenoprints.screens.contracts import CONDITIONS, SITES, WELLS
 from phenoprints.testing.simulation import (
     BAD_KINDS,
     CHANNELS,
@@ -18,6 +17,7 @@ from phenoprints.testing.simulation import (
     design,
     draw,
 )
+from phenoprints.wells.contracts import CONDITIONS, SITES, WELLS
 
 SMALL = {
     "experiments": 2, "plates": 2, "rows": 4, "columns": 8, "unperturbed": 4,

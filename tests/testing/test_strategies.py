@@ -5,8 +5,8 @@ from __future__ import annotations
 import pandas as pd
 from hypothesis import Phase, find, given, settings
 
-from phenoprints.screens.contracts import WELLS
 from phenoprints.testing.strategies import wells_tables
+from phenoprints.wells.contracts import WELLS
 
 
 @given(wells_tables())

@@ -6,14 +6,13 @@ from phenoprints.alignment import (
     fit_alignment,
     read_arms,
     save_alignment,
-    usable_wells,
 )
 from phenoprints.embeddings import open_embeddings
 from phenoprints.embeddings.writing import write_rows
 from phenoprints.foundations.jobs import logged
 from phenoprints.foundations.provenance import artefact_path, write_provenance
 from phenoprints.quality import QUALITY
-from phenoprints.screens.contracts import CONDITIONS, WELLS
+from phenoprints.wells import CONDITIONS, WELLS, usable_wells
 
 with logged(snakemake.log):
     paths, folder = snakemake.input, artefact_path(snakemake.output.provenance)

@@ -9,20 +9,19 @@ from phenoprints.embeddings import open_embeddings
 from phenoprints.foundations.jobs import logged
 from phenoprints.foundations.provenance import artefact_path, write_provenance
 from phenoprints.quality import QUALITY
-from phenoprints.screens.contracts import CONDITIONS, WELLS
+from phenoprints.wells import CONDITIONS, WELLS, failed_wells
 
 with logged(snakemake.log):
     paths, params = snakemake.input, snakemake.params
     wells = WELLS.read(paths.wells)
     quality = QUALITY.read(paths.quality, ["well_id", "site", "verdict"])
-    is_failing = (quality["site"] == -1) & (quality["verdict"] == "fail")
     embeddings = open_embeddings(artefact_path(paths.embeddings))
     table = screen_consistency(
         wells,
         CONDITIONS.read(paths.conditions),
         open_aligned(embeddings, artefact_path(paths.alignment)),
         settings=ConsistencySettings.from_section(params.settings, params.limits),
-        failing=quality.loc[is_failing, "well_id"],
+        failing=failed_wells(quality),
         seed=params.seed,
         workers=snakemake.threads,
     )

@@ -9,7 +9,7 @@ from phenoprints.curation.screen_files import ScreenFiles, Tables
 from phenoprints.foundations.jobs import logged
 from phenoprints.foundations.provenance import artefact_path, write_provenance
 from phenoprints.foundations.publishing import publish_json, publish_table
-from phenoprints.screens.contracts import CONDITIONS
+from phenoprints.wells.contracts import CONDITIONS
 
 with logged(snakemake.log):
     paths, params, output = snakemake.input, snakemake.params, snakemake.output

@@ -9,7 +9,7 @@ from phenoprints.embeddings.vector_tables import KeyColumns, read_vectors
 from phenoprints.embeddings.writing import write_rows
 from phenoprints.foundations.jobs import logged
 from phenoprints.foundations.provenance import artefact_path, write_provenance
-from phenoprints.screens.contracts import WELLS
+from phenoprints.wells.contracts import WELLS
 
 with logged(snakemake.log):
     settings, paths = snakemake.params.settings, snakemake.input

@@ -1,12 +1,12 @@
 """Build the map of one screen as one encoder sees it."""
 
-from phenoprints.alignment import open_aligned, usable_wells
+from phenoprints.alignment import open_aligned
 from phenoprints.embeddings import open_embeddings
 from phenoprints.foundations.jobs import logged
 from phenoprints.foundations.provenance import artefact_path, write_provenance
 from phenoprints.maps import MapSettings, map_tables, perturbation_map, save_map
 from phenoprints.quality import QUALITY
-from phenoprints.screens.contracts import CONDITIONS, WELLS
+from phenoprints.wells import CONDITIONS, WELLS, usable_wells
 
 with logged(snakemake.log):
     paths, seed = snakemake.input, snakemake.params.seed

@@ -6,7 +6,7 @@ from phenoprints.probes.contracts import SPLIT
 from phenoprints.probes.running import split_task
 from phenoprints.probes.tasks import Task
 from phenoprints.quality import QUALITY
-from phenoprints.screens.contracts import CONDITIONS, WELLS
+from phenoprints.wells.contracts import CONDITIONS, WELLS
 
 with logged(snakemake.log):
     task, settings = snakemake.params.task, snakemake.params.settings

@@ -12,7 +12,7 @@ from phenoprints.quality import (
     catalogue,
     replicate_correlations,
 )
-from phenoprints.screens.contracts import WELLS
+from phenoprints.wells.contracts import WELLS
 
 with logged(snakemake.log):
     files, out = snakemake.input, snakemake.output

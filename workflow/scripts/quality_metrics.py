@@ -7,8 +7,8 @@ from phenoprints.foundations.provenance import write_provenance
 from phenoprints.foundations.publishing import publish_table
 from phenoprints.foundations.workers import WorkerSettings, spread_over
 from phenoprints.quality import SITES_PER_WORKER, batch_of, measure_sites
-from phenoprints.screens.contracts import SITES, WELLS
 from phenoprints.screens.images import open_images
+from phenoprints.wells.contracts import SITES, WELLS
 
 with logged(snakemake.log):
     files, params = snakemake.input, snakemake.params

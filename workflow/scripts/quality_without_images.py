@@ -3,7 +3,7 @@
 from phenoprints.foundations.jobs import logged
 from phenoprints.foundations.provenance import write_provenance
 from phenoprints.quality import QUALITY, not_assessed
-from phenoprints.screens.contracts import SITES, WELLS
+from phenoprints.wells.contracts import SITES, WELLS
 
 with logged(snakemake.log):
     wells = WELLS.read(snakemake.input.wells, ["well_id"])

@@ -5,10 +5,10 @@ from phenoprints.alignment.chromosome_arms import (
     ChromosomeArmCorrection,
     arms_of_loci,
     arms_of_positions,
+    cut_genes,
     unexpressed_genes,
 )
-from phenoprints.alignment.controls import choose_controls, cut_genes, usable_wells
-from phenoprints.alignment.corrections import AlignedEmbeddings, Alignment, EmbeddingsReader
+from phenoprints.alignment.corrections import AlignedEmbeddings, Alignment
 from phenoprints.alignment.fitting import fit_alignment
 from phenoprints.alignment.methods import (
     CenterScale,
@@ -27,13 +27,11 @@ __all__ = [
     "AlignmentSettings",
     "CenterScale",
     "ChromosomeArmCorrection",
-    "EmbeddingsReader",
     "Limits",
     "PCACenterScale",
     "TypicalVariationNormalization",
     "arms_of_loci",
     "arms_of_positions",
-    "choose_controls",
     "cut_genes",
     "fit_alignment",
     "load_alignment",
@@ -41,5 +39,4 @@ __all__ = [
     "read_arms",
     "save_alignment",
     "unexpressed_genes",
-    "usable_wells",
 ]

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from phenoprints.alignment.affine import Floats
 from phenoprints.foundations.errors import DataError, Problem, TableError, raise_problems
+from phenoprints.wells import describe_wells
 
 MIN_GENES = 20
 """An arm is corrected where more genes than this speak for it (Lazar et al. 2024)."""
@@ -128,3 +129,10 @@ def _need(table: pd.DataFrame, columns: Sequence[str]) -> None:
         ],
         TableError,
     )
+
+
+def cut_genes(wells: pd.DataFrame, conditions: pd.DataFrame) -> NDArray[np.object_]:
+    """Return the gene that CRISPR cut in each well with a single condition, "" in all others."""
+    described = describe_wells(wells, conditions, ["kind", "gene"])
+    genes = described["gene"].where(described["kind"] == "crispr", "")
+    return genes.to_numpy(dtype=object)

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,21 +14,7 @@ from numpy.typing import NDArray
 from phenoprints.alignment.affine import Affine, Floats
 from phenoprints.alignment.positions import PositionEffects, Positions
 from phenoprints.foundations.errors import DataError
-
-
-class EmbeddingsReader(Protocol):
-    """What consistency, maps and benchmarks read: embeddings, aligned or not."""
-
-    @property
-    def experiments(self) -> list[str]:
-        """Names of the experiments, sorted."""
-
-    @property
-    def attributes(self) -> dict[str, Any]:
-        """Encoder, block, pooling and whatever else was written beside the numbers."""
-
-    def read(self, experiment: str) -> NDArray[np.float32]:
-        """The vectors (N, D) of one experiment's wells, in wells-table order; failed rows NaN."""
+from phenoprints.wells import EmbeddingsReader
 
 
 @dataclass(frozen=True)
@@ -139,7 +125,7 @@ class AlignedEmbeddings:
     @property
     def experiments(self) -> list[str]:
         """Names of the experiments, sorted."""
-        return self.source.experiments
+        return list(self.source.experiments)
 
     @property
     def attributes(self) -> dict[str, Any]:

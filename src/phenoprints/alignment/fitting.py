@@ -13,18 +13,22 @@ from numpy.typing import NDArray
 
 from phenoprints.alignment.affine import Affine
 from phenoprints.alignment.chromosome_arms import ChromosomeArmCorrection
-from phenoprints.alignment.controls import choose_controls
 from phenoprints.alignment.corrections import (
     Alignment,
     ArmCorrection,
     Correction,
-    EmbeddingsReader,
     PositionCorrection,
 )
 from phenoprints.alignment.positions import Positions, fit_positions
 from phenoprints.alignment.settings import AlignmentSettings
 from phenoprints.alignment.statistics import ControlStatistics
-from phenoprints.foundations.errors import DataError, Problem, raise_problems
+from phenoprints.wells import (
+    EmbeddingsReader,
+    check_reader,
+    control_wells,
+    experiment_rows,
+    read_checked,
+)
 
 
 def fit_alignment(
@@ -59,7 +63,9 @@ def fit_alignment(
     """
     settings = settings or AlignmentSettings()
     batches = _Batches(wells, reader, settings.batch)
-    is_control, role = choose_controls(wells, settings.controls, is_usable, settings.min_controls)
+    is_control, role = control_wells(
+        wells, settings.controls, is_usable, min_controls=settings.min_controls
+    )
     alignment = _fit_maps(settings, batches, is_control, is_precomputed)
     alignment.attributes["controls"] = role
     if settings.remove_position != "none":
@@ -74,7 +80,8 @@ class _Batches:
 
     def __init__(self, wells: pd.DataFrame, reader: EmbeddingsReader, batch: str) -> None:
         self.reader = reader
-        self.rows = _rows_by_experiment(wells, reader)
+        check_reader(wells, reader)
+        self.rows = experiment_rows(wells)
         plate = wells["plate"].to_numpy(dtype=str) if batch == "plate" else None
         self.names: dict[str, tuple[str, ...]] = {}
         self.codes: dict[str, NDArray[np.int16] | None] = {}
@@ -171,43 +178,6 @@ def _unchanged(settings: AlignmentSettings, batches: _Batches) -> Alignment:
             "notes": [],
         },
     )
-
-
-def read_checked(reader: EmbeddingsReader, experiment: str, num_wells: int) -> NDArray[np.float32]:
-    """The vectors of one experiment, or an error that says how they fail to match the wells."""
-    x = reader.read(experiment)
-    if len(x) != num_wells:
-        raise DataError(
-            f'embeddings of experiment "{experiment}": {len(x)} rows for {num_wells} wells.\n'
-            "  Expected one row per well, in the order of the wells table.\n"
-            "  To fix: delete the embeddings and compute them again."
-        )
-    return x
-
-
-def _rows_by_experiment(
-    wells: pd.DataFrame, reader: EmbeddingsReader
-) -> dict[str, NDArray[np.intp]]:
-    rows = {
-        str(name): np.sort(index)
-        for name, index in wells.groupby("experiment", sort=True).indices.items()
-    }
-    here, there = set(rows), set(reader.experiments)
-    fix = "delete the embeddings and compute them again"
-    raise_problems(
-        [
-            *(
-                Problem("embeddings", f'experiment "{name}" is missing', "as in the wells", fix)
-                for name in sorted(here - there)
-            ),
-            *(
-                Problem("embeddings", f'experiment "{name}" has no wells', "as in the wells", fix)
-                for name in sorted(there - here)
-            ),
-        ],
-        DataError,
-    )
-    return rows
 
 
 def _remove_positions(

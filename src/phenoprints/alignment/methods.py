@@ -16,9 +16,7 @@ from numpy.typing import ArrayLike, NDArray
 from phenoprints.alignment.affine import Affine, Floats
 from phenoprints.alignment.statistics import ControlStatistics, merge
 from phenoprints.foundations.errors import DataError, Problem, raise_problems
-
-MIN_CONTROLS = 4
-"""Fewer control wells than this say nothing about a batch: an error, or the batch is skipped."""
+from phenoprints.wells import MIN_CONTROLS
 
 FEW_CONTROLS = 16
 """Fewer control wells than this are noted."""

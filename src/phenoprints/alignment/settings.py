@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from phenoprints.alignment.chromosome_arms import MIN_GENES, UNEXPRESSED_ZFPKM
 from phenoprints.alignment.methods import (
     FEW_CONTROLS,
-    MIN_CONTROLS,
     MIN_EIGENVALUE_RATIO,
     CenterScale,
     ControlAlignment,
@@ -16,6 +15,7 @@ from phenoprints.alignment.methods import (
 )
 from phenoprints.alignment.tvn import RIDGE, TypicalVariationNormalization
 from phenoprints.foundations.errors import ConfigurationError, Problem, raise_problems
+from phenoprints.wells import MIN_CONTROLS
 
 CHOICES: dict[str, tuple[str | bool, ...]] = {
     "method": ("tvn", "pca-center-scale", "center-scale", "none"),

@@ -19,12 +19,12 @@ from phenoprints.alignment.corrections import (
     Alignment,
     ArmCorrection,
     Correction,
-    EmbeddingsReader,
     PositionCorrection,
 )
 from phenoprints.alignment.positions import PositionEffects, Positions
 from phenoprints.foundations.errors import CorruptionError, MissingInputError
 from phenoprints.foundations.publishing import published_folder
+from phenoprints.wells import EmbeddingsReader
 
 FORMAT = 1
 CURE = "Delete the folder and its .provenance.json, and run the alignment again."

@@ -12,10 +12,9 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from phenoprints.alignment import EmbeddingsReader
 from phenoprints.foundations.errors import PhenoprintsError
 from phenoprints.maps import PerturbationMap
-from phenoprints.maps.perturbations import describe_wells
+from phenoprints.wells import EmbeddingsReader, describe_wells
 
 Row = dict[str, Any]
 NAN = float("nan")

@@ -15,10 +15,8 @@ from scipy.sparse.csgraph import connected_components
 
 from phenoprints.alignment import (
     Alignment,
-    EmbeddingsReader,
     arms_of_loci,
     load_alignment,
-    usable_wells,
 )
 from phenoprints.annotation.tables import read_clusters, read_pairs, read_table, read_truth
 from phenoprints.benchmarks.inputs import BenchmarkInputs
@@ -26,7 +24,7 @@ from phenoprints.embeddings import open_embeddings
 from phenoprints.foundations.provenance import artefact_path
 from phenoprints.maps import MapSettings, open_map, perturbation_map
 from phenoprints.quality import QUALITY
-from phenoprints.screens.contracts import CONDITIONS, WELLS
+from phenoprints.wells import CONDITIONS, WELLS, EmbeddingsReader, usable_wells
 
 
 @dataclass(frozen=True)
@@ -37,7 +35,7 @@ class SomeExperiments:
     experiments: list[str]
 
     @property
-    def attributes(self) -> dict[str, Any]:
+    def attributes(self) -> Mapping[str, Any]:
         """Those of the whole."""
         return self.source.attributes
 

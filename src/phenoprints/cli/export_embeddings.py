@@ -20,7 +20,7 @@ from phenoprints.embeddings.exports import (
 )
 from phenoprints.foundations.errors import MissingInputError
 from phenoprints.foundations.publishing import publish_table
-from phenoprints.screens.contracts import CONDITIONS, WELLS
+from phenoprints.wells.contracts import CONDITIONS, WELLS
 
 
 def run(arguments: argparse.Namespace) -> int:

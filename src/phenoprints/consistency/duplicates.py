@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from phenoprints.consistency.screen import EmbeddingsReader, read_checked
+from phenoprints.wells import EmbeddingsReader, experiment_rows, read_checked
 
 
 def repeated_vectors(wells: pd.DataFrame, reader: EmbeddingsReader) -> pd.DataFrame:
@@ -28,11 +28,12 @@ def repeated_vectors(wells: pd.DataFrame, reader: EmbeddingsReader) -> pd.DataFr
         first well itself is left out. NaN and zero vectors are no copies of each other.
     """
     ids, names, digests = [], [], []
-    for experiment, part in wells.groupby("experiment", sort=True):
-        x = read_checked(reader, str(experiment), len(part))
+    all_ids = wells["well_id"].to_numpy(np.uint64)
+    for experiment, rows in experiment_rows(wells).items():
+        x = read_checked(reader, experiment, len(rows))
         is_real = np.isfinite(x).all(axis=1) & (x != 0).any(axis=1)
-        ids.append(part["well_id"].to_numpy(np.uint64)[is_real])
-        names += [str(experiment)] * int(is_real.sum())
+        ids.append(all_ids[rows][is_real])
+        names += [experiment] * int(is_real.sum())
         digests += _digests(x[is_real])
     table = pd.DataFrame(
         {"well_id": np.concatenate(ids) if ids else [], "experiment": names, "digest": digests}

@@ -6,46 +6,31 @@ from collections.abc import Iterable
 
 import numpy as np
 import pandas as pd
-import pyarrow as pa
-from numpy.typing import NDArray
 
-from phenoprints.consistency.layout import edge_distance
 from phenoprints.consistency.settings import ACROSS, ConsistencySettings
-
-TESTED_ROLES = ("treatment", "positive_control")
-"""The perturbed wells: they are tested, and null sets are drawn from them."""
+from phenoprints.wells import PERTURBED_ROLES, describe_wells, edge_distance, inactive_role
 
 
 def well_facts(
     wells: pd.DataFrame, conditions: pd.DataFrame, failing: Iterable[int] = ()
 ) -> pd.DataFrame:
-    """The wells with what the tests need: condition_id, gene, kind, is_tested, is_control, edge.
+    """Return the wells with condition_id, gene, kind, is_tested, is_control and edge.
 
     condition_id is -1 unless a well has exactly one perturbation; gene is None where there is none.
+    Controls are those of `inactive_role`.
     """
     facts = wells[["well_id", "experiment", "plate", "well", "row", "column", "role"]].copy()
-    single = single_condition(wells["conditions"])
+    described = describe_wells(wells, conditions, ["gene", "kind"])
     is_good = ~wells["well_id"].isin(np.fromiter(failing, dtype=np.uint64)).to_numpy()
     role = wells["role"]
-    control = "negative_control" if (role == "negative_control").any() else "unperturbed"
+    single = described["condition_id"].to_numpy()
     facts["condition_id"] = single
-    facts["is_tested"] = role.isin(TESTED_ROLES).to_numpy() & (single >= 0) & is_good
-    facts["is_control"] = (role == control).to_numpy() & is_good
-    gene = conditions.set_index("condition_id")["gene"].replace("", None)
-    facts["gene"] = gene.reindex(single).to_numpy(dtype=object)
-    facts["kind"] = conditions.set_index("condition_id")["kind"].reindex(single).to_numpy()
-    facts["edge"] = edge_distance(wells["row"], wells["column"])
+    facts["is_tested"] = role.isin(PERTURBED_ROLES).to_numpy() & (single >= 0) & is_good
+    facts["is_control"] = (role == inactive_role(role)).to_numpy() & is_good
+    for name in ("gene", "kind"):
+        facts[name] = described[name].replace("", None).to_numpy(dtype=object)
+    facts["edge"] = edge_distance(wells)
     return facts
-
-
-def single_condition(conditions: pd.Series) -> NDArray[np.int32]:
-    """The condition of each well that has exactly one, else -1."""
-    lists = pa.array(conditions, type=pa.list_(pa.int32()))
-    offsets = lists.offsets.to_numpy()
-    result = np.full(len(lists), -1, dtype=np.int32)
-    has_one = np.diff(offsets) == 1
-    result[has_one] = lists.values.to_numpy()[offsets[:-1][has_one]]
-    return result
 
 
 def in_scope(facts: pd.DataFrame, settings: ConsistencySettings, scope: str) -> pd.DataFrame:

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import hashlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -16,21 +15,10 @@ from phenoprints.consistency.contracts import CONSISTENCY
 from phenoprints.consistency.design import Design
 from phenoprints.consistency.experiment import experiment_consistency
 from phenoprints.consistency.facts import in_scope, layout_size, well_facts
-from phenoprints.consistency.layout import has_single_position, pseudo_conditions
+from phenoprints.consistency.layout import pseudo_conditions
 from phenoprints.consistency.settings import ACROSS, WITHIN, ConsistencySettings
-from phenoprints.foundations.errors import DataError, Problem, raise_problems
 from phenoprints.foundations.progress import Progress
-
-
-class EmbeddingsReader(Protocol):
-    """Embeddings by experiment, rows as in the wells table, failed rows NaN."""
-
-    @property
-    def experiments(self) -> Sequence[str]:
-        """Names of the experiments."""
-
-    def read(self, experiment: str) -> NDArray[np.float32]:
-        """Embeddings of one experiment, (wells, D)."""
+from phenoprints.wells import EmbeddingsReader, check_reader, read_checked, single_position
 
 
 def screen_consistency(
@@ -48,7 +36,7 @@ def screen_consistency(
     Parameters
     ----------
     wells, conditions : DataFrame
-        As in phenoprints.screens.contracts, wells in the order of the reader's rows.
+        As in phenoprints.wells.contracts, wells in the order of the reader's rows.
     reader : EmbeddingsReader
         Aligned embeddings.
     settings : ConsistencySettings, optional
@@ -126,41 +114,6 @@ def _joined(tables: list[pd.DataFrame]) -> pd.DataFrame:
         empty: pd.DataFrame = CONSISTENCY.schema.empty_table().to_pandas()
         return empty
     return pd.concat(filled, ignore_index=True)
-
-
-def check_reader(facts: pd.DataFrame, reader: EmbeddingsReader) -> None:
-    """Refuse embeddings of other experiments than the wells', or of other wells in them.
-
-    Ids are compared where the reader's attributes hold their digest, as stores do.
-    """
-    expected, got = set(facts["experiment"]), set(reader.experiments)
-    problems = [
-        Problem("embeddings", f'experiment "{e}" is missing', "every experiment of the wells table")
-        for e in sorted(expected - got)
-    ] + [
-        Problem("embeddings", f'experiment "{e}" is not in the wells table', "no other experiment")
-        for e in sorted(got - expected)
-    ]
-    stored: Any = getattr(reader, "attributes", {}).get("experiments", {})
-    for experiment, ids in facts.groupby("experiment")["well_id"]:
-        digest = stored.get(experiment, {}).get("well_ids_sha256")
-        own = hashlib.sha256(ids.to_numpy("<u8").tobytes()).hexdigest()
-        if digest is not None and digest != own:
-            what = f'experiment "{experiment}" was embedded for other wells, or in another order'
-            problems.append(Problem("embeddings", what, "the wells table's", "embed it again"))
-    raise_problems(problems, DataError)
-
-
-def read_checked(reader: EmbeddingsReader, experiment: str, num_wells: int) -> NDArray[Any]:
-    """The embeddings of an experiment, refused unless there is a row per well."""
-    x = reader.read(experiment)
-    if x.ndim != 2 or len(x) != num_wells:
-        raise DataError(
-            f'embeddings of experiment "{experiment}": shape {x.shape} for {num_wells} wells.\n'
-            "  Expected a row per well, in the order of the wells table.\n"
-            "  To fix: embed the screen again, or check that both come from the same screen."
-        )
-    return x
 
 
 class _Tests:
@@ -247,7 +200,7 @@ class _Tests:
             p_form=self.settings.p_form,
             seed=self.seed,
         ).rename(columns={"condition": "label"})
-        single = has_single_position(facts["well"], label)
+        single = single_position(facts, label)
         return table.assign(single_position=single.reindex(table["label"]).to_numpy(dtype=bool))
 
     def _stratum(self, facts: pd.DataFrame) -> pd.Series | None:

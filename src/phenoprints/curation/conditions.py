@@ -22,7 +22,7 @@ def unite_conditions(
     Parameters
     ----------
     conditions
-        By screen, the table of phenoprints.screens.contracts.CONDITIONS.
+        By screen, the table of phenoprints.wells.contracts.CONDITIONS.
 
     Returns
     -------

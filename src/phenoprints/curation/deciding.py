@@ -15,7 +15,7 @@ from phenoprints.curation.encoding import TREATMENT, Encoded
 from phenoprints.curation.rules import Rules
 from phenoprints.curation.steps import Reason
 from phenoprints.foundations.randomness import is_kept
-from phenoprints.screens.contracts import ROLES
+from phenoprints.wells.contracts import ROLES
 
 LIMITS = ("min_experiments", "min_wells")
 

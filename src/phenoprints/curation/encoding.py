@@ -12,7 +12,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from phenoprints.foundations.errors import DataError
-from phenoprints.screens.contracts import ROLES
+from phenoprints.wells.contracts import ROLES
 
 TREATMENT, UNPERTURBED = ROLES.index("treatment"), ROLES.index("unperturbed")
 

@@ -75,7 +75,7 @@ def curate(
     Parameters
     ----------
     wells
-        As in phenoprints.screens.contracts.WELLS; condition ids are those of `phenoprints`.
+        As in phenoprints.wells.contracts.WELLS; condition ids are those of `phenoprints`.
     phenoprints
         As from phenoprints_table; a plain conditions table where the rules name no judge.
     rules

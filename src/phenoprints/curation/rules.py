@@ -8,7 +8,7 @@ from difflib import get_close_matches
 from typing import Any
 
 from phenoprints.foundations.errors import ConfigurationError, Problem, raise_problems
-from phenoprints.screens.contracts import KINDS
+from phenoprints.wells.contracts import KINDS
 
 JUDGE_BY = ("condition", "perturbation", "gene")
 COMBINE = ("cauchy", "any-experiment")

@@ -15,7 +15,7 @@ from phenoprints.curation.encoding import ENCODED
 from phenoprints.curation.joining import QUALITY_COLUMNS, Facts, Shapes, joined
 from phenoprints.curation.parts import WELLS_PER_PART, cuts
 from phenoprints.curation.rows import Rows, experiment_starts, following_rows, read_rows
-from phenoprints.screens.contracts import SITES, WELLS
+from phenoprints.wells.contracts import SITES, WELLS
 
 SHAPE_COLUMNS = ("well_id", "height", "width", "channels")
 

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from phenoprints.curation import kernels
 from phenoprints.curation.encoding import Encoded
 from phenoprints.curation.steps import REASONS, STEP_OF_REASON, STEPS, Reason, last_reason
-from phenoprints.screens.contracts import ROLES
+from phenoprints.wells.contracts import ROLES
 
 
 @dataclass

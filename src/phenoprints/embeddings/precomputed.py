@@ -19,7 +19,7 @@ from phenoprints.embeddings.vector_arrays import array_place
 from phenoprints.embeddings.vector_tables import VectorTable
 from phenoprints.foundations.errors import DataError
 from phenoprints.foundations.fingerprints import content_sha256, fingerprint
-from phenoprints.screens.plates import parse_wells
+from phenoprints.wells.plates import parse_wells
 
 LARGEST_PLATE = 1536
 SHOWN = 5

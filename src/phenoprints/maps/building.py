@@ -13,7 +13,6 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from phenoprints.alignment import EmbeddingsReader, choose_controls
 from phenoprints.foundations.errors import ConfigurationError, DataError
 from phenoprints.foundations.progress import Progress
 from phenoprints.maps.aggregation import (
@@ -27,10 +26,10 @@ from phenoprints.maps.perturbations import (
     GENETIC_KINDS,
     Groups,
     annotation_columns,
-    describe_wells,
     group_wells,
 )
 from phenoprints.maps.settings import MapSettings
+from phenoprints.wells import EmbeddingsReader, control_wells, describe_wells, experiment_rows
 
 
 @dataclass
@@ -138,7 +137,7 @@ def origin_wells(
     """A mask of the wells whose mean is the origin of the map."""
     alignment = reader.attributes.get("alignment", {})
     if settings.centre_on == "controls":
-        return choose_controls(wells, alignment.get("controls", "auto"), is_usable)[0]
+        return control_wells(wells, alignment.get("controls", "auto"), is_usable)[0]
     if alignment.get("arms"):
         raise ConfigurationError(
             "maps.centre_on: non-targeting guides cannot be the origin after chromosome-arm "
@@ -160,12 +159,12 @@ class Vectors:
     """The aligned vectors of a screen, experiment by experiment with the rows of their wells."""
 
     def __init__(self, wells: pd.DataFrame, reader: EmbeddingsReader) -> None:
-        self._rows = wells.groupby("experiment", sort=True).indices
+        self._rows = experiment_rows(wells)
         self.reader = reader
 
     def __iter__(self) -> Iterator[tuple[NDArray[np.intp], NDArray[np.float32]]]:
         for name, index in self._rows.items():
-            yield np.sort(index), self.reader.read(str(name))
+            yield index, self.reader.read(name)
 
     def counted(self, name: str) -> Iterator[tuple[NDArray[np.intp], NDArray[np.float32]]]:
         """As by iteration, telling how far it is."""

@@ -1,4 +1,4 @@
-"""What was done to each well, and which wells belong to one perturbation at each level."""
+"""Group the wells of a screen by perturbation at each level of the map."""
 
 from __future__ import annotations
 
@@ -8,10 +8,9 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from phenoprints.screens.contracts import CONDITIONS
+from phenoprints.wells import CONDITIONS, CONTROL_ROLES
 
 GENETIC_KINDS = ("crispr", "sirna", "orf")
-CONTROL_ROLES = ("negative_control", "unperturbed")
 
 LEVEL_KEYS = {
     "condition": ("condition_id",),
@@ -23,33 +22,6 @@ LEVEL_KEYS = {
 """Columns that name a perturbation at each level; kind, cell type and background always count."""
 
 CONTEXT = ("kind", "cell_type", "background")
-
-
-def single_condition(wells: pd.DataFrame) -> NDArray[np.int32]:
-    """The condition of each well that has exactly one, else -1 (none, several or unknown)."""
-    ids = np.full(len(wells), -1, np.int32)
-    for index, conditions in enumerate(wells["conditions"]):
-        if conditions is not None and len(conditions) == 1:
-            ids[index] = conditions[0]
-    return ids
-
-
-def describe_wells(wells: pd.DataFrame, conditions: pd.DataFrame) -> pd.DataFrame:
-    """One row per well, in order: experiment, role and the columns of its single condition.
-
-    Wells without exactly one condition have `condition_id` -1 and empty columns. Columns of
-    `conditions` beyond the contract (mechanism, pathway) come along.
-    """
-    ids = single_condition(wells)
-    columns = [name for name in conditions.columns if name != "condition_id"]
-    known = conditions.set_index("condition_id")[columns]
-    described = known.reindex(ids).reset_index(drop=True)
-    text = described.select_dtypes(include=["object", "string"]).columns
-    described[text] = described[text].fillna("")
-    described.insert(0, "condition_id", np.where(np.isin(ids, known.index), ids, -1))
-    for name in ("well_id", "experiment", "role"):
-        described[name] = wells[name].to_numpy()
-    return described
 
 
 def annotation_columns(conditions: pd.DataFrame) -> list[str]:

@@ -8,7 +8,6 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from phenoprints.alignment import EmbeddingsReader, choose_controls
 from phenoprints.foundations.randomness import hash_uint64
 from phenoprints.maps.building import (
     PerturbationMap,
@@ -20,8 +19,9 @@ from phenoprints.maps.doses import MAX_CONTROLS, dose_response, null_lengths
 from phenoprints.maps.guides import guide_concordance
 from phenoprints.maps.layout import layout_table
 from phenoprints.maps.neighbours import neighbour_table
-from phenoprints.maps.perturbations import describe_wells, group_wells
+from phenoprints.maps.perturbations import group_wells
 from phenoprints.maps.settings import MapSettings
+from phenoprints.wells import EmbeddingsReader, control_wells, describe_wells
 
 
 def map_tables(
@@ -80,7 +80,7 @@ def alignment_controls(
 ) -> NDArray[np.bool_]:
     """A mask of the wells that the alignment was fitted on."""
     role = reader.attributes.get("alignment", {}).get("controls", "auto")
-    return choose_controls(wells, role, is_usable)[0]
+    return control_wells(wells, role, is_usable)[0]
 
 
 def _doses(

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from phenoprints.foundations.errors import DataError, MissingInputError, TableError
 from phenoprints.foundations.randomness import hash_uint64
-from phenoprints.screens.contracts import CONDITIONS, WELLS
+from phenoprints.wells.contracts import CONDITIONS, WELLS
 
 ALIASES = {"MPP5": "PALS1"}
 """Older symbols of genes in the packaged groups, and the approved ones (HGNC)."""

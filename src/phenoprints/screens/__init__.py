@@ -1,7 +1,7 @@
 """Which wells are there, what was done to them, where their pixels are."""
 
-from phenoprints.screens.contracts import CONDITIONS, SITES, WELLS
 from phenoprints.screens.listing import Listing, Screen
 from phenoprints.screens.reading import read
+from phenoprints.wells.contracts import CONDITIONS, SITES, WELLS
 
 __all__ = ["CONDITIONS", "SITES", "WELLS", "Listing", "Screen", "read"]

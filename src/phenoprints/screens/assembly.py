@@ -14,17 +14,7 @@ from numpy.typing import NDArray
 from phenoprints.foundations.errors import Problem, TableError, raise_problems
 from phenoprints.foundations.randomness import well_ids
 from phenoprints.screens.conditions import condition_lists, condition_table, contradictions
-from phenoprints.screens.contracts import CONDITIONS, KINDS, MODALITIES, ROLES, SITES, WELLS
 from phenoprints.screens.listing import Listing, Notes, Screen
-from phenoprints.screens.plates import (
-    PLATE_FORMATS,
-    WellPositions,
-    infer_formats,
-    is_outside,
-    last_well,
-    parse_well,
-    parse_wells,
-)
 from phenoprints.screens.problems import (
     FILE,
     line_of,
@@ -32,6 +22,16 @@ from phenoprints.screens.problems import (
     shared_keys,
     shared_problem,
     value_problems,
+)
+from phenoprints.wells.contracts import CONDITIONS, KINDS, MODALITIES, ROLES, SITES, WELLS
+from phenoprints.wells.plates import (
+    PLATE_FORMATS,
+    WellPositions,
+    infer_formats,
+    is_outside,
+    last_well,
+    parse_well,
+    parse_wells,
 )
 
 TEXTS = ("cell_type", "background", "replicate_group")

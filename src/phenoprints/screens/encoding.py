@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from phenoprints.foundations.errors import Problem, TableError, raise_problems
 from phenoprints.foundations.publishing import publish_table
 from phenoprints.screens.conditions import FACTS, KEY, condition_lists, contradictions
-from phenoprints.screens.contracts import CONDITIONS
+from phenoprints.wells.contracts import CONDITIONS
 
 Result = TypeVar("Result")
 

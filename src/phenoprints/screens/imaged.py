@@ -22,9 +22,9 @@ from phenoprints.foundations.names import below
 from phenoprints.screens.images.locators import FilesLocator
 from phenoprints.screens.images.sites import site_header
 from phenoprints.screens.listing import PERTURBATION_COLUMNS, Listing, Notes
-from phenoprints.screens.plates import parse_wells
 from phenoprints.screens.tables import find_files
 from phenoprints.screens.welltable import WellTable, read_well_table
+from phenoprints.wells.plates import parse_wells
 
 FILE_COLUMNS = ("plate", "well", "site", "channel", "path")
 SITE_KEY = ["plate", "well", "site"]

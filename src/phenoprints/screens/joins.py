@@ -9,9 +9,9 @@ from dataclasses import dataclass
 import pandas as pd
 
 from phenoprints.foundations.errors import Problem, TableError, raise_problems
-from phenoprints.screens.plates import parse_well, well_name
 from phenoprints.screens.problems import FILE, LINE, value_problems
 from phenoprints.screens.tables import require_columns
+from phenoprints.wells.plates import parse_well, well_name
 
 _NUMBER = re.compile(r"[+-]?(0|[1-9][0-9]{0,14})?(\.[0-9]*)?([eE][+-]?[0-9]{1,3})?", re.ASCII)
 

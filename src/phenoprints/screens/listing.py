@@ -83,7 +83,7 @@ class Screen:
     name
         The screen's name in the configuration.
     wells, sites, conditions
-        Tables that conform to `phenoprints.screens.contracts`.
+        Tables that conform to `phenoprints.wells.contracts`.
     notes
         `counts` (name to integer) and `warnings` (sentences), for provenance and report.
     extras

@@ -15,11 +15,11 @@ from phenoprints.foundations.errors import ImageError, MissingInputError, Phenop
 from phenoprints.foundations.progress import Progress
 from phenoprints.foundations.publishing import publish_json, publish_table
 from phenoprints.foundations.randomness import hash_uint64
-from phenoprints.screens.contracts import SITES, WELLS
 from phenoprints.screens.images.opening import ScreenImages, images_content
 from phenoprints.screens.images.packing import ReadSite, pack
 from phenoprints.screens.images.sites import read_site, size_and_bits
 from phenoprints.screens.images.windows import windows
+from phenoprints.wells.contracts import SITES, WELLS
 
 WINDOW_SITES = 48
 """Sites of an experiment that its windows are measured on, chosen by a hash of the well."""

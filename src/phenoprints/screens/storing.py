@@ -11,8 +11,8 @@ from phenoprints.foundations.errors import MAX_SHOWN, PhenoprintsError
 from phenoprints.foundations.names import file_name
 from phenoprints.foundations.provenance import provenance_path
 from phenoprints.foundations.publishing import publish_json, publish_table, publish_text
-from phenoprints.screens.contracts import CONDITIONS, SITES, WELLS
 from phenoprints.screens.listing import Screen
+from phenoprints.wells.contracts import CONDITIONS, SITES, WELLS
 
 
 def write_screen(screen: Screen, folder: str | Path) -> list[Path]:

@@ -18,12 +18,12 @@ from phenoprints.foundations.errors import (
 )
 from phenoprints.screens.columns import ColumnRule, apply_rule, numbers, recognised_rules
 from phenoprints.screens.conditions import FACTS, KEY
-from phenoprints.screens.contracts import ROLES
 from phenoprints.screens.joins import Join, join_table, key_names
 from phenoprints.screens.listing import Listing, Notes
 from phenoprints.screens.platemaps import PLATE_COLUMN, WELL_COLUMN, read_platemaps
 from phenoprints.screens.problems import FILE, LINE, value_problems
 from phenoprints.screens.tables import MISSING, find_files, read_files, require_columns
+from phenoprints.wells.contracts import ROLES
 
 WELL_PROPERTIES = ("experiment", "plate", "well", "role", "cell_type", "background",
                    "replicate_group")  # fmt: skip

@@ -7,7 +7,7 @@ import pandas as pd
 from hypothesis import strategies as st
 
 from phenoprints.foundations.randomness import well_ids
-from phenoprints.screens.contracts import ROLES
+from phenoprints.wells.contracts import ROLES
 
 ODD_NAMES = ("p1", "007", "Plate 2", "β-7", "<b>x</b>", "2021_04_26")
 

@@ -22,9 +22,9 @@ from phenoprints.screens.imaged import (
     imaged_listing,
 )
 from phenoprints.screens.listing import Listing, Notes
-from phenoprints.screens.plates import well_name
 from phenoprints.screens.tables import find_files
 from phenoprints.screens.welltable import WellTable, well_table_settings
+from phenoprints.wells.plates import well_name
 
 SETTINGS = (*well_table_settings(), "exports", "channels", "channel_names")
 

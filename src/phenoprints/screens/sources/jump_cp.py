@@ -20,9 +20,9 @@ from phenoprints.foundations.errors import (
 from phenoprints.screens.imaged import named_channels, with_sites, with_sizes
 from phenoprints.screens.images.locators import FilesLocator
 from phenoprints.screens.listing import Listing, Notes
-from phenoprints.screens.plates import parse_wells
 from phenoprints.screens.problems import FILE, LINE, whole_numbers
 from phenoprints.screens.tables import find_files, read_table
+from phenoprints.wells.plates import parse_wells
 
 SOURCE, PLATE, WELL, JCP = (
     "Metadata_Source", "Metadata_Plate", "Metadata_Well", "Metadata_JCP2022",

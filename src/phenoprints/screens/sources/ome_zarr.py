@@ -17,9 +17,9 @@ from phenoprints.screens.imaged import named_channels, table_with_sites
 from phenoprints.screens.images.headers import MAX_SIDE_PX
 from phenoprints.screens.images.locators import OmeZarrLocator
 from phenoprints.screens.listing import Listing, Notes
-from phenoprints.screens.plates import parse_well, well_name
 from phenoprints.screens.problems import FILE
 from phenoprints.screens.welltable import WellTable, well_table_settings
+from phenoprints.wells.plates import parse_well, well_name
 
 SETTINGS = (*well_table_settings(), "images", "channels", "channel_names")
 MAX_JSON_BYTES = 64 << 20

@@ -9,8 +9,8 @@ from typing import Any
 
 from phenoprints.screens.imaged import FileNames, listing_by_names
 from phenoprints.screens.listing import Listing
-from phenoprints.screens.plates import parse_well, well_name
 from phenoprints.screens.welltable import well_table_settings
+from phenoprints.wells.plates import parse_well, well_name
 
 SETTINGS = (*well_table_settings(), "images", "channels", "channel_names")
 

@@ -16,7 +16,6 @@ import numpy as np
 import pandas as pd
 
 from phenoprints.screens.assembly import assemble, conforms
-from phenoprints.screens.contracts import ROLES
 from phenoprints.screens.images.locators import parse_locator
 from phenoprints.screens.images.sites import read_site, site_header
 from phenoprints.screens.listing import (
@@ -26,6 +25,7 @@ from phenoprints.screens.listing import (
     Listing,
     Screen,
 )
+from phenoprints.wells.contracts import ROLES
 
 WELL_COLUMNS = ("experiment", "plate", "well", "role")
 

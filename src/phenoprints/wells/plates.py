@@ -8,7 +8,9 @@ from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
+
+from phenoprints.foundations.errors import DataError
 
 PLATE_FORMATS = {
     6: (2, 3),
@@ -25,7 +27,7 @@ _NAME = re.compile(r"([A-Za-z]{1,2})0*([1-9][0-9]?)", re.ASCII)
 
 
 def row_letters(row: int) -> str:
-    """The letters of a row that counts from 1: A to Z, then AA to AF.
+    """Return the letters of a row that counts from 1: A to Z, then AA to AF.
 
     >>> row_letters(1), row_letters(26), row_letters(32)
     ('A', 'Z', 'AF')
@@ -37,7 +39,7 @@ def row_letters(row: int) -> str:
 
 
 def well_name(row: int, column: int) -> str:
-    """The name of the well at a row and column that count from 1, column padded to two digits.
+    """Return the name of the well at a row and column that count from 1; two digits of column.
 
     >>> well_name(4, 14), well_name(32, 48)
     ('D14', 'AF48')
@@ -46,7 +48,7 @@ def well_name(row: int, column: int) -> str:
 
 
 def parse_well(name: str, plate_format: int) -> tuple[int, int] | None:
-    """The row and column, from 1, that a well's name means; None when the plate has no such well.
+    """Return the row and column (from 1) of a well's name; None when the plate has no such well.
 
     Lower case, missing and superfluous zeros and outer blanks are accepted.
 
@@ -65,7 +67,7 @@ def parse_well(name: str, plate_format: int) -> tuple[int, int] | None:
 
 
 def last_well(plate_format: int) -> str:
-    """The name of the last well of a plate, such as P24 for 384."""
+    """Return the name of the last well of a plate, such as P24 for 384."""
     return well_name(*PLATE_FORMATS[plate_format])
 
 
@@ -80,7 +82,7 @@ class WellPositions:
 
 
 def parse_wells(names: Iterable[object], plate_format: int) -> WellPositions:
-    """The positions that many well names mean, each distinct name parsed once.
+    """Return the positions of many well names, each distinct name parsed once.
 
     Parameters
     ----------
@@ -105,7 +107,7 @@ MAX_STRAY_FRACTION = 0.05
 
 
 def infer_formats(positions: WellPositions, plates: NDArray[np.int64]) -> NDArray[np.int16]:
-    """The format of each well's plate: the smallest that holds all but 5 % of the plate's wells.
+    """Return the format of each well's plate: the smallest that holds all but 5 % of its wells.
 
     So one `A25` on a 384-well plate is an impossible well, and does not make a plate of 1536.
 
@@ -125,9 +127,61 @@ def infer_formats(positions: WellPositions, plates: NDArray[np.int64]) -> NDArra
     return formats[plates]
 
 
-def is_outside(positions: WellPositions, formats: NDArray[np.int16]) -> NDArray[np.bool_]:
-    """Whether each well is impossible, or lies outside of its plate's format."""
+def plate_shapes(formats: NDArray[np.int16]) -> NDArray[np.int64]:
+    """Return rows and columns (N, 2) of plate formats (N,), each a key of `PLATE_FORMATS`."""
     sizes = np.array(list(PLATE_FORMATS))
-    limits = np.array(list(PLATE_FORMATS.values()))[np.searchsorted(sizes, formats)]
+    shapes: NDArray[np.int64] = np.array(list(PLATE_FORMATS.values()))[
+        np.searchsorted(sizes, formats)
+    ]
+    return shapes
+
+
+def is_outside(positions: WellPositions, formats: NDArray[np.int16]) -> NDArray[np.bool_]:
+    """Return whether each well is impossible, or lies outside of its plate's format."""
+    limits = plate_shapes(formats)
     beyond = (positions.row > limits[:, 0]) | (positions.column > limits[:, 1])
     return positions.is_impossible | beyond
+
+
+def smallest_format(row: ArrayLike, column: ArrayLike) -> int:
+    """Return the smallest plate format that holds wells at these rows and columns, from 1.
+
+    Raises DataError where no format holds them all.
+
+    >>> smallest_format([1, 3], [4, 1]), smallest_format([8], [12])
+    (12, 96)
+    """
+    last_row, last_column = int(np.max(row)), int(np.max(column))
+    for size, (rows, columns) in PLATE_FORMATS.items():
+        if last_row <= rows and last_column <= columns:
+            return size
+    raise DataError(
+        f"wells: row {last_row}, column {last_column} is on no plate.\n"
+        f"  Expected rows and columns up to those of {max(PLATE_FORMATS)} wells, "
+        f"{PLATE_FORMATS[max(PLATE_FORMATS)]}.\n"
+        "  To fix: correct the columns row and column of the wells table."
+    )
+
+
+def plate_formats(wells: pd.DataFrame) -> NDArray[np.int16]:
+    """Return the format of each well's plate, int16 (N,).
+
+    The column `plate_format` where the table has it. Tables of version 0.1 do not; all their plates
+    have the smallest format that holds every well of the screen.
+    """
+    if "plate_format" in wells:
+        return wells["plate_format"].to_numpy(dtype=np.int16)
+    size = smallest_format(wells["row"], wells["column"]) if len(wells) else 0
+    return np.full(len(wells), size, dtype=np.int16)
+
+
+def edge_distance(wells: pd.DataFrame) -> NDArray[np.int64]:
+    """Return how many wells lie between each well and the nearest edge of its plate; 0 on the rim.
+
+    Needs the columns row and column, which count from 1; `plate_format` as in `plate_formats`.
+    """
+    shapes = plate_shapes(plate_formats(wells))
+    row, column = (wells[name].to_numpy(dtype=np.int64) for name in ("row", "column"))
+    distances = [row - 1, shapes[:, 0] - row, column - 1, shapes[:, 1] - column]
+    nearest: NDArray[np.int64] = np.min(distances, axis=0)
+    return nearest

@@ -1,0 +1,79 @@
+"""Embeddings beside a wells table: the reader protocol, and its rows checked against the wells."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from typing import Any, Protocol
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from phenoprints.foundations.errors import DataError, Problem, raise_problems
+
+FIX = "delete the embeddings and compute them again"
+
+
+class EmbeddingsReader(Protocol):
+    """Embeddings of a screen by experiment, aligned or not."""
+
+    @property
+    def experiments(self) -> Sequence[str]:
+        """Names of the experiments, sorted."""
+
+    @property
+    def attributes(self) -> Mapping[str, Any]:
+        """Encoder, block, pooling and whatever else was stored beside the numbers."""
+
+    def read(self, experiment: str) -> NDArray[np.float32]:
+        """Return the vectors (N, D) of an experiment, in wells-table order; failed wells NaN."""
+
+
+def experiment_rows(wells: pd.DataFrame) -> dict[str, NDArray[np.intp]]:
+    """Return the rows of each experiment in the wells table, ascending, by sorted name."""
+    indices = wells.groupby("experiment", sort=True).indices
+    return {str(name): np.sort(index) for name, index in indices.items()}
+
+
+def check_reader(wells: pd.DataFrame, reader: EmbeddingsReader) -> None:
+    """Refuse embeddings of other experiments than the wells', or of other wells in them.
+
+    Well ids are compared where the reader's attributes hold their digest, as stores do. Raises
+    DataError with every problem.
+    """
+    expected, got = set(wells["experiment"]), set(reader.experiments)
+    problems = [
+        Problem("embeddings", f'experiment "{e}" is missing', "as in the wells table", FIX)
+        for e in sorted(expected - got)
+    ] + [
+        Problem("embeddings", f'experiment "{e}" is not in the wells table', "no other one", FIX)
+        for e in sorted(got - expected)
+    ]
+    raise_problems([*problems, *_other_wells(wells, reader)], DataError)
+
+
+def _other_wells(wells: pd.DataFrame, reader: EmbeddingsReader) -> list[Problem]:
+    stored = getattr(reader, "attributes", {}).get("experiments", {})
+    if not stored:
+        return []
+    problems = []
+    for experiment, ids in wells.groupby("experiment")["well_id"]:
+        digest = stored.get(experiment, {}).get("well_ids_sha256")
+        own = hashlib.sha256(ids.to_numpy("<u8").tobytes()).hexdigest()
+        if digest is not None and digest != own:
+            what = f'experiment "{experiment}" was embedded for other wells, or in another order'
+            problems.append(Problem("embeddings", what, "the wells table's", FIX))
+    return problems
+
+
+def read_checked(reader: EmbeddingsReader, experiment: str, num_wells: int) -> NDArray[np.float32]:
+    """Return the vectors of an experiment; DataError unless there is one row per well."""
+    x = reader.read(experiment)
+    if x.ndim != 2 or len(x) != num_wells:
+        raise DataError(
+            f'embeddings of experiment "{experiment}": shape {x.shape} for {num_wells} wells.\n'
+            "  Expected one row per well, in the order of the wells table.\n"
+            f"  To fix: {FIX}; check that both belong to the same screen."
+        )
+    return x
