@@ -8,7 +8,7 @@ SOAK_SEED ?= 0
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-train check test demo test-demo test-slurm soak audit bench bench-gpu docs lock
+.PHONY: help setup setup-train check test demo test-demo test-slurm soak audit bench bench-gpu calibrate docs lock
 
 help:  ## show the verbs
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -68,6 +68,9 @@ bench: $(VENV)/.train  ## speed and memory against peers, in one run: results/be
 
 bench-gpu: $(VENV)/.train  ## training and inference on this machine's card: results/bench/gpu.json
 	$(BIN)/python benchmarks/gpu.py
+
+calibrate: $(VENV)/.train  ## false-phenoprint rates over many designs (FULL=1 takes a night): results/bench/calibration.tsv
+	$(BIN)/python -m benchmarks.calibrate $(if $(FULL),--full)
 
 docs: $(VENV)/.docs  ## the documentation as pages: docs/_build/html/index.html
 	$(BIN)/sphinx-build --fail-on-warning --keep-going --quiet -b html docs docs/_build/html

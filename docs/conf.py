@@ -48,7 +48,7 @@ ORDER = (
 
 LISTED = {
     "index", "stages", "decisions", "configuration", "commands", "outputs", "glossary", "rules",
-    "reading-the-reports", "reliability", "tutorials", "how-to", "reference",
+    "reading-the-reports", "reliability", "tutorials", "how-to", "reference", "calibration",
 }  # fmt: skip
 """Pages that another table of contents holds."""
 

@@ -1,0 +1,165 @@
+"""Measure one simulated screen: what every test calls, and what the guard reports."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from benchmarks.calibrate.cells import Cell
+
+from phenoprints.alignment import AlignmentSettings, fit_alignment
+from phenoprints.benchmarks import energy_distances, phenotypic_activity
+from phenoprints.consistency import ConsistencySettings, screen_consistency
+from phenoprints.curation import Rules, phenoprints_table
+from phenoprints.curation.expectation import measured_false
+from phenoprints.curation.phenoprints import genes_table
+from phenoprints.maps import MapSettings, map_tables, perturbation_map
+from phenoprints.simulation import Noise, SimulatedVectors, draw_vectors, lay_out
+
+THRESHOLDS = (0.01, 0.05)
+
+SCREENS_PER_UNIT = 5
+"""Screens of a unit share the layout and the covariance of the noise; seeds differ."""
+
+ANY = "any"
+"""The name of the union of all judges."""
+
+Record = dict[str, Any]
+
+
+def measure_screen(cell: Cell, number: int) -> Record:
+    """Simulate screen `number` of a cell and return its counts.
+
+    The record has ``counts``: rows of null model, test, judge, tested, and called at 0.01 and
+    0.05; ``guard``: rows of null model and judge with the page's rate and interval, or the reason
+    why it is NOT RUN; ``distance``: of the energy statistic; and ``seconds``.
+    """
+    start = time.perf_counter()
+    wells, conditions = lay_out(cell.layout, seed=number // SCREENS_PER_UNIT)
+    aligned = {
+        f"judge-{j + 1}": _aligned(cell, wells, number, f"judge-{j + 1}")
+        for j in range(cell.judges)
+    }
+    record: Record = {"screen": number, "counts": [], "guard": []}
+    for null_model in cell.null_models:
+        counts, guard = _consistency(cell, wells, conditions, aligned, null_model, number)
+        record["counts"] += counts
+        record["guard"] += guard
+    first = aligned["judge-1"]
+    if not cell.is_planted:
+        record["counts"] += _against_controls(cell, wells, conditions, first, number)
+        record["distance"] = _energy(wells, first)
+    record["seconds"] = round(time.perf_counter() - start, 3)
+    return record
+
+
+def _aligned(cell: Cell, wells: pd.DataFrame, number: int, judge: str) -> Any:
+    key = f"{cell.name}/{judge}"
+    unit = number // SCREENS_PER_UNIT
+    noise = Noise.of(cell.features, unit, cell.degrees, factor_share=cell.factor_share)
+    vectors = draw_vectors(wells, noise, cell.effects, seed=number, item=key)
+    settings = AlignmentSettings(method=cell.method, remove_position=cell.remove_position)
+    return fit_alignment(wells, vectors, settings).of(vectors)
+
+
+def _consistency(
+    cell: Cell,
+    wells: pd.DataFrame,
+    conditions: pd.DataFrame,
+    aligned: Mapping[str, Any],
+    null_model: str,
+    number: int,
+) -> tuple[list[Record], list[Record]]:
+    """Return counts and guard of the permutation test under one null model."""
+    null = "distinct-conditions" if null_model in ("plate-matched", "experiment") else null_model
+    settings = ConsistencySettings(null=null, num_null=cell.num_null)
+    tables = {
+        judge: {"s": screen_consistency(wells, conditions, reader, settings=settings, seed=number)}
+        for judge, reader in aligned.items()
+    }
+    rules = Rules(judges=tuple(tables), min_experiments=1, min_wells=1)
+    by_screen = {"s": settings}
+    table = phenoprints_table(tables, conditions, rules, settings=by_screen)
+    parts = {"conditions": table}
+    if cell.layout.kind == "crispr":
+        parts["genes"] = genes_table(tables, rules, settings=by_screen)
+    counts = [
+        {"null_model": null_model, "test": test, **row}
+        for test, part in parts.items()
+        for row in _judged(part, list(tables), cell, test)
+    ]
+    guard = [
+        {"null_model": null_model, "judge": judge, **_guard_row(rate)}
+        for judge, rate in measured_false(tables, rules).items()
+    ]
+    return counts, guard
+
+
+def _judged(table: pd.DataFrame, judges: list[str], cell: Cell, test: str) -> Iterable[Record]:
+    """Count by judge and for any judge; planted conditions are a test of their own."""
+    p = table[[f"p_value_{judge}" for judge in judges]].to_numpy(np.float64)
+    columns = {judge: p[:, j] for j, judge in enumerate(judges)}
+    if len(judges) > 1:
+        columns[ANY] = np.fmin.reduce(p, axis=1)
+    if not cell.is_planted or test != "conditions":
+        return [{"judge": judge, **count(values)} for judge, values in columns.items()]
+    is_active = np.arange(len(p)) < round(cell.effects.active * len(p))
+    return [
+        {"judge": judge, "planted": planted, **count(values[is_active == planted])}
+        for judge, values in columns.items()
+        for planted in (True, False)
+    ]
+
+
+def count(p: Any) -> Record:
+    """Return how many p-values exist and how many lie below each threshold."""
+    p = np.asarray(p, np.float64)
+    p = p[~np.isnan(p)]
+    called = {f"called_{t:g}": int((p < t).sum()) for t in THRESHOLDS}
+    return {"tested": len(p), **called}
+
+
+def _guard_row(rate: Mapping[str, Any]) -> Record:
+    return {key: rate.get(key) for key in ("tests", "below", "rate", "low", "high", "reason")}
+
+
+def _against_controls(
+    cell: Cell, wells: pd.DataFrame, conditions: pd.DataFrame, reader: Any, number: int
+) -> list[Record]:
+    """Return counts of the tests that compare wells with controls."""
+    rows = [{"test": "activity", **count(_activity(wells, reader, number))}]
+    if cell.layout.kind == "compound":
+        levels = MapSettings(levels=("concentration",))
+        built = perturbation_map(wells, conditions, reader, levels)
+        doses = map_tables(built, wells, conditions, reader, seed=number)["doses"]
+        rows.append({"test": "doses", **count(doses["p_value"])})
+    return [{"null_model": "", "judge": "judge-1", **row} for row in rows]
+
+
+def _activity(wells: pd.DataFrame, reader: Any, number: int) -> Any:
+    x, code, controls = _split(wells, reader)
+    table = phenotypic_activity(x, code, controls, num_null=2_000, seed=number)
+    return table["p_value"]
+
+
+def _split(wells: pd.DataFrame, reader: Any) -> tuple[Any, Any, Any]:
+    x = np.concatenate([reader.read(name) for name in reader.experiments])
+    is_control = (wells["role"] == "negative_control").to_numpy()
+    code = np.array([c[0] for c in wells.loc[~is_control, "conditions"]])
+    return x[~is_control], code, x[is_control]
+
+
+def _energy(wells: pd.DataFrame, reader: Any) -> Record:
+    """Return the mean U-statistic over conditions, and the mean distance between two wells."""
+    x, code, controls = _split(wells, reader)
+    table = energy_distances(x, code, controls, min_wells=2)
+    rng = np.random.default_rng(0)
+    a, b = rng.permutation(len(x)), rng.permutation(len(x))
+    distance = np.linalg.norm(x[a] - x[b], axis=1)[a != b].mean()
+    return {"unbiased": float(table["unbiased"].mean()), "between_wells": float(distance)}
+
+
+__all__ = ["ANY", "SCREENS_PER_UNIT", "THRESHOLDS", "SimulatedVectors", "count", "measure_screen"]

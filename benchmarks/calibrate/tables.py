@@ -1,0 +1,144 @@
+"""Write the results of a calibration: JSON, TSV and the table of the documentation."""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import platform
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+from benchmarks.calibrate.cells import Cell
+
+COLUMNS = [
+    "cell", "group", "null_model", "test", "judge", "screens", "tested", "truth", "called_0.01",
+    "low_0.01", "high_0.01", "called_0.05", "low_0.05", "guard", "difference", "coverage",
+    "run_share", "verdict", "reason", "design",
+]  # fmt: skip
+START, END = "<!-- calibration: start -->", "<!-- calibration: end -->"
+
+Rows = Sequence[Mapping[str, Any]]
+
+
+def summary(cell: Cell) -> str:
+    """Return the design of a cell in one line."""
+    layout, effects = cell.layout, cell.effects
+    places = {"edge": effects.edge, "rows": effects.row}
+    place = "+".join(name for name, length in places.items() if length) or "no place effect"
+    parts = [
+        f"{layout.experiments} exp", layout.spread, layout.positions,
+        f"offset {effects.plate:g}", place, f"{layout.conditions} cond × {layout.replicates}",
+        f"{layout.controls} ctrl", f"{cell.judges} judge{'s' * (cell.judges > 1)}", cell.method,
+        f"{cell.features} feat", layout.kind,
+    ]  # fmt: skip
+    extras = [
+        "heavy tails" if cell.degrees else "",
+        "positions removed" if cell.remove_position != "none" else "",
+        f"effect {effects.effect:g}" if cell.is_planted else "",
+    ]
+    return ", ".join([*parts, *(extra for extra in extras if extra)])
+
+
+def machine() -> dict[str, Any]:
+    """Return when and on what the table was made."""
+    return {
+        "date": datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
+        "cores": os.cpu_count(), "python": platform.python_version(),
+    }  # fmt: skip
+
+
+def write_results(rows: Rows, cells: Sequence[Cell], folder: Path) -> None:
+    """Write calibration.json and calibration.tsv."""
+    folder.mkdir(parents=True, exist_ok=True)
+    designs = {cell.name: summary(cell) for cell in cells}
+    table = pd.DataFrame([{**row, "design": designs.get(row["cell"], "")} for row in rows])
+    table = table.reindex(columns=COLUMNS)
+    table.to_csv(folder / "calibration.tsv", sep="\t", index=False, float_format="%.5g")
+    clean = [
+        {key: value for key, value in row.items() if not _is_nan(value)}
+        for row in table.to_dict("records")
+    ]
+    text = json.dumps({"machine": machine(), "rows": clean}, indent=1, default=float)
+    (folder / "calibration.json").write_text(text + "\n", encoding="utf-8")
+
+
+def write_docs(rows: Rows, cells: Sequence[Cell], page: Path) -> None:
+    """Replace the table between the two markers of a page."""
+    text = page.read_text(encoding="utf-8")
+    head, rest = text.split(START)
+    tail = rest.split(END)[1]
+    body = "\n\n".join([_dated(rows, cells), *_tables(rows, cells)])
+    page.write_text(f"{head}{START}\n{body}\n{END}{tail}", encoding="utf-8")
+
+
+def _dated(rows: Rows, cells: Sequence[Cell]) -> str:
+    now = machine()
+    screens = {row["cell"]: row["screens"] for row in rows if row["screens"]}
+    failed = sum(row["verdict"] == "FAIL" for row in rows)
+    judged = sum(row["verdict"] in ("pass", "FAIL") for row in rows)
+    return (
+        f"{now['date']}, {now['cores']} cores, Python {now['python']}: {len(cells)} cells, "
+        f"{sum(screens.values()):,} screens ({min(screens.values())} to {max(screens.values())} a "
+        f"cell), {judged} judged rows, {failed} failed."
+    )
+
+
+def _tables(rows: Rows, cells: Sequence[Cell]) -> list[str]:
+    """Return a Markdown table for each group of cells."""
+    parts = []
+    for group in dict.fromkeys(cell.group for cell in cells):
+        named = {cell.name: cell for cell in cells if cell.group == group}
+        lines = [
+            "| cell | null model | test | screens | tested | called at 0.01 | at 0.05 | guard "
+            "| verdict |",
+            "|---|---|---|---|---|---|---|---|---|",
+            *(line for name in named for line in _lines(name, rows)),
+        ]
+        designs = "\n".join(f"- `{name}`: {summary(cell)}" for name, cell in named.items())
+        parts.append(f"### {group.capitalize()} cells\n\n{designs}\n\n" + "\n".join(lines))
+    return parts
+
+
+def _lines(name: str, rows: Rows) -> list[str]:
+    own = [row for row in rows if row["cell"] == name]
+    guards = {(r["null_model"], r["judge"]): r for r in own if r["test"] == "guard"}
+    return [
+        _line(row, guards.get((row["null_model"], row["judge"])))
+        for row in own
+        if row["test"] != "guard"
+    ]
+
+
+def _line(row: Mapping[str, Any], guard: Mapping[str, Any] | None) -> str:
+    judge = " (any judge)" if row["judge"] == "any" else ""
+    verdict = row["verdict"] + (f": {row['reason']}" if row["reason"] else "")
+    if row["test"] == "conditions" and guard is not None:
+        verdict += f"; guard {guard['verdict']}"
+        verdict += f": {guard['reason']}" if guard["reason"] else ""
+    shown = guard if row["test"] == "conditions" else None
+    cells = [
+        row["cell"], row["null_model"], row["test"] + judge, row["screens"], row["tested"],
+        _percent(row.get("called_0.01")), _percent(row.get("called_0.05")), _guard_text(shown),
+        verdict,
+    ]  # fmt: skip
+    return "| " + " | ".join(map(str, cells)) + " |"
+
+
+def _guard_text(guard: Mapping[str, Any] | None) -> str:
+    if guard is None:
+        return ""
+    if "guard" not in guard:
+        return "NOT RUN"
+    return f"{guard['guard']:.2%}, holds the truth in {guard['coverage']:.0%}"
+
+
+def _percent(value: Any) -> str:
+    return "" if value is None or _is_nan(value) else f"{value:.2%}"
+
+
+def _is_nan(value: Any) -> bool:
+    return isinstance(value, float) and math.isnan(value)

@@ -1,0 +1,108 @@
+"""Run the screens of all cells in restartable units of a few screens each."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+import multiprocessing
+import os
+from collections import defaultdict
+from collections.abc import Sequence
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+
+from benchmarks.calibrate.cells import Cell
+from benchmarks.calibrate.measure import SCREENS_PER_UNIT, Record, measure_screen
+
+import phenoprints
+from phenoprints.foundations.progress import Progress
+
+DEFAULT_SECONDS = 15.0
+"""Estimated processor time that a cell gets by default."""
+
+MIN_SCREENS, MAX_SCREENS = 10, 40
+"""Screens of a cell by default."""
+
+FULL_CONDITIONS, FULL_MIN_SCREENS = 5_000, 50
+"""Null conditions and screens of a cell, at least, in a full run."""
+
+THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_NUM_THREADS")
+PACKAGES = (
+    "wells", "simulation", "alignment", "consistency", "curation", "maps", "benchmarks",
+)  # fmt: skip
+"""Packages whose source decides what a unit measures."""
+
+
+@dataclass(frozen=True)
+class Unit:
+    """The screens first … first + SCREENS_PER_UNIT - 1 of a cell."""
+
+    cell: Cell
+    first: int
+
+    @classmethod
+    def of(cls, cell: Cell, screens: int) -> list[Unit]:
+        """Return the units of at least `screens` screens."""
+        return [cls(cell, first) for first in range(0, screens, SCREENS_PER_UNIT)]
+
+    def file(self, folder: Path) -> Path:
+        """Return where the unit's records are kept; the name holds a digest of code and cell."""
+        text = json.dumps(self.cell.described(), sort_keys=True) + source_digest()
+        key = hashlib.sha256(text.encode()).hexdigest()[:12]
+        return folder / f"{self.cell.name}-{self.first:05d}-{key}.json"
+
+
+def default_screens(cell: Cell) -> int:
+    """Return the screens of a cell in a default run: more where they are cheap."""
+    units = int(DEFAULT_SECONDS / cell.cost / SCREENS_PER_UNIT)
+    return min(max(units * SCREENS_PER_UNIT, MIN_SCREENS), MAX_SCREENS)
+
+
+def full_screens(cell: Cell) -> int:
+    """Return the screens of a cell in a full run."""
+    return max(FULL_MIN_SCREENS, math.ceil(FULL_CONDITIONS / cell.layout.conditions))
+
+
+@cache
+def source_digest() -> str:
+    """Return a digest of all source that decides what a unit measures."""
+    root, here = Path(phenoprints.__file__).parent, Path(__file__).parent
+    files = [path for name in PACKAGES for path in sorted((root / name).rglob("*.py"))]
+    digest = hashlib.sha256()
+    for path in [*files, here / "measure.py"]:
+        digest.update(path.read_bytes())
+    return digest.hexdigest()
+
+
+def run_unit(unit: Unit, folder: Path) -> list[Record]:
+    """Measure the screens of a unit, or read them where they are kept; write them whole."""
+    path = unit.file(folder)
+    if path.exists():
+        kept: list[Record] = json.loads(path.read_text(encoding="utf-8"))
+        return kept
+    numbers = range(unit.first, unit.first + SCREENS_PER_UNIT)
+    records = [measure_screen(unit.cell, number) for number in numbers]
+    folder.mkdir(parents=True, exist_ok=True)
+    partial = path.with_suffix(f".{os.getpid()}.partial")
+    partial.write_text(json.dumps(records), encoding="utf-8")
+    partial.rename(path)
+    return records
+
+
+def run_units(
+    units: Sequence[Unit], folder: Path, *, processes: int = 1
+) -> dict[str, list[Record]]:
+    """Run all units, the dearest first, and return the records of each cell in order."""
+    os.environ.update(dict.fromkeys(THREADS, "1"))
+    ordered = sorted(units, key=lambda unit: -unit.cell.cost)
+    results: dict[str, list[Record]] = defaultdict(list)
+    context = multiprocessing.get_context("spawn")
+    progress = Progress("units", len(ordered))
+    with ProcessPoolExecutor(processes, mp_context=context) as pool:
+        jobs = {pool.submit(run_unit, unit, folder): unit for unit in ordered}
+        for job in progress.each(as_completed(jobs)):
+            results[jobs[job].cell.name] += job.result()
+    return {name: sorted(rows, key=lambda r: r["screen"]) for name, rows in results.items()}
