@@ -184,6 +184,7 @@ def tables_of(wells: pa.Table) -> dict[str, pa.Table]:
         wells = wells.set_column(at, name, wells[name].cast(pa.string()))
     for name, value in texts.items():
         wells = wells.append_column(name, pa.array([value]).take(pa.array(np.zeros(n, np.int64))))
+    wells = wells.append_column("plate_format", pa.array(np.full(n, 384, dtype=np.int16)))
     channels = pa.ListArray.from_arrays(
         pa.array(np.arange(n + 1, dtype=np.int32) * 6),
         pa.array(["DNA", "ER", "Actin", "RNA", "Mito", "Golgi"] * n),

@@ -44,7 +44,9 @@ def written(folder, wells, sites, quality, row_group_size=170):
     """The tables as files whose row groups end inside of experiments."""
     tables = {"wells": (WELLS, wells), "sites": (SITES, sites), "quality": (QUALITY, quality)}
     for name, (contract, table) in tables.items():
-        content = pa.Table.from_pandas(table, contract.schema, preserve_index=False)
+        content = pa.Table.from_pandas(
+            contract.completed(table), contract.schema, preserve_index=False
+        )
         pq.write_table(content, folder / f"{name}.parquet", row_group_size=row_group_size)
     return Tables(*(folder / f"{name}.parquet" for name in tables))
 

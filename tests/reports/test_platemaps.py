@@ -6,15 +6,12 @@ import re
 
 import numpy as np
 import pandas as pd
-import pytest
 
 from phenoprints.reports.platemaps import (
     ColourScale,
     category_map,
     colour_bar,
-    plate_format,
     plate_map,
-    row_name,
 )
 
 
@@ -27,21 +24,6 @@ def plate(num_rows: int, num_columns: int) -> pd.DataFrame:
 
 def num_squares(svg: str) -> int:
     return sum(path.count("M") for path in re.findall(r'<path fill="#[^"]+" d="([^"]+)"', svg))
-
-
-@pytest.mark.parametrize(
-    ("rows", "columns", "expected"),
-    [(2, 3, (2, 3)), (8, 12, (8, 12)), (9, 12, (16, 24)), (16, 24, (16, 24)), (32, 48, (32, 48)),
-     (33, 48, (33, 48)), (1, 1, (2, 3))],
-)  # fmt: skip
-def test_plate_format_is_the_smallest_that_holds_the_wells(
-    rows: int, columns: int, expected: tuple[int, int]
-) -> None:
-    assert plate_format([rows], [columns]) == expected
-
-
-def test_rows_are_named_as_on_1536_well_plates() -> None:
-    assert [row_name(at) for at in (1, 26, 27, 32)] == ["A", "Z", "AA", "AF"]
 
 
 def test_every_well_is_drawn_once_and_missing_ones_are_crosses() -> None:

@@ -9,6 +9,7 @@ import pytest
 from phenoprints.foundations.errors import TableError
 from phenoprints.screens.assembly import assemble, conforms
 from phenoprints.screens.listing import Listing, Notes
+from phenoprints.wells import WELLS, edge_distance, plate_formats
 
 
 def listing(num_wells: int = 6, **changes) -> Listing:
@@ -192,3 +193,44 @@ def test_wells_with_too_many_perturbations_are_unknown_and_counted():
     screen = assemble("s", crowded, max_perturbations=3)
     assert screen.wells["conditions"][3] is None
     assert screen.notes["counts"]["wells_with_too_many_perturbations"] == 1
+
+
+def stored_formats(screen):
+    return dict(zip(screen.wells["plate"] + screen.wells["well"], screen.wells["plate_format"],
+                    strict=True))  # fmt: skip
+
+
+def test_a_declared_format_is_stored_for_every_well():
+    wells = pd.DataFrame({"experiment": "e", "plate": "p", "well": ["C03", "H12"],
+                          "role": "treatment"})  # fmt: skip
+    screen = assemble("s", listing(2, wells=wells), plate_format=384)
+    assert set(screen.wells["plate_format"]) == {384}
+    assert edge_distance(screen.wells).min() == 2
+
+
+def test_a_partly_filled_plate_has_the_format_of_the_largest_plate_of_its_screen():
+    full = [f"{row}{column:02d}" for row in "ABCDEFGHIJKLMNOP" for column in range(1, 25)]
+    names = [*full, "A01", "H12"]
+    wells = pd.DataFrame({"experiment": "e", "plate": ["full"] * 384 + ["part"] * 2, "well": names,
+                          "role": "treatment"})  # fmt: skip
+    formats = stored_formats(assemble("s", listing(386, wells=wells)))
+    assert formats["partH12"] == formats["fullP24"] == 384
+
+
+def test_a_source_can_give_each_plate_its_format():
+    wells = pd.DataFrame({"experiment": "e", "plate": ["a", "b"], "well": "A01",
+                          "role": "treatment", "plate_format": [384, 1536]})  # fmt: skip
+    formats = stored_formats(assemble("s", listing(2, wells=wells)))
+    assert formats == {"aA01": 384, "bA01": 1536}
+
+
+def test_tables_of_0_1_get_their_plate_format_on_reading(tmp_path):
+    wells = assemble("s", listing(), plate_format=96).wells
+    new, old = tmp_path / "new.parquet", tmp_path / "old.parquet"
+    WELLS.write(new, wells)
+    wells.drop(columns="plate_format").to_parquet(old)
+    assert set(WELLS.read(new, ["plate_format"])["plate_format"]) == {96}
+    inferred = plate_formats(wells.drop(columns="plate_format"))
+    assert WELLS.read(old)["plate_format"].tolist() == inferred.tolist()
+    assert list(WELLS.read(old, ["well", "plate_format"])) == ["well", "plate_format"]
+    assert list(WELLS.read(old, ["well"])) == ["well"]

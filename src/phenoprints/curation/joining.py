@@ -124,7 +124,8 @@ def screen_parts(
     geometry
         Declared height_px, width_px and num_channels; where None, the most frequent of a modality.
     """
-    table = pa.Table.from_pandas(wells[WELLS.schema.names], WELLS.schema, preserve_index=False)
+    complete = WELLS.completed(wells)[WELLS.schema.names]
+    table = pa.Table.from_pandas(complete, WELLS.schema, preserve_index=False)
     table = table.replace_schema_metadata(None)
     facts = Facts(None if quality is None else _arrow(quality, QUALITY_COLUMNS))
     if sites is not None and len(sites):

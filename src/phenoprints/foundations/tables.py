@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 import pyarrow as pa
@@ -19,6 +20,8 @@ class Contract:
     """Columns with types, what must be unique, how rows are sorted, which words are allowed.
 
     `words` maps a column to its allowed values; `may_add` admits further columns (annotations).
+    `derived` maps a column that tables of older versions lack to a function of the table that
+    returns its values.
     """
 
     name: str
@@ -27,10 +30,12 @@ class Contract:
     sorted_by: Sequence[str] = ()
     words: Mapping[str, Sequence[str]] = field(default_factory=dict)
     may_add: bool = False
+    derived: Mapping[str, Callable[[pd.DataFrame], Any]] = field(default_factory=dict)
 
     def conform(self, table: pd.DataFrame, *, where: str | None = None) -> pa.Table:
         """The table in this contract's columns, types and row order; every breach in one error."""
         source = where or self.name
+        table = self.completed(table)
         raise_problems(self._missing(table, source))
         extra = [c for c in table.columns if c not in self.schema.names] if self.may_add else []
         if self.sorted_by:
@@ -46,22 +51,33 @@ class Contract:
             core = core.append_column(column, pa.array(table[column], from_pandas=True))
         return core.replace_schema_metadata(None)
 
+    def completed(self, table: pd.DataFrame) -> pd.DataFrame:
+        """Return the table with the derived columns that it lacks."""
+        absent = {name: of for name, of in self.derived.items() if name not in table.columns}
+        return table.assign(**absent) if absent else table
+
     def write(self, path: str | Path, table: pd.DataFrame) -> None:
         """Check the table and publish it as Parquet."""
         publish_table(path, self.conform(table, where=str(path)))
 
     def read(self, path: str | Path, columns: Sequence[str] | None = None) -> pd.DataFrame:
-        """Read the table, or some of its columns; a missing or foreign file is named."""
+        """Read the table, or some of its columns; a missing or foreign file is named.
+
+        Derived columns that the file lacks are computed.
+        """
         if not Path(path).exists():
             raise MissingInputError(f"{path}: the {self.name} table is not there.")
         try:
-            table: pa.Table = pq.read_table(path, columns=columns and list(columns))
+            absent = set(self.derived) - set(pq.read_schema(path).names)
+            is_derived = bool(absent & set(columns or self.schema.names))
+            stored = None if columns is None or is_derived else list(columns)
+            table: pa.Table = pq.read_table(path, columns=stored)
         except (pa.ArrowInvalid, OSError) as error:
             raise TableError(f"{path}: not a readable Parquet file. {error}") from error
-        wanted = self.schema.names if columns is None else columns
-        raise_problems(self._missing(table.schema.empty_table().to_pandas(), str(path), wanted))
         frame: pd.DataFrame = table.to_pandas()
-        return frame
+        frame = self.completed(frame) if is_derived else frame
+        raise_problems(self._missing(frame, str(path), columns))
+        return frame[list(columns)] if is_derived and columns else frame
 
     def _missing(
         self, table: pd.DataFrame, where: str, wanted: Sequence[str] | None = None

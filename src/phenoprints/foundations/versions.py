@@ -1,7 +1,7 @@
 """The integer version of each stage: raised when its results change, and with it they rerun."""
 
 STAGE_VERSIONS = {
-    "screens": 2,
+    "screens": 3,
     "quality": 3,
     "embeddings": 1,
     "alignment": 2,

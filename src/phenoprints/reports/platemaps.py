@@ -11,9 +11,7 @@ import pandas as pd
 from markupsafe import Markup, escape
 
 from phenoprints.reports import numbers, palettes
-
-PLATE_FORMATS = ((2, 3), (4, 6), (6, 8), (8, 12), (16, 24), (32, 48))
-"""Rows and columns of the plates that makers sell: 6, 24, 48, 96, 384 and 1536 wells."""
+from phenoprints.wells.plates import largest_shape, row_letters
 
 NUM_COLOURS = 24
 PLATE_WIDTH = 288
@@ -66,22 +64,6 @@ class ColourScale:
         return np.where(np.isnan(values), -1, index)
 
 
-def plate_format(
-    row: Sequence[int] | np.ndarray, column: Sequence[int] | np.ndarray
-) -> tuple[int, int]:
-    """The smallest plate sold that holds all wells; their own extent when none does."""
-    num_rows, num_columns = int(np.max(row)), int(np.max(column))
-    for rows, columns in PLATE_FORMATS:
-        if num_rows <= rows and num_columns <= columns:
-            return rows, columns
-    return num_rows, num_columns
-
-
-def row_name(row: int) -> str:
-    """The letters of a row that counts from 1: A, …, Z, AA, …, AF."""
-    return chr(64 + row) if row <= 26 else "A" + chr(64 + row - 26)
-
-
 class Plate:
     """One plate whose outline, positions and signs are drawn once, for any number of maps.
 
@@ -91,12 +73,12 @@ class Plate:
         row and column (from 1) and role of every well. Positions without a row here stay empty;
         controls carry a shape besides their colour.
     shape
-        Rows and columns of the plate; the smallest plate sold that holds the wells when absent.
+        Rows and columns of the plate; by default those of the wells' `plate_formats`.
     """
 
     def __init__(self, wells: pd.DataFrame, shape: tuple[int, int] | None = None) -> None:
         row, column = (wells[name].to_numpy(dtype=int) for name in ("row", "column"))
-        self.rows, self.columns = shape or plate_format(row, column)
+        self.rows, self.columns = shape or largest_shape(wells)
         self.order = np.lexsort((column, row))
         self.row, self.column = row[self.order], column[self.order]
         self.step = PLATE_WIDTH / self.columns
@@ -153,7 +135,7 @@ class Plate:
             grid[row - 1][column - 1] = text
         heads = "".join(f'<th scope="col">{at}' for at in range(1, self.columns + 1))
         body = "".join(
-            f'<tr><th scope="row">{row_name(at)}<td>' + "<td>".join(line)
+            f'<tr><th scope="row">{row_letters(at)}<td>' + "<td>".join(line)
             for at, line in enumerate(grid, start=1)
         )
         return (
@@ -237,7 +219,7 @@ def _frame(rows: int, columns: int, step: float) -> str:
         if (at - 1) % every == 0
     ]
     labels += [
-        _label(LEFT - 5, TOP + (at - 0.5) * step + 3, row_name(at), "end")
+        _label(LEFT - 5, TOP + (at - 0.5) * step + 3, row_letters(at), "end")
         for at in range(1, rows + 1)
         if (at - 1) % every == 0
     ]

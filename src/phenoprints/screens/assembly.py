@@ -34,6 +34,7 @@ from phenoprints.wells.plates import (
     parse_wells,
 )
 
+FORMAT = "plate_format"
 TEXTS = ("cell_type", "background", "replicate_group")
 """Well columns in which a missing value means "none"."""
 
@@ -56,8 +57,9 @@ def assemble(
     listing
         What the source read.
     plate_format
-        Wells of a plate; a name outside of it is an error. None takes, for each plate, the
-        smallest format that holds all but 5 % of its wells.
+        Wells of a plate; a name outside of it is an error. None takes the listing's column of that
+        name, or else, for each plate, the smallest format that holds all but 5 % of its wells; what
+        lies outside is an error. Inferred formats are stored as the largest of the screen.
     modality
         `cell-painting` or `brightfield`, for wells whose source does not say.
     include_experiments
@@ -79,6 +81,8 @@ def assemble(
     formats = _formats(listing.wells, positions, plate_format)
     is_impossible = is_outside(positions, formats)
     wells = _filled(name, listing.wells, positions, modality)
+    is_declared = plate_format is not None or FORMAT in listing.wells
+    wells[FORMAT] = formats if is_declared else formats.max()
     perturbations = _with_key(listing.perturbations, wells)
     _forget_crowded(perturbations, max_perturbations, listing.notes)
     ids, conditions = condition_table(perturbations)
@@ -244,6 +248,8 @@ def _formats(
 ) -> NDArray[np.int16]:
     if plate_format is not None:
         return np.full(len(wells), plate_format, dtype=np.int16)
+    if FORMAT in wells:
+        return wells[FORMAT].to_numpy(dtype=np.int16)
     plates = wells.groupby(["experiment", "plate"], sort=False, dropna=False).ngroup()
     return infer_formats(positions, np.asarray(plates, dtype=np.int64))
 

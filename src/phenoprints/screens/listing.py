@@ -45,8 +45,8 @@ class Listing:
     ----------
     wells
         One row per well, index 0 … n-1: `experiment`, `plate`, `well` (any spelling), `role`, and
-        optionally `cell_type`, `background`, `modality`, `replicate_group` and `line` (the line
-        of the source's file, for messages).
+        optionally `cell_type`, `background`, `modality`, `replicate_group`, `plate_format` (where
+        the source knows it) and `line` (the line of the source's file, for messages).
     perturbations
         One row per well and perturbation: `well_row` (position in `wells`), `perturbation` (null:
         unknown), `kind`, `gene`, `guide`, `concentration_um`; further columns are annotations of

@@ -7,7 +7,7 @@ import pandas as pd
 from hypothesis import strategies as st
 
 from phenoprints.foundations.randomness import well_ids
-from phenoprints.wells.contracts import ROLES
+from phenoprints.wells import ROLES, well_name
 
 ODD_NAMES = ("p1", "007", "Plate 2", "β-7", "<b>x</b>", "2021_04_26")
 
@@ -36,13 +36,14 @@ def wells_tables(
             for row, column in draw(chosen):
                 role = draw(st.sampled_from(ROLES))
                 listed = draw(_condition_lists(role, num_conditions, max_perturbations))
-                well = f"{chr(64 + row)}{column:02d}"
+                well = well_name(row, column)
                 rows.append((experiment, plate, well, row, column, role, listed))
     columns = ["experiment", "plate", "well", "row", "column", "role", "conditions"]
     table = pd.DataFrame(rows, columns=columns).sort_values(columns[:3], ignore_index=True)
     return table.assign(
         well_id=well_ids(screen, table["experiment"], table["plate"], table["well"]),
         screen=screen, cell_type="", background="", modality="cell-painting", replicate_group="",
+        plate_format=np.int16(96),
     ).astype({"row": np.int16, "column": np.int16})  # fmt: skip
 
 

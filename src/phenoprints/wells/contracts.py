@@ -5,6 +5,7 @@ from __future__ import annotations
 import pyarrow as pa
 
 from phenoprints.foundations.tables import Contract
+from phenoprints.wells.plates import plate_formats
 
 ROLES = ("treatment", "negative_control", "positive_control", "unperturbed")
 KINDS = ("crispr", "sirna", "orf", "compound", "other")
@@ -21,6 +22,7 @@ WELLS = Contract(
             ("well", pa.string()),
             ("row", pa.int16()),
             ("column", pa.int16()),
+            ("plate_format", pa.int16()),
             ("cell_type", pa.string()),
             ("background", pa.string()),
             ("modality", pa.string()),
@@ -32,8 +34,10 @@ WELLS = Contract(
     unique=("experiment", "plate", "well"),
     sorted_by=("experiment", "plate", "well"),
     words={"role": ROLES, "modality": MODALITIES},
+    derived={"plate_format": plate_formats},
 )
-"""One row per well. `row` and `column` count from 1; `well` is A01 … AF48; `conditions` are
+"""One row per well. `row` and `column` count from 1; `well` is A01 … AF48; `plate_format` is the
+number of wells of the plate (tables of 0.1 lack it: see `plate_formats`); `conditions` are
 `condition_id`s (empty: unperturbed, null: unknown); "" is "none" in cell_type, background and
 replicate_group."""
 

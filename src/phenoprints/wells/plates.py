@@ -175,6 +175,11 @@ def plate_formats(wells: pd.DataFrame) -> NDArray[np.int16]:
     return np.full(len(wells), size, dtype=np.int16)
 
 
+def largest_shape(wells: pd.DataFrame) -> tuple[int, int]:
+    """Return rows and columns of the largest plate format among some wells."""
+    return PLATE_FORMATS[int(plate_formats(wells).max())]
+
+
 def edge_distance(wells: pd.DataFrame) -> NDArray[np.int64]:
     """Return how many wells lie between each well and the nearest edge of its plate; 0 on the rim.
 

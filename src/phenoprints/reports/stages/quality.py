@@ -15,7 +15,6 @@ from phenoprints.reports.frames import is_told, records
 from phenoprints.reports.platemaps import (
     category_legend,
     category_map,
-    plate_format,
 )
 from phenoprints.reports.runs import Run
 from phenoprints.reports.shares import Share
@@ -36,6 +35,7 @@ from phenoprints.reports.stages.quality_tables import (
 )
 from phenoprints.reports.tables import Column, Table
 from phenoprints.reports.verdicts import CHECK, NOT_RUN, PASS, Verdict
+from phenoprints.wells.plates import largest_shape
 
 NAME, TITLE = "quality", "Quality"
 QUESTION = "Which images can be trusted, and what is wrong with the others?"
@@ -290,7 +290,7 @@ def _section(run: Run, screen: str, table: pd.DataFrame) -> Section:
 
 
 def _verdict_gallery(screen: str, table: pd.DataFrame) -> Gallery:
-    shape = plate_format(table["row"].to_numpy(), table["column"].to_numpy())
+    shape = largest_shape(table)
     plates = list(table.groupby(["experiment", "plate"], sort=True))
     plates.sort(key=lambda item: -int((item[1]["verdict"] == "fail").sum()))
     pictures = [

@@ -6,10 +6,11 @@ import pandas as pd
 
 from phenoprints.reports import numbers
 from phenoprints.reports.contents import Gallery, Page, Section
-from phenoprints.reports.platemaps import ColourScale, Plate, colour_bar, plate_format
+from phenoprints.reports.platemaps import ColourScale, Plate, colour_bar
 from phenoprints.reports.runs import Run
 from phenoprints.reports.stages.quality_tables import metric_columns, well_quality
 from phenoprints.reports.tables import Column, Table
+from phenoprints.wells.plates import largest_shape
 
 MAX_METRIC_MAPS = 640
 MAX_METRIC_PAGES = 12
@@ -55,7 +56,7 @@ def metric_links(screen: str, table: pd.DataFrame) -> list[Table]:
 def _metric_page(
     name: str, screen: str, experiment: str, part: pd.DataFrame, scales: dict[str, ColourScale]
 ) -> Page:
-    shape = plate_format(part["row"].to_numpy(), part["column"].to_numpy())
+    shape = largest_shape(part)
     groups = list(part.groupby("plate", sort=True))
     plates = [(f"plate {name}", Plate(wells, shape), wells) for name, wells in groups]
     room = max(1, MAX_METRIC_MAPS * 96 // max(1, shape[0] * shape[1]))

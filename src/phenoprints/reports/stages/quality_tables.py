@@ -11,7 +11,7 @@ PLATE_COLUMNS = [
     "experiment", "plate", "code", "check", "value", "threshold", "verdict", "detail",
 ]  # fmt: skip
 CONTROLS = ("negative_control", "positive_control", "unperturbed")
-WELL_COLUMNS = ("well_id", "experiment", "plate", "well", "row", "column", "role")
+WELL_COLUMNS = ("well_id", "experiment", "plate", "well", "row", "column", "plate_format", "role")
 
 
 def well_quality(run: Run, screen: str) -> pd.DataFrame | None:

@@ -11,10 +11,11 @@ from phenoprints.reports.completeness import look_for
 from phenoprints.reports.contents import Fact, Figure, Gallery, Page, Section, Text
 from phenoprints.reports.figures import line_chart
 from phenoprints.reports.frames import is_told
-from phenoprints.reports.platemaps import category_legend, category_map, plate_format
+from phenoprints.reports.platemaps import category_legend, category_map
 from phenoprints.reports.runs import Run
 from phenoprints.reports.tables import Column, Table
 from phenoprints.reports.verdicts import CHECK, FAIL, PASS, Verdict
+from phenoprints.wells.plates import largest_shape
 
 NAME, TITLE = "screens", "Screens"
 QUESTION = "Which wells are there, what was done to them, and where do they stand?"
@@ -36,6 +37,7 @@ WELL_COLUMNS = (
     "experiment",
     "plate",
     "well",
+    "plate_format",
     "row",
     "column",
     "role",
@@ -178,7 +180,7 @@ def _section(screen: str, wells: pd.DataFrame, conditions: pd.DataFrame) -> Sect
 def _layout_gallery(screen: str, wells: pd.DataFrame) -> Gallery | Text:
     if not len(wells):
         return Text("The screen has no well.")
-    shape = plate_format(wells["row"].to_numpy(), wells["column"].to_numpy())
+    shape = largest_shape(wells)
     layouts: dict[str, tuple[pd.DataFrame, list[str]]] = {}
     for (experiment, plate), part in wells.groupby(["experiment", "plate"], sort=True):
         part = part.sort_values(["row", "column"])

@@ -20,7 +20,6 @@ from phenoprints.foundations.fingerprints import file_sha256, fingerprint
 from phenoprints.foundations.markers import publish_marker, read_marker
 from phenoprints.foundations.names import inside
 from phenoprints.foundations.progress import Progress
-from phenoprints.foundations.versions import STAGE_VERSIONS
 from phenoprints.screens.images.locators import ZarrLocator
 from phenoprints.screens.images.stores import (
     SiteWriter,
@@ -35,6 +34,7 @@ from phenoprints.screens.listing import Screen
 STORE_FOLDER = "images"
 """The folder of the image store, beside the screen's tables."""
 UNIT_SITES = 64
+PACKING_VERSION = 2
 """Sites of a unit: the work that a crash can lose."""
 MAX_LISTED = 20
 
@@ -59,7 +59,7 @@ class PlateUnit:
     def key(self, settings: dict[str, Any]) -> str:
         """What the unit was made of; another key makes it again."""
         locators = self.rows["locator"].tolist()
-        parts = [STAGE_VERSIONS["screens"], self.path, self.start, list(self.shape), locators]
+        parts = [PACKING_VERSION, self.path, self.start, list(self.shape), locators]
         return fingerprint([*parts, settings])
 
 

@@ -10,6 +10,7 @@ from urllib.parse import unquote, urlsplit
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from phenoprints.foundations.errors import (
     MissingInputError,
@@ -22,7 +23,7 @@ from phenoprints.screens.images.locators import FilesLocator
 from phenoprints.screens.listing import Listing, Notes
 from phenoprints.screens.problems import FILE, LINE, whole_numbers
 from phenoprints.screens.tables import find_files, read_table
-from phenoprints.wells.plates import parse_wells
+from phenoprints.wells.plates import infer_formats, parse_wells
 
 SOURCE, PLATE, WELL, JCP = (
     "Metadata_Source", "Metadata_Plate", "Metadata_Well", "Metadata_JCP2022",
@@ -212,6 +213,7 @@ def _listing(
             "plate": table[PLATE],
             "well": table[WELL],
             "role": roles[codes],
+            "plate_format": _plate_formats(table),
             "cell_type": CELL_TYPE,
             LINE: table[LINE],
         }
@@ -220,6 +222,13 @@ def _listing(
         {"well_row": np.arange(len(table)), **{k: values[codes] for k, values in per_id.items()}}
     ).assign(guide=None, concentration_um=np.nan)
     return Listing(wells, perturbations, origin, notes=notes)
+
+
+def _plate_formats(table: pd.DataFrame) -> NDArray[np.int16]:
+    """Return 384 or 1536 by well: JUMP's sources used plates of these two formats."""
+    plates = table.groupby([SOURCE, PLATE], sort=False).ngroup()
+    found = infer_formats(parse_wells(table[WELL], 1536), np.asarray(plates, dtype=np.int64))
+    return np.where(found > 384, 1536, 384).astype(np.int16)
 
 
 def load_data_sites(

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from phenoprints.foundations.errors import DataError
 from phenoprints.foundations.randomness import generator, well_ids
-from phenoprints.testing.simulation.layout import well_name
+from phenoprints.wells.plates import smallest_format, well_name
 
 PLATE_SHAPES = ((8, 12), (16, 24), (32, 48))
 TRUTHS = ("full", "partial", "none")
@@ -186,7 +186,7 @@ def _assemble(
     wells["well_id"] = well_ids("simulated", wells["experiment"], wells["plate"], wells["well"])
     wells = wells.assign(
         screen="simulated", cell_type="", background="", modality="cell-painting",
-        replicate_group="all",
+        replicate_group="all", plate_format=np.int16(smallest_format(*shape)),
     ).drop(columns=["at", "condition", "columns"])  # fmt: skip
     vectors = np.concatenate(parts)[rank]
     only_in = [f"experiment-{e + 1:02d}" if e >= 0 else "" for e in experiment_of]

@@ -13,15 +13,10 @@ from phenoprints.testing.simulation.conditions import (
     POSITIVE_CONTROL,
 )
 from phenoprints.testing.simulation.settings import SimulationSettings
+from phenoprints.wells.plates import smallest_format, well_name
 
 EMPTY = -1
 """Stands for "no condition" on a plate."""
-
-
-def well_name(row: int, column: int) -> str:
-    """The name of a well whose row and column count from 1: A01 … AF48."""
-    letters = chr(64 + row) if row <= 26 else "A" + chr(38 + row)
-    return f"{letters}{column:02d}"
 
 
 def build_wells(
@@ -44,7 +39,7 @@ def build_wells(
     return table.assign(
         well_id=well_ids(screen, table["experiment"], table["plate"], table["well"]),
         screen=screen, cell_type=CELL_TYPE, background="", modality="cell-painting",
-        replicate_group="all",
+        replicate_group="all", plate_format=smallest_format(table["row"], table["column"]),
     ).sort_values(["experiment", "plate", "well"], ignore_index=True)  # fmt: skip
 
 

@@ -27,11 +27,9 @@ from phenoprints.testing.simulation.nuisance import (
     plant_bad_wells,
 )
 from phenoprints.testing.simulation.settings import SimulationSettings
+from phenoprints.wells import WELLS
 
-WELL_COLUMNS = (
-    "well_id", "screen", "experiment", "plate", "well", "row", "column", "cell_type",
-    "background", "modality", "role", "conditions", "replicate_group",
-)  # fmt: skip
+SHORT = dict.fromkeys(("row", "column", "plate_format"), "int16")
 CONDITION_COLUMNS = (
     "condition_id", "perturbation", "kind", "gene", "guide", "concentration_um", "cell_type",
     "background", "pathway", "target",
@@ -108,7 +106,7 @@ def design(
     return SimulatedScreen(
         settings=chosen,
         seed=seed,
-        wells=wells[list(WELL_COLUMNS)].astype({"row": "int16", "column": "int16"}),
+        wells=wells[WELLS.schema.names].astype(SHORT),
         sites=_sites(wells, chosen),
         conditions=conditions[list(CONDITION_COLUMNS)],
         truth=_truth(conditions),
