@@ -1,3 +1,34 @@
-"""Curated training sets, encoders, embeddings and maps from Cell Painting screens."""
+"""Curated training sets, encoders, embeddings and maps from Cell Painting screens.
+
+Packages are imported on first use, so that importing the library takes milliseconds:
+
+>>> import phenoprints as pp
+>>> pp.consistency.combine_cauchy([0.01, 0.01]).round(3).item()
+0.01
+"""
+
+import importlib
+from typing import Any
 
 __version__ = "0.1.0"
+
+_PACKAGES = (
+    "alignment", "annotation", "benchmarks", "configuration", "consistency", "curation",
+    "embeddings", "maps", "models", "probes", "quality", "reports", "runs", "screens", "testing",
+    "training", "wells",
+)  # fmt: skip
+
+__all__ = ["__version__", "open_run", *_PACKAGES]
+
+
+def __getattr__(name: str) -> Any:
+    """Import a package of the library, or `open_run`, when it is first used."""
+    if name in _PACKAGES:
+        return importlib.import_module(f"phenoprints.{name}")
+    if name == "open_run":
+        return importlib.import_module("phenoprints.runs").open_run
+    raise AttributeError(f"module 'phenoprints' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

@@ -11,9 +11,9 @@ from pathlib import Path
 import pytest
 import yaml
 
+from phenoprints.configuration.layout import LAYOUT
 from phenoprints.reports.rulebook import as_markdown
 from phenoprints.reports.rules import RULES
-from phenoprints.reports.runs import LAYOUT
 
 ROOT = Path(__file__).resolve().parents[2]
 DOCS = ROOT / "docs"

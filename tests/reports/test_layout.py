@@ -5,17 +5,19 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
+from phenoprints.configuration.layout import LAYOUT, artefact, pathvars
 from phenoprints.foundations.versions import STAGE_VERSIONS
 from phenoprints.reports.durations import job_durations, stage_durations, stage_of
-from phenoprints.reports.runs import LAYOUT
 
 ROOT = Path(__file__).resolve().parents[2]
 
 
-def test_paths_are_those_of_the_workflow() -> None:
-    text = (ROOT / "workflow/rules/paths.smk").read_text(encoding="utf-8")
-    paths = dict(re.findall(r'^\s+(\w+)="<run_dir>/(.*)",$', text, flags=re.MULTILINE))
-    assert {kind: paths.get(kind) for kind in LAYOUT} == LAYOUT
+def test_the_layout_is_written_once() -> None:
+    rules = [path.read_text("utf-8") for path in (ROOT / "workflow/rules").glob("*.smk")]
+    templates = [template for template in LAYOUT.values() if "{" in template]
+    assert not [each for each in templates if any(f"/{each}" in text for text in rules)]
+    assert pathvars("x")["quality"] == "<run_dir>/quality/{screen}.parquet"
+    assert artefact("results/x", "quality", screen="a") == Path("results/x/quality/a.parquet")
 
 
 def test_every_measured_rule_belongs_to_a_stage() -> None:

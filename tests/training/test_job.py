@@ -21,6 +21,7 @@ from phenoprints import models  # noqa: E402
 from phenoprints.foundations.errors import (  # noqa: E402
     ConfigurationError,
     DataError,
+    ImageError,
     PhenoprintsError,
 )
 from phenoprints.foundations.publishing import publish_json  # noqa: E402
@@ -37,7 +38,7 @@ from phenoprints.training.job import (  # noqa: E402
     run_and_pass_signals,
     run_job,
 )
-from phenoprints.training.making import make_encoder  # noqa: E402
+from phenoprints.training.making import make_encoder, show_openphenom  # noqa: E402
 from phenoprints.training.manifest import corpus_of_screen  # noqa: E402
 from phenoprints.training.sampling import CropSampler  # noqa: E402
 from phenoprints.training.settings import TrainingSettings  # noqa: E402
@@ -285,3 +286,49 @@ def test_untrained_encoders_take_the_channels_of_their_screens() -> None:
     assert scaled.config.architecture["layer_scale"] == 1.0
     agnostic = {**settings, "architecture": "ca-vit-tiny"}
     assert make_encoder(agnostic, channel_sets=[("a",), ("b", "c")]).num_channels is None
+
+
+class Noise:
+    """A screen whose first image cannot be read."""
+
+    def read(self, locator: str, channels: list[str], *, experiment: str) -> np.ndarray:
+        if locator == "0":
+            raise ImageError(f"{locator}: not readable")
+        assert experiment == "e"
+        stream = np.random.default_rng(int(locator))
+        return stream.integers(0, 256, (len(channels), 300, 280), dtype=np.uint8)
+
+
+def sites_of(channels: int, num: int = 6) -> pd.DataFrame:
+    names = [[f"c{i}" for i in range(channels)]] * num
+    return pd.DataFrame(
+        {"locator": [str(i) for i in range(num)], "channels": names, "experiment": "e",
+         "height": 300, "width": [280] * (num - 1) + [200]}
+    )  # fmt: skip
+
+
+def test_openphenom_shows_reconstructions_where_its_decoder_can(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model = models.MaskedAutoencoder(
+        models.build("ca-vit-tiny", channels=2, crop_px=256, patch_px=32),  # type: ignore[arg-type]
+        models.DecoderShape(16, 1, 2), num_channels=2, latent_norm=False,
+    )  # fmt: skip
+    name = "phenoprints.training.making.openphenom_autoencoder"
+    monkeypatch.setattr(name, lambda weights: model.eval())
+    assert not show_openphenom(tmp_path, "w", sites_of(3), Noise())  # type: ignore[arg-type]
+    assert not show_openphenom(tmp_path, "w", sites_of(2)[-1:], Noise())  # type: ignore[arg-type]
+    assert not list(tmp_path.iterdir())
+    assert show_openphenom(tmp_path, "w", sites_of(2), Noise())  # type: ignore[arg-type]
+    with np.load(tmp_path / "reconstructions.npz") as arrays:
+        assert arrays["prediction"].shape == (4, 2, 256, 256)
+        assert arrays["channels"].tolist() == ["c0", "c1"]
+        first = torch.from_numpy(Noise().read("1", ["a", "b"], experiment="e")[:, 22:278, 12:268])
+        target = model.encoder.prepared(first[None])[0].numpy().astype(np.float16)
+        assert np.array_equal(arrays["target"][0], target)
+
+    def without_decoder(weights: str) -> None:
+        raise DataError("w: the decoder's weights are missing")
+
+    monkeypatch.setattr(name, without_decoder)
+    assert not show_openphenom(tmp_path, "w", sites_of(2), Noise())  # type: ignore[arg-type]

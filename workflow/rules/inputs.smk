@@ -429,11 +429,15 @@ def learned_from(wildcards):
 def made_from(wildcards):
     """The inputs of an encoder that is not trained: its weights, or screens whose channels it takes."""
     encoder = config["encoders"][wildcards.encoder]
+    screens = sorted({s for s, name in PLAN.computed_pairs if name == wildcards.encoder})
+    if encoder["kind"] == "openphenom":  # and the first screen, to show reconstructions of
+        shown = {"wells": "<screen_wells>", "sites": "<screen_sites>", "images": "<screen_images>"}
+        shown = {key: of_names(path, "screen", screens[:1]) for key, path in shown.items()}
+        return {"weights": encoder["weights"], **shown}
     if encoder["kind"] != "untrained":
         return {"weights": encoder["weights"]} if encoder.get("weights") else {}
     if encoder["num_channels"]:
         return {}
-    screens = sorted({s for s, name in PLAN.computed_pairs if name == wildcards.encoder})
     return {"sites": of_names("<screen_sites>", "screen", screens)}
 
 

@@ -20,6 +20,8 @@ _CA_S16 = {
     **_PAPER,
     "batch_size": 2048,
     "drop_path": 0.1,
+    # Their backbone pools by the mean, for which timm has no norm after the blocks.
+    "latent_norm": False,
     "learning_rate": 1e-4,
     "micro_batch_size": 2048 // 16,
     "num_epochs": 100,

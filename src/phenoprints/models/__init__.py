@@ -8,7 +8,12 @@ from phenoprints.models.folders import load, save
 from phenoprints.models.losses import LossSettings, fourier_loss, l2_loss, reconstruction_loss
 from phenoprints.models.mae import MaskedAutoencoder, Reconstruction
 from phenoprints.models.munet import ConvolutionalMaskedAutoencoder, MuNetEncoder
-from phenoprints.models.pretrained import BASELINES, openphenom, timm_encoder
+from phenoprints.models.pretrained import (
+    BASELINES,
+    openphenom,
+    openphenom_autoencoder,
+    timm_encoder,
+)
 from phenoprints.models.registry import build, from_config, names
 from phenoprints.models.standardization import self_standardize
 from phenoprints.models.vit import ViTEncoder, ViTShape
@@ -37,6 +42,7 @@ __all__ = [
     "load",
     "names",
     "openphenom",
+    "openphenom_autoencoder",
     "reconstruction_loss",
     "save",
     "self_standardize",

@@ -39,7 +39,8 @@ class MaskedAutoencoder(nn.Module):
 
     The head runs on hidden tokens only, unless the loss needs them all. Masks come from one
     64-bit key per crop. Channel-agnostic encoders need `num_channels` of the training screen:
-    each channel has its own decoder.
+    each channel has its own decoder. `latent_norm` puts the encoder's last norm between encoder and
+    decoder, as He et al. 2022; OpenPhenom has none there.
     """
 
     def __init__(
@@ -50,11 +51,15 @@ class MaskedAutoencoder(nn.Module):
         mask_ratio: float = 0.75,
         loss: LossSettings | None = None,
         num_channels: int | None = None,
+        latent_norm: bool = True,
     ) -> None:
         super().__init__()
         shape = decoder or DecoderShape()
         self.encoder, self.mask_ratio = encoder, mask_ratio
         self.loss_settings = loss or LossSettings()
+        self.has_latent_norm = latent_norm
+        # Without gradients DDP would wait for it.
+        encoder.backbone.norm.requires_grad_(latent_norm)
         channels = encoder.num_channels or num_channels
         if channels is None:
             raise DataError("A channel-agnostic autoencoder needs num_channels for its decoders.")
@@ -66,6 +71,13 @@ class MaskedAutoencoder(nn.Module):
         values = encoder.shape.patch_px**2 * (1 if encoder.is_channel_agnostic else channels)
         self.encoder_decoder_proj = nn.Linear(encoder.width, shape.width)
         self.decoder_pred = nn.Linear(shape.width, values)
+
+    @property
+    def num_decoders(self) -> int:
+        """Decoders: of a channel-agnostic autoencoder one for each channel, else 1."""
+        if isinstance(self.decoder, ChannelAgnosticDecoder):
+            return len(self.decoder.decoders)
+        return 1
 
     def forward(
         self, images_BCHW: Tensor, keys_B: Tensor, channels: Sequence[int] | None = None
@@ -105,11 +117,12 @@ class MaskedAutoencoder(nn.Module):
         pixels = self.encoder.prepared(images_BCHW)
         num_tokens = self.encoder.num_tokens(pixels.shape[1])
         mask = random_mask(keys_B.to(pixels.device), num_tokens, self.mask_ratio)
-        latent = self.encoder.encode_kept(pixels, mask.kept)
-        return pixels, mask, self._decoded(latent, mask, channels)
+        latents = self.encoder.encode_kept(pixels, mask.kept)
+        return pixels, mask, self._decoded(deque(latents, maxlen=1).pop(), mask, channels)
 
     def _decoded(self, latent_BKD: Tensor, mask: Mask, channels: Sequence[int] | None) -> Tensor:
-        bridged = self.encoder_decoder_proj(latent_BKD)
+        latent = self.encoder.backbone.norm(latent_BKD) if self.has_latent_norm else latent_BKD
+        bridged = self.encoder_decoder_proj(latent)
         decoded: Tensor
         if isinstance(self.decoder, ChannelAgnosticDecoder):
             decoded = self.decoder(bridged, mask, channels)
@@ -138,7 +151,7 @@ class MaskedAutoencoder(nn.Module):
             pixels = self.encoder.prepared(images_BCHW)
             num_tokens = self.encoder.num_tokens(pixels.shape[1])
             mask = random_mask(keys_B.to(pixels.device), num_tokens, self.mask_ratio)
-            latents = self.encoder.encode_kept_by_block(pixels, mask.kept)
+            latents = self.encoder.encode_kept(pixels, mask.kept)
             kept = list(latents) if every_block else [deque(latents, maxlen=1).pop()]
             images = [self._predicted(latent, mask, pixels.shape[1], channels) for latent in kept]
             hidden = mask.is_hidden[..., None].expand(-1, -1, self.decoder_pred.out_features)

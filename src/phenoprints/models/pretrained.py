@@ -15,7 +15,11 @@ from torch.nn import functional
 from typing_extensions import override
 
 from phenoprints.foundations.errors import ConfigurationError, DataError
+from phenoprints.models.decoders import DecoderShape
 from phenoprints.models.encoder import Encoder, EncoderConfig, Pool, resized
+from phenoprints.models.losses import LossSettings
+from phenoprints.models.mae import MaskedAutoencoder
+from phenoprints.models.vit import ViTEncoder
 
 RGB = 3
 BASELINES: dict[str, Pool] = {
@@ -172,7 +176,7 @@ def _load_timm(encoder: TimmEncoder, path: Path) -> None:
     encoder.backbone.load_state_dict(adapted)
 
 
-def openphenom(path: str | Path, *, channelwise: bool = False) -> Encoder:
+def openphenom(path: str | Path, *, channelwise: bool = False) -> ViTEncoder:
     """OpenPhenom's encoder from its published model.safetensors, in evaluation mode.
 
     Channel-agnostic S/16 of 256 px with positions for up to 11 channels; the decoder's weights are
@@ -186,12 +190,13 @@ def openphenom(path: str | Path, *, channelwise: bool = False) -> Encoder:
 
 def openphenom_from(
     weights: Mapping[str, Tensor], *, channelwise: bool = False, where: str = "OpenPhenom"
-) -> Encoder:
+) -> ViTEncoder:
     """The encoder from OpenPhenom's weights by their published names."""
     from phenoprints.models.folders import check_weights
     from phenoprints.models.registry import OPENPHENOM_CHANNELS, build
 
     encoder = build("ca-vit-s16", channels=OPENPHENOM_CHANNELS)
+    assert isinstance(encoder, ViTEncoder)
     pool: Pool = "channel" if channelwise else "mean"
     encoder.config = replace(encoder.config, name="openphenom", pool=pool)
     ours = {_our_name(k): v for k, v in weights.items() if k.startswith(_PUBLISHED)}
@@ -200,6 +205,45 @@ def openphenom_from(
     check_weights(encoder.state_dict(), ours, where=where)
     encoder.load_state_dict(ours)
     return encoder.eval()
+
+
+def openphenom_autoencoder(path: str | Path) -> MaskedAutoencoder:
+    """Return OpenPhenom with its decoder from its published model.safetensors, in evaluation mode.
+
+    It reconstructs up to as many channels as it has decoders (6). As in the published code there is
+    no norm between encoder and decoder, and the Fourier loss is `as-published`. The width and depth
+    of the decoder are those of the weights; differing names or shapes are a DataError.
+    Source: recursionpharma/maes_microscopy.
+    """
+    from phenoprints.models.folders import read_weights
+
+    return openphenom_autoencoder_from(read_weights(path), where=str(path))
+
+
+def openphenom_autoencoder_from(
+    weights: Mapping[str, Tensor], *, where: str = "OpenPhenom"
+) -> MaskedAutoencoder:
+    """Return the autoencoder from OpenPhenom's weights by their published names."""
+    from phenoprints.models.folders import check_weights
+
+    encoder = openphenom_from(weights, where=where)
+    own = {k: v for k, v in weights.items() if not k.startswith(_PUBLISHED)}
+    blocks = {tuple(k.split(".")[2:4]) for k in own if k.startswith("decoder.decoders.")}
+    if not blocks or "decoder.mask_token" not in own:
+        raise DataError(f"{where}: the decoder's weights are missing; only the encoder is there.")
+    num_channels = len({channel for channel, _ in blocks})
+    shape = DecoderShape(own["decoder.mask_token"].shape[-1], len(blocks) // num_channels)
+    model = MaskedAutoencoder(
+        encoder,
+        shape,
+        loss=LossSettings("as-published"),
+        num_channels=num_channels,
+        latent_norm=False,
+    )
+    expected = {k: v for k, v in model.state_dict().items() if not k.startswith("encoder.")}
+    check_weights(expected, own, where=where)
+    model.load_state_dict(own, strict=False)
+    return model.eval()
 
 
 _PUBLISHED = "encoder.vit_backbone."

@@ -170,16 +170,9 @@ class ViTEncoder(Encoder):
             tokens = self._run(block, tokens)
             yield tokens
 
-    def encode_kept(self, pixels_BCHW: Tensor, kept_BK: Tensor) -> Tensor:
-        """Class token and visible tokens after all blocks and the final norm: (B, 1 + K, D)."""
-        outputs = self._outputs(take_tokens(self.patch_tokens(pixels_BCHW), kept_BK))
-        normed: Tensor = self.backbone.norm(deque(outputs, maxlen=1).pop())
-        return normed
-
-    def encode_kept_by_block(self, pixels_BCHW: Tensor, kept_BK: Tensor) -> Iterator[Tensor]:
-        """As `encode_kept`, after every block instead of the last alone."""
-        for tokens in self._outputs(take_tokens(self.patch_tokens(pixels_BCHW), kept_BK)):
-            yield self.backbone.norm(tokens)
+    def encode_kept(self, pixels_BCHW: Tensor, kept_BK: Tensor) -> Iterator[Tensor]:
+        """Yield class token and visible tokens (B, 1 + K, D) after each block, without a norm."""
+        yield from self._outputs(take_tokens(self.patch_tokens(pixels_BCHW), kept_BK))
 
     def encode_view(
         self,

@@ -14,39 +14,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from phenoprints.configuration import Plan, plan
-
-LAYOUT = {
-    "screen_wells": "screens/{screen}/wells.parquet",
-    "screen_sites": "screens/{screen}/sites.parquet",
-    "screen_conditions": "screens/{screen}/conditions.parquet",
-    "screen_notes": "screens/{screen}/notes.json",
-    "quality": "quality/{screen}.parquet",
-    "quality_plates": "quality/{screen}.plates.parquet",
-    "quality_replicates": "quality/{screen}.replicates.parquet",
-    "quality_rules": "quality/{screen}.rules.json",
-    "embeddings": "embeddings/{screen}/{encoder}.provenance.json",
-    "embedding_failures": "embeddings/{screen}/{encoder}.failures.parquet",
-    "embedding_nearness": "embeddings/{screen}/{encoder}.nearness.parquet",
-    "embedding_throughput": "embeddings/{screen}/{encoder}.throughput.json",
-    "blocks": "blocks/{screen}/{encoder}.provenance.json",
-    "alignment": "alignment/{screen}/{encoder}.provenance.json",
-    "consistency": "consistency/{screen}/{encoder}.parquet",
-    "phenoprints": "curation/{manifest}/phenoprints.parquet",
-    "genes": "curation/{manifest}/genes.parquet",
-    "funnel": "curation/{manifest}/funnel.json",
-    "reasons": "curation/{manifest}/reasons.provenance.json",
-    "manifest": "curation/{manifest}/manifest.provenance.json",
-    "encoder": "encoders/{encoder}.provenance.json",
-    "probe_split": "probes/{task}/split.parquet",
-    "probe_accuracies": "probes/{task}/accuracies/{encoder}.parquet",
-    "probe_confusions": "probes/{task}/confusions/{encoder}.parquet",
-    "probe_chosen": "probes/chosen/{encoder}.json",
-    "map": "maps/{screen}/{encoder}.provenance.json",
-    "benchmark_table": "benchmarks/{screen}/{encoder}.parquet",
-    "by_probes": "benchmarks/by_probes.parquet",
-    "by_training": "benchmarks/by_training.parquet",
-}
-"""Where artefacts lie below the run's folder: the same as workflow/rules/paths.smk (tested)."""
+from phenoprints.configuration.layout import artefact
 
 
 @dataclass
@@ -73,7 +41,7 @@ class Run:
 
     def path(self, kind: str, **names: str) -> Path:
         """Where an artefact lies or would lie."""
-        return self.folder / LAYOUT[kind].format(**names)
+        return artefact(self.folder, kind, **names)
 
     def has(self, kind: str, **names: str) -> bool:
         """Whether an artefact is there."""

@@ -2,12 +2,31 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import replace
+from itertools import islice
+from pathlib import Path
 from typing import Any
 
-from phenoprints.foundations.errors import ConfigurationError
-from phenoprints.models import Encoder, build, openphenom, timm_encoder
+import numpy as np
+import pandas as pd
+import torch
+from numpy.typing import NDArray
+
+from phenoprints.foundations.errors import ConfigurationError, DataError, ImageError
+from phenoprints.models import (
+    Encoder,
+    build,
+    openphenom,
+    openphenom_autoencoder,
+    timm_encoder,
+)
+from phenoprints.screens.images import ScreenImages
+from phenoprints.training.panels import publish_panels
+
+PANEL_CROPS = 4
+"""Crops that are shown reconstructed."""
 
 
 def make_encoder(
@@ -48,6 +67,44 @@ def make_encoder(
     )
     encoder.config = replace(encoder.config, pool=settings.get("pool") or encoder.config.pool)
     return encoder
+
+
+def show_openphenom(
+    folder: Path, weights: str | Path, sites: pd.DataFrame, images: ScreenImages
+) -> bool:
+    """Write what OpenPhenom reconstructs of a screen's first crops into its folder, if it can.
+
+    `sites` has the column experiment too. The crops are the centres of the first readable sites
+    that have the channels of the first one and are large enough. Returns False, and writes nothing,
+    where the screen has more channels than the weights have decoders, where there is no such site,
+    or where the file has no decoder.
+    """
+    try:
+        model = openphenom_autoencoder(weights)
+    except DataError as error:
+        if "decoder" not in str(error):
+            raise
+        return False
+    side, channels = model.encoder.crop_px, [tuple(names) for names in sites["channels"]]
+    fits = (sites["height"] >= side) & (sites["width"] >= side)
+    fits &= pd.Series([names == channels[0] for names in channels], index=sites.index, dtype=bool)
+    if not fits.any() or len(channels[0]) > model.num_decoders:
+        return False
+    crops = list(islice(_centres(sites[fits], images, side), PANEL_CROPS))
+    if not crops:
+        return False
+    keys = torch.arange(len(crops), dtype=torch.int64)
+    publish_panels(folder, model.reconstruct(torch.from_numpy(np.stack(crops)), keys), channels[0])
+    return True
+
+
+def _centres(sites: pd.DataFrame, images: ScreenImages, side: int) -> Iterator[NDArray[np.uint8]]:
+    """The central crop of each site whose image can be read."""
+    for row in sites.to_dict("records"):
+        with suppress(ImageError):
+            pixels = images.read(row["locator"], row["channels"], experiment=row["experiment"])
+            top, left = ((length - side) // 2 for length in pixels.shape[1:])
+            yield pixels[:, top : top + side, left : left + side]
 
 
 def training_record(settings: Mapping[str, Any]) -> dict[str, Any]:

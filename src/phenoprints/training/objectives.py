@@ -196,4 +196,5 @@ def _autoencoder(encoder: Encoder, settings: TrainingSettings, num_channels: int
         mask_ratio=settings.mask_fraction,
         loss=loss,
         num_channels=num_channels,
+        latent_norm=settings.latent_norm,
     )

@@ -22,6 +22,10 @@ SPEED_ONLY = frozenset(
 learn from each other, `num_together` decides too."""
 
 
+LATER = frozenset({"latent_norm"})
+"""Settings younger than the first checkpoints: those decide only where they are not the default."""
+
+
 @dataclass(frozen=True)
 class TrainingSettings:
     """How a network learns.
@@ -42,6 +46,8 @@ class TrainingSettings:
         Largest norm of the gradient; None: no limit.
     mask_fraction, fourier_weight, fourier_loss, decoder_width, decoder_blocks, decoder_heads
         Of masked autoencoders.
+    latent_norm
+        Whether a masked transformer's last norm stands between encoder and decoder.
     dino_outputs, dino_local_crops, dino_weight, koleo_weight, ibot_weight
         Of DINOv2's self-distillation: outputs of its heads, local views beside the two global ones,
         and the weights of its losses.
@@ -92,6 +98,7 @@ class TrainingSettings:
     decoder_width: int = 512
     decoder_blocks: int = 8
     decoder_heads: int = 16
+    latent_norm: bool = True
     label_smoothing: float = 0.0
     cut_mix: float = 0.0
     adapt_batch_norm: bool = False
@@ -181,7 +188,9 @@ class TrainingSettings:
     def identity(self) -> dict[str, Any]:
         """The settings that decide the result: a resumed run must have the same."""
         values = dataclasses.asdict(self)
-        return {k: _plain(v) for k, v in sorted(values.items()) if k not in SPEED_ONLY}
+        usual = {f.name: f.default for f in dataclasses.fields(self) if f.name in LATER}
+        left_out = {*SPEED_ONLY, *(k for k, default in usual.items() if values[k] == default)}
+        return {k: _plain(v) for k, v in sorted(values.items()) if k not in left_out}
 
 
 def _unknown(name: str, known: list[str]) -> Problem:

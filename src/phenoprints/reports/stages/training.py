@@ -43,6 +43,11 @@ def page(run: Run) -> Page:
         facts += _facts(names["encoder"], metrics)
         verdicts.append(_loss_verdict(names["encoder"], metrics))
         sections.append(_section(run, names["encoder"], metrics, is_done=names in there))
+    sections += [
+        Section(f"{name}-section", f"Encoder {name}", panels)
+        for name in run.plan.plain_encoders
+        if (panels := _panels(run, name))
+    ]
     answer = (
         f"{len(there)} of {numbers.plural(len(wanted), 'encoder')} trained."
         if wanted
