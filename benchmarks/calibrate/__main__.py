@@ -19,6 +19,7 @@ from pathlib import Path
 
 from benchmarks.calibrate.cells import Cell, all_cells
 from benchmarks.calibrate.judging import FAIL, judge_all, judge_cell
+from benchmarks.calibrate.sources import missing_source
 from benchmarks.calibrate.tables import summary, write_docs, write_results
 from benchmarks.calibrate.units import Unit, default_screens, full_screens, run_units
 
@@ -32,6 +33,9 @@ def main() -> int:
     if arguments.list:
         print("\n".join(f"{c.name:24} {summary(c)}" for c in cells))
         return 0
+    for cell in (c for c in cells if missing_source(c)):
+        print(f"{cell.name} is left out: {missing_source(cell)}", file=sys.stderr)
+    cells = [c for c in cells if not missing_source(c)]
     planned = {c.name: _screens(c, arguments) for c in cells}
     units = [unit for c in cells for unit in Unit.of(c, planned[c.name])]
     records = run_units(units, RESULTS / "calibration", processes=arguments.processes)

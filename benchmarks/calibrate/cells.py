@@ -34,6 +34,7 @@ PAIR_TIMES = 3
 """How often every pair of levels occurs at least; three times make more than 60 cells."""
 
 DEFAULT_NULL = "plate-matched"
+SIMULATED, DMSO = "simulated", "bbbc021-dmso"
 HEAVY_DEGREES = 5.0
 """Degrees of freedom of the heavy-tailed well noise."""
 
@@ -42,6 +43,11 @@ PLACE_LENGTH = 0.6
 
 SERIES = {"compound": 4, "crispr": 2}
 """Concentrations of a compound, guides of a gene."""
+
+CELL_FIELDS = (
+    "judges", "method", "remove_position", "features", "num_null", "factor_share", "source",
+)  # fmt: skip
+"""Fields of a cell that `cell_of` takes as they are."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -60,6 +66,7 @@ class Cell:
     degrees: float | None = None
     factor_share: float = FACTOR_SHARE
     num_null: int = 2_000
+    source: str = SIMULATED
     factors: dict[str, Any] = field(default_factory=dict)
 
     @property
@@ -90,7 +97,8 @@ class Cell:
 
 def all_cells() -> list[Cell]:
     """Return every cell: always the named ones, then those of the covering design."""
-    return [*protocol_cells(), *control_cells(), *position_cells(), *power_cells(), *covering()]
+    named = [*protocol_cells(), *control_cells(), *position_cells(), *power_cells(), *dmso_cells()]
+    return [*named, *covering()]
 
 
 @cache
@@ -119,7 +127,15 @@ def cell_of(
 ) -> Cell:
     """Return a cell from levels of factors; further arguments are the layout's or the cell's."""
     factors = {"offset": offset, "place": place, "null_model": null_model, "tails": tails, **rest}
-    cell_fields = ("judges", "method", "remove_position", "features", "num_null", "factor_share")
+    cell_fields = (
+        "judges",
+        "method",
+        "remove_position",
+        "features",
+        "num_null",
+        "factor_share",
+        "source",
+    )
     own = {key: rest.pop(key) for key in cell_fields if key in rest}
     planted = {key: rest.pop(key) for key in ("active", "effect") if key in rest}
     effects = VectorEffects(
@@ -197,7 +213,22 @@ def power_cells() -> list[Cell]:
             features=64, method="center-scale",
         )
         for spread, offset, effect in (
-            ("many-plates", 0.0, 0.5), ("one-plate", 0.0, 0.5), ("mixed", 0.0, 0.5),
-            ("many-plates", 0.3, 0.5), ("many-plates", 0.6, 0.6),
+            ("many-plates", 0.0, 0.75), ("one-plate", 0.0, 0.75), ("mixed", 0.0, 0.75),
+            ("many-plates", 0.3, 0.75), ("many-plates", 0.6, 0.9),
         )
+    ]  # fmt: skip
+
+
+def dmso_cells() -> list[Cell]:
+    """Return cells of BBBC021's DMSO wells with random labels, a screen per draw of labels.
+
+    51 labels of three wells; `plate-matched` has too few null sets there, as in the example.
+    """
+    return [
+        cell_of(
+            f"b-{method[:3]}", "bbbc021", method=method, source=DMSO, null_model=null_model,
+            conditions=51, replicates=3, controls=3, experiments=10, num_null=10_000,
+            features=516,
+        )
+        for method, null_model in (("tvn", "experiment"), ("pca-center-scale", "experiment"))
     ]  # fmt: skip

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from benchmarks.calibrate.cells import Cell
+from benchmarks.calibrate.sources import Screen, screen_of
 
 from phenoprints.alignment import AlignmentSettings, fit_alignment
 from phenoprints.benchmarks import energy_distances, phenotypic_activity
@@ -17,12 +18,8 @@ from phenoprints.curation import Rules, phenoprints_table
 from phenoprints.curation.expectation import measured_false
 from phenoprints.curation.phenoprints import genes_table
 from phenoprints.maps import MapSettings, map_tables, perturbation_map
-from phenoprints.simulation import Noise, SimulatedVectors, draw_vectors, lay_out
 
 THRESHOLDS = (0.01, 0.05)
-
-SCREENS_PER_UNIT = 5
-"""Screens of a unit share the layout and the covariance of the noise; seeds differ."""
 
 ANY = "any"
 """The name of the union of all judges."""
@@ -38,11 +35,9 @@ def measure_screen(cell: Cell, number: int) -> Record:
     why it is NOT RUN; ``distance``: of the energy statistic; and ``seconds``.
     """
     start = time.perf_counter()
-    wells, conditions = lay_out(cell.layout, seed=number // SCREENS_PER_UNIT)
-    aligned = {
-        f"judge-{j + 1}": _aligned(cell, wells, number, f"judge-{j + 1}")
-        for j in range(cell.judges)
-    }
+    screen = screen_of(cell, number)
+    wells, conditions = screen.wells, screen.conditions
+    aligned = {judge: _aligned(cell, screen, judge) for judge in screen.judges}
     record: Record = {"screen": number, "counts": [], "guard": []}
     for null_model in cell.null_models:
         counts, guard = _consistency(cell, wells, conditions, aligned, null_model, number)
@@ -56,13 +51,11 @@ def measure_screen(cell: Cell, number: int) -> Record:
     return record
 
 
-def _aligned(cell: Cell, wells: pd.DataFrame, number: int, judge: str) -> Any:
-    key = f"{cell.name}/{judge}"
-    unit = number // SCREENS_PER_UNIT
-    noise = Noise.of(cell.features, unit, cell.degrees, factor_share=cell.factor_share)
-    vectors = draw_vectors(wells, noise, cell.effects, seed=number, item=key)
+def _aligned(cell: Cell, screen: Screen, judge: str) -> Any:
+    vectors = screen.judges[judge]
     settings = AlignmentSettings(method=cell.method, remove_position=cell.remove_position)
-    return fit_alignment(wells, vectors, settings).of(vectors)
+    fitted = fit_alignment(screen.wells, vectors, settings, is_precomputed=screen.is_precomputed)
+    return fitted.of(vectors)
 
 
 def _consistency(
@@ -160,6 +153,3 @@ def _energy(wells: pd.DataFrame, reader: Any) -> Record:
     a, b = rng.permutation(len(x)), rng.permutation(len(x))
     distance = np.linalg.norm(x[a] - x[b], axis=1)[a != b].mean()
     return {"unbiased": float(table["unbiased"].mean()), "between_wells": float(distance)}
-
-
-__all__ = ["ANY", "SCREENS_PER_UNIT", "THRESHOLDS", "SimulatedVectors", "count", "measure_screen"]

@@ -15,7 +15,8 @@ from functools import cache
 from pathlib import Path
 
 from benchmarks.calibrate.cells import Cell
-from benchmarks.calibrate.measure import SCREENS_PER_UNIT, Record, measure_screen
+from benchmarks.calibrate.measure import Record, measure_screen
+from benchmarks.calibrate.sources import SCREENS_PER_UNIT
 
 import phenoprints
 from phenoprints.foundations.progress import Progress
@@ -72,7 +73,7 @@ def source_digest() -> str:
     root, here = Path(phenoprints.__file__).parent, Path(__file__).parent
     files = [path for name in PACKAGES for path in sorted((root / name).rglob("*.py"))]
     digest = hashlib.sha256()
-    for path in [*files, here / "measure.py"]:
+    for path in [*files, here / "measure.py", here / "sources.py"]:
         digest.update(path.read_bytes())
     return digest.hexdigest()
 
