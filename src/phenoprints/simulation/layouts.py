@@ -202,6 +202,7 @@ def _plate_table(
             "plate": str(plate + 1),
             "row": row.astype(np.int16),
             "column": column.astype(np.int16),
+            "plate_format": np.int16(layout.plate_format),
             "code": code,
         }
     )
