@@ -134,6 +134,8 @@ def _guard_rows(
     truth["truth"] = truth["called_0.01"] / truth["tested"]
     keys = ["null_model", "judge", "screen"]
     both = guard.merge(truth[[*keys, "truth"]], on=keys, how="left")
+    numbers = ["rate", "low", "high", "tests"]
+    both[numbers] = both[numbers].astype(np.float64)
     both["judge"] = np.where(both["judge"] == ANY, ANY, "each")
     if cell.judges == 1:
         both = both[both["judge"] == "each"]
@@ -152,7 +154,7 @@ def _guard_row(cell: Cell, null_model: str, judge: str, part: pd.DataFrame) -> d
         return {**row, **_not_run(cell, part, truth)}
     by_screen = run.assign(difference=run["rate"] - run["truth"]).groupby("screen")
     mean, low, high = mean_bounds(by_screen["difference"].mean())
-    covered = (run["low"] <= truth) & (truth <= run["high"])
+    covered = (run["low"] <= run["truth"]) & (run["truth"] <= run["high"])
     row |= {"guard": float(run["rate"].mean()), "difference": mean, "coverage": covered.mean()}
     reasons = [*_off(mean, low, high, truth), *_uncovered(covered, run["screen"])]
     return {**row, "verdict": FAIL if reasons else PASS, "reason": "; ".join(reasons)}
