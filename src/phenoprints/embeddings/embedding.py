@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Literal
 
 import numpy as np
@@ -17,10 +18,11 @@ from phenoprints.embeddings.passes import Look, Precision, ReadImage, look_at
 from phenoprints.embeddings.reading import ReadAhead
 from phenoprints.embeddings.selection import Selection, failing_sites
 from phenoprints.embeddings.store import Unit
+from phenoprints.foundations.errors import DataError
+from phenoprints.screens.listing import Screen
 
 if TYPE_CHECKING:
     from phenoprints.models import Encoder
-    from phenoprints.screens.listing import Screen
 
 
 def embed(
@@ -69,3 +71,58 @@ def embed(
         failures += failure_rows(unit, selection, seen, sites=sites)
         rows.append(seen.last if seen.blocks is None else seen.blocks)
     return np.concatenate(rows), failures_table(failures)
+
+
+def embed_images(
+    encoder: Encoder,
+    images: NDArray[np.uint8],
+    *,
+    channels: Sequence[str] | None = None,
+    geometry: Geometry | None = None,
+    blocks: Literal["last", "all"] = "last",
+) -> NDArray[np.float32]:
+    """Return the embedding of every image of a stack.
+
+    Parameters
+    ----------
+    encoder
+        A network on the device that computes.
+    images
+        uint8 (N, C, H, W).
+    channels
+        Names of the C channels; by default those of the encoder, else `channel 1`, ….
+    geometry
+        Crops of every image; None tiles it with crops of the encoder's size.
+    blocks
+        The last block, or all of them.
+
+    Returns
+    -------
+    float32 (N, D) for `last` and (N, B, D) for `all`: means over the crops of an image.
+
+    Raises
+    ------
+    DataError
+        `images` is no uint8 stack, or an image cannot be embedded.
+    """
+    if images.ndim != 4 or images.dtype != np.uint8:
+        raise DataError(
+            f"images: {images.dtype} of shape {images.shape}. Expected uint8 (N, C, H, W)."
+        )
+    own = encoder.config.channels or [f"channel {c + 1}" for c in range(images.shape[1])]
+    wells = pd.DataFrame({"well_id": np.arange(len(images), dtype=np.uint64), "experiment": ""})
+    height, width = images.shape[2:]
+    sites = wells[["well_id"]].assign(
+        site=1, locator=wells["well_id"].astype(str), height=height, width=width,
+        channels=pd.Series([tuple(channels or own)] * len(images), dtype=object),
+    )  # fmt: skip
+    rows, failures = embed(
+        encoder,
+        Screen("images", wells.assign(plate="", well=""), sites, pd.DataFrame(), {}),
+        lambda site: images[int(site.locator)],
+        geometry=geometry,
+        blocks=blocks,
+    )
+    if len(failures):
+        raise DataError(f"images: {len(failures)} failed; the first: {failures.iloc[0].to_dict()}")
+    return rows

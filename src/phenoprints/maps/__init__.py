@@ -5,7 +5,7 @@ from phenoprints.maps.building import PerturbationMap, perturbation_map
 from phenoprints.maps.doses import dose_response
 from phenoprints.maps.guides import guide_concordance
 from phenoprints.maps.layout import clustered_order, two_dimensions
-from phenoprints.maps.neighbours import nearest_neighbours, neighbour_table
+from phenoprints.maps.neighbours import named_neighbours, nearest_neighbours, neighbour_table
 from phenoprints.maps.settings import MapSettings
 from phenoprints.maps.store import open_map, read_map_table, save_map
 from phenoprints.maps.summaries import map_tables
@@ -18,6 +18,7 @@ __all__ = [
     "dose_response",
     "guide_concordance",
     "map_tables",
+    "named_neighbours",
     "nearest_neighbours",
     "neighbour_table",
     "open_map",

@@ -4,10 +4,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from phenoprints.foundations.errors import DataError
 from phenoprints.maps.aggregation import Floats, unit_rows
 
 BLOCK_ROWS = 1024
@@ -60,6 +63,42 @@ def neighbour_table(table: pd.DataFrame, vectors: Floats, num_neighbours: int) -
             )
         )
     return pd.concat(parts, ignore_index=True) if parts else pd.DataFrame()
+
+
+def named_neighbours(
+    names: Sequence[str], vectors: Floats, num_neighbours: int = 10
+) -> pd.DataFrame:
+    """Return the nearest neighbours of every named vector.
+
+    Parameters
+    ----------
+    names
+        (G,), a name per vector.
+    vectors
+        (G, K); a vector that is not finite has no row and is nobody's neighbour.
+    num_neighbours
+        Neighbours of each, cut to what there is.
+
+    Returns
+    -------
+    DataFrame
+        name, rank (from 1), neighbour, cosine; ties go to the earlier vector.
+
+    Raises
+    ------
+    DataError
+        The numbers of names and vectors differ.
+    """
+    vectors = np.asarray(vectors)
+    if vectors.ndim != 2 or len(vectors) != len(names):
+        raise DataError(
+            f"vectors: shape {vectors.shape} for {len(names)} names. Expected one row per name."
+        )
+    table = pd.DataFrame({"name": list(map(str, names)), "kind": ""})
+    rows = neighbour_table(
+        table.assign(level="", cell_type="", background=""), vectors, num_neighbours
+    )
+    return rows.reindex(columns=["name", "rank", "neighbour", "cosine"])
 
 
 def contexts(

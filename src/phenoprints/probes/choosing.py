@@ -40,8 +40,8 @@ def choose_block(accuracies: pd.DataFrame, choose: Choose = "validation") -> dic
     Parameters
     ----------
     accuracies
-        Tables of `probe_blocks` with the columns task, screen, cell_type and background; every
-        run has all blocks.
+        Tables of `probe_blocks`, with the columns task, screen, cell_type and background where
+        there are several runs; every run has all blocks.
     choose
         See `selection_scores`.
 
@@ -51,9 +51,10 @@ def choose_block(accuracies: pd.DataFrame, choose: Choose = "validation") -> dic
         `block`, `mean_rank` of each block, and of each run its own best block with its test
         accuracy beside that of the last.
     """
+    missing = {name: "" for name in RUN if name not in accuracies}
     runs = [
         (names, run.sort_values("block"))
-        for names, run in accuracies.groupby(list(RUN), sort=True, dropna=False)
+        for names, run in accuracies.assign(**missing).groupby(list(RUN), sort=True, dropna=False)
     ]
     if not runs:
         raise DataError("no probe has run, so that no block can be chosen.")

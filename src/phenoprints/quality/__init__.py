@@ -1,6 +1,6 @@
 """Which images can be trusted."""
 
-from phenoprints.quality.assessment import assess, assess_screen
+from phenoprints.quality.assessment import assess, assess_screen, failed_rules
 from phenoprints.quality.contracts import QUALITY
 from phenoprints.quality.measurement import measure
 from phenoprints.quality.plates import assay_conditions
@@ -11,6 +11,6 @@ from phenoprints.quality.verdicts import not_assessed
 
 __all__ = [
     "QUALITY", "RULES", "SITES_PER_WORKER", "QualitySettings", "assay_conditions", "assess",
-    "assess_screen", "batch_of", "catalogue", "measure", "measure_sites", "not_assessed",
-    "percent_replicating", "replicate_correlations",
+    "assess_screen", "batch_of", "catalogue", "failed_rules", "measure", "measure_sites",
+    "not_assessed", "percent_replicating", "replicate_correlations",
 ]  # fmt: skip

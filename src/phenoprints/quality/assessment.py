@@ -4,7 +4,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import combinations
 from typing import Any
@@ -14,6 +14,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from phenoprints.foundations.errors import DataError, TableError
+from phenoprints.quality.measurement import measure
 from phenoprints.quality.nuclei import CONDENSATION_PERCENTILES
 from phenoprints.quality.plates import assay_conditions
 from phenoprints.quality.references import Reference, reference, robust_z
@@ -100,6 +101,24 @@ def assess_screen(
     if is_failing.any():
         table = assess(metrics, wells, chosen, failing_plates=plates[is_failing])
     return table, plates
+
+
+def failed_rules(
+    image: NDArray[np.unsignedinteger],
+    channels: Sequence[str] | None = None,
+    settings: QualitySettings | None = None,
+) -> list[str]:
+    """Return the codes of the rules that a single image breaks, sorted.
+
+    Rules that compare with the controls of a plate cannot be applied to one image; they are left
+    out. `image` is uint8 or uint16 (C, H, W); see `measure` for its requirements and `RULES` for
+    the meaning of the codes.
+    """
+    metrics = pd.DataFrame([{"well_id": np.uint64(0), "site": 0, "unreadable": "",
+                             **measure(image, channels)}])  # fmt: skip
+    well = {"well_id": [np.uint64(0)], "experiment": "", "plate": "", "role": "treatment"}
+    table = assess(metrics, pd.DataFrame(well), settings)
+    return list(table.loc[table["site"] == 0, "reasons"].iloc[0])
 
 
 def site_reasons(
@@ -230,6 +249,8 @@ def swapped(j: Judgement) -> Mask:
 
     Similar channels, such as ER and RNA, are told by their differences within the image alone.
     """
+    if len(j.channels) < 2:
+        return np.zeros(len(j.sites), dtype=np.bool_)
     columns = [
         _log(j.of_channels(name[4:])) if name.startswith("log_") else j.of_channels(name)
         for name in FEATURE_FLOORS

@@ -120,7 +120,8 @@ def _screen(name: str, listing: Listing, wells: pd.DataFrame, conditions: pd.Dat
     if len(listing.left_out):
         extras["left_out"] = listing.left_out.reset_index(drop=True)
     notes = _notes(listing, sorted_wells, sites, conditions)
-    return Screen(name, sorted_wells, sites, conditions, notes, extras, tuple(listing.inputs))
+    inputs = tuple(listing.inputs)
+    return Screen(name, sorted_wells, sites, conditions, notes, extras, inputs, order)
 
 
 def _filled(name: str, raw: pd.DataFrame, positions: WellPositions, modality: str) -> pd.DataFrame:

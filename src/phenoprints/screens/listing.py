@@ -6,7 +6,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 PERTURBATION_COLUMNS = ("well_row", "perturbation", "kind", "gene", "guide", "concentration_um")
 SITE_COLUMNS = ("well_row", "site", "locator", "height", "width", "channels")
@@ -74,7 +76,7 @@ class Listing:
     inputs: Sequence[str] = ()
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Screen:
     """A screen as validated tables: which wells, what was done to them, where their pixels are.
 
@@ -90,6 +92,9 @@ class Screen:
         Further tables by name; `left_out` lists wells that were left out, with the reason.
     inputs
         The metadata files that were read.
+    source_rows
+        For every well, the number of its row in the listing of the source (in the table, of
+        screens built by `from_table`); None for a screen that was stored and read again.
     """
 
     name: str
@@ -99,3 +104,8 @@ class Screen:
     notes: dict[str, Any]
     extras: dict[str, pd.DataFrame] = field(default_factory=dict)
     inputs: tuple[str, ...] = ()
+    source_rows: NDArray[np.int64] | None = None
+
+    def __repr__(self) -> str:
+        counts = f"{len(self.wells)} wells, {len(self.conditions)} conditions"
+        return f"Screen({self.name!r}: {counts}, {len(self.sites)} sites)"

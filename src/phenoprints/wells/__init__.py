@@ -6,6 +6,7 @@ from phenoprints.wells.designs import compositions, design_table, single_plate, 
 from phenoprints.wells.plates import PLATE_FORMATS, edge_distance, plate_formats, well_name
 from phenoprints.wells.quality import WHOLE_WELL, failed_wells, usable_wells
 from phenoprints.wells.readers import (
+    ArrayEmbeddings,
     EmbeddingsReader,
     check_reader,
     experiment_rows,
@@ -32,6 +33,7 @@ __all__ = [
     "SITES",
     "WELLS",
     "WHOLE_WELL",
+    "ArrayEmbeddings",
     "EmbeddingsReader",
     "check_reader",
     "compositions",

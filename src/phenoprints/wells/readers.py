@@ -8,7 +8,7 @@ from typing import Any, Protocol
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from phenoprints.foundations.errors import DataError, Problem, raise_problems
 
@@ -28,6 +28,49 @@ class EmbeddingsReader(Protocol):
 
     def read(self, experiment: str) -> NDArray[np.float32]:
         """Return the vectors (N, D) of an experiment, in wells-table order; failed wells NaN."""
+
+
+class ArrayEmbeddings:
+    """Embeddings held in memory, as an EmbeddingsReader.
+
+    Parameters
+    ----------
+    wells
+        The wells table, sorted by experiment, plate and well; only `experiment` is used.
+    vectors
+        (N, D), one row per well in the order of `wells`; NaN where a well has no vector.
+    attributes
+        What describes the vectors, such as the encoder's name.
+
+    Raises
+    ------
+    DataError
+        The number of rows differs, or `vectors` is not a matrix.
+    """
+
+    def __init__(
+        self,
+        wells: pd.DataFrame,
+        vectors: ArrayLike,
+        attributes: Mapping[str, Any] | None = None,
+    ) -> None:
+        self.vectors = np.asarray(vectors, dtype=np.float32)
+        if self.vectors.ndim != 2 or len(self.vectors) != len(wells):
+            raise DataError(
+                f"vectors: shape {self.vectors.shape} for {len(wells)} wells.\n"
+                "  Expected one row per well, in the order of the wells table."
+            )
+        self.attributes = dict(attributes or {})
+        self._rows = experiment_rows(wells)
+
+    @property
+    def experiments(self) -> list[str]:
+        """Names of the experiments, sorted."""
+        return list(self._rows)
+
+    def read(self, experiment: str) -> NDArray[np.float32]:
+        """Return the vectors (N, D) of an experiment, in wells-table order."""
+        return self.vectors[self._rows[experiment]]
 
 
 def experiment_rows(wells: pd.DataFrame) -> dict[str, NDArray[np.intp]]:
