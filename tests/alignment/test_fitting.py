@@ -21,6 +21,7 @@ from phenoprints.foundations.errors import (
     MissingInputError,
 )
 from phenoprints.foundations.fingerprints import tree_sha256
+from phenoprints.foundations.randomness import well_ids
 from phenoprints.wells import control_wells
 
 
@@ -50,6 +51,7 @@ def screen():
         for c in range(8)
     ]
     wells = pd.DataFrame(rows, columns=["experiment", "plate", "well", "row", "column"])
+    wells["well_id"] = well_ids("s", wells["experiment"], wells["plate"], wells["well"])
     wells["role"] = np.where(wells["column"].isin([1, 2, 7, 8]), "negative_control", "treatment")
     x = rng.normal(size=(len(wells), 7)).astype(np.float32)
     x += (wells["experiment"] == "e2").to_numpy()[:, None]

@@ -26,7 +26,7 @@ def screen():
 def test_tvn_of_form_efaar_equals_efaar(efaar, screen):
     x, is_control, batch, table = screen
     expected = efaar.tvn_on_controls(x, table, "pert", "dmso", "batch")
-    tvn = TypicalVariationNormalization(form="efaar-1.0")
+    tvn = TypicalVariationNormalization(tvn_variant="efaar-1.0")
     np.testing.assert_allclose(
         tvn.fit_transform(x, is_control, batch), expected, rtol=0, atol=1e-10
     )
@@ -63,7 +63,7 @@ def test_offsets_between_batches_survive_efaar_and_not_the_current_form(screen):
     x = x + 5.0 * (batch == "a")[:, None]
     gap = {}
     for form in ("efaar-1.0", "current"):
-        y = TypicalVariationNormalization(form=form).fit_transform(x, is_control, batch)
+        y = TypicalVariationNormalization(tvn_variant=form).fit_transform(x, is_control, batch)
         means = [y[is_control & (batch == name)].mean(axis=0) for name in ("a", "b")]
         gap[form] = np.abs(means[0] - means[1]).max()
     assert gap["efaar-1.0"] > 0.5

@@ -1,5 +1,9 @@
 """What remains when batch effects are removed."""
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
 from phenoprints.alignment.affine import Affine
 from phenoprints.alignment.chromosome_arms import (
     ChromosomeArmCorrection,
@@ -8,17 +12,20 @@ from phenoprints.alignment.chromosome_arms import (
     cut_genes,
     unexpressed_genes,
 )
-from phenoprints.alignment.corrections import AlignedEmbeddings, Alignment
+from phenoprints.alignment.corrections import AlignedEmbeddings, Alignment, CrossFittedReader
 from phenoprints.alignment.fitting import fit_alignment
-from phenoprints.alignment.methods import (
-    CenterScale,
-    Limits,
-    PCACenterScale,
-)
+from phenoprints.alignment.folds import HeldOut, HeldOutControls
+from phenoprints.alignment.limits import Limits
 from phenoprints.alignment.reading import read_arms
 from phenoprints.alignment.settings import AlignmentSettings
 from phenoprints.alignment.store import load_alignment, open_aligned, save_alignment
-from phenoprints.alignment.tvn import TypicalVariationNormalization
+
+if TYPE_CHECKING:
+    from phenoprints.alignment.estimators import (
+        CenterScale,
+        PCACenterScale,
+        TypicalVariationNormalization,
+    )
 
 __all__ = [
     "Affine",
@@ -27,6 +34,9 @@ __all__ = [
     "AlignmentSettings",
     "CenterScale",
     "ChromosomeArmCorrection",
+    "CrossFittedReader",
+    "HeldOut",
+    "HeldOutControls",
     "Limits",
     "PCACenterScale",
     "TypicalVariationNormalization",
@@ -40,3 +50,14 @@ __all__ = [
     "save_alignment",
     "unexpressed_genes",
 ]
+
+_ESTIMATORS = ("CenterScale", "PCACenterScale", "TypicalVariationNormalization")
+
+
+def __getattr__(name: str) -> Any:
+    """Import the estimators, and scikit-learn with them, when they are first used."""
+    if name in _ESTIMATORS:
+        from phenoprints.alignment import estimators
+
+        return getattr(estimators, name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -4,7 +4,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
 from dataclasses import asdict, replace
 
 import numpy as np
@@ -12,6 +11,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from phenoprints.alignment.affine import Affine
+from phenoprints.alignment.batches import Batches, ControlVectors
 from phenoprints.alignment.chromosome_arms import ChromosomeArmCorrection
 from phenoprints.alignment.corrections import (
     Alignment,
@@ -19,16 +19,12 @@ from phenoprints.alignment.corrections import (
     Correction,
     PositionCorrection,
 )
+from phenoprints.alignment.cross_fitting import cross_fitted
+from phenoprints.alignment.folds import assign_folds
+from phenoprints.alignment.methods import FittedMaps
 from phenoprints.alignment.positions import Positions, fit_positions
 from phenoprints.alignment.settings import AlignmentSettings
-from phenoprints.alignment.statistics import ControlStatistics
-from phenoprints.wells import (
-    EmbeddingsReader,
-    check_reader,
-    control_wells,
-    experiment_rows,
-    read_checked,
-)
+from phenoprints.wells import EmbeddingsReader, control_wells
 
 
 def fit_alignment(
@@ -62,91 +58,33 @@ def fit_alignment(
         Embeddings that do not match the wells, no controls, or too few of them in a batch.
     """
     settings = settings or AlignmentSettings()
-    batches = _Batches(wells, reader, settings.batch)
+    batches = Batches(wells, reader, settings.batch)
     is_control, role = control_wells(
         wells, settings.controls, is_usable, min_controls=settings.min_controls
     )
-    alignment = _fit_maps(settings, batches, is_control, is_precomputed)
+    method = settings.method_to_fit(is_precomputed=is_precomputed)
+    controls = ControlVectors(batches, is_control)
+    fitted = None if method is None else method.fit(controls, np.float32)
+    alignment = _alignment(settings, batches, fitted)
     alignment.attributes["controls"] = role
     if settings.remove_position != "none":
         alignment = _remove_positions(alignment, wells, batches, is_control)
+    if settings.folds:
+        fold = assign_folds(wells, is_control, settings.folds)
+        alignment = cross_fitted(alignment, controls, fold, method, fitted)
     if arms is not None and genes is not None and settings.chromosome_arms:
         alignment = _remove_arms(alignment, batches, arms, genes, is_usable)
     return alignment
 
 
-class _Batches:
-    """Which wells belong to which experiment and batch, and how their vectors are read."""
-
-    def __init__(self, wells: pd.DataFrame, reader: EmbeddingsReader, batch: str) -> None:
-        self.reader = reader
-        check_reader(wells, reader)
-        self.rows = experiment_rows(wells)
-        plate = wells["plate"].to_numpy(dtype=str) if batch == "plate" else None
-        self.names: dict[str, tuple[str, ...]] = {}
-        self.codes: dict[str, NDArray[np.int16] | None] = {}
-        for experiment, index in self.rows.items():
-            if plate is None:
-                self.names[experiment], self.codes[experiment] = (experiment,), None
-            else:
-                plates, codes = np.unique(plate[index], return_inverse=True)
-                self.names[experiment] = tuple(f"{experiment}/{name}" for name in plates)
-                self.codes[experiment] = codes.astype(np.int16)
-        self._last: tuple[str, NDArray[np.float32]] | None = None
-
-    def read(self, experiment: str) -> NDArray[np.float32]:
-        """The vectors of one experiment; the last one read is kept for its other batches."""
-        if self._last is None or self._last[0] != experiment:
-            self._last = None
-            x = read_checked(self.reader, experiment, len(self.rows[experiment]))
-            self._last = (experiment, x)
-        return self._last[1]
-
-    def experiments_of(self) -> dict[str, tuple[str, int]]:
-        """Each batch with its experiment and its code there, in order."""
-        return {
-            name: (experiment, code)
-            for experiment, names in self.names.items()
-            for code, name in enumerate(names)
-        }
-
-
-class _BatchStatistics(Mapping[str, ControlStatistics]):
-    """Statistics of each batch's controls, computed anew whenever they are asked for."""
-
-    def __init__(self, batches: _Batches, is_control: NDArray[np.bool_]) -> None:
-        self.batches = batches
-        self.is_control = is_control
-        self.places = batches.experiments_of()
-
-    def __getitem__(self, batch: str) -> ControlStatistics:
-        experiment, code = self.places[batch]
-        chosen = self.is_control[self.batches.rows[experiment]]
-        codes = self.batches.codes[experiment]
-        if codes is not None:
-            chosen = chosen & (codes == code)
-        return ControlStatistics.of_rows(self.batches.read(experiment)[chosen])
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(self.places)
-
-    def __len__(self) -> int:
-        return len(self.places)
-
-
-def _fit_maps(
-    settings: AlignmentSettings,
-    batches: _Batches,
-    is_control: NDArray[np.bool_],
-    is_precomputed: bool,
+def _alignment(
+    settings: AlignmentSettings, batches: Batches, fitted: FittedMaps | None
 ) -> Alignment:
-    estimator = settings.estimator(is_precomputed=is_precomputed)
-    if estimator is None:
+    if fitted is None:
         return _unchanged(settings, batches)
-    estimator.fit_statistics(_BatchStatistics(batches, is_control), np.float32)
     corrections = {
         experiment: Correction(
-            tuple(estimator.affines_.get(name) for name in names), batches.codes[experiment]
+            tuple(fitted.affines.get(name) for name in names), batches.codes[experiment]
         )
         for experiment, names in batches.names.items()
     }
@@ -154,16 +92,17 @@ def _fit_maps(
         corrections,
         {
             "settings": asdict(settings),
-            "num_features": estimator.num_features_,
-            "num_components": estimator.num_components_,
-            "num_controls": estimator.num_controls_,
-            "skipped": estimator.skipped_,
-            "notes": estimator.notes_,
+            "num_features": len(fitted.shared.centre),
+            "num_components": fitted.shared.num_components,
+            "num_controls": fitted.num_controls,
+            "skipped": fitted.skipped,
+            "notes": fitted.notes,
         },
+        shared=fitted.shared,
     )
 
 
-def _unchanged(settings: AlignmentSettings, batches: _Batches) -> Alignment:
+def _unchanged(settings: AlignmentSettings, batches: Batches) -> Alignment:
     num_features = batches.read(next(iter(batches.rows))).shape[1]
     nothing = np.zeros(num_features, np.float32)
     identity = Correction((Affine(nothing, None, None, nothing),))
@@ -183,7 +122,7 @@ def _unchanged(settings: AlignmentSettings, batches: _Batches) -> Alignment:
 def _remove_positions(
     alignment: Alignment,
     wells: pd.DataFrame,
-    batches: _Batches,
+    batches: Batches,
     is_control: NDArray[np.bool_],
 ) -> Alignment:
     corrections, notes = {}, list(alignment.attributes["notes"])
@@ -199,12 +138,13 @@ def _remove_positions(
         ]
         position = PositionCorrection(at, effects)
         corrections[name] = replace(alignment.corrections[name], position=position)
-    return Alignment(corrections, {**alignment.attributes, "notes": notes})
+    attributes = {**alignment.attributes, "notes": notes}
+    return replace(alignment, corrections=corrections, attributes=attributes)
 
 
 def _remove_arms(
     alignment: Alignment,
-    batches: _Batches,
+    batches: Batches,
     arms: ChromosomeArmCorrection,
     genes: NDArray[np.object_],
     is_usable: NDArray[np.bool_] | None,

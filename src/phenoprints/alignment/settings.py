@@ -5,21 +5,19 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from phenoprints.alignment.chromosome_arms import MIN_GENES, UNEXPRESSED_ZFPKM
-from phenoprints.alignment.methods import (
-    FEW_CONTROLS,
-    MIN_EIGENVALUE_RATIO,
-    CenterScale,
-    ControlAlignment,
-    Limits,
-    PCACenterScale,
-)
-from phenoprints.alignment.tvn import RIDGE, TypicalVariationNormalization
+from phenoprints.alignment.covariances import RIDGE, SHRINKAGES, Regularization
+from phenoprints.alignment.folds import NUM_FOLDS
+from phenoprints.alignment.limits import FEW_CONTROLS, Limits
+from phenoprints.alignment.methods import CenterScaling, Method, PCACenterScaling
+from phenoprints.alignment.shared import MIN_EIGENVALUE_RATIO
+from phenoprints.alignment.tvn import TVN_VARIANTS, TypicalVariation
 from phenoprints.foundations.errors import ConfigurationError, Problem, raise_problems
 from phenoprints.wells import MIN_CONTROLS
 
 CHOICES: dict[str, tuple[str | bool, ...]] = {
     "method": ("tvn", "pca-center-scale", "center-scale", "none"),
-    "form": ("current", "efaar-1.0"),
+    "tvn_variant": TVN_VARIANTS,
+    "shrinkage": SHRINKAGES,
     "standardize_first": ("auto", True, False),
     "controls": ("auto", "unperturbed", "negative_control"),
     "batch": ("experiment", "plate"),
@@ -37,20 +35,24 @@ class AlignmentSettings:
     for embeddings of networks; it concerns `pca-center-scale`, since TVN always standardises.
     `batch` is what has its own map, an experiment or a plate of it. `chromosome_arms: auto`
     corrects where the screen has CRISPR wells with genes and a table of chromosome arms is at
-    hand. `save_arrays` asks the workflow to store the aligned vectors as well.
+    hand. `folds` is the number of subsets of the controls that maps are fitted without (0: none, so
+    that nothing can be compared with controls). `save_arrays` asks the workflow to store the
+    aligned vectors as well.
     """
 
     method: str = "tvn"
-    form: str = "current"
+    tvn_variant: str = "current"
     standardize_first: str | bool = "auto"
     controls: str = "auto"
     batch: str = "experiment"
     small_batches: str = "error"
     min_controls: int = MIN_CONTROLS
     warn_controls: int = FEW_CONTROLS
+    shrinkage: str = "ridge"
     ridge: float = RIDGE
     pca_tolerance: float = MIN_EIGENVALUE_RATIO
     max_components: int | None = None
+    folds: int = NUM_FOLDS
     remove_position: str = "none"
     chromosome_arms: str | bool = "auto"
     arm_expression: str | None = None
@@ -65,10 +67,12 @@ class AlignmentSettings:
             if value not in allowed:
                 expected = "one of " + ", ".join(str(choice) for choice in allowed)
                 problems.append(Problem(f"alignment.{name}", f'"{value}"', expected))
+        if self.folds < 0 or self.folds == 1:
+            problems.append(Problem("alignment.folds", f"{self.folds}", "0 or at least 2"))
         raise_problems(problems, ConfigurationError)
 
-    def estimator(self, *, is_precomputed: bool = False) -> ControlAlignment | None:
-        """The alignment to fit, or None for `method: none`."""
+    def method_to_fit(self, *, is_precomputed: bool = False) -> Method | None:
+        """Return the alignment to fit, or None for `method: none`."""
         limits = Limits(
             small_batches=self.small_batches,
             min_controls=self.min_controls,
@@ -80,9 +84,10 @@ class AlignmentSettings:
         if standardize == "auto":
             standardize = is_precomputed
         if self.method == "tvn":
-            return TypicalVariationNormalization(self.form, self.ridge, limits)
+            regularization = Regularization(self.shrinkage, self.ridge)
+            return TypicalVariation(self.tvn_variant, regularization, limits)
         if self.method == "pca-center-scale":
-            return PCACenterScale(bool(standardize), limits)
+            return PCACenterScaling(bool(standardize), limits)
         if self.method == "center-scale":
-            return CenterScale(limits)
+            return CenterScaling(limits)
         return None

@@ -13,6 +13,9 @@ from numpy.typing import NDArray
 CHUNK_ROWS = 4096
 """Rows turned into float64 at a time (or as many as features), so that the copy stays small."""
 
+ROUNDING = 64
+"""A variance that falls below so many roundings of what it was is what rounding has left of 0."""
+
 PANEL = 128
 """Columns of a symmetric product that are computed at a time."""
 
@@ -65,6 +68,38 @@ class ControlStatistics:
         """The covariance (D, D) with the divisor num_wells - ddof."""
         return self.scatter() / max(self.num_wells - ddof, 1)
 
+    def trace(self) -> float:
+        """Return the sum of the squared deviations, over all wells and features."""
+        if self.deviations is not None:
+            return float(np.vdot(self.deviations, self.deviations))
+        return float(np.trace(self.scatter()))
+
+    def squared_norm(self) -> float:
+        """Return the squared Frobenius norm of the scatter, by the smaller of its two forms."""
+        if self.deviations is not None:
+            products = self.deviations @ self.deviations.T
+        else:
+            products = self.scatter()
+        return float(np.vdot(products, products))
+
+    def without(self, part: ControlStatistics) -> ControlStatistics:
+        """Return the statistics of the wells that are not in `part`, which must be among these.
+
+        The scatter loses at most the digits by which the part's exceeds the rest's.
+        """
+        count = self.num_wells - part.num_wells
+        if not part.num_wells or not count:
+            return self if count else _empty(len(self.mean))
+        shift = (self.mean - part.mean) * (part.num_wells / count)
+        products = self.scatter() - part.scatter()
+        back = shift * np.sqrt(count * self.num_wells / part.num_wells)
+        products -= np.outer(back, back)
+        before = self.num_wells * np.diag(self.scatter())
+        vanished = np.diag(products) <= ROUNDING * np.finfo(np.float64).eps * before
+        products[vanished] = 0
+        products[:, vanished] = 0
+        return ControlStatistics(count, self.mean + shift, products=products)
+
     def is_constant(self) -> NDArray[np.bool_]:
         """Whether each feature varies no more than the rounding of its own variance.
 
@@ -88,7 +123,7 @@ class ControlStatistics:
         return variance
 
     def projected(
-        self, centre: NDArray[np.float64], matrix_DK: NDArray[np.float64]
+        self, centre: NDArray[np.floating], matrix_DK: NDArray[np.floating]
     ) -> ControlStatistics:
         """The statistics of (x - centre) @ matrix."""
         mean = (self.mean - centre) @ matrix_DK
@@ -97,7 +132,7 @@ class ControlStatistics:
         products = _congruent(self.scatter(), matrix_DK)
         return ControlStatistics(self.num_wells, mean, products=products)
 
-    def divided(self, scale: NDArray[np.float64]) -> ControlStatistics:
+    def divided(self, scale: NDArray[np.floating]) -> ControlStatistics:
         """The statistics of x / scale."""
         mean = self.mean / scale
         if self.deviations is not None:
@@ -107,7 +142,7 @@ class ControlStatistics:
 
 
 def _congruent(
-    symmetric_DD: NDArray[np.float64], matrix_DK: NDArray[np.float64]
+    symmetric_DD: NDArray[np.float64], matrix_DK: NDArray[np.floating]
 ) -> NDArray[np.float64]:
     """matrix.T @ symmetric @ matrix (K, K): one triangle is computed, the other mirrored."""
     right = symmetric_DD @ matrix_DK

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -21,12 +22,19 @@ from phenoprints.alignment.corrections import (
     Correction,
     PositionCorrection,
 )
+from phenoprints.alignment.folds import HeldOutControls
+from phenoprints.alignment.held_out import CrossFit, FoldPart
 from phenoprints.alignment.positions import PositionEffects, Positions
+from phenoprints.alignment.settings import AlignmentSettings
+from phenoprints.alignment.shared import SharedPart
 from phenoprints.foundations.errors import CorruptionError, MissingInputError
 from phenoprints.foundations.publishing import published_folder
 from phenoprints.wells import EmbeddingsReader
 
-FORMAT = 1
+FORMAT = 2
+READABLE = (1, 2)
+"""Format 1, of version 0.1, has neither folds nor a shared part; its maps are read as they are."""
+
 CURE = "Delete the folder and its .provenance.json, and run the alignment again."
 
 Arrays = dict[str, NDArray[Any]]
@@ -37,21 +45,26 @@ def save_alignment(alignment: Alignment, folder: str | Path) -> None:
 
     The files are `index.json`, `shared.safetensors`, `0000.safetensors` and so on. They are
     numbered in the order of the experiments' names, so that no name from metadata becomes a path;
-    the index holds the sha256 of each.
+    the index holds the sha256 of each. `frozen.safetensors` is the part fitted over all batches in
+    float64, `fold-0.safetensors` the same without a fold of the controls, and
+    `controls-0000.safetensors` holds the held-out controls of an experiment.
     """
     names = sorted(alignment.corrections)
     shared = _shared(alignment)
     with published_folder(folder) as partial:
         digests = {"shared.safetensors": _write(partial / "shared.safetensors", shared)}
-        experiments = {}
+        experiments: dict[str, Any] = {}
         for number, name in enumerate(names):
             file = f"{number:04d}.safetensors"
             correction = alignment.corrections[name]
             arrays, texts = _flatten(correction, shared)
             digests[file] = _write(partial / file, arrays)
             experiments[name] = {"file": file, **texts}
+        for file, arrays in _cross_fit_files(alignment, names):
+            digests[file] = _write(partial / file, arrays)
         index = {
             "format": FORMAT,
+            "folds": _fold_files(alignment),
             "experiments": experiments,
             "sha256": digests,
             "attributes": alignment.attributes,
@@ -67,9 +80,9 @@ def load_alignment(folder: str | Path) -> Alignment:
         raise MissingInputError(f"{path}: there is no alignment (index.json is not there). {CURE}")
     try:
         index = json.loads((path / "index.json").read_text(encoding="utf-8"))
-        if index["format"] != FORMAT:
+        if index["format"] not in READABLE:
             raise CorruptionError(f"{path}: alignment of format {index['format']}. {CURE}")
-        return Alignment(_StoredCorrections(path, index), index["attributes"])
+        return _alignment(StoredArrays(path, index["sha256"]), index)
     except (ValueError, KeyError, TypeError) as error:
         raise CorruptionError(f"{path / 'index.json'}: unreadable ({error}). {CURE}") from error
 
@@ -79,26 +92,15 @@ def open_aligned(embeddings: EmbeddingsReader, folder: str | Path) -> AlignedEmb
     return load_alignment(folder).of(embeddings)
 
 
-class _StoredCorrections(Mapping[str, Correction]):
-    """Corrections read from their files when they are asked for; nothing but the index is kept."""
+@dataclass(frozen=True)
+class StoredArrays:
+    """The files of arrays in a folder; each is checked against its sha256 when it is read."""
 
-    def __init__(self, folder: Path, index: Mapping[str, Any]) -> None:
-        self.folder = folder
-        self.index: dict[str, Any] = index["experiments"]
-        self.digests: dict[str, str] = index["sha256"]
-        self.shared = self._read("shared.safetensors")
+    folder: Path
+    digests: Mapping[str, str]
 
-    def __getitem__(self, experiment: str) -> Correction:
-        entry = self.index[experiment]
-        return _restore({**self.shared, **self._read(entry["file"])}, entry)
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(self.index)
-
-    def __len__(self) -> int:
-        return len(self.index)
-
-    def _read(self, file: str) -> Arrays:
+    def read(self, file: str) -> Arrays:
+        """Return the arrays of one file."""
         path = self.folder / file
         if not path.is_file():
             raise CorruptionError(f"{path}: missing. {CURE}")
@@ -110,6 +112,96 @@ class _StoredCorrections(Mapping[str, Correction]):
         except SafetensorError as error:
             raise CorruptionError(f"{path}: unreadable ({error}). {CURE}") from error
         return arrays
+
+
+class _StoredCorrections(Mapping[str, Correction]):
+    """Corrections read from their files when they are asked for; nothing but the index is kept."""
+
+    def __init__(self, stored: StoredArrays, experiments: Mapping[str, Any]) -> None:
+        self.stored = stored
+        self.experiments = experiments
+        self.shared = stored.read("shared.safetensors")
+
+    def __getitem__(self, experiment: str) -> Correction:
+        entry = self.experiments[experiment]
+        return _restore({**self.shared, **self.stored.read(entry["file"])}, entry)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.experiments)
+
+    def __len__(self) -> int:
+        return len(self.experiments)
+
+
+class _StoredControls(Mapping[str, HeldOutControls]):
+    """Held-out controls read from their files when they are asked for."""
+
+    def __init__(self, stored: StoredArrays, names: Sequence[str]) -> None:
+        self.stored = stored
+        self.names = {name: number for number, name in enumerate(names)}
+
+    def __getitem__(self, experiment: str) -> HeldOutControls:
+        arrays = self.stored.read(_controls_file(self.names[experiment]))
+        return HeldOutControls(arrays["rows"], arrays["fold"], arrays["vectors"])
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.names)
+
+    def __len__(self) -> int:
+        return len(self.names)
+
+
+class _StoredFolds(Sequence[FoldPart]):
+    """The shared part of each fold, read when it is asked for; the last one is kept."""
+
+    def __init__(self, stored: StoredArrays, files: Sequence[str]) -> None:
+        self.stored = stored
+        self.files = files
+        self._last: tuple[int, FoldPart] | None = None
+
+    def __getitem__(self, fold: Any) -> Any:
+        if self._last is None or self._last[0] != fold:
+            self._last = fold, FoldPart.of_arrays(self.stored.read(self.files[fold]))
+        return self._last[1]
+
+    def __len__(self) -> int:
+        return len(self.files)
+
+
+def _alignment(stored: StoredArrays, index: Mapping[str, Any]) -> Alignment:
+    corrections = _StoredCorrections(stored, index["experiments"])
+    attributes, files = index["attributes"], index.get("folds", [])
+    cross_fit = shared = None
+    if index["format"] > 1:
+        method = AlignmentSettings(**attributes["settings"]).method_to_fit()
+        if files:
+            controls = _StoredControls(stored, sorted(index["experiments"]))
+            cross_fit = CrossFit(method, controls, _StoredFolds(stored, files))
+        if method is not None:
+            shared = SharedPart.of_arrays(stored.read("frozen.safetensors"))
+    return Alignment(corrections, attributes, cross_fit, shared)
+
+
+def _cross_fit_files(alignment: Alignment, names: Sequence[str]) -> Iterator[tuple[str, Arrays]]:
+    if alignment.shared is not None:
+        yield "frozen.safetensors", alignment.shared.arrays()
+    cross_fit = alignment.cross_fit
+    if cross_fit is None:
+        return
+    for file, part in zip(_fold_files(alignment), cross_fit.folds, strict=True):
+        yield file, part.arrays()
+    for number, name in enumerate(names):
+        of = cross_fit.controls[name]
+        yield _controls_file(number), {"rows": of.rows, "fold": of.fold, "vectors": of.vectors}
+
+
+def _fold_files(alignment: Alignment) -> list[str]:
+    num_folds = 0 if alignment.cross_fit is None else alignment.cross_fit.num_folds
+    return [f"fold-{fold}.safetensors" for fold in range(num_folds)]
+
+
+def _controls_file(number: int) -> str:
+    return f"controls-{number:04d}.safetensors"
 
 
 def _write(path: Path, arrays: Arrays) -> str:

@@ -58,6 +58,7 @@ class Renamed:
 
 
 RENAMED = (
+    Renamed("alignment", "form", "tvn_variant"),
     Renamed("screens.*", "drop_ring", "exclude_border_crops"),
     Renamed("screens.*", "stands_for", "planned_source"),
     Renamed("encoders.*", "input_px", "crop_px"),

@@ -4,7 +4,7 @@ STAGE_VERSIONS = {
     "screens": 3,
     "quality": 3,
     "embeddings": 1,
-    "alignment": 2,
+    "alignment": 3,
     "consistency": 1,
     "curation": 2,
     "training": 3,

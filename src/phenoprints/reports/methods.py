@@ -142,8 +142,8 @@ def _alignment(run: Run) -> str:
 def _aligned(settings: Mapping[str, Any]) -> str:
     method = str(settings.get("method", "tvn"))
     text = ALIGNMENTS.get(method, method)
-    if settings.get("form", "current") != "current" and method == "tvn":
-        text += f" in the form of {str(settings['form']).replace('-', ' ').upper()}"
+    if settings.get("tvn_variant", "current") != "current" and method == "tvn":
+        text += f" in the form of {str(settings['tvn_variant']).replace('-', ' ').upper()}"
     if method != "none":
         batch = str(settings.get("batch", "experiment"))
         controls = str(settings.get("controls", "auto"))

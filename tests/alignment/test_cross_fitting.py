@@ -1,0 +1,242 @@
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from phenoprints.alignment import (
+    AlignmentSettings,
+    TypicalVariationNormalization,
+    fit_alignment,
+    open_aligned,
+    save_alignment,
+)
+from phenoprints.alignment.estimators import CenterScale, PCACenterScale
+from phenoprints.alignment.folds import BatchControls, assign_folds, fit_without
+from phenoprints.alignment.methods import CenterScaling, PCACenterScaling
+from phenoprints.alignment.statistics import ControlStatistics, merge
+from phenoprints.alignment.tvn import TypicalVariation
+from phenoprints.foundations.errors import CorruptionError, DataError
+from phenoprints.foundations.randomness import well_ids
+
+METHODS = {
+    "tvn": (TypicalVariation(), TypicalVariationNormalization()),
+    "efaar-1.0": (
+        TypicalVariation("efaar-1.0"),
+        TypicalVariationNormalization(tvn_variant="efaar-1.0"),
+    ),
+    "pca-center-scale": (PCACenterScaling(), PCACenterScale()),
+    "standardised pca": (PCACenterScaling(True), PCACenterScale(standardize_first=True)),
+    "center-scale": (CenterScaling(), CenterScale()),
+}
+
+
+class Embeddings:
+    """Embeddings in memory; counts how often each experiment is read."""
+
+    def __init__(self, wells, x):
+        indices = wells.groupby("experiment").indices
+        self.arrays = {name: x[index] for name, index in indices.items()}
+        self.attributes = {"encoder": "test"}
+        self.num_reads = dict.fromkeys(self.arrays, 0)
+
+    @property
+    def experiments(self):
+        return sorted(self.arrays)
+
+    def read(self, experiment):
+        self.num_reads[experiment] += 1
+        return self.arrays[experiment]
+
+
+def make_screen(num_experiments=3, num_controls=16, num_features=12, *, num_plates=2, seed=0):
+    """Controls in the first columns of 96-well plates, an offset per experiment, no effect."""
+    rng = np.random.default_rng(seed)
+    wells = pd.DataFrame(
+        [
+            (f"e{e}", f"p{p}", f"{'ABCDEFGH'[k % 8]}{k // 8 + 1:02d}", k % 8 + 1, k // 8 + 1)
+            for e in range(num_experiments)
+            for p in range(num_plates)
+            for k in range(96)
+        ],
+        columns=["experiment", "plate", "well", "row", "column"],
+    )
+    wells["well_id"] = well_ids("s", wells["experiment"], wells["plate"], wells["well"])
+    is_control = np.arange(len(wells)) % 96 < num_controls
+    wells["role"] = np.where(is_control, "negative_control", "treatment")
+    x = rng.normal(size=(len(wells), num_features)) @ rng.normal(size=(num_features,) * 2)
+    x += rng.normal(size=(num_experiments, num_features))[wells["experiment"].str[1:].astype(int)]
+    return wells, x.astype(np.float32)
+
+
+@pytest.mark.parametrize("name", METHODS)
+@pytest.mark.parametrize("num_features", [6, 40, 90], ids=["dense", "mixed", "thin"])
+def test_held_out_vectors_equal_a_fit_from_scratch_without_the_fold(name, num_features):
+    rng = np.random.default_rng(1)
+    sizes, num_folds = {"a": 45, "b": 30, "c": 31}, 4
+    batches, parts = {}, []
+    for batch, size in sizes.items():
+        mixing = np.eye(num_features) + 0.3 * rng.normal(size=(num_features,) * 2)
+        x = rng.normal(size=(size, num_features)) @ mixing + 5 * rng.normal(size=num_features)
+        fold = rng.permutation(np.arange(size) % num_folds).astype(np.int16)
+        batches[batch] = BatchControls(x, fold)
+        parts.append(ControlStatistics.of_rows(x))
+    x = np.concatenate([of.x for of in batches.values()])
+    fold = np.concatenate([of.fold for of in batches.values()])
+    batch = np.repeat(list(sizes), list(sizes.values()))
+    method, estimator = METHODS[name]
+    total = merge(parts).summed()
+    for number in range(num_folds):
+        fitted = fit_without(number, method, batches, total=total, dtype=np.float64)
+        estimator.fit(x, fold != number, batch)
+        for key in sizes:
+            rows = (batch == key) & (fold == number)
+            expected = estimator.transform(x[rows], batch[rows])
+            np.testing.assert_allclose(fitted.vectors[key], expected, rtol=0, atol=1e-8)
+
+
+@pytest.mark.parametrize("method", ["tvn", "pca-center-scale", "center-scale", "none"])
+@pytest.mark.parametrize("position", ["none", "plate-rows-columns"])
+@pytest.mark.parametrize("batch", ["experiment", "plate"])
+def test_published_controls_are_what_is_read_held_out(tmp_path, method, position, batch):
+    wells, x = make_screen()
+    reader = Embeddings(wells, x)
+    settings = AlignmentSettings(method=method, remove_position=position, batch=batch)
+    alignment = fit_alignment(wells, reader, settings)
+    save_alignment(alignment, tmp_path / "a")
+    aligned = open_aligned(reader, tmp_path / "a")
+    assert aligned.num_folds == (1 if (method, position) == ("none", "none") else 4)
+    for experiment in aligned.experiments:
+        controls = aligned.held_out_controls(experiment)
+        here = wells[wells["experiment"] == experiment]
+        assert here["role"].iloc[controls.rows].eq("negative_control").all()
+        assert len(controls.rows) == 32
+        for fold in range(aligned.num_folds):
+            held_out = aligned.read_held_out(experiment, fold)
+            rows = controls.rows[controls.fold == fold]
+            assert held_out.fold == fold
+            assert held_out.is_control.nonzero()[0].tolist() == sorted(rows)
+            np.testing.assert_allclose(
+                held_out.vectors[rows], controls.vectors[controls.fold == fold], atol=2e-4
+            )
+            fitted = controls.rows[controls.fold != fold]
+            assert np.isnan(held_out.vectors[fitted]).all()
+            others = np.setdiff1d(np.arange(len(here)), fitted)
+            assert np.isfinite(held_out.vectors[others]).all()
+
+
+def test_wells_held_out_are_those_of_an_alignment_fitted_without_the_fold(tmp_path):
+    wells, x = make_screen()
+    reader = Embeddings(wells, x)
+    settings = AlignmentSettings(remove_position="plate-rows-columns")
+    save_alignment(fit_alignment(wells, reader, settings), tmp_path / "a")
+    aligned = open_aligned(reader, tmp_path / "a")
+    fold = assign_folds(wells, (wells["role"] == "negative_control").to_numpy(), 4)
+    for number in range(4):
+        scratch = fit_alignment(
+            wells.assign(role=np.where(fold == number, "treatment", wells["role"])),
+            reader,
+            AlignmentSettings(remove_position="plate-rows-columns", folds=0),
+        ).of(reader)
+        for experiment in aligned.experiments:
+            held_out = aligned.read_held_out(experiment, number)
+            usable = np.isfinite(held_out.vectors).all(axis=1)
+            expected = scratch.read(experiment)[usable]
+            np.testing.assert_allclose(held_out.vectors[usable], expected, atol=2e-4)
+
+
+def test_plain_vectors_do_not_depend_on_the_folds():
+    wells, x = make_screen()
+    reader = Embeddings(wells, x)
+    plain = fit_alignment(wells, reader, AlignmentSettings(folds=0)).of(reader)
+    folded = fit_alignment(wells, reader, AlignmentSettings(folds=3)).of(reader)
+    for name in plain.experiments:
+        np.testing.assert_array_equal(plain.read(name), folded.read(name))
+
+
+def test_fitting_reads_each_experiment_once():
+    wells, x = make_screen()
+    reader = Embeddings(wells, x)
+    fit_alignment(wells, reader)
+    assert set(reader.num_reads.values()) == {1}
+
+
+def test_folds_are_balanced_over_plates_and_independent_of_row_order():
+    wells, _ = make_screen(num_controls=10)
+    is_control = (wells["role"] == "negative_control").to_numpy()
+    fold = assign_folds(wells, is_control, 4)
+    assert (fold[~is_control] == -1).all()
+    counts = pd.crosstab(
+        [wells["experiment"][is_control], wells["plate"][is_control]], fold[is_control]
+    )
+    assert counts.to_numpy().min() == 2
+    assert counts.to_numpy().max() == 3
+    assert (counts.groupby("experiment").sum() == 5).all(axis=None)
+    order = np.random.default_rng(0).permutation(len(wells))
+    np.testing.assert_array_equal(
+        assign_folds(wells.iloc[order], is_control[order], 4), fold[order]
+    )
+
+
+def test_row_order_of_the_wells_does_not_matter():
+    wells, x = make_screen()
+    order = np.random.default_rng(2).permutation(len(wells))
+    readers = Embeddings(wells, x), Embeddings(wells.iloc[order].reset_index(drop=True), x[order])
+    first = fit_alignment(wells, readers[0]).of(readers[0])
+    mixed = wells.iloc[order].reset_index(drop=True)
+    second = fit_alignment(mixed, readers[1]).of(readers[1])
+    for name in first.experiments:
+        ids = [t.loc[t["experiment"] == name, "well_id"].to_numpy() for t in (wells, mixed)]
+        vectors = [of.read_held_out(name, 1).vectors for of in (first, second)]
+        place = pd.Index(ids[1]).get_indexer(ids[0])
+        np.testing.assert_allclose(vectors[1][place], vectors[0], atol=2e-4)
+
+
+def test_without_folds_nothing_can_be_compared_with_controls():
+    wells, x = make_screen()
+    reader = Embeddings(wells, x)
+    aligned = fit_alignment(wells, reader, AlignmentSettings(folds=0)).of(reader)
+    assert aligned.num_folds == 0
+    with pytest.raises(DataError, match=r"alignment\.folds"):
+        aligned.held_out_controls("e0")
+    with pytest.raises(DataError, match="no fold 7"):
+        fit_alignment(wells, reader).of(reader).read_held_out("e0", 7)
+
+
+def test_a_batch_that_is_too_small_without_a_fold_has_no_held_out_vectors():
+    wells, x = make_screen(num_plates=1)
+    in_e2 = (wells["experiment"] == "e2").to_numpy()
+    wells.loc[in_e2 & (np.arange(len(wells)) % 96 >= 4), "role"] = "treatment"
+    reader = Embeddings(wells, x)
+    aligned = fit_alignment(wells, reader).of(reader)
+    assert np.isfinite(aligned.read("e2")).all()
+    assert np.isnan(aligned.held_out_controls("e2").vectors).all()
+    assert np.isnan(aligned.read_held_out("e2", 0).vectors).all()
+    assert np.isfinite(aligned.held_out_controls("e0").vectors).all()
+
+
+def test_failed_wells_and_wells_without_vectors_are_no_held_out_controls():
+    wells, x = make_screen()
+    x[0] = np.nan
+    usable = np.ones(len(wells), bool)
+    usable[1] = False
+    reader = Embeddings(wells, x)
+    aligned = fit_alignment(wells, reader, is_usable=usable).of(reader)
+    assert not {0, 1} & set(aligned.held_out_controls("e0").rows)
+    held_out = aligned.read_held_out("e0", 0)
+    assert np.isfinite(held_out.vectors[1]).all()
+    assert not held_out.is_control[[0, 1]].any()
+
+
+def test_a_changed_file_of_held_out_controls_is_named(tmp_path):
+    wells, x = make_screen()
+    reader = Embeddings(wells, x)
+    save_alignment(fit_alignment(wells, reader), tmp_path / "a")
+    for name in ("fold-1.safetensors", "controls-0000.safetensors"):
+        path = tmp_path / "a" / name
+        content = bytearray(path.read_bytes())
+        content[-1] ^= 1
+        path.write_bytes(content)
+        aligned = open_aligned(reader, tmp_path / "a")
+        with pytest.raises(CorruptionError, match=name):
+            aligned.read_held_out("e0", 1)
