@@ -2,22 +2,28 @@
 
 from __future__ import annotations
 
+import importlib
 import sys
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT / "src"))
 
-from phenoprints import __version__  # noqa: E402
+import phenoprints  # noqa: E402
 
 project = "Phenoprints"
 author = "The Phenoprints developers"
 copyright = author  # noqa: A001  (Sphinx's name)
-release = version = __version__
-extensions = ["myst_parser"]
-source_suffix = {".md": "markdown"}
+release = version = phenoprints.__version__
+extensions = ["myst_parser", "sphinx.ext.autodoc", "numpydoc"]
+source_suffix = {".md": "markdown", ".rst": "restructuredtext"}
 exclude_patterns = ["_build"]
 nitpicky = True
+nitpick_ignore_regex = [("py:.*", ".*")]  # types of other libraries in signatures are not linked
+default_role = "code"  # single backticks, as in Markdown
+numpydoc_show_class_members = False
+autodoc_typehints_format = "short"
+autodoc_preserve_defaults = True
 
 myst_enable_extensions = ["colon_fence", "deflist", "fieldlist", "tasklist"]
 myst_heading_anchors = 3
@@ -62,6 +68,49 @@ def list_stages(app, docname, source):
     source[0] = source[0].replace("@PAGES@", "\n".join([*first, *sorted(names - set(first))]))
 
 
+NOT_DOCUMENTED = {"runs"}
+"""Modules of the library whose public names are documented under another one."""
+
+
+def write_api_pages(app):
+    """Write a page per package with everything in its `__all__`, and their table of contents."""
+    folder = Path(app.srcdir) / "api"
+    folder.mkdir(exist_ok=True)
+    names = sorted(set(phenoprints.__all__) - {"__version__", "open_run"} - NOT_DOCUMENTED)
+    pages = {"phenoprints": ["phenoprints.open_run", "phenoprints.runs.Run"]}
+    for name in names:
+        module = importlib.import_module(f"phenoprints.{name}")
+        members = getattr(module, "__all__", ())
+        pages[name] = [f"phenoprints.{name}.{member}" for member in members]
+    pages = {name: members for name, members in pages.items() if members}
+    for name, members in pages.items():
+        module = "phenoprints" if name == "phenoprints" else f"phenoprints.{name}"
+        title = f"{module}\n{'=' * len(module)}\n\n"
+        doc = (importlib.import_module(module).__doc__ or "").strip()
+        _write(folder / f"{name}.rst", title + doc + "\n\n" + "".join(map(_directive, members)))
+    _write(
+        folder / "index.rst",
+        "Library\n=======\n\n.. toctree::\n   :maxdepth: 1\n\n"
+        + "".join(f"   {name}\n" for name in pages),
+    )
+
+
+def _directive(path: str) -> str:
+    """Return the autodoc directive of one public name."""
+    module, name = path.rsplit(".", 1)
+    value = getattr(importlib.import_module(module), name)
+    if isinstance(value, type):
+        return f".. autoclass:: {path}\n   :members:\n\n"
+    return f".. {'autofunction' if callable(value) else 'autodata'}:: {path}\n\n"
+
+
+def _write(path: Path, text: str) -> None:
+    """Write a page unless it is current, so that Sphinx does not build it again."""
+    if not path.exists() or path.read_text("utf-8") != text:
+        path.write_text(text, "utf-8")
+
+
 def setup(app):
     """Sphinx's entry."""
+    app.connect("builder-inited", write_api_pages)
     app.connect("source-read", list_stages)

@@ -56,7 +56,7 @@ def compound_gene_precision(
     Parameters
     ----------
     scores
-        Name of a score (a concentration, or `max`) to a table of |cosine|: compounds as rows,
+        Name of a score (a concentration, or `max`) to a table of `abs(cosine)`: compounds as rows,
         genes as columns.
     truth
         Columns treatment, gene_symbol, nM_value. Of several measurements of a pair the lowest
@@ -91,7 +91,7 @@ def compound_gene_precision(
 def compound_gene_scores(
     compounds: pd.DataFrame, compound_vectors: Floats, genes: list[str], gene_vectors: Floats
 ) -> dict[str, pd.DataFrame]:
-    """|cosine| of compounds with genes: per concentration ("0.1") and their maximum ("max").
+    """`abs(cosine)` of compounds with genes: per concentration ("0.1") and their maximum ("max").
 
     `compounds` has the columns perturbation and concentration_um.
     """
