@@ -60,8 +60,8 @@ def experiment_consistency(
     """How consistent each condition's wells are, and how often random wells are as consistent.
 
     The statistic of n wells is the mean of all n² cosines between them, diagonal included, which
-    equals ``|Σ u_i|²/n²`` with ``u = x/|x|``. The p-value is the share of null sets whose statistic is at
-    least as large; ties count. Where at most `num_null` null sets exist they are all visited and
+    equals ``|Σ u_i|²/n²``, ``u = x/|x|``. The p-value is the share of null sets whose statistic
+    is at least as large; ties count. Where at most `num_null` null sets exist they are all visited and
     p = (b + 1)/(M + 1), or b/M under a null that can draw the condition itself.
 
     Parameters
