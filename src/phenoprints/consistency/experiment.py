@@ -61,8 +61,8 @@ def experiment_consistency(
 
     The statistic of n wells is the mean of all n² cosines between them, diagonal included, which
     equals ``|Σ u_i|²/n²``, ``u = x/|x|``. The p-value is the share of null sets whose statistic
-    is at least as large; ties count. Where at most `num_null` null sets exist they are all visited and
-    p = (b + 1)/(M + 1), or b/M under a null that can draw the condition itself.
+    is at least as large; ties count. Where at most `num_null` null sets exist they are all
+    visited and p = (b + 1)/(M + 1), or b/M under a null that can draw the condition itself.
 
     Parameters
     ----------
