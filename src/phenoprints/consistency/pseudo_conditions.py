@@ -1,0 +1,268 @@
+"""Pseudo-conditions: control wells chosen so that they copy the design of a tested condition."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Hashable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+import pandas as pd
+
+from phenoprints.foundations.randomness import generator
+
+NUM_TESTS = 400
+"""Pseudo-conditions of a screen that rounds go on for, once every design was copied."""
+
+MAX_ROUNDS = 64
+"""Rounds at most: a round uses no control well twice, so few controls give many small rounds."""
+
+MAX_CONDITIONS = 1_000
+"""Conditions whose designs are copied; of more, a random sample."""
+
+TRIES = 4
+"""Random choices before a fold counts as unable to copy a design."""
+
+COPY_REASONS = ("no_controls", "too_few_controls", "positions_differ")
+"""Why no pseudo-condition copies a design: a plate without controls; no fold with as many controls
+on every plate; no control positions that repeat over plates as the condition's positions do."""
+
+Plate = tuple[str, str]
+"""(experiment, plate)."""
+
+Member = tuple[int, int, int, int, int]
+"""A chosen well: condition_id, round, copy, fold, row."""
+
+
+@dataclass(frozen=True)
+class Layout:
+    """Which plates a condition's wells are on, in sets of wells that share one position.
+
+    Wells whose positions need not be copied are sets of one.
+    """
+
+    sets: tuple[tuple[Plate, ...], ...]
+
+    @classmethod
+    def of(cls, wells: pd.DataFrame) -> Layout:
+        """The layout of the wells of one condition: columns experiment, plate, well.
+
+        Positions are copied where they repeat by design: at most one position for two wells.
+        """
+        plates = list(zip(wells["experiment"], wells["plate"], strict=True))
+        if wells["well"].nunique() * 2 > len(wells):
+            return cls(tuple(sorted((plate,) for plate in plates)))
+        by_position: dict[str, list[Plate]] = defaultdict(list)
+        for plate, position in zip(plates, wells["well"], strict=True):
+            by_position[position].append(plate)
+        sets = (tuple(sorted(each)) for each in by_position.values())
+        return cls(tuple(sorted(sets, key=lambda each: (-len(each), each))))
+
+    @property
+    def plates(self) -> list[Plate]:
+        """The plate of every well."""
+        return [plate for each in self.sets for plate in each]
+
+
+@dataclass
+class Controls:
+    """The control wells that are left in a round, by fold, plate and position."""
+
+    rows: Mapping[tuple[int, Plate], Mapping[str, int]]
+    used: set[int] = field(default_factory=set)
+
+    @classmethod
+    def of(cls, controls: pd.DataFrame) -> Controls:
+        """The controls of a table with the columns experiment, plate, well, fold; rows by index."""
+        rows: dict[tuple[int, Plate], dict[str, int]] = defaultdict(dict)
+        for each in controls.sort_values(["experiment", "plate", "well"]).itertuples():
+            rows[each.fold, (each.experiment, each.plate)][each.well] = each.Index
+        return cls(rows)
+
+    @property
+    def folds(self) -> list[int]:
+        """The folds, ascending."""
+        return sorted({fold for fold, _ in self.rows})
+
+    def on(self, fold: int, plate: Plate) -> Mapping[str, int]:
+        """Rows of the controls of a fold on a plate, by position."""
+        return self.rows.get((fold, plate), {})
+
+    def copy_of(self, layout: Layout, fold: int, random: np.random.Generator) -> list[int] | None:
+        """Unused rows of one fold that copy a layout, in the order of its plates, or None."""
+        chosen: list[int] = []
+        taken = set(self.used)
+        for plates in layout.sets:
+            positions = self._free_positions(fold, plates, taken)
+            if not positions:
+                return None
+            position = positions[int(random.integers(len(positions)))]
+            rows = [self.on(fold, plate)[position] for plate in plates]
+            taken.update(rows)
+            chosen += rows
+        return chosen
+
+    def _free_positions(self, fold: int, plates: Sequence[Plate], taken: set[int]) -> list[str]:
+        first, *others = (self.on(fold, plate) for plate in plates)
+        return [
+            position
+            for position, row in first.items()
+            if row not in taken
+            and all(position in each and each[position] not in taken for each in others)
+        ]
+
+
+@dataclass(frozen=True)
+class PseudoConditions:
+    """Control wells that copy designs.
+
+    Attributes
+    ----------
+    members
+        A row per well: condition_id (whose design is copied), round, copy, fold, and row (the index
+        of the control). A pseudo-condition is a condition_id with a round and a copy; all of its
+        wells are of one fold, and no well occurs twice in a round.
+    uncopied
+        A row per condition that no fold can copy: condition_id and reason, one of COPY_REASONS.
+    """
+
+    members: pd.DataFrame
+    uncopied: pd.DataFrame
+
+
+def choose_pseudo_conditions(
+    tested: pd.DataFrame, controls: pd.DataFrame, *, seed: int = 0, num_tests: int = NUM_TESTS
+) -> PseudoConditions:
+    """Choose control wells that copy the design of each tested condition.
+
+    A pseudo-condition has the condition's own number of wells on every plate of every experiment.
+    Where the condition's wells share positions over plates, its wells share them alike. Rounds are
+    added until every design that can be copied was copied and there are `num_tests`
+    pseudo-conditions.
+
+    Parameters
+    ----------
+    tested : DataFrame
+        Tested wells: experiment, plate, well, condition_id, and perturbation (conditions of one
+        perturbation are copied in the same round where the controls suffice).
+    controls : DataFrame
+        Control wells: experiment, plate, well, fold; the index identifies them.
+    seed : int
+        Key of the random choice; neither the order of rows nor embeddings change it.
+    num_tests : int
+        Pseudo-conditions that are wanted.
+
+    Returns
+    -------
+    PseudoConditions
+        The chosen wells, and the conditions that cannot be copied, with the reason.
+    """
+    layouts, perturbation = _layouts(tested, seed)
+    available = Controls.of(controls)
+    reasons = _reasons(layouts, available, seed)
+    feasible = [condition for condition in layouts if condition not in reasons]
+    rounds = _Rounds(layouts, perturbation, available, seed)
+    members = rounds.choose(feasible, num_tests)
+    columns = ["condition_id", "round", "copy", "fold", "row"]
+    return PseudoConditions(
+        pd.DataFrame(members, columns=columns).astype(np.int64),
+        pd.DataFrame(sorted(reasons.items()), columns=["condition_id", "reason"]),
+    )
+
+
+def _layouts(tested: pd.DataFrame, seed: int) -> tuple[dict[int, Layout], dict[int, Hashable]]:
+    """The layout and the perturbation of each condition of at least two wells in an experiment."""
+    sizes = tested.groupby("condition_id").size()
+    conditions = np.sort(sizes[sizes > 1].index.to_numpy())
+    if len(conditions) > MAX_CONDITIONS:
+        order = generator(seed, "consistency", "guard", "sample").permutation(len(conditions))
+        conditions = np.sort(conditions[order[:MAX_CONDITIONS]])
+    chosen = tested[tested["condition_id"].isin(conditions)]
+    groups = chosen.groupby("condition_id", sort=True)
+    layouts = {int(condition): Layout.of(wells) for condition, wells in groups}
+    return layouts, {int(k): v for k, v in groups["perturbation"].first().items()}
+
+
+def _reasons(layouts: Mapping[int, Layout], controls: Controls, seed: int) -> dict[int, str]:
+    """Why conditions cannot be copied, for those that cannot; equal layouts are tried once."""
+    by_layout: dict[Layout, str] = {}
+    for layout in layouts.values():
+        if layout not in by_layout:
+            by_layout[layout] = _reason(layout, controls, seed)
+    return {condition: by_layout[layout] for condition, layout in layouts.items()
+            if by_layout[layout]}  # fmt: skip
+
+
+def _reason(layout: Layout, controls: Controls, seed: int) -> str:
+    random = generator(seed, "consistency", "guard", "reason")
+    tries = (fold for fold in controls.folds for _ in range(TRIES))
+    if any(controls.copy_of(layout, fold, random) is not None for fold in tries):
+        return ""
+    plates = layout.plates
+    if not all(any(controls.on(fold, plate) for fold in controls.folds) for plate in plates):
+        return "no_controls"
+    needed = pd.Series(plates).value_counts()
+    is_enough = any(
+        all(len(controls.on(fold, plate)) >= count for plate, count in needed.items())
+        for fold in controls.folds
+    )
+    return "positions_differ" if is_enough else "too_few_controls"
+
+
+@dataclass
+class _Rounds:
+    """Rounds of pseudo-conditions without a control well in common."""
+
+    layouts: Mapping[int, Layout]
+    perturbation: Mapping[int, Hashable]
+    controls: Controls
+    seed: int
+
+    def choose(self, conditions: Sequence[int], num_tests: int) -> list[Member]:
+        """The wells of all rounds."""
+        copies = dict.fromkeys(conditions, 0)
+        members: list[Member] = []
+        for number in range(MAX_ROUNDS if copies else 0):
+            random = generator(self.seed, "consistency", "guard", number)
+            self.controls.used.clear()
+            for condition, copy, fold, rows in self._round(copies, random):
+                copies[condition] += 1
+                members += [(condition, number, copy, fold, row) for row in rows]
+            if min(copies.values()) > 0 and sum(copies.values()) >= num_tests:
+                break
+        return members
+
+    def _round(
+        self, copies: Mapping[int, int], random: np.random.Generator
+    ) -> Iterator[tuple[int, int, int, list[int]]]:
+        """Copies of conditions, one after the other and again, until no controls are left."""
+        waiting, copy = self._order(copies, random), 0
+        while waiting:
+            found = [(condition, self._copy(condition, random)) for condition in waiting]
+            waiting = [condition for condition, each in found if each is not None]
+            for condition, each in found:
+                if each is not None:
+                    yield condition, copy, *each
+            copy += 1
+
+    def _order(self, copies: Mapping[int, int], random: np.random.Generator) -> list[int]:
+        """Perturbations with the fewest copies first, at random among equals."""
+        fewest: dict[Hashable, int] = {}
+        for condition, count in copies.items():
+            key = self.perturbation[condition]
+            fewest[key] = min(count, fewest.get(key, count))
+        chance = dict(zip(fewest, random.random(len(fewest)), strict=True))
+        own = dict(zip(copies, random.random(len(copies)), strict=True))
+        return sorted(
+            copies,
+            key=lambda c: (fewest[self.perturbation[c]], chance[self.perturbation[c]], own[c]),
+        )
+
+    def _copy(self, condition: int, random: np.random.Generator) -> tuple[int, list[int]] | None:
+        for fold in random.permutation(self.controls.folds).tolist():
+            for _ in range(TRIES):
+                rows = self.controls.copy_of(self.layouts[condition], fold, random)
+                if rows is not None:
+                    self.controls.used.update(rows)
+                    return fold, rows
+        return None
