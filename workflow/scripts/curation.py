@@ -37,7 +37,8 @@ with logged(snakemake.log):
     )
     publish_table(output.phenoprints, phenoprints)
     publish_table(output.genes, genes)
-    publish_json(output.funnel, figures(funnel, phenoprints, genes, tests, rules, settings))
+    counted = figures(funnel, phenoprints, genes, tests, rules, settings, new_ids)
+    publish_json(output.funnel, counted)
     rows = {"in": funnel.before["wells"], "out": funnel.after["wells"]}
     for artefact in [output.phenoprints, output.genes, output.funnel, *folders]:
         write_provenance(

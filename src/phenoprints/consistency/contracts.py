@@ -6,7 +6,7 @@ import pyarrow as pa
 
 from phenoprints.foundations.tables import Contract
 
-LEVELS = ("condition", "gene", "layout")
+LEVELS = ("condition", "gene", "control")
 
 CONSISTENCY = Contract(
     name="consistency",
@@ -27,5 +27,6 @@ CONSISTENCY = Contract(
     words={"level": LEVELS},
 )
 """`condition` rows carry a condition_id; `gene` rows have condition_id -1 and the gene as name;
-`layout` rows are pseudo-conditions of negative controls (condition_id -1, the position as name).
+`control` rows are pseudo-conditions of control wells: condition_id is the condition whose design
+they copy, the name is `<round>/<copy>`, "" where nothing copies it (then `reason` is why).
 `experiment` is "" where the test runs across experiments; `reason` is "" beside a p-value."""

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 import numpy as np
 import pandas as pd
 
-from phenoprints.consistency.settings import ACROSS, ConsistencySettings
+from phenoprints.consistency.settings import ConsistencySettings
 from phenoprints.wells import PERTURBED_ROLES, describe_wells, edge_distance, inactive_role
 
 
@@ -20,14 +20,14 @@ def well_facts(
     Controls are those of `inactive_role`.
     """
     facts = wells[["well_id", "experiment", "plate", "well", "row", "column", "role"]].copy()
-    described = describe_wells(wells, conditions, ["gene", "kind"])
+    described = describe_wells(wells, conditions, ["gene", "kind", "perturbation"])
     is_good = ~wells["well_id"].isin(np.fromiter(failing, dtype=np.uint64)).to_numpy()
     role = wells["role"]
     single = described["condition_id"].to_numpy()
     facts["condition_id"] = single
     facts["is_tested"] = role.isin(PERTURBED_ROLES).to_numpy() & (single >= 0) & is_good
     facts["is_control"] = (role == inactive_role(role)).to_numpy() & is_good
-    for name in ("gene", "kind"):
+    for name in ("gene", "kind", "perturbation"):
         facts[name] = described[name].replace("", None).to_numpy(dtype=object)
     facts["edge"] = edge_distance(wells)
     return facts
@@ -39,16 +39,3 @@ def in_scope(facts: pd.DataFrame, settings: ConsistencySettings, scope: str) -> 
     is_tested = facts["is_tested"] & (facts["kind"].map(scopes) == scope)
     chosen = facts["experiment"].isin(facts.loc[is_tested, "experiment"].unique())
     return facts.assign(is_tested=is_tested)[chosen]
-
-
-def layout_size(facts: pd.DataFrame, scope: str) -> int:
-    """Wells of a pseudo-condition: the (lower) median of the testable conditions; at least 2.
-
-    Where no position has so many control wells, as many as the richest position has.
-    """
-    keys = [] if scope == ACROSS else ["experiment"]
-    sizes = facts[facts["is_tested"]].groupby([*keys, "condition_id"]).size()
-    sizes = sizes[sizes > 1]
-    median = int(sizes.quantile(0.5, interpolation="lower")) if len(sizes) else 2
-    richest = facts[facts["is_control"]].groupby([*keys, "well"]).size().max()
-    return max(2, median if np.isnan(richest) else min(median, int(richest)))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
@@ -75,8 +75,10 @@ class Controls:
     def of(cls, controls: pd.DataFrame) -> Controls:
         """The controls of a table with the columns experiment, plate, well, fold; rows by index."""
         rows: dict[tuple[int, Plate], dict[str, int]] = defaultdict(dict)
-        for each in controls.sort_values(["experiment", "plate", "well"]).itertuples():
-            rows[each.fold, (each.experiment, each.plate)][each.well] = each.Index
+        columns = (controls[name].tolist() for name in ("fold", "experiment", "plate", "well"))
+        listed = zip(*columns, controls.index.tolist(), strict=True)
+        for fold, experiment, plate, well, row in sorted(listed):
+            rows[fold, (experiment, plate)][well] = row
         return cls(rows)
 
     @property
@@ -179,8 +181,10 @@ def _layouts(tested: pd.DataFrame, seed: int) -> tuple[dict[int, Layout], dict[i
         conditions = np.sort(conditions[order[:MAX_CONDITIONS]])
     chosen = tested[tested["condition_id"].isin(conditions)]
     groups = chosen.groupby("condition_id", sort=True)
-    layouts = {int(condition): Layout.of(wells) for condition, wells in groups}
-    return layouts, {int(k): v for k, v in groups["perturbation"].first().items()}
+    layouts = {
+        condition: Layout.of(groups.get_group(condition)) for condition in conditions.tolist()
+    }
+    return layouts, dict(zip(layouts, groups["perturbation"].first().tolist(), strict=True))
 
 
 def _reasons(layouts: Mapping[int, Layout], controls: Controls, seed: int) -> dict[int, str]:
@@ -201,7 +205,7 @@ def _reason(layout: Layout, controls: Controls, seed: int) -> str:
     plates = layout.plates
     if not all(any(controls.on(fold, plate) for fold in controls.folds) for plate in plates):
         return "no_controls"
-    needed = pd.Series(plates).value_counts()
+    needed = Counter(plates)
     is_enough = any(
         all(len(controls.on(fold, plate)) >= count for plate, count in needed.items())
         for fold in controls.folds

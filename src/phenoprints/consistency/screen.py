@@ -14,8 +14,8 @@ from phenoprints.consistency.cauchy import combine_cauchy
 from phenoprints.consistency.contracts import CONSISTENCY
 from phenoprints.consistency.design import Design
 from phenoprints.consistency.experiment import experiment_consistency
-from phenoprints.consistency.facts import in_scope, layout_size, well_facts
-from phenoprints.consistency.layout import pseudo_conditions
+from phenoprints.consistency.facts import in_scope, well_facts
+from phenoprints.consistency.guard import control_tests
 from phenoprints.consistency.settings import ACROSS, WITHIN, ConsistencySettings
 from phenoprints.foundations.progress import Progress
 from phenoprints.wells import EmbeddingsReader, check_reader, read_checked, single_position
@@ -54,10 +54,9 @@ def screen_consistency(
         As in phenoprints.consistency.contracts.CONSISTENCY. Only wells with a single perturbation
         and the role treatment or positive_control are tested, as conditions and as genes. Wells
         without an embedding (NaN) are left out; a condition that keeps fewer than two others has
-        the reason ``not_finite``. The level ``layout`` holds pseudo-conditions of negative-control
-        wells (of unperturbed wells, where a screen has no controls) that share nothing but their
-        position, as many wells each as the median condition: the share of their p-values below a
-        threshold is the measured rate of false phenoprints.
+        the reason ``not_finite``. The level ``control`` has pseudo-conditions of negative-control
+        wells (of unperturbed wells, where a screen has no controls) that copy the designs of the
+        conditions: see phenoprints.consistency.guard.
 
     Raises
     ------
@@ -70,9 +69,12 @@ def screen_consistency(
     tables = []
     for scope in (WITHIN, ACROSS):
         part = in_scope(facts, settings, scope)
-        tests = _Tests(settings, seed, scope, layout_size(part, scope))
+        tests = _Tests(settings, seed, scope)
         run = _run_across if scope == ACROSS else _run_within
         tables += run(part, reader, tests, workers)
+        if settings.layout_guard:
+            across = scope == ACROSS
+            tables.append(control_tests(part, reader, tests.test, across=across, seed=seed))
     result: pd.DataFrame = CONSISTENCY.conform(_joined(tables)).to_pandas()
     return result
 
@@ -117,12 +119,10 @@ def _joined(tables: list[pd.DataFrame]) -> pd.DataFrame:
 
 
 class _Tests:
-    """The three levels of tests, for one experiment or for all at once."""
+    """The tests of conditions and genes, for one experiment or for all at once."""
 
-    def __init__(
-        self, settings: ConsistencySettings, seed: int, scope: str, layout_size: int
-    ) -> None:
-        self.settings, self.seed, self.scope, self.layout_size = settings, seed, scope, layout_size
+    def __init__(self, settings: ConsistencySettings, seed: int, scope: str) -> None:
+        self.settings, self.seed, self.scope = settings, seed, scope
 
     def run(self, facts: pd.DataFrame, x: NDArray[Any], experiment: str) -> pd.DataFrame:
         """Rows of CONSISTENCY for these wells."""
@@ -132,27 +132,17 @@ class _Tests:
             genes = self._genes_by_guides(facts, conditions)
         else:
             genes = self._genes(facts, x, experiment)
-        tables = [conditions, genes]
-        if self.settings.layout_guard:
-            tables.append(self._layout(facts, x, experiment))
-        return _joined(tables).assign(experiment=experiment)
+        return _joined([conditions, genes]).assign(experiment=experiment)
 
     def _conditions(self, facts: pd.DataFrame, x: NDArray[Any], experiment: str) -> pd.DataFrame:
         label = facts["condition_id"].astype(object).where(facts["is_tested"], None)
-        table = self._test(facts, x, experiment, label=label, group=label)
+        table = self.test(facts, x, experiment, label=label, group=label)
         return table.assign(level="condition", condition_id=table["label"], name="")
 
     def _genes(self, facts: pd.DataFrame, x: NDArray[Any], experiment: str) -> pd.DataFrame:
         label = facts["gene"].where(facts["is_tested"], None)
-        table = self._test(facts, x, experiment, label=label, group=label)
+        table = self.test(facts, x, experiment, label=label, group=label)
         return table.assign(level="gene", condition_id=-1, name=table["label"])
-
-    def _layout(self, facts: pd.DataFrame, x: NDArray[Any], experiment: str) -> pd.DataFrame:
-        controls = facts[facts["is_control"]]
-        label = pseudo_conditions(controls, self.layout_size).reindex(facts.index)
-        group = facts["well"].where(facts["is_control"], None)
-        table = self._test(facts, x, experiment, label=label, group=group)
-        return table.assign(level="layout", condition_id=-1, name=table["label"])
 
     def _genes_by_guides(self, facts: pd.DataFrame, conditions: pd.DataFrame) -> pd.DataFrame:
         """Cauchy's combination of the p-values of each gene's guides."""
@@ -171,7 +161,7 @@ class _Tests:
         ]  # fmt: skip
         return pd.DataFrame(rows, columns=conditions.columns.drop("label"))
 
-    def _test(
+    def test(
         self,
         facts: pd.DataFrame,
         x: NDArray[Any],

@@ -1,8 +1,8 @@
-"""How many phenoprints a rule would call without any effect, and how many it calls by position."""
+"""How many phenoprints a rule would call without any effect, and what a reader is warned of."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from itertools import combinations
 from typing import Any
 
@@ -10,64 +10,76 @@ import numpy as np
 import pandas as pd
 
 from phenoprints.consistency import ConsistencySettings
+from phenoprints.curation.measured import ANY, RUN, measured_false
 from phenoprints.curation.rules import Rules
 from phenoprints.foundations.errors import Problem
 
 WARN_ABOVE = 2.0
-"""A layout rate above this multiple of the nominal rate is a warning."""
+"""A measured rate above this multiple of the nominal rate is a warning."""
 
 
-def expected_false(table: pd.DataFrame, rules: Rules) -> dict[str, Any]:
-    """The phenoprints that `rules` would call if no condition had an effect, as rate and count.
+def expected_false(
+    table: pd.DataFrame, rules: Rules, judged_wells: Sequence[int] = ()
+) -> dict[str, Any]:
+    """Return how many phenoprints `rules` would call if no condition had an effect.
 
-    Each row of `table` (perturbation, when these are judged) has a number of independent chances to
-    fall below the threshold by luck: a judge gives one, or one per experiment where any experiment
-    suffices. With c chances the rate is 1 - (1 - p_value)^c; the mean is over all that are tested.
+    Each row of `table` (perturbation, when these are judged) has a number of chances to fall below
+    the threshold by luck: a judge gives one, or one per experiment where any experiment suffices;
+    tests whose null sets cannot reach the threshold give none. With c chances the rate is
+    1 - (1 - p_value)^c, which is exact for independent chances. Judges see the same wells, and the
+    more they agree the lower the rate is, so it is an upper bound wherever there are several.
+
+    Parameters
+    ----------
+    table
+        As from phenoprints_table, or genes_table.
+    rules
+        Threshold, combination and what is judged.
+    judged_wells
+        Treatment wells that reach step 5 by their number of conditions (0, 1, 2, ...), as in
+        `Funnel.judged_wells`. A well stays when any of its conditions has a phenoprint.
+
+    Returns
+    -------
+    dict
+        `rate`, `units` (with at least one chance), `count`, `is_upper_bound`, and `wells`: the
+        `rate` and `count` of treatment wells that stay (None without `judged_wells`).
     """
-    judges = judges_of(table)
-    if not judges:
-        return {"rate": 0.0, "units": 0, "count": 0.0}
-    experiments = table[[f"num_experiments_{judge}" for judge in judges]].to_numpy()
-    chances = experiments if rules.combine == "any-experiment" else (experiments > 0)
-    per_unit = pd.Series(chances.sum(axis=1), index=table.index)
-    if rules.judge_by == "perturbation":
-        per_unit = per_unit.groupby([table["perturbation"], table["kind"]]).sum()
+    per_unit = _chances(table, rules)
     tested = per_unit[per_unit > 0].to_numpy()
     rates = false_rate(tested, rules.p_value)
+    rate = float(rates.mean()) if len(rates) else 0.0
     return {
-        "rate": float(rates.mean()) if len(rates) else 0.0,
+        "rate": rate,
         "units": len(rates),
         "count": float(rates.sum()),
+        "is_upper_bound": len(judges_of(table)) > 1,
+        "wells": _false_wells(rate, judged_wells),
     }
+
+
+def _chances(table: pd.DataFrame, rules: Rules) -> pd.Series:
+    """How many independent tests of each judged unit can fall below the threshold by luck."""
+    chances = pd.Series(0, index=table.index)
+    for judge in judges_of(table):
+        experiments = table[f"num_experiments_{judge}"]
+        of_judge = experiments if rules.combine == "any-experiment" else (experiments > 0)
+        chances += of_judge * (table[f"reachable_p_value_{judge}"] < rules.p_value)
+    if rules.judge_by == "perturbation":
+        chances = chances.groupby([table["perturbation"], table["kind"]]).sum()
+    return chances
+
+
+def _false_wells(rate: float, judged_wells: Sequence[int]) -> dict[str, float] | None:
+    if not sum(judged_wells):
+        return None
+    count = sum(n * float(false_rate(m, rate)) for m, n in enumerate(judged_wells))
+    return {"rate": count / sum(judged_wells), "count": count}
 
 
 def false_rate(chances: Any, p_value: float) -> Any:
     """The probability that at least one of `chances` independent tests falls below `p_value`."""
     return 1.0 - (1.0 - p_value) ** np.asarray(chances)
-
-
-def measured_false(
-    consistency: Mapping[str, Mapping[str, pd.DataFrame]], rules: Rules
-) -> dict[str, dict[str, Any]]:
-    """By judge, and for any judge: how many pseudo-conditions fall below the threshold.
-
-    A pseudo-condition is made of control wells that share their position and nothing else.
-    """
-    parts = []
-    for judge, tables in consistency.items():
-        for screen, table in tables.items():
-            rows = table[(table["level"] == "layout") & table["p_value"].notna()]
-            parts.append(rows.assign(judge=judge, screen=screen))
-    columns = ["judge", "screen", "experiment", "name", "p_value"]
-    rows = pd.concat(parts)[columns] if parts else pd.DataFrame(columns=columns)
-    best = rows.groupby(["screen", "experiment", "name"])["p_value"].min()
-    rates = {str(judge): part["p_value"] for judge, part in rows.groupby("judge")}
-    return {name: _rate(p, rules.p_value) for name, p in {**rates, "any": best}.items()}
-
-
-def _rate(p: pd.Series, p_value: float) -> dict[str, Any]:
-    below = int((p < p_value).sum())
-    return {"tests": len(p), "below": below, "rate": below / len(p) if len(p) else None}
 
 
 def judges_of(table: pd.DataFrame) -> list[str]:
@@ -101,26 +113,65 @@ def warnings_of(
     rules: Rules,
     settings: Mapping[str, ConsistencySettings],
     reached: Mapping[str, Mapping[str, int]] | None = None,
+    measured: Mapping[str, Mapping[str, Any]] | None = None,
 ) -> dict[str, list[Problem]]:
     """What a reader must know before trusting the phenoprints of `table`, by kind.
 
-    ``limits``: no condition can reach them. ``resolution``: too few null sets. ``layout``:
-    positions pass for phenoprints. ``hold_out``: held-out experiments judge. `reached` is that of
-    a Funnel: the most that conditions of each kind have.
+    ``limits``: no condition can reach them. ``resolution``: too few null sets. ``control``:
+    control wells pass for phenoprints. ``hold_out``: held-out experiments judge. `reached` is that
+    of a Funnel: the most that conditions of each kind have. `measured` is the result of
+    measured_false, computed where it is not given.
     """
+    if measured is None:
+        measured = measured_false(consistency, rules, settings=settings)
     return {
         "limits": [
             *unreachable_threshold(rules, settings),
             *unreachable_limits(rules, reached or {}),
         ],
-        "resolution": _unresolved(table, rules, settings),
-        "layout": [
-            _layout_problem(judge, rate, rules)
-            for judge, rate in measured_false(consistency, rules).items()
-            if judge != "any" and (rate["rate"] or 0.0) > WARN_ABOVE * rules.p_value
+        "resolution": [
+            *too_few_sets(consistency, rules),
+            *_unresolved(table, rules, settings),
         ],
+        "control": _control_problems(
+            measured, expected_false(table, rules)["rate"] or rules.p_value
+        ),
         "hold_out": held_out_judges(consistency, rules),
     }
+
+
+def too_few_sets(
+    consistency: Mapping[str, Mapping[str, pd.DataFrame]], rules: Rules
+) -> list[Problem]:
+    """A problem per screen none of whose tests has enough null sets to fall below the threshold."""
+    problems = {}
+    for tables in consistency.values():
+        for screen, table in tables.items():
+            can = can_reach(table, rules.p_value)
+            if len(can) and not can.any():
+                most = table.loc[can.index, "num_sets"].max()
+                problems[screen] = Problem(
+                    f'consistency of "{screen}"',
+                    f"no test can fall below {rules.p_value:g}: at most {most:,.0f} distinct null"
+                    " sets exist",
+                    f"at least {int(np.ceil(1.0 / rules.p_value))} null sets of a test",
+                    "more conditions per plate, consistency.scope: across-experiments, or another"
+                    " null model; see docs/consistency.md",
+                )
+    return list(problems.values())
+
+
+def can_reach(table: pd.DataFrame, threshold: float) -> pd.Series:
+    """Return for every test of conditions with enough wells whether it can be below a threshold.
+
+    Empty for a table without the column `smallest_p`, as versions before 0.2 wrote it.
+    """
+    if "smallest_p" not in table:
+        return pd.Series(dtype=bool)
+    has_sets = table["p_value"].notna() | (table["reason"] == "too_few_sets")
+    tests = table[(table["level"] == "condition") & has_sets]
+    can: pd.Series = tests["smallest_p"] < threshold
+    return can
 
 
 def unreachable_threshold(
@@ -199,12 +250,17 @@ def _unresolved(
     ]
 
 
-def _layout_problem(judge: str, rate: Mapping[str, Any], rules: Rules) -> Problem:
-    return Problem(
-        f'layout guard of judge "{judge}"',
-        f"{rate['below']} of {rate['tests']} groups of control wells that share only their"
-        f" position ({rate['rate']:.1%}) have p < {rules.p_value:g}",
-        f"at most {WARN_ABOVE * rules.p_value:.1%}",
-        "compare the null layout-matched and, where plates hold many controls,"
-        " alignment.remove_position: plate-rows-columns; see docs/consistency.md",
-    )
+def _control_problems(measured: Mapping[str, Mapping[str, Any]], nominal: float) -> list[Problem]:
+    """A problem where the rule calls control wells more than twice as often as it allows."""
+    rule = measured.get(ANY)
+    if rule is None or rule["status"] != RUN or rule["rate"] <= WARN_ABOVE * nominal:
+        return []
+    return [
+        Problem(
+            "control guard",
+            f"the rule calls {rule['rate']:.1%} of pseudo-conditions of control wells that copy the"
+            f" designs of the conditions (95 % interval {rule['low']:.1%} to {rule['high']:.1%})",
+            f"at most {WARN_ABOVE * nominal:.1%}",
+            "see docs/how-to/positions.md",
+        )
+    ]

@@ -37,6 +37,8 @@ class Funnel:
         experiments and roles before and after, and wells by reason.
     reached
         By kind of perturbation, the most wells and experiments that a condition has after step 2.
+    judged_wells
+        Treatment wells that reach step 5, by their number of conditions: 0, 1, 2, ...
     reasons
         well_id, step and reason of every well that left; None where they were written to files.
     is_kept
@@ -45,6 +47,7 @@ class Funnel:
 
     steps: list[dict[str, Any]]
     reached: dict[str, dict[str, int]] = field(default_factory=dict)
+    judged_wells: tuple[int, ...] = ()
     reasons: pd.DataFrame | None = field(default=None, repr=False)
     is_kept: NDArray[np.bool_] | None = field(default=None, repr=False)
 
@@ -161,7 +164,8 @@ def curate_parts(
     writing = Progress("parts", len(order), name="writing")
     for part_tally in writing.each(_each(second_pass, range(len(order)), workers)):
         tally.add(part_tally)
-    return Funnel(tally.steps(facts.perturbation), _reached(phenoprints["kind"], counts))
+    reached = _reached(phenoprints["kind"], counts)
+    return Funnel(tally.steps(facts.perturbation), reached, tuple(tally.judged.tolist()))
 
 
 def _reached(kind: pd.Series, counts: NDArray[np.int64]) -> dict[str, dict[str, int]]:

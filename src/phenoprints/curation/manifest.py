@@ -6,17 +6,19 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from phenoprints.consistency import ConsistencySettings
 from phenoprints.curation.expectation import (
     expected_false,
     judges_of,
-    measured_false,
     overlap_of_judges,
     warnings_of,
 )
 from phenoprints.curation.funnel import Funnel, curate_parts
+from phenoprints.curation.measured import measured_false
 from phenoprints.curation.parts import Parts
 from phenoprints.curation.phenoprints import judged_units
 from phenoprints.curation.rules import Rules
@@ -54,18 +56,25 @@ def figures(
     consistency: Mapping[str, ScreenTables],
     rules: Rules,
     settings: Mapping[str, ConsistencySettings],
+    new_ids: Mapping[str, NDArray[np.int32]] | None = None,
 ) -> dict[str, Any]:
-    """Everything that is counted about a manifest, as plain data for funnel.json."""
+    """Everything that is counted about a manifest, as plain data for funnel.json.
+
+    `new_ids` are those of `phenoprints_table`.
+    """
     units = judged_units(phenoprints, genes, rules)
-    warnings = warnings_of(consistency, units, rules, settings, funnel.reached)
+    measured = measured_false(
+        consistency, rules, conditions=phenoprints, new_ids=new_ids, settings=settings
+    )
+    warnings = warnings_of(consistency, units, rules, settings, funnel.reached, measured)
     return {
         "steps": funnel.steps,
         "judges": {judge: _judge(phenoprints, judge, rules) for judge in judges_of(phenoprints)},
         "conditions": _verdicts(phenoprints),
         "genes": _verdicts(genes),
         "overlap": overlap_of_judges(units, rules),
-        "expected_false": expected_false(units, rules),
-        "measured_false": measured_false(consistency, rules),
+        "expected_false": expected_false(units, rules, funnel.judged_wells),
+        "measured_false": measured,
         "nominal_rate": rules.p_value,
         "warnings": [
             {

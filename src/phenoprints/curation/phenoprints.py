@@ -57,7 +57,8 @@ def phenoprints_table(
     -------
     DataFrame
         The conditions with, per judge J, ``p_value_J`` (Cauchy's combination over experiments),
-        ``smallest_p_value_J``, ``q_value_J`` (Benjamini-Hochberg over the conditions tested),
+        ``smallest_p_value_J``, ``reachable_p_value_J`` (if every test had its smallest possible
+        p-value), ``q_value_J`` (Benjamini-Hochberg over the conditions tested),
         ``num_experiments_J`` (with a p-value) and ``depends_on_clip_J``; then ``is_testable`` (any
         p-value from any judge) and ``has_phenoprint`` (the rule holds for any judge; judged by
         perturbation, for any of its conditions; judged by gene, for the gene's own test where the
@@ -67,7 +68,7 @@ def phenoprints_table(
         judge: _condition_tests(tables, len(conditions), rules, new_ids or {}, settings or {})
         for judge, tables in consistency.items()
     }
-    table = _judged(conditions, tests, rules)
+    table = judged(conditions, tests, rules)
     if tests and rules.judge_by == "perturbation":
         groups = table.groupby(["perturbation", "kind"], sort=False)
         for column in ("is_testable", "has_phenoprint"):
@@ -101,7 +102,9 @@ def genes_table(
 ) -> pd.DataFrame:
     """Which genes have a phenoprint: the columns of phenoprints_table for every gene, sorted."""
     rows = {
-        judge: pd.concat([_level(table, "gene", screen, rules) for screen, table in tables.items()])
+        judge: pd.concat(
+            [level_of(table, "gene", screen, rules) for screen, table in tables.items()]
+        )
         for judge, tables in consistency.items()
     }
     names = sorted({str(name) for table in rows.values() for name in table["name"]})
@@ -112,7 +115,7 @@ def genes_table(
         )
         for judge, table in rows.items()
     }
-    return _judged(pd.DataFrame({"gene": pd.Series(names, dtype=object)}), tests, rules)
+    return judged(pd.DataFrame({"gene": pd.Series(names, dtype=object)}), tests, rules)
 
 
 def _condition_tests(
@@ -124,15 +127,16 @@ def _condition_tests(
 ) -> Tests:
     parts = []
     for screen, table in tables.items():
-        part = _level(table, "condition", screen, rules)
+        part = level_of(table, "condition", screen, rules)
         unit = part["condition_id"].to_numpy()
         if screen in new_ids:
-            unit = _renumbered(unit, new_ids[screen], screen)
+            unit = renumbered(unit, new_ids[screen], screen)
         parts.append(part.assign(unit=unit))
     return Tests(pd.concat(parts, ignore_index=True), num_conditions, settings)
 
 
-def _renumbered(unit: NDArray[np.int32], new: NDArray[np.int32], screen: str) -> NDArray[np.int32]:
+def renumbered(unit: NDArray[np.int32], new: NDArray[np.int32], screen: str) -> NDArray[np.int32]:
+    """Return a screen's condition ids in the manifest's numbering; refuse ids without one."""
     inside = (unit >= 0) & (unit < len(new))
     result = np.where(inside, new[np.where(inside, unit, 0)], -1) if len(new) else unit * 0 - 1
     if (result < 0).any():
@@ -143,7 +147,7 @@ def _renumbered(unit: NDArray[np.int32], new: NDArray[np.int32], screen: str) ->
     return result.astype(np.int32)
 
 
-def _level(table: pd.DataFrame, level: str, screen: str, rules: Rules) -> pd.DataFrame:
+def level_of(table: pd.DataFrame, level: str, screen: str, rules: Rules) -> pd.DataFrame:
     """The tests of one level, without those of experiments that are held out."""
     rows = table[table["level"] == level].assign(screen=screen)
     names = rows["experiment"].unique()
@@ -151,13 +155,14 @@ def _level(table: pd.DataFrame, level: str, screen: str, rules: Rules) -> pd.Dat
     return rows[~rows["experiment"].isin(held_out)]
 
 
-def _judged(units: pd.DataFrame, tests: Mapping[str, Tests], rules: Rules) -> pd.DataFrame:
+def judged(units: pd.DataFrame, tests: Mapping[str, Tests], rules: Rules) -> pd.DataFrame:
     """The units with the columns of every judge and the verdict of all."""
     table = units.copy()
     testable, verdict = np.zeros((2, len(units)), dtype=np.bool_)
     for judge, each in tests.items():
         columns = _combined(each, rules)
-        for name in ("p_value", "smallest_p_value", "q_value", "num_experiments"):
+        for name in ("p_value", "smallest_p_value", "reachable_p_value", "q_value",
+                     "num_experiments"):  # fmt: skip
             table[f"{name}_{judge}"] = columns[name]
         table[f"depends_on_clip_{judge}"] = columns["depends_on_clip"]
         testable |= columns["p_value"].notna().to_numpy()
@@ -178,12 +183,13 @@ def _combined(tests: Tests, rules: Rules) -> pd.DataFrame:
         combine_by_unit(clipped_p(rows, tests.settings, mode), weights, unit, tests.num_units)
         for mode in ("plain", "configured", "supposed")
     )
-    smallest = rows.groupby("unit")["p_value"].min().reindex(range(tests.num_units)).to_numpy()
+    smallest = _smallest(rows, tests.num_units)
     decisive = clipped if rules.combine == "cauchy" else smallest
     return pd.DataFrame(
         {
             "p_value": clipped,
             "smallest_p_value": smallest,
+            "reachable_p_value": _reachable(tests, rows, rules, weights),
             "q_value": false_discovery_rates(clipped),
             "num_experiments": np.bincount(unit, minlength=tests.num_units).astype(np.int32),
             "has_phenoprint": decisive < rules.p_value,
@@ -191,6 +197,33 @@ def _combined(tests: Tests, rules: Rules) -> pd.DataFrame:
             & ((plain < rules.p_value) != (supposed < rules.p_value)),
         }
     )
+
+
+def _smallest(rows: pd.DataFrame, num_units: int) -> NDArray[np.float64]:
+    smallest: NDArray[np.float64] = (
+        rows.groupby("unit")["p_value"].min().reindex(range(num_units)).to_numpy(dtype=np.float64)
+    )
+    return smallest
+
+
+def _reachable(
+    tests: Tests, rows: pd.DataFrame, rules: Rules, weights: NDArray[np.float64]
+) -> NDArray[np.float64]:
+    """What decides about each unit if all of its tests have their smallest possible p-value."""
+    floors = rows.assign(p_value=_floors(rows, tests.settings))
+    if rules.combine != "cauchy":
+        return _smallest(floors, tests.num_units)
+    p = clipped_p(floors, tests.settings, "configured")
+    return combine_by_unit(p, weights, rows["unit"].to_numpy(), tests.num_units)
+
+
+def _floors(rows: pd.DataFrame, settings: Mapping[str, ConsistencySettings]) -> NDArray[np.float64]:
+    """The smallest p-value that each test can reach; 1/K where the table does not hold it."""
+    from_draws = _by_screen(rows, settings, lambda each: 1.0 / each.num_null)
+    if "smallest_p" not in rows:
+        return from_draws
+    stored = rows["smallest_p"].to_numpy(dtype=np.float64)
+    return np.where(np.isnan(stored), from_draws, stored)
 
 
 def _by_screen(

@@ -9,9 +9,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from phenoprints.curation import kernels
-from phenoprints.curation.encoding import Encoded
+from phenoprints.curation.encoding import TREATMENT, Encoded
 from phenoprints.curation.steps import REASONS, STEP_OF_REASON, STEPS, Reason, last_reason
 from phenoprints.wells.contracts import ROLES
+
+MAX_COUNTED = 8
+"""Conditions of a well that are told apart."""
 
 
 @dataclass
@@ -19,12 +22,14 @@ class Tally:
     """Wells by role and reason, and how far each condition and experiment came.
 
     `farthest` holds per condition the highest reason among its wells (-1: no well), `experiments`
-    the number of experiments by that.
+    the number of experiments by that, `judged` the treatment wells that reach step 5 by their
+    number of conditions (the last entry: as many or more).
     """
 
     wells: NDArray[np.int64]
     farthest: NDArray[np.int8]
     experiments: NDArray[np.int64]
+    judged: NDArray[np.int64]
 
     @classmethod
     def empty(cls, num_conditions: int) -> Tally:
@@ -33,24 +38,30 @@ class Tally:
             wells=np.zeros((len(ROLES), len(Reason)), dtype=np.int64),
             farthest=np.full(num_conditions, -1, dtype=np.int8),
             experiments=np.zeros(len(Reason), dtype=np.int64),
+            judged=np.zeros(MAX_COUNTED + 1, dtype=np.int64),
         )
 
     @classmethod
     def of(cls, part: Encoded, reason: NDArray[np.int8], num_conditions: int) -> Tally:
         """The tally of one part, which holds whole experiments."""
         pairs = part.role.astype(np.int64) * len(Reason) + reason
+        is_judged = (part.role == TREATMENT) & (reason >= Reason.NO_PHENOPRINT)
         by_experiment = np.full(len(part.experiments), -1, dtype=np.int8)
         np.maximum.at(by_experiment, part.experiment, reason)
         return cls(
             wells=np.bincount(pairs, minlength=len(ROLES) * len(Reason)).reshape(len(ROLES), -1),
             farthest=kernels.farthest(part.offsets, part.values, reason, num_conditions),
             experiments=np.bincount(by_experiment, minlength=len(Reason)),
+            judged=np.bincount(
+                np.minimum(part.num_conditions[is_judged], MAX_COUNTED), minlength=MAX_COUNTED + 1
+            ),
         )
 
     def add(self, other: Tally) -> None:
         """Add another part's tally; the order of additions does not matter."""
         self.wells += other.wells
         self.experiments += other.experiments
+        self.judged += other.judged
         np.maximum(self.farthest, other.farthest, out=self.farthest)
 
     def steps(self, perturbation: NDArray[np.int64]) -> list[dict[str, Any]]:

@@ -1,0 +1,154 @@
+"""The control guard: pseudo-conditions of control wells, tested as conditions are."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any, Protocol
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from phenoprints.consistency.pseudo_conditions import PseudoConditions, choose_pseudo_conditions
+
+UNTOUCHED = -1
+"""The "fold" of controls that no map was fitted on: the plain map holds for them."""
+
+NOT_HELD_OUT = "not_cross_fitted"
+"""The reason where embeddings come without maps that were fitted without their controls."""
+
+
+class Test(Protocol):
+    """The test of conditions, for wells that are tested (label) and drawn from (group)."""
+
+    def __call__(
+        self,
+        facts: pd.DataFrame,
+        x: NDArray[Any],
+        experiment: str,
+        *,
+        label: pd.Series,
+        group: pd.Series,
+    ) -> pd.DataFrame:
+        """label, num_wells, statistic, p_value, single_position, reason; a row per label."""
+
+
+def control_tests(
+    facts: pd.DataFrame, reader: Any, test: Test, *, across: bool, seed: int
+) -> pd.DataFrame:
+    """Test pseudo-conditions of control wells under maps that were fitted without them.
+
+    Parameters
+    ----------
+    facts
+        The wells of a scope in the order of the reader's rows, with experiment, plate, well,
+        condition_id, perturbation, is_tested and is_control.
+    reader
+        A CrossFittedReader. Any other reader gives rows with the reason ``not_cross_fitted``.
+    test
+        The test of conditions: the same null model, pool and number of null sets.
+    across
+        Whether one test runs over all experiments.
+    seed
+        Key of the choice of wells.
+
+    Returns
+    -------
+    DataFrame
+        Rows of the consistency table, level ``control``: condition_id is the condition whose design
+        is copied, name is ``<round>/<copy>``. Conditions that cannot be copied have a row with an
+        empty name, no p-value and the reason.
+    """
+    facts = facts.reset_index(drop=True)
+    tested = facts[facts["is_tested"]]
+    if not hasattr(reader, "read_held_out"):
+        return _uncopied(pd.DataFrame({"condition_id": tested["condition_id"].unique()}).assign(
+            reason=NOT_HELD_OUT))  # fmt: skip
+    controls = facts[facts["is_control"]].assign(fold=_folds(facts, reader))
+    chosen = choose_pseudo_conditions(tested, controls, seed=seed)
+    fold = controls["fold"].reindex(facts.index)
+    tables = [
+        _named(test(stacked, x, name, label=stacked["label"], group=stacked["group"]))
+        .assign(experiment=name)
+        for name, stacked, x in _samples(facts, fold, chosen, reader, across)
+    ]  # fmt: skip
+    return pd.concat([*tables, _uncopied(chosen.uncopied)], ignore_index=True)
+
+
+def _folds(facts: pd.DataFrame, reader: Any) -> pd.Series:
+    """The fold of every well that maps were fitted on, UNTOUCHED for the others."""
+    fold = np.full(len(facts), UNTOUCHED, dtype=np.int64)
+    for experiment, rows in facts.groupby("experiment", sort=True).indices.items():
+        held_out = reader.held_out_controls(str(experiment))
+        fold[np.sort(rows)[held_out.rows]] = held_out.fold
+    return pd.Series(fold, index=facts.index)
+
+
+def _samples(
+    facts: pd.DataFrame, fold: pd.Series, chosen: PseudoConditions, reader: Any, across: bool
+) -> Iterator[tuple[str, pd.DataFrame, NDArray[Any]]]:
+    """What one test sees: name of the experiment, wells with label and group, and their vectors.
+
+    Wells under one map: the tested ones as the pool, the fold's controls, and each
+    pseudo-condition's wells once more with its label.
+    """
+    experiments = facts.groupby("experiment", sort=True).indices
+    for number in np.unique(chosen.members["fold"]).tolist():
+        members = chosen.members[chosen.members["fold"] == number]
+        is_here = facts["is_tested"] | (fold == number)
+        of_member = facts.loc[members["row"], "experiment"].to_numpy()
+        parts = []
+        for experiment, rows in experiments.items():
+            own = members[of_member == experiment]
+            if own.empty:
+                continue
+            x = _vectors(reader, str(experiment), number)
+            first = np.sort(rows)
+            pool = first[is_here.to_numpy()[first]]
+            index = np.concatenate([pool, own["row"].to_numpy()])
+            stacked = _stacked(facts.loc[index], len(pool), own)
+            parts.append((str(experiment), stacked, x[np.searchsorted(first, index)]))
+        yield from [_joined(parts)] if across else parts
+
+
+def _stacked(facts: pd.DataFrame, num_pool: int, members: pd.DataFrame) -> pd.DataFrame:
+    is_member = np.arange(len(facts)) >= num_pool
+    names = [
+        f"{each.condition_id}/{each.round}/{each.copy}"
+        for each in members.itertuples()
+    ]  # fmt: skip
+    label = np.full(len(facts), None, dtype=object)
+    label[is_member] = names
+    group = facts["condition_id"].astype(object).where(facts["is_tested"] & ~is_member, None)
+    is_control = facts["is_control"] & ~is_member
+    stacked = facts.assign(label=label, group=group, is_control=is_control)
+    return stacked.reset_index(drop=True)
+
+
+def _joined(
+    parts: list[tuple[str, pd.DataFrame, NDArray[Any]]],
+) -> tuple[str, pd.DataFrame, NDArray[Any]]:
+    facts = pd.concat([part[1] for part in parts], ignore_index=True)
+    return "", facts, np.concatenate([part[2] for part in parts])
+
+
+def _vectors(reader: Any, experiment: str, fold: int) -> NDArray[Any]:
+    vectors: NDArray[Any] = (
+        reader.read(experiment)
+        if fold == UNTOUCHED
+        else reader.read_held_out(experiment, fold).vectors
+    )
+    return vectors
+
+
+def _named(table: pd.DataFrame) -> pd.DataFrame:
+    """The tests of pseudo-conditions as rows of the consistency table."""
+    parts = table["label"].astype(str).str.partition("/")
+    return table.assign(level="control", condition_id=parts[0].astype(np.int64), name=parts[2])
+
+
+def _uncopied(conditions: pd.DataFrame) -> pd.DataFrame:
+    return conditions.assign(
+        level="control", experiment="", name="", num_wells=0, statistic=np.nan, p_value=np.nan,
+        single_position=False,
+    )  # fmt: skip
