@@ -16,7 +16,7 @@ from phenoprints.consistency import (
     screen_consistency,
 )
 from phenoprints.consistency.contracts import CONSISTENCY
-from phenoprints.consistency.facts import layout_size, well_facts
+from phenoprints.consistency.facts import well_facts
 from phenoprints.foundations.errors import ConfigurationError, DataError
 from phenoprints.testing.simulation.embeddings import simulate_embeddings
 
@@ -92,7 +92,7 @@ def test_planted_conditions_are_found_and_others_are_not(screen):
 def test_the_table_keeps_its_contract(screen):
     table = run(screen, conditions=genes_of_guides(screen))
     CONSISTENCY.conform(table)
-    assert set(table["level"]) == {"condition", "gene", "layout"}
+    assert set(table["level"]) == {"condition", "gene", "control"}
     assert (table["p_value"].isna() == (table["reason"] != "")).all()
 
 
@@ -167,44 +167,21 @@ def test_genes_by_their_guides(screen):
     assert gene["num_wells"] == 12
 
 
-def test_the_layout_guard_groups_controls_by_position(screen):
-    table = of_level(run(screen), "layout")
-    controls = screen.wells[screen.wells["role"] == "negative_control"]
-    by_position = controls.groupby(["experiment", "well"]).size()
-    assert len(table) == (by_position // 4).sum()
-    assert (table["num_wells"] == 4).all()
-    assert table["single_position"].all()
+def test_without_held_out_maps_the_guard_gives_the_reason(screen):
+    table = of_level(run(screen), "control")
+    assert set(table["reason"]) == {"not_cross_fitted"}
+    assert len(table) == len(screen.conditions) - 1
     without = ConsistencySettings(num_null=300, layout_guard=False)
-    assert "layout" not in set(run(screen, settings=without)["level"])
+    assert "control" not in set(run(screen, settings=without)["level"])
 
 
-def test_the_layout_guard_takes_what_plates_there_are(screen):
-    """Conditions with four wells on two plates: pseudo-conditions have two."""
-    plates = screen.wells["plate"].unique()[:2]
-    twice = screen.wells[screen.wells["plate"].isin(plates)]
-    doubled = pd.concat([twice, twice[twice["role"] == "treatment"].assign(plate=plates[0])])
-    facts = well_facts(doubled, screen.conditions)
-    assert layout_size(facts, "within-experiments") == 2
-    assert layout_size(facts, "across-experiments") == 6
-    assert layout_size(facts.assign(is_control=False), "within-experiments") == 4
-
-
-def test_the_layout_guard_notices_positions():
-    quiet, loud = (
-        simulate_embeddings(
-            num_conditions=40, num_controls=40, num_experiments=4, dimensions=12, batch=0.0,
-            position=position, positions="fixed",
-        )
-        for position in (0.0, 6.0)
-    )  # fmt: skip
-    rates = [of_level(run(s), "layout")["p_value"].lt(0.02).mean() for s in (quiet, loud)]
-    assert rates[0] < 0.1
-    assert rates[1] > 0.9
-    table = of_level(run(loud), "condition")
-    assert table["single_position"].all()
-    assert not of_level(run(simulate_embeddings(num_conditions=40)), "condition")[
-        "single_position"
-    ].any()
+def test_conditions_that_keep_their_position_are_marked():
+    fixed, moving = (
+        simulate_embeddings(num_conditions=40, num_experiments=2, positions=positions)
+        for positions in ("fixed", "moving")
+    )
+    assert of_level(run(fixed), "condition")["single_position"].all()
+    assert not of_level(run(moving), "condition")["single_position"].any()
 
 
 def test_across_experiments_gives_one_test_per_condition(screen):

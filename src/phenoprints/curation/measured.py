@@ -30,6 +30,7 @@ REASON_TEXTS = {
     "no_controls": "plates with tested conditions have no control wells",
     "too_few_controls": "plates have fewer control wells of one fold than conditions have wells",
     "positions_differ": "conditions keep their position over plates and control wells do not",
+    "not_cross_fitted": "the alignment has no maps that were fitted without some of the controls",
     "untestable": "the pseudo-conditions have no p-value",
     "perturbations": "the controls do not suffice for all conditions of a perturbation at once",
     "genes": "the rule judges genes, and the guard copies designs of conditions",

@@ -95,13 +95,14 @@ SMALL_BATCHES = Rule(
 CONSISTENCY_RAN = _ran("CO100", "Consistency tests")
 FALSE_PHENOPRINTS = Rule(
     "CO101",
-    "Measured false phenoprints (layout guard)",
-    "Negative controls grouped by plate position have no effect of their own. When they look "
-    "alike more often than the threshold says, position effects pass for phenoprints.",
-    "a share near the nominal threshold.",
-    "twice the nominal rate of the manifest's p_value",
-    "Compare with consistency.null: layout-matched, or with alignment.remove_position where plates "
-    "have many controls; randomise positions next time.",
+    "Measured false phenoprints of one judge (control guard)",
+    "Control wells have no effect of their own. Groups of them with the wells per plate and the "
+    "positions of the conditions, under maps that were fitted without them, are called as often "
+    "as conditions without effect are: by chance, plates and positions together.",
+    "a rate near the nominal threshold.",
+    "twice the manifest's p_value",
+    "Follow docs/how-to/positions.md: compare null models, look at plates and positions, and let "
+    "replicates change plate and position next time.",
 )
 SINGLE_POSITION = Rule(
     "CO102",
@@ -110,15 +111,16 @@ SINGLE_POSITION = Rule(
     "position's own look.",
     "replicates at different positions.",
     "half of the tested conditions, a choice of this report",
-    "Read these phenoprints together with the layout guard; randomise positions next time.",
+    "Read these phenoprints together with the control guard; randomise positions next time.",
 )
 NULL_RESOLUTION = Rule(
     "CO103",
-    "Random sets per test",
-    "With one of m experiments at the floor and the rest at 0.5 the combined p is about m/K.",
-    "K of at least m / p_value.",
-    "K ≥ m/α (Cauchy combination)",
-    "Raise consistency.num_null.",
+    "Null sets per test",
+    "A test with M different null sets cannot give a p-value below 1/(M + 1), and with one of m "
+    "experiments at 1/K and the rest at 0.5 the combined p is about m/K.",
+    "at least 1/p_value different null sets for every test, and K of at least m/p_value.",
+    "K ≥ m/α (Cauchy combination), and at most 20 % of the tests with fewer null sets than 1/α",
+    "Raise consistency.num_null, or put more conditions on a plate.",
 )
 UNTESTABLE = Rule(
     "CO104",
@@ -176,7 +178,7 @@ TRUTH_FALSE = Rule(
     "Conditions planted without effect should be called at the nominal rate of the rule.",
     "an interval that reaches down to the nominal rate.",
     "the nominal rate of the configured rule, by the lower end of the Wilson interval",
-    "Look at the called conditions in the table of differences, and at the layout guard.",
+    "Look at the called conditions in the table of differences, and at the control guard.",
 )
 FUNNEL_WARNINGS = Rule(
     "CU106",
@@ -186,6 +188,15 @@ FUNNEL_WARNINGS = Rule(
     "no warning.",
     "none",
     "Each warning says what to change.",
+)
+FALSE_RATE_OF_RULE = Rule(
+    "CU107",
+    "Measured false phenoprints of the rule (control guard)",
+    "The rule of the manifest, with all of its judges and experiments, is applied to groups of "
+    "control wells that copy the designs of the conditions. What it calls there is false.",
+    "a rate near the one that the rule allows.",
+    "twice the rate that chance alone gives under the rule",
+    "Follow docs/how-to/positions.md.",
 )
 TRAINING_RAN = _ran("TR100", "Training")
 LOSS_FALLS = Rule(

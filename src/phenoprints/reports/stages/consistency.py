@@ -1,4 +1,4 @@
-"""The page of consistency: what looks the same every time, and whether the layout fools us."""
+"""The page of consistency: what looks the same every time, and how often chance and layout do."""
 
 from __future__ import annotations
 
@@ -8,6 +8,10 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from phenoprints.consistency.guard import NOT_HELD_OUT
+from phenoprints.consistency.pseudo_conditions import COPY_REASONS
+from phenoprints.curation.expectation import can_reach
+from phenoprints.curation.measured import REASON_TEXTS
 from phenoprints.foundations.provenance import provenance_path
 from phenoprints.reports import numbers, rules
 from phenoprints.reports.completeness import look_for, pairs
@@ -25,6 +29,7 @@ from phenoprints.reports.stages.consistency_tests import (
     p_value_threshold,
     single_positions,
 )
+from phenoprints.reports.stages.guard import Guard, guard_facts, guard_of_judge, judge_verdict
 from phenoprints.reports.tables import Column, Table
 from phenoprints.reports.verdicts import CHECK, NOT_RUN, PASS, Verdict
 
@@ -40,6 +45,9 @@ CONDITION_NAMES = {
     "background": Column("background", "Background"),
 }
 REASONS = {
+    "too_few_sets": "fewer distinct null sets than 1/threshold: no p-value could be below it",
+    **{reason: REASON_TEXTS[reason] for reason in COPY_REASONS},
+    NOT_HELD_OUT: REASON_TEXTS[NOT_HELD_OUT],
     "too_few_conditions": "too few conditions in the experiment for a null",
     "too_few_wells": "fewer than two wells",
     "zero_vector": "a vector of length zero",
@@ -59,12 +67,14 @@ def page(run: Run) -> Page:
         if table is None:
             continue
         threshold = p_value_threshold(run.config, names["screen"], names["encoder"])
-        facts += _facts(names, table, threshold)
+        guard = guard_of_judge(run.config, names, table, threshold)
+        facts += _facts(names, table, threshold, guard)
         verdicts += [
+            judge_verdict(names, guard, threshold),
             *_verdicts(run.config, names, table, threshold),
             *_repeated_verdict(run, names),
         ]
-        sections.append(_section(run, names, table, threshold))
+        sections.append(_section(run, names, table, threshold, guard))
         shares.append(below(table, "condition", threshold).value)
     sections += agreement(run, found.there)
     answer = _answer(shares)
@@ -80,7 +90,9 @@ def _answer(shares: list[float]) -> str:
     return f"{low} to {high} of the tests of conditions lie below the threshold, by judge."
 
 
-def _facts(names: Mapping[str, str], table: pd.DataFrame, threshold: float) -> list[Fact]:
+def _facts(
+    names: Mapping[str, str], table: pd.DataFrame, threshold: float, guard: Guard
+) -> list[Fact]:
     path = ("consistency", names["screen"], names["encoder"])
     who = f"{names['screen']} as {names['encoder']} sees it"
     hits = below(table, "condition", threshold)
@@ -114,20 +126,7 @@ def _facts(names: Mapping[str, str], table: pd.DataFrame, threshold: float) -> l
             note=f"of {conditions} tested",
         )
     )
-    return facts + layout_facts(names, table, threshold)
-
-
-def layout_facts(names: Mapping[str, str], table: pd.DataFrame, threshold: float) -> list[Fact]:
-    """The measured false-phenoprint rate with its Wilson interval, or nothing without the guard."""
-    share = below(table, "layout", threshold)
-    if not share.total:
-        return []
-    path = ("consistency", names["screen"], names["encoder"], "false_phenoprints")
-    who = f"{names['screen']}, {names['encoder']}"
-    note = f"{share.count} of {share.total} control positions below p = {threshold}; {share.range}"
-    label, keys = f"Measured false-phenoprint rate, {who}", ("rate", "below_threshold", "tests")
-    facts = share.facts(path, label, keys=keys, note=note)
-    return [*facts, Fact((*path, "nominal"), f"Nominal rate, {who}", threshold)]
+    return facts + guard_facts((*path, "false_phenoprints"), who, guard, threshold)
 
 
 def _num_untested(table: pd.DataFrame) -> int:
@@ -139,7 +138,6 @@ def _verdicts(
     config: Mapping[str, Any], names: Mapping[str, str], table: pd.DataFrame, threshold: float
 ) -> list[Verdict]:
     return [
-        layout_verdict(names, table, threshold),
         _single_verdict(names, table),
         _null_verdict(config, names, table, threshold),
         _untestable_verdict(names, table),
@@ -148,27 +146,6 @@ def _verdicts(
 
 def _scope(names: Mapping[str, str]) -> str:
     return f"{names['screen']}, {names['encoder']}"
-
-
-def layout_verdict(names: Mapping[str, str], table: pd.DataFrame, threshold: float) -> Verdict:
-    """CHECK when control positions fall below the threshold more than twice as often as nominal."""
-    share = below(table, "layout", threshold)
-    place: dict[str, Any] = {"page": NAME, "anchor": anchor(names, "layout")}
-    if not share.total:
-        text = "no negative controls that share a position often enough, or the guard is off"
-        return Verdict(rules.FALSE_PHENOPRINTS, NOT_RUN, _scope(names), text, **place)
-    status = CHECK if share.value > 2 * threshold else PASS
-    text = f"{share.count} of {share.total} control positions look like phenoprints"
-    return Verdict(
-        rules.FALSE_PHENOPRINTS,
-        status,
-        _scope(names),
-        text,
-        share.shown,
-        f"at most {numbers.percent(2 * threshold)} (nominal {numbers.percent(threshold)})",
-        share.count,
-        **place,
-    )
 
 
 def _single_verdict(names: Mapping[str, str], table: pd.DataFrame) -> Verdict:
@@ -204,14 +181,22 @@ def _null_verdict(
     )
     if num_null < needed:
         text = f"{num_null:,} random sets are too few for {numbers.plural(most, 'experiment')}"
+    can = can_reach(table, threshold)
+    unable = int((~can).sum())
+    if unable:
+        text = (
+            f"{unable} of {numbers.plural(len(can), 'test')} cannot fall below {threshold}: their "
+            "plates hold too few different null sets"
+        )
+    is_coarse = num_null < needed or unable > MAX_UNTESTABLE * len(can)
     return Verdict(
         rules.NULL_RESOLUTION,
-        CHECK if num_null < needed else PASS,
+        CHECK if is_coarse else PASS,
         _scope(names),
         text,
         f"{num_null:,}",
         f"at least {needed:,}",
-        0,
+        unable,
         NAME,
         anchor(names, "p-values"),
     )
@@ -249,10 +234,12 @@ def _repeated_verdict(run: Run, names: Mapping[str, str]) -> list[Verdict]:
     return [verdict]
 
 
-def _section(run: Run, names: Mapping[str, str], table: pd.DataFrame, threshold: float) -> Section:
+def _section(
+    run: Run, names: Mapping[str, str], table: pd.DataFrame, threshold: float, guard: Guard
+) -> Section:
     title = f"{names['screen']} as {names['encoder']} sees it"
     parts = [
-        *test_figures(names, table, threshold),
+        *test_figures(names, table, threshold, guard),
         _experiments_table(names, table, threshold),
         *experiment_panels(names, table, threshold),
         _reasons_table(names, table),

@@ -20,12 +20,14 @@ MAX_PANELS = 60
 """Experiments that get a panel: those with the most and the fewest small p-values."""
 
 
-def test_figures(names: Mapping[str, str], table: pd.DataFrame, threshold: float) -> list[Figure]:
-    """p-values of all conditions, the statistic against replicates, and the layout guard."""
+def test_figures(
+    names: Mapping[str, str], table: pd.DataFrame, threshold: float, guard: Mapping[str, Any]
+) -> list[Figure]:
+    """p-values of all conditions, the statistic against replicates, and the control guard."""
     return [
         *_p_value_figures(names, table, threshold),
         _statistic_figure(names, table, threshold),
-        *_layout_figures(names, table, threshold),
+        *_guard_figures(names, table, threshold, guard),
     ]
 
 
@@ -120,21 +122,25 @@ def _spread(size: int) -> np.ndarray:
     return offsets
 
 
-def _layout_figures(
-    names: Mapping[str, str], table: pd.DataFrame, threshold: float
+def _guard_figures(
+    names: Mapping[str, str], table: pd.DataFrame, threshold: float, guard: Mapping[str, Any]
 ) -> list[Figure]:
-    share = below(table, "layout", threshold)
-    if not share.total:
+    p = table.loc[table["level"] == "control", "p_value"].dropna().to_numpy(float)
+    if not len(p) or guard["rate"] is None:
         return []
-    p = table.loc[table["level"] == "layout", "p_value"].dropna().to_numpy(float)
+    rate = numbers.percent(guard["rate"])
+    low, high = numbers.percent(guard["low"]), numbers.percent(guard["high"])
     return [
         Figure(
-            anchor(names, "layout"),
-            f"Layout guard: {share.shown} of control positions look like phenoprints",
-            f"p-values of {share.total} pseudo-conditions: control wells that share only their "
-            f"plate position. {share.count} lie below {threshold} ({share.range}). Good looks "
-            "flat; a peak at 0 means that positions have a look of their own.",
-            p_value_histogram(p, title="p-values of control positions"),
+            anchor(names, "control"),
+            f"Control guard: {rate} of groups of control wells are called",
+            f"p-values of {len(p)} tests of control wells that copy the designs of the conditions, "
+            "with as many wells on each plate, under maps that were fitted without them. Combined "
+            f"over experiments, {rate} of {guard['tests']:,} groups lie below {threshold} (95 % "
+            f"interval {low} to {high}). Groups reuse control wells; "
+            f"{numbers.number(guard['separate'])} at a time have none in common. Good looks flat; a "
+            "peak at 0 means that plates or positions pass for phenoprints.",
+            p_value_histogram(p, title="p-values of control wells"),
         )
     ]
 

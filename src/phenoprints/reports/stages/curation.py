@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from phenoprints.curation.measured import REASON_TEXTS
 from phenoprints.reports import numbers, rules
 from phenoprints.reports.completeness import look_for
 from phenoprints.reports.contents import Box, Fact, Figure, Page, Section, Text
@@ -16,6 +17,13 @@ from phenoprints.reports.figures import funnel_chart, p_value_histogram, qq_plot
 from phenoprints.reports.frames import is_told, is_true, records
 from phenoprints.reports.links import neighbours_of, searched, tests_of
 from phenoprints.reports.runs import Run
+from phenoprints.reports.stages.guard import (
+    guard_facts,
+    guard_verdict,
+    is_measured,
+    range_of,
+    rule_guard,
+)
 from phenoprints.reports.stages.phenoprint_examples import phenoprint_examples
 from phenoprints.reports.stages.phenoprint_tables import (
     count_phenoprints,
@@ -149,6 +157,9 @@ def _phenoprint_facts(run: Run, manifest: str, phenoprints: pd.DataFrame | None)
             int(decided_by_clip(phenoprints).sum()),
         ),
     ]
+    guard = rule_guard(run.document("funnel", manifest=manifest))
+    if guard is not None:
+        facts += guard_facts((*path, "false_phenoprints"), manifest, guard, nominal)
     genes = run.table("genes", manifest=manifest)
     if genes is not None and len(genes):
         has_genes = int(is_true(genes["has_phenoprint"]).sum())
@@ -187,6 +198,7 @@ def _verdicts(
         size,
         _warnings_verdict(run, manifest),
         *_phenoprint_verdicts(run, manifest, phenoprints),
+        *_guard_verdicts(run, manifest, phenoprints),
         *truth_verdicts(run, manifest),
     ]
 
@@ -242,6 +254,16 @@ def _phenoprint_verdicts(
     return [found, clipped]
 
 
+def _guard_verdicts(run: Run, manifest: str, phenoprints: pd.DataFrame | None) -> list[Verdict]:
+    """How often the rule of the manifest calls control wells."""
+    if count_phenoprints(phenoprints) is None:
+        return []
+    guard = rule_guard(run.document("funnel", manifest=manifest))
+    place = {"page": NAME, "anchor": f"{manifest}-phenoprints"}
+    nominal = nominal_rate(run, manifest)
+    return [guard_verdict(rules.FALSE_RATE_OF_RULE, manifest, guard, nominal, **place)]
+
+
 def _section(
     run: Run, manifest: str, steps: pd.DataFrame, phenoprints: pd.DataFrame | None
 ) -> Section:
@@ -273,12 +295,28 @@ def _lead(run: Run, manifest: str) -> str:
         return (
             "Steps 1 to 4: quality, known perturbations, enough replicates, under-sampled controls."
         )
-    rate = nominal_rate(run, manifest)
     return (
         f"Judged by {' and '.join(judges)}: a condition has a phenoprint when its combined p is "
-        f"below {settings['p_value']}{' for any of them' if judges[1:] else ''}. Without any "
-        "effect the rule would still "
-        f"call {numbers.percent(rate)} of the conditions."
+        f"below {settings['p_value']}{' for any of them' if judges[1:] else ''}. "
+        f"{_false_sentence(run, manifest)}"
+    )
+
+
+def _false_sentence(run: Run, manifest: str) -> str:
+    """What the rule calls without any effect: by arithmetic, and as measured on control wells."""
+    document = run.document("funnel", manifest=manifest) or {}
+    rate = numbers.percent(nominal_rate(run, manifest))
+    most = "at most " if (document.get("expected_false") or {}).get("is_upper_bound") else ""
+    text = f"Without any effect, and if only chance played a part, it calls {most}{rate}."
+    guard = rule_guard(document)
+    if guard is None:
+        return text
+    if not is_measured(guard):
+        return f"{text} The real rate was not measured: {REASON_TEXTS[guard['reason']]}."
+    return (
+        f"{text} Control wells with the designs of the conditions are called in "
+        f"{numbers.percent(guard['rate'])} of the cases (95{numbers.NBSP}% interval "
+        f"{range_of(guard)}): chance, plates and positions together."
     )
 
 

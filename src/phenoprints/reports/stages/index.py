@@ -88,6 +88,7 @@ def page(run: Run, pages: Sequence[Page]) -> Page:
 
 ALWAYS_SHOWN = (
     rules.FALSE_PHENOPRINTS,
+    rules.FALSE_RATE_OF_RULE,
     rules.PHENOPRINTS_FOUND,
     rules.TRUTH_RECALL,
     rules.TRUTH_FALSE,

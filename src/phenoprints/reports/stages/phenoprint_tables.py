@@ -8,8 +8,8 @@ from phenoprints.reports.frames import is_true
 from phenoprints.reports.runs import Run
 from phenoprints.reports.shares import Share
 
-TOLD_ELSEWHERE = ("layout", "resolution")
-"""Warnings of the funnel that have rules of their own, CO101 and CO103."""
+TOLD_ELSEWHERE = ("control", "resolution")
+"""Warnings of the funnel that have rules of their own, CU107 and CO103."""
 
 STEP_COLUMNS = ("step", "what", "wells_in", "wells_out", "conditions_in", "conditions_out")
 

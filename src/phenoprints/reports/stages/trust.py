@@ -11,21 +11,18 @@ from phenoprints.reports import numbers
 from phenoprints.reports.contents import Box, Fact, Page, Section, Text
 from phenoprints.reports.runs import Run
 from phenoprints.reports.stages import benchmarks, consistency, phenoprint_tables
-from phenoprints.reports.stages.consistency_tests import (
-    below,
-    p_value_threshold,
-    single_positions,
-)
+from phenoprints.reports.stages.consistency_tests import p_value_threshold, single_positions
+from phenoprints.reports.stages.guard import guard_of_judge, is_measured, judge_verdict, range_of
 from phenoprints.reports.tables import Column, Table
 from phenoprints.reports.verdicts import CHECK
 
 COLUMNS = (
     Column("screen", "Screen"),
     Column("encoder", "Judge"),
-    Column("status", "Layout guard", "verdict"),
+    Column("status", "Control guard", "verdict"),
     Column("rate", "Measured false phenoprints", "percent"),
     Column("interval", "95 % interval"),
-    Column("tests", "Control positions", "count"),
+    Column("tests", "Groups of control wells", "count"),
     Column("nominal", "Nominal", "percent"),
     Column("single", "Conditions at one position", "count"),
     Column("conditions", "Tested conditions", "count"),
@@ -44,33 +41,33 @@ def trust_facts(pages: Sequence[Page]) -> list[Fact]:
 
 
 def trust_section(run: Run) -> Section:
-    """Layout guard, single positions, decisions by the clip and in-sample rows, in one section."""
+    """Control guard, single positions, decisions by the clip and in-sample rows, in one section."""
     rows = [row for pair in run.plan.judged_pairs for row in _guard_rows(run, *pair)]
     frame = pd.DataFrame(rows, columns=[column.name for column in COLUMNS])
     parts: list[Any] = [*_warning(frame), _other_doubts(run, has_guard=bool(rows))]
     if rows:
-        caption = "Measured on the screen's own negative controls, grouped by plate position"
+        caption = "Measured on the screen's own control wells, in groups that copy the conditions"
         parts.append(Table("trust-table", caption, COLUMNS, frame))
     lead = "Four things that make a screen look better than it is."
     return Section("trust", "Trust panel", parts, lead)
 
 
 def _guard_rows(run: Run, screen: str, encoder: str) -> list[dict[str, Any]]:
-    """What the layout guard says of one screen and judge; nothing before its tests have run."""
+    """What the control guard measured for one screen and judge; nothing before its tests ran."""
     names = {"screen": screen, "encoder": encoder}
     table = run.table("consistency", **names)
     if table is None:
         return []
     threshold = p_value_threshold(run.config, screen, encoder)
-    share = below(table, "layout", threshold)
+    guard = guard_of_judge(run.config, names, table, threshold)
     single, conditions = single_positions(table)
     return [
         {
             **names,
-            "status": consistency.layout_verdict(names, table, threshold).status,
-            "rate": share.value,
-            "interval": share.ends if share.total else None,
-            "tests": share.total,
+            "status": judge_verdict(names, guard, threshold).status,
+            "rate": guard["rate"],
+            "interval": range_of(guard) if is_measured(guard) else None,
+            "tests": guard["tests"],
             "nominal": threshold,
             "single": single,
             "conditions": conditions,
@@ -84,13 +81,12 @@ def _warning(frame: pd.DataFrame) -> list[Box]:
         return []
     worst = warned.sort_values("rate").iloc[-1]
     text = (
-        f"Control wells that share only their plate position look like phenoprints in "
+        f"Control wells with the designs of the conditions are called phenoprints in "
         f"{numbers.percent(worst['rate'])} of the cases for {worst['encoder']} on "
         f"{worst['screen']}, more than twice the nominal {numbers.percent(worst['nominal'])}: part "
-        "of the phenoprints is position. Compare with consistency.null: layout-matched; randomise "
-        "positions next time."
+        "of the phenoprints comes from plates or positions. See docs/how-to/positions.md."
     )
-    return [Box("Positions look like phenoprints", text, CHECK, "layout-warning")]
+    return [Box("Control wells look like phenoprints", text, CHECK, "control-warning")]
 
 
 def _other_doubts(run: Run, *, has_guard: bool) -> Text | Box:
@@ -111,4 +107,4 @@ def _other_doubts(run: Run, *, has_guard: bool) -> Text | Box:
     if not items and not has_guard:
         text = "Neither tests nor benchmarks have run."
         return Box("Nothing to trust yet", text, anchor="no-trust")
-    return Text("Besides the layout guard below:" if items else "The layout guard:", items)
+    return Text("Besides the control guard below:" if items else "The control guard:", items)
