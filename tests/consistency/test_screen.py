@@ -16,7 +16,6 @@ from phenoprints.consistency import (
     screen_consistency,
 )
 from phenoprints.consistency.contracts import CONSISTENCY
-from phenoprints.consistency.facts import well_facts
 from phenoprints.foundations.errors import ConfigurationError, DataError
 from phenoprints.testing.simulation.embeddings import simulate_embeddings
 

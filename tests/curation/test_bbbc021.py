@@ -20,7 +20,6 @@ from phenoprints.consistency import (
 )
 from phenoprints.consistency.settings import NULLS
 from phenoprints.curation import Rules, curate, phenoprints_table
-from phenoprints.curation.expectation import measured_false, warnings_of
 from phenoprints.screens import read
 
 pytestmark = pytest.mark.data
@@ -93,12 +92,8 @@ def test_the_week_with_one_condition_is_not_tested(tests):
     assert week["p_value"].isna().all()
 
 
-def test_the_layout_guard_finds_position_effects(tests):
-    layout = tests[tests["level"] == "layout"]
-    measured = measured_false({"j": {"bbbc021": tests}}, Rules(judges=("j",)))
-    assert measured["j"]["tests"] == len(layout) == 102
-    assert 0.04 <= measured["j"]["rate"] <= 0.08  # nominal 0.01
-    assert tests["single_position"].all()
+def test_all_conditions_keep_their_position(tests):
+    assert tests.loc[tests["level"] == "condition", "single_position"].all()
 
 
 @pytest.fixture(scope="module")
@@ -163,12 +158,3 @@ def test_from_tests_to_a_manifest(tests, screen):
     assert set(funnel.reasons["reason"]) == {"not_sampled", "no_phenoprint", "untestable"}
     assert (funnel.reasons["reason"] == "untestable").sum() == 3
     assert funnel.is_kept.sum() + len(funnel.reasons) == 632
-
-
-def test_the_layout_guard_warns(tests, screen):
-    rules = Rules(judges=("j",), limits=screen[1]["limits"])
-    table = phenoprints_table({"j": {"bbbc021": tests}}, screen[0].conditions, rules)
-    tests = {"j": {"bbbc021": tests}}
-    found = warnings_of(tests, table, rules, {"bbbc021": ConsistencySettings()})
-    assert [p.where for p in found.pop("layout")] == ['layout guard of judge "j"']
-    assert not any(found.values())

@@ -14,7 +14,6 @@ from phenoprints.curation.expectation import (
     expected_false,
     false_rate,
     held_out_judges,
-    measured_false,
     overlap_of_judges,
     unreachable_limits,
     unreachable_threshold,
@@ -277,14 +276,41 @@ def test_expected_false_phenoprints_of_published_rules():
         assert expected["count"] == pytest.approx(units * expected["rate"])
 
 
-def test_measured_false_phenoprints():
-    layout = [("a", "A01/1", 0.001), ("a", "B01/1", 0.5), ("a", "B01/2", np.nan)]
-    other = [("a", "A01/1", 0.3), ("a", "B01/1", 0.002)]
-    tests = {"j": {"s": table_of(layout, "layout")}, "k": {"s": table_of(other, "layout")}}
-    measured = measured_false(tests, Rules())
-    assert measured["j"] == {"tests": 2, "below": 1, "rate": 0.5}
-    assert measured["any"] == {"tests": 2, "below": 2, "rate": 1.0}
-    assert measured_false({}, Rules())["any"] == {"tests": 0, "below": 0, "rate": None}
+def test_expected_false_says_at_most_where_judges_may_agree():
+    tests = {judge: {"s": table_of([("a", c, 0.5) for c in range(4)])} for judge in ("j", "k")}
+    two, one = (
+        phenoprints_table(chosen, conditions_of(4), Rules(judges=tuple(chosen)))
+        for chosen in (tests, {"j": tests["j"]})
+    )
+    assert expected_false(two, Rules())["is_upper_bound"]
+    assert not expected_false(one, Rules())["is_upper_bound"]
+
+
+def test_expected_false_wells_of_several_perturbations():
+    table = judged([("a", c, 0.5) for c in range(4)])
+    wells = expected_false(table, Rules(), judged_wells=(0, 60, 40))["wells"]
+    assert wells["count"] == pytest.approx(60 * 0.01 + 40 * (1 - 0.99**2))
+    assert wells["rate"] == pytest.approx(wells["count"] / 100)
+
+
+def test_tests_that_cannot_reach_the_threshold_give_no_false_phenoprints():
+    rows = table_of([(e, 0, 0.5) for e in "abc"])
+    for smallest, units in ((1 / 28, 0), (1 / 400, 1)):
+        table = judged({"j": {"s": rows.assign(smallest_p=smallest, num_sets=1 / smallest)}})
+        assert table["reachable_p_value_j"][0] == pytest.approx(smallest)
+        expected = expected_false(table, Rules())
+        assert (expected["units"], expected["rate"]) == (units, 0.01 * units)
+
+
+def test_a_screen_none_of_whose_tests_can_reach_the_threshold_is_warned_of():
+    rows = table_of([("a", c, np.nan) for c in range(3)])
+    rows = rows.assign(reason="too_few_sets", smallest_p=1 / 28, num_sets=27.0)
+    table = judged({"j": {"s": rows}})
+    found = told(warnings_of({"j": {"s": rows}}, table, Rules(judges=("j",)), {}))
+    assert "no test can fall below 0.01: at most 27 distinct null sets" in found["resolution"]
+    assert expected_false(table, Rules())["rate"] == 0
+    one = rows.assign(smallest_p=[1 / 28, 1 / 28, 1e-4], num_sets=[27, 27, 1e5])
+    assert told(warnings_of({"j": {"s": one}}, table, Rules(judges=("j",)), {})) == {}
 
 
 def test_warnings():
@@ -294,16 +320,20 @@ def test_warnings():
     fine = {"s": ConsistencySettings(num_null=3000)}
     table = judged(rows)
     quiet, loud = (
-        {"j": {"s": table_of([("a", f"A{i:02}/1", 0.5 - 0.499 * (i < below)) for i in range(100)],
-                             "layout")}}
-        for below in (2, 3)
-    )  # fmt: skip
+        {"j": {"s": pd.concat([table_of(rows), controls_of(below, 100)])}} for below in (2, 3)
+    )
     assert told(warnings_of(quiet, table, rules, fine)) == {}
     found = told(warnings_of(quiet, table, rules, coarse))
     assert "num_null 2000 cannot resolve a combined p-value of 0.01 over 30" in found["resolution"]
     found = told(warnings_of(loud, table, rules, fine))
-    assert list(found) == ["layout"]
-    assert "3 of 100 groups of control wells" in found["layout"]
+    assert list(found) == ["control"]
+    assert "the rule calls 3.0% of pseudo-conditions of control wells" in found["control"]
+
+
+def controls_of(below, total, condition=0):
+    """Pseudo-conditions of one round that copy a condition; `below` of them have p = 0.001."""
+    table = table_of([("e0", condition, 0.001 if i < below else 0.5) for i in range(total)])
+    return table.assign(level="control", name=[f"0/{i}" for i in range(total)])
 
 
 def told(warnings):

@@ -109,7 +109,7 @@ def quality_table(wells: pd.DataFrame, *, has_images: bool) -> pd.DataFrame:
 
 
 def consistency_table(seed: int, *, share_true: float) -> pd.DataFrame:
-    """Conditions, genes and control positions of both experiments with p-values."""
+    """Conditions, genes and pseudo-conditions of both experiments with p-values."""
     generator = np.random.default_rng(seed)
     rows = []
     for experiment in EXPERIMENTS:
@@ -119,9 +119,9 @@ def consistency_table(seed: int, *, share_true: float) -> pd.DataFrame:
         for at in range(NUM_CONDITIONS // 2):
             p = generator.uniform(0, 1)
             rows.append(("gene", experiment, -1, f"GENE{at:02d}", 8, 0.5, p, False, ""))
-        for at in range(8):
-            p = 0.001 if at == 0 else generator.uniform(0.02, 1)
-            rows.append(("layout", experiment, -1, f"A{at + 1:02d}", 2, 0.3, p, True, ""))
+        for at in range(NUM_CONDITIONS):
+            p = 1e-4 if at < 4 else generator.uniform(0.1, 0.9)
+            rows.append(("control", experiment, at, "0/0", 2, 0.3, p, True, ""))
     rows.append(
         ("condition", EXPERIMENTS[0], NUM_CONDITIONS, "", 1, np.nan, np.nan, True, "too_few_wells")
     )
@@ -159,7 +159,15 @@ def funnel_document(manifest: str, *, kept: int) -> dict[str, Any]:
             }
             for at, step in enumerate(steps)
         ],
-        "expected_false": {"rate": 0.0199, "units": 30, "count": 0.597},
+        "expected_false": {
+            "rate": 0.0199, "units": 30, "count": 0.597, "is_upper_bound": True, "wells": None,
+        },
+        "measured_false": {
+            "any": {
+                "status": "RUN", "reason": "", "rate": 0.1, "low": 0.02, "high": 0.3, "tests": 40,
+                "below": 4, "separate": 20.0, "conditions": 30, "of": 30,
+            }
+        },
         "overlap": [], "warnings": [], "manifest": manifest,
     }  # fmt: skip
 

@@ -12,8 +12,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
 
+from phenoprints.consistency.contracts import CONSISTENCY
 from phenoprints.foundations.publishing import publish_json
 from phenoprints.reports import PAGE_NAMES, build
 from phenoprints.reports.build import summary
@@ -108,15 +110,41 @@ def test_summary_says_what_the_demo_is_judged_by(built: Path) -> None:
     assert recall["phenoprints-mae"]["z"] == pytest.approx(0.6 / (0.02 * 2**0.5))
     assert figures["cost"]["seconds"]["alignment"] == 1.5
     rate = figures["consistency"]["demo"]["wsl"]["false_phenoprints"]
-    assert rate["rate"] == pytest.approx(2 / 16)
+    assert rate["rate"] == pytest.approx(4 / 30)
+    assert rate["low"] < rate["rate"] < rate["high"]
+    assert figures["curation"]["phenoprints"]["false_phenoprints"]["rate"] == 0.1
 
 
-def test_layout_guard_warns_above_twice_the_nominal_rate(built: Path) -> None:
+def test_control_guard_warns_above_twice_the_nominal_rate(built: Path) -> None:
     verdicts = read(built / "verdicts.json")["verdicts"]
     guard = [v for v in verdicts if v["rule_code"] == "CO101"]
     assert [v["status"] for v in guard] == ["CHECK", "CHECK"]
     text = (built / "index.html").read_text(encoding="utf-8")
-    assert "Positions look like phenoprints" in text
+    assert "Control wells look like phenoprints" in text
+    rule = [v for v in verdicts if v["rule_code"] == "CU107"]
+    assert [(v["scope"], v["status"]) for v in rule] == [("phenoprints", "CHECK")]
+
+
+def test_a_guard_that_could_not_run_gives_the_reason(
+    run_copy: Path, config: dict[str, Any], tmp_path: Path
+) -> None:
+    for path in (run_copy / "consistency/demo").glob("*.parquet"):
+        table = pd.read_parquet(path)
+        is_control = table["level"] == "control"
+        table.loc[is_control, ["name", "p_value"]] = ["", np.nan]
+        table.loc[is_control, "reason"] = "too_few_controls"
+        CONSISTENCY.write(path, table)
+    funnel = run_copy / "curation/phenoprints/funnel.json"
+    document = json.loads(funnel.read_text())
+    document["measured_false"]["any"] |= {
+        "status": "NOT RUN", "reason": "positions_differ", "rate": None
+    }  # fmt: skip
+    funnel.write_text(json.dumps(document))
+    report = build(run_copy, config, tmp_path / "pages")
+    told = [v for v in report.verdicts if v.rule.code in ("CO101", "CU107")]
+    assert {v.status for v in told} == {"NOT RUN"}
+    assert "fewer control wells of one fold than conditions have" in told[0].finding
+    assert "control wells do not" in told[-1].finding
 
 
 def test_copied_vectors_and_warnings_of_the_funnel_are_told(
@@ -128,14 +156,16 @@ def test_copied_vectors_and_warnings_of_the_funnel_are_told(
     funnel = run_copy / "curation/phenoprints/funnel.json"
     document = json.loads(funnel.read_text())
     words = {"where": "here", "what": "<b>no condition</b>", "expected": "some", "fix": "a cure"}
-    document["warnings"] = [{"kind": kind, **words} for kind in ("layout", "limits", "hold_out")]
+    document["warnings"] = [{"kind": kind, **words} for kind in ("control", "limits", "hold_out")]
     funnel.write_text(json.dumps(document))
     report = build(run_copy, config, tmp_path / "pages")
     told = {(v.rule.code, v.scope): v for v in report.verdicts}
     assert told["CO105", f"demo, {judge}"].status == "CHECK"
     assert told["CO105", f"demo, {judge}"].finding.startswith("3 wells with the vector of another")
     assert told["CU106", "phenoprints"].status == "CHECK"
-    assert told["CU106", "phenoprints"].finding == "2 warnings"  # the layout guard has its own rule
+    assert (
+        told["CU106", "phenoprints"].finding == "2 warnings"
+    )  # the control guard has its own rule
     assert told["CU106", "everything"].status == "PASS"
     page = (tmp_path / "pages/curation.html").read_text()
     assert "&lt;b&gt;no condition&lt;/b&gt;" in page

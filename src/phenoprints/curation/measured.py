@@ -134,7 +134,9 @@ def _pseudo_tests(
     units = pd.concat([part[keys] for part in rows.values()]).drop_duplicates()
     units = units.sort_values(keys, ignore_index=True).assign(unit=lambda each: each.index)
     tests = {
-        judge: Tests(part.merge(units, on=keys, how="left"), len(units), settings)
+        judge: Tests(
+            part.drop(columns="unit", errors="ignore").merge(units, on=keys), len(units), settings
+        )  # fmt: skip
         for judge, part in rows.items()
     }
     return units[keys], tests
@@ -191,7 +193,7 @@ class _Calls:
     @classmethod
     def of(cls, units: pd.DataFrame, is_called: pd.Series, is_tested: pd.Series) -> _Calls:
         table = units.assign(is_called=is_called.to_numpy())[is_tested.to_numpy()]
-        return cls(table.assign(round=table["name"].str.partition("/")[0]))
+        return cls(table.assign(round=[name.partition("/")[0] for name in table["name"]]))
 
     def of_perturbations(self, perturbation: pd.Series, members: pd.Series) -> _Calls:
         """Pseudo-perturbations: called when any of its conditions is; only complete ones count."""
@@ -251,14 +253,14 @@ def interval(rate: float, separate: float, conditions: int) -> tuple[float, floa
     a U-statistic is at most that of a mean over disjoint sets) and is given no more credit than
     that. The share that is called among `conditions` varies around the rate as well; both variances
     add. The ends are those of Clopper and Pearson for 1/(1/separate + 1/conditions) tests, of which
-    whole successes count for the lower end.
+    whole successes count for the lower end, widened to whole conditions.
 
-    Raises nothing; a rate of 0 has the lower end 0, a rate of 1 the upper end 1.
+    A rate of 0 has the lower end 0, a rate of 1 the upper end 1.
 
     Examples
     --------
-    >>> [round(end, 3) for end in interval(0.0, 16, 60)]
-    [0.0, 0.253]
+    >>> [round(60 * end) for end in interval(0.0, 16, 60)]
+    [0, 16]
     """
     from scipy.stats import beta
 
@@ -269,4 +271,4 @@ def interval(rate: float, separate: float, conditions: int) -> tuple[float, floa
     low = float(beta.ppf(tail, whole, num_tests - whole + 1.0)) if whole > 0 else 0.0
     more = num_tests - below
     high = float(beta.ppf(1.0 - tail, below + 1.0, more)) if more > 1e-9 else 1.0
-    return low, high
+    return np.floor(low * conditions) / conditions, np.ceil(high * conditions) / conditions

@@ -138,8 +138,8 @@ def _guard_figures(
             "with as many wells on each plate, under maps that were fitted without them. Combined "
             f"over experiments, {rate} of {guard['tests']:,} groups lie below {threshold} (95 % "
             f"interval {low} to {high}). Groups reuse control wells; "
-            f"{numbers.number(guard['separate'])} at a time have none in common. Good looks flat; a "
-            "peak at 0 means that plates or positions pass for phenoprints.",
+            f"{numbers.number(guard['separate'])} at a time have none in common. Good looks "
+            "flat; a peak at 0 means that plates or positions pass for phenoprints.",
             p_value_histogram(p, title="p-values of control wells"),
         )
     ]

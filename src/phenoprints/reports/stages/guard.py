@@ -50,7 +50,8 @@ def guard_facts(path: tuple[str, ...], who: str, guard: Guard, nominal: float) -
     shown = numbers.percent(guard["rate"])
     note = (
         f"{guard['tests']:,} groups of control wells with the designs of "
-        f"{guard['conditions']:,} of {guard['of']:,} tested conditions; 95{numbers.NBSP}% interval {range_of(guard)}"
+        f"{guard['conditions']:,} of {guard['of']:,} tested conditions; "
+        f"95{numbers.NBSP}% interval {range_of(guard)}"
     )
     return [
         Fact((*path, "rate"), label, guard["rate"], shown, note, headline=True),
