@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeGuard
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from phenoprints.alignment import CrossFittedReader
 from phenoprints.consistency.pseudo_conditions import PseudoConditions, choose_pseudo_conditions
+from phenoprints.wells import EmbeddingsReader
 
 UNTOUCHED = -1
 """The "fold" of controls that no map was fitted on: the plain map holds for them."""
@@ -34,7 +36,7 @@ class Test(Protocol):
 
 
 def control_tests(
-    facts: pd.DataFrame, reader: Any, test: Test, *, across: bool, seed: int
+    facts: pd.DataFrame, reader: EmbeddingsReader, test: Test, *, across: bool, seed: int
 ) -> pd.DataFrame:
     """Test pseudo-conditions of control wells under maps that were fitted without them.
 
@@ -44,7 +46,7 @@ def control_tests(
         The wells of a scope in the order of the reader's rows, with experiment, plate, well,
         condition_id, perturbation, is_tested and is_control.
     reader
-        A CrossFittedReader. Any other reader gives rows with the reason ``not_cross_fitted``.
+        A CrossFittedReader with folds; without them rows have the reason ``not_cross_fitted``.
     test
         The test of conditions: the same null model, pool and number of null sets.
     across
@@ -61,7 +63,7 @@ def control_tests(
     """
     facts = facts.reset_index(drop=True)
     tested = facts[facts["is_tested"]]
-    if not hasattr(reader, "read_held_out"):
+    if not is_cross_fitted(reader):
         return _uncopied(pd.DataFrame({"condition_id": tested["condition_id"].unique()}).assign(
             reason=NOT_HELD_OUT))  # fmt: skip
     controls = facts[facts["is_control"]].assign(fold=_folds(facts, reader))
@@ -75,7 +77,12 @@ def control_tests(
     return pd.concat([*tables, _uncopied(chosen.uncopied)], ignore_index=True)
 
 
-def _folds(facts: pd.DataFrame, reader: Any) -> pd.Series:
+def is_cross_fitted(reader: EmbeddingsReader) -> TypeGuard[CrossFittedReader]:
+    """Whether a reader has maps that were fitted without some of the controls."""
+    return getattr(reader, "num_folds", 0) > 0
+
+
+def _folds(facts: pd.DataFrame, reader: CrossFittedReader) -> pd.Series:
     """The fold of every well that maps were fitted on, UNTOUCHED for the others."""
     fold = np.full(len(facts), UNTOUCHED, dtype=np.int64)
     for experiment, rows in facts.groupby("experiment", sort=True).indices.items():
@@ -85,7 +92,11 @@ def _folds(facts: pd.DataFrame, reader: Any) -> pd.Series:
 
 
 def _samples(
-    facts: pd.DataFrame, fold: pd.Series, chosen: PseudoConditions, reader: Any, across: bool
+    facts: pd.DataFrame,
+    fold: pd.Series,
+    chosen: PseudoConditions,
+    reader: CrossFittedReader,
+    across: bool,
 ) -> Iterator[tuple[str, pd.DataFrame, NDArray[Any]]]:
     """What one test sees: name of the experiment, wells with label and group, and their vectors.
 
@@ -132,7 +143,7 @@ def _joined(
     return "", facts, np.concatenate([part[2] for part in parts])
 
 
-def _vectors(reader: Any, experiment: str, fold: int) -> NDArray[Any]:
+def _vectors(reader: CrossFittedReader, experiment: str, fold: int) -> NDArray[Any]:
     vectors: NDArray[Any] = (
         reader.read(experiment)
         if fold == UNTOUCHED

@@ -136,7 +136,7 @@ def _pseudo_tests(
     tests = {
         judge: Tests(
             part.drop(columns="unit", errors="ignore").merge(units, on=keys), len(units), settings
-        )  # fmt: skip
+        )
         for judge, part in rows.items()
     }
     return units[keys], tests
