@@ -14,10 +14,13 @@ import tifffile
 
 from phenoprints.cli import main
 from phenoprints.cli.check import head_lines
-from phenoprints.cli.estimates import Size, embedding_cost, network_of, num_crops, training_cost
+from phenoprints.cli.estimates import Size, embedding_cost, network_of, training_cost
+from phenoprints.cli.facts import planned_facts
 from phenoprints.cli.heads import vector_heads
 from phenoprints.cli.reach import reach, smallest_p, treatment_rows
 from phenoprints.configuration import load
+from phenoprints.embeddings import Geometry
+from phenoprints.foundations.errors import ImageError
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -164,11 +167,30 @@ def test_planned_screens_are_estimated(capsys):
     assert "networks; for these at most 4,8" in out
 
 
-def test_crops_of_published_sizes():
-    screen = {"crop_px": 256, "exclude_border_crops": "auto"}
-    assert [num_crops(px, px, screen) for px in (2048, 512, 1080, 100)] == [36, 4, 16, 0]
-    assert num_crops(2048, 2048, screen | {"exclude_border_crops": False}) == 64
-    assert num_crops(512, 512, screen | {"exclude_border_crops": True}) == 0
+PLANNED = """
+run: a
+screens:
+  big: {{source: planned, experiments: 10, num_wells: 100000, image_px: {px}, num_channels: 5,
+        overlap_px: {overlap}, exclude_border_crops: {ring}}}
+encoders: {{u: {{kind: untrained, architecture: vit-s16, num_channels: 5}}}}
+evaluation: {{screens: [big], encoders: [u]}}
+"""
+
+
+@pytest.mark.parametrize("overlap", [0, 64, 128])
+@pytest.mark.parametrize(
+    ("px", "ring"), [(1080, "auto"), (512, "true"), (2048, "auto"), (100, "auto")]
+)
+def test_crops_are_counted_as_an_embedding_counts_them(tmp_path, px, ring, overlap):
+    path = tmp_path / "a.yaml"
+    path.write_text(PLANNED.format(px=px, ring=ring, overlap=overlap))
+    config = load(path)
+    crops = planned_facts("big", config["screens"]["big"]).size.crops
+    geometry = Geometry(256, {"true": True}.get(ring, ring), overlap)
+    try:
+        assert crops == len(geometry.origins(px, px))
+    except ImageError:
+        assert crops == 0
 
 
 @pytest.mark.parametrize(

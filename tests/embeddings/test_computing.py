@@ -20,7 +20,7 @@ from phenoprints.embeddings.gathering import gather  # noqa: E402
 from phenoprints.embeddings.passes import Look, Site, channel_order, look_at  # noqa: E402
 from phenoprints.embeddings.planning import Plan, plan_selection  # noqa: E402
 from phenoprints.embeddings.reading import ReadAhead  # noqa: E402
-from phenoprints.embeddings.selection import Selection, crop_shape, failing_sites  # noqa: E402
+from phenoprints.embeddings.selection import Selection, crop_shape  # noqa: E402
 from phenoprints.embeddings.store import Unit, chunk_files  # noqa: E402
 from phenoprints.embeddings.units import (  # noqa: E402
     Stores,
@@ -41,6 +41,7 @@ from phenoprints.foundations.progress import Progress  # noqa: E402
 from phenoprints.foundations.randomness import generator, well_ids  # noqa: E402
 from phenoprints.models import build  # noqa: E402
 from phenoprints.screens.listing import Screen  # noqa: E402
+from phenoprints.wells import failed_sites  # noqa: E402
 
 CHANNELS = ("DNA", "ER", "RNA")
 
@@ -341,7 +342,7 @@ def test_a_change_recomputes_just_what_it_touches(
         selection = Selection(WELLS, sites)
     elif change == "quality":
         bad = SITES.iloc[[5]].assign(verdict="fail")
-        selection = Selection(WELLS, SITES, bad_sites=failing_sites(bad))
+        selection = Selection(WELLS, SITES, bad_sites=failed_sites(bad))
     elif change == "encoder":
         look = Look(build("vit-tiny", channels=CHANNELS, seed=9), Geometry(32))
     elif change == "geometry":
@@ -380,7 +381,7 @@ def test_unreadable_images_become_nan_with_file_and_reason(encoder, tmp_path: Pa
     locators[[4, 14]] = "memory:bad2", "memory:bad3"  # both sites of well 4
     sites = SITES.assign(locator=locators).drop(index=[1, 11])  # well 1 was not imaged
     quality = SITES.iloc[[2, 12]].assign(verdict="fail")
-    selection = Selection(WELLS, sites, bad_sites=failing_sites(quality))
+    selection = Selection(WELLS, sites, bad_sites=failed_sites(quality))
 
     stores, failures, _ = run(tmp_path, Look(encoder, Geometry(32)), selection)
 

@@ -7,10 +7,9 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-import pyarrow as pa
 import pytest
 
-from phenoprints.embeddings.nearness import NEARNESS, nearness, nearness_of, only_condition
+from phenoprints.embeddings.nearness import NEARNESS, nearness, nearness_of
 from phenoprints.embeddings.store import open_embeddings
 from phenoprints.embeddings.writing import write_rows
 
@@ -83,9 +82,3 @@ def test_every_experiment_of_a_store_is_judged_by_its_own_controls(tmp_path: Pat
     assert table["experiment"].tolist() == ["a", "a", "b", "b"]
     expected = nearness(rows[9:], CONDITION, ROLE)["among_replicates"]
     np.testing.assert_array_equal(table["among_replicates"][2:], expected)
-
-
-def test_only_single_conditions_count() -> None:
-    lists = pa.chunked_array([[[1], [], None], [[2, 3], [4]]], pa.list_(pa.int32()))
-
-    assert only_condition(lists).tolist() == [1, -1, -1, -1, 4]

@@ -14,10 +14,11 @@ import pytest
 from phenoprints.embeddings import screen_tables
 from phenoprints.embeddings.planning import plan_screen, plan_selection
 from phenoprints.embeddings.screen_tables import ScreenTables, site_frame
-from phenoprints.embeddings.selection import Selection, failing_sites
+from phenoprints.embeddings.selection import Selection
 from phenoprints.embeddings.units import batch_of, plan_table, spans_of, works_of
 from phenoprints.foundations.errors import MissingInputError, TableError
 from phenoprints.foundations.row_reading import RowReader
+from phenoprints.wells import failed_sites
 
 COUNTS = {"e1": 11, "e2": 1, "e3": 6, "e4": 9}
 GROUP_ROWS = 5
@@ -54,7 +55,7 @@ def tables(frames: dict[str, pd.DataFrame], tmp_path: Path) -> ScreenTables:
 
 
 def whole(frames: dict[str, pd.DataFrame]) -> Selection:
-    bad = failing_sites(frames["quality"])
+    bad = failed_sites(frames["quality"])
     return Selection(frames["wells"], frames["sites"], bad_sites=bad)
 
 

@@ -62,3 +62,13 @@ def test_well_ids_are_the_sha256_of_the_full_name():
     assert int(got[0]) == int.from_bytes(digest[:8], "little")
     assert got[0] != got[1]
     assert got.dtype == np.uint64
+
+
+NAMES = st.text(st.sampled_from("ab/\x1f"), min_size=1, max_size=4)
+
+
+@given(st.lists(st.tuples(NAMES, NAMES), min_size=2, max_size=8, unique=True))
+def test_different_names_of_experiment_and_plate_have_different_well_ids(names):
+    experiments, plates = zip(*names, strict=True)
+    ids = well_ids("s", experiments, plates, ["A01"] * len(names))
+    assert len(set(ids.tolist())) == len(names)

@@ -302,3 +302,12 @@ def test_importing_screens_stays_light():
     ).stdout.split()
     assert out[1:] == []
     assert int(out[0]) < 900
+
+
+def test_names_with_a_slash_do_not_share_a_well_id(tmp_path):
+    table = tmp_path / "wells.csv"
+    table.write_text("experiment,plate,well,compound\na/b,c,A01,x\na,b/c,A01,y\n")
+    columns = {"experiment": "experiment", "plate": "plate", "well": "well",
+               "perturbation": "compound"}  # fmt: skip
+    screen = read({"source": "profiles-table", "wells": str(table), "columns": columns}, name="s")
+    assert screen.wells["well_id"].nunique() == 2

@@ -12,7 +12,7 @@ from phenoprints.quality import (
     catalogue,
     replicate_correlations,
 )
-from phenoprints.wells.contracts import WELLS
+from phenoprints.wells import WELLS, WHOLE_WELL
 
 with logged(snakemake.log):
     files, out = snakemake.input, snakemake.output
@@ -25,7 +25,7 @@ with logged(snakemake.log):
     publish_json(out.rules, catalogue(settings))
     alike = replicate_correlations(table, wells, seed=snakemake.params.seed)
     publish_table(out.replicates, alike)
-    whole = table[table["site"] == -1]
+    whole = table[table["site"] == WHOLE_WELL]
     rows = {
         "wells": len(wells),
         "sites": len(metrics),

@@ -17,7 +17,6 @@ GFLOP_PER_SECOND = 395_000.0
 CORE_GFLOP_PER_SECOND = 90.0  # 8 crops of S/16 a second in float32 on one core
 SECONDS_PER_HOUR = 3600.0
 BYTES = {"float32": 4, "float16": 2}
-RING_FROM = 8
 DECODED_BYTES_PER_SECOND = 100e6  # PNG and LZW on one core
 WELLS_PER_SECOND = {"screens": 70_000.0, "consistency": 14_000.0, "curation": 4_000_000.0}
 ALIGNED_NUMBERS_PER_SECOND = 8e6  # wells × features of TVN on one core
@@ -70,16 +69,6 @@ class Size:
     def image_bytes(self) -> float:
         """Bytes of all pixels at one byte each."""
         return self.wells * self.sites * self.channels * self.height_px * self.width_px
-
-
-def num_crops(height_px: int, width_px: int, screen: Mapping[str, Any]) -> int:
-    """Crops of a site: floor(H/crop) × floor(W/crop), without the outer ring where configured."""
-    crop_px = int(screen["crop_px"])
-    rows, columns = height_px // crop_px, width_px // crop_px
-    ring = screen["exclude_border_crops"]
-    if ring is True or (ring == "auto" and min(rows, columns) >= RING_FROM):
-        rows, columns = rows - 2, columns - 2
-    return max(rows, 0) * max(columns, 0)
 
 
 @dataclass(frozen=True)

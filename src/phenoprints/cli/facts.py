@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from phenoprints.cli.estimates import Size, num_crops
+from phenoprints.cli.estimates import Size
 from phenoprints.configuration import screen_seed, screen_settings
 
 if TYPE_CHECKING:
@@ -69,7 +69,7 @@ def planned_facts(name: str, screen: Mapping[str, Any]) -> ScreenFacts:
         channels=screen["num_channels"],
         height_px=pixels,
         width_px=pixels,
-        crops=num_crops(pixels, pixels, screen),
+        crops=_num_crops(pixels, pixels, screen),
         crop_px=screen["crop_px"],
     )
     return ScreenFacts(
@@ -116,9 +116,17 @@ def _size(screen: Screen, settings: Mapping[str, Any]) -> Size:
         channels=len(first["channels"]),
         height_px=height,
         width_px=width,
-        crops=num_crops(height, width, settings),
+        crops=_num_crops(height, width, settings),
         crop_px=settings["crop_px"],
     )
+
+
+def _num_crops(height_px: int, width_px: int, screen: Mapping[str, Any]) -> int:
+    """Return the crops of a site, as an embedding counts them."""
+    from phenoprints.embeddings import Geometry
+
+    names = ("crop_px", "exclude_border_crops", "overlap_px")
+    return Geometry(*(screen[name] for name in names)).num_crops(height_px, width_px)
 
 
 def _refused(screen: Screen, settings: Mapping[str, Any]) -> list[str]:
@@ -138,14 +146,15 @@ def _refused(screen: Screen, settings: Mapping[str, Any]) -> list[str]:
 
 def _controls(wells: pd.DataFrame, settings: Mapping[str, Any]) -> list[str]:
     """A sentence where nothing is centred, or for batches with too few controls to align."""
+    from phenoprints.wells import control_role
+
     wanted, options = settings["alignment"]["controls"], settings["alignment"]
     if options["method"] == "none":
         return [
             "alignment.method is none: vectors that are not centred on controls share a common "
             "direction, in which conditions without effect look consistent"
         ]
-    has_unperturbed = (wells["role"] == "unperturbed").any()
-    role = wanted if wanted != "auto" else "unperturbed" if has_unperturbed else "negative_control"
+    role = control_role(wells, wanted, min_controls=options["min_controls"])
     batch = ["experiment", "plate"] if options["batch"] == "plate" else ["experiment"]
     is_control = (wells["role"] == role).groupby([wells[key] for key in batch]).sum()
     few = is_control[is_control < options["min_controls"]]

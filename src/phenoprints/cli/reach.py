@@ -9,6 +9,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from phenoprints.wells import num_conditions
+
 TREATMENT = "treatment"
 WITHIN = "within-experiments"
 Limits = Mapping[str, Mapping[str, Any]]
@@ -33,7 +35,7 @@ def treatment_rows(wells: pd.DataFrame, conditions: pd.DataFrame) -> pd.DataFram
     `number` counts the well's conditions; wells of unknown conditions are left out.
     """
     chosen = wells[wells["role"] == TREATMENT]
-    number = chosen["conditions"].map(lambda ids: 0 if ids is None else len(set(ids)))
+    number = num_conditions(chosen["conditions"])
     rows = chosen[["well_id", "experiment", "conditions"]].assign(number=number)[number > 0]
     rows = rows.explode("conditions", ignore_index=True)
     rows = rows.rename(columns={"conditions": "condition_id"})

@@ -124,7 +124,7 @@ def _step_3(
     """Wells of which any condition (option: every condition) is rare."""
     is_rare = (of_any if rules.rare_condition_rule == "any" else of_all) & RARE != 0
     result = np.full(len(part.well_id), Reason.KEPT, dtype=np.int8)
-    leaves = is_rare & (part.num_conditions > 0)
+    leaves = is_rare & (np.diff(part.offsets) > 0)
     result[leaves] = Reason.TOO_FEW_WELLS
     result[leaves & (of_any & FEW_EXPERIMENTS != 0)] = Reason.TOO_FEW_EXPERIMENTS
     return result

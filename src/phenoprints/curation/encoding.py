@@ -12,7 +12,8 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from phenoprints.foundations.errors import DataError
-from phenoprints.wells.contracts import ROLES
+from phenoprints.wells import ROLES
+from phenoprints.wells.conditions import distinct_counts
 
 TREATMENT, UNPERTURBED = ROLES.index("treatment"), ROLES.index("unperturbed")
 
@@ -47,8 +48,8 @@ class Encoded:
 
     @property
     def num_conditions(self) -> NDArray[np.int32]:
-        """How many conditions each well names."""
-        return np.diff(self.offsets)
+        """How many different conditions each well names."""
+        return distinct_counts(self.offsets, self.values)
 
 
 def encode(part: pa.Table, num_conditions: int) -> Encoded:

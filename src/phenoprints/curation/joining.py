@@ -15,10 +15,7 @@ from numpy.typing import NDArray
 
 from phenoprints.curation.parts import split_by_experiment
 from phenoprints.foundations.errors import Problem, TableError, raise_problems
-from phenoprints.wells.contracts import SITES, WELLS
-
-WHOLE_WELL = -1
-"""The site of a row of the quality table that speaks for its well."""
+from phenoprints.wells import SITES, WELLS, WHOLE_WELL
 
 QUALITY_COLUMNS = ("well_id", "site", "verdict")
 SHAPE = {"height_px": "height", "width_px": "width", "num_channels": "channels"}

@@ -9,13 +9,14 @@ from typing import Any
 
 import numpy as np
 
-from phenoprints.embeddings.failures import NO_GOOD_SITE, WHOLE_WELL, Failures
+from phenoprints.embeddings.failures import NO_GOOD_SITE, Failures
 from phenoprints.embeddings.passes import Image, Look, ReadImage, Site, UnitFeatures, UnitPass
 from phenoprints.embeddings.reading import ReadAhead
 from phenoprints.embeddings.selection import Selection
 from phenoprints.embeddings.store import Unit, write_unit
 from phenoprints.embeddings.units import Span, Stores, Work, mark_done, read_marker
 from phenoprints.foundations.progress import Progress
+from phenoprints.wells import WHOLE_WELL
 
 KEYS = ("well_id", "experiment", "plate", "well")
 NO_IMAGE = "no_image"

@@ -16,10 +16,11 @@ from phenoprints.embeddings.failures import failures_table
 from phenoprints.embeddings.geometry import Geometry
 from phenoprints.embeddings.passes import Look, Precision, ReadImage, look_at
 from phenoprints.embeddings.reading import ReadAhead
-from phenoprints.embeddings.selection import Selection, failing_sites
+from phenoprints.embeddings.selection import Selection
 from phenoprints.embeddings.store import Unit
 from phenoprints.foundations.errors import DataError
 from phenoprints.screens.listing import Screen
+from phenoprints.wells import failed_sites
 
 if TYPE_CHECKING:
     from phenoprints.models import Encoder
@@ -59,7 +60,7 @@ def embed(
     float32 rows in the order of the wells table, (n, D) for `last` and (n, B, D) for `all`, with
     NaN for a well that failed; and the failures (`phenoprints.embeddings.failures`).
     """
-    bad = None if quality is None else failing_sites(quality)
+    bad = None if quality is None else failed_sites(quality)
     selection = Selection(screen.wells, screen.sites, bad_sites=bad)
     look = Look(encoder, geometry or Geometry(encoder.crop_px), precision=precision)
     rows, failures = [], []

@@ -11,6 +11,7 @@ import pyarrow as pa
 
 from phenoprints.foundations.errors import DataError, Problem, describe
 from phenoprints.foundations.tables import Contract
+from phenoprints.wells import WHOLE_WELL
 
 FAILURES = Contract(
     name="failures",
@@ -29,7 +30,6 @@ FAILURES = Contract(
 )
 """A row per failed site and, with `site` -1, per well without any vector (its row is NaN)."""
 
-WHOLE_WELL = -1
 NO_GOOD_SITE = "no_good_site"
 """The reason of a well that quality control left out: no failure to read."""
 

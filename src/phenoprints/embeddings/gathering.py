@@ -8,10 +8,11 @@ from typing import Any
 
 import pandas as pd
 
-from phenoprints.embeddings.failures import WHOLE_WELL, Failures
+from phenoprints.embeddings.failures import Failures
 from phenoprints.embeddings.units import Stores, Work, marker_path, read_marker
 from phenoprints.foundations.errors import CorruptionError, Problem, describe
 from phenoprints.foundations.progress import Progress
+from phenoprints.wells import WHOLE_WELL
 
 SECONDS_PER_HOUR = 3600.0
 

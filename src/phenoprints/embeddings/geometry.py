@@ -65,6 +65,12 @@ class Geometry:
         )
         return np.stack(np.meshgrid(ys, xs, indexing="ij"), axis=-1).reshape(-1, 2)
 
+    def num_crops(self, height_px: int, width_px: int) -> int:
+        """Return the number of crops of an image; 0 where it holds none."""
+        if 0 in (self._count(height_px), self._count(width_px)):
+            return 0
+        return len(self.origins(height_px, width_px))
+
     def _count(self, side_px: int) -> int:
         stride = self.crop_px - self.overlap_px
         return max(0, (side_px - self.crop_px) // stride + 1)

@@ -6,7 +6,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Protocol
 
 import numpy as np
 import pandas as pd
@@ -16,6 +15,12 @@ from numpy.typing import NDArray
 from phenoprints.foundations.progress import Progress
 from phenoprints.foundations.row_reading import RowReader
 from phenoprints.foundations.tables import Contract
+from phenoprints.wells import (
+    PERTURBED_ROLES,
+    EmbeddingsReader,
+    inactive_role,
+    single_condition,
+)
 
 NEARNESS = Contract(
     name="nearness",
@@ -36,25 +41,11 @@ NEARNESS = Contract(
 """A row per experiment and condition of at least two wells with a vector: the mean cosine among
 these wells, and to the controls of the experiment; `is_nearer` says which is larger."""
 
-CONTROLS = ("negative_control", "unperturbed")
-"""Roles that controls have; the first that the experiment has is taken."""
-PERTURBED = ("treatment", "positive_control")
 COLUMNS = ("experiment", "role", "conditions")
 
 
-class Reader(Protocol):
-    """What gives the vectors, in the order of the wells table."""
-
-    @property
-    def experiments(self) -> Sequence[str]:
-        """The experiments."""
-
-    def read(self, experiment: str) -> NDArray[np.float32]:
-        """The vectors (n, D) of an experiment's wells."""
-
-
 def nearness(
-    vectors: NDArray[np.floating], condition: NDArray[np.int64], role: NDArray[np.object_]
+    vectors: NDArray[np.floating], condition: NDArray[np.integer], role: NDArray[np.object_]
 ) -> pd.DataFrame:
     """For each condition of an experiment its mean cosines, among replicates and to controls.
 
@@ -66,7 +57,7 @@ def nearness(
     condition
         The only condition of each well; -1 for none, several or unknown ones.
     role
-        What the wells are; see `CONTROLS` and `PERTURBED`.
+        Role of each well; controls are those of `inactive_role`.
 
     Returns
     -------
@@ -76,7 +67,7 @@ def nearness(
     """
     lengths = np.linalg.norm(vectors.astype(np.float64), axis=1)
     is_usable = np.isfinite(lengths) & (lengths > 0)
-    chosen = np.flatnonzero(is_usable & (condition >= 0) & np.isin(role, PERTURBED))
+    chosen = np.flatnonzero(is_usable & (condition >= 0) & np.isin(role, PERTURBED_ROLES))
     order = chosen[np.argsort(condition[chosen], kind="stable")]
     found, starts, counts = np.unique(condition[order], return_index=True, return_counts=True)
     units = vectors[order].astype(np.float64) / lengths[order, None]
@@ -89,7 +80,8 @@ def nearness(
         {"condition_id": found, "num_wells": counts, "num_controls": num_controls,
          "among_replicates": among, "to_controls": outside, "is_nearer": among > outside}
     )  # fmt: skip
-    return table[counts > 1].reset_index(drop=True)
+    several: pd.DataFrame = table[counts > 1].reset_index(drop=True)
+    return several
 
 
 def _centre(
@@ -99,16 +91,15 @@ def _centre(
     role: NDArray[np.object_],
 ) -> tuple[NDArray[np.float64], int]:
     """The mean of the controls' unit vectors, NaN without controls, and their number."""
-    for name in CONTROLS:
-        rows = np.flatnonzero(is_usable & (role == name))
-        if len(rows):
-            units = vectors[rows].astype(np.float64) / lengths[rows, None]
-            centre: NDArray[np.float64] = units.mean(axis=0)
-            return centre, len(rows)
-    return np.full(vectors.shape[1], np.nan), 0
+    rows = np.flatnonzero(is_usable & (role == inactive_role(role[is_usable])))
+    if not len(rows):
+        return np.full(vectors.shape[1], np.nan), 0
+    units = vectors[rows].astype(np.float64) / lengths[rows, None]
+    centre: NDArray[np.float64] = units.mean(axis=0)
+    return centre, len(rows)
 
 
-def nearness_of(reader: Reader, wells: str | Path) -> pd.DataFrame:
+def nearness_of(reader: EmbeddingsReader, wells: str | Path) -> pd.DataFrame:
     """The nearness of every experiment of a store; `wells` is the path of the wells table.
 
     One experiment is in memory at a time.
@@ -120,7 +111,7 @@ def nearness_of(reader: Reader, wells: str | Path) -> pd.DataFrame:
         part = rows.read(start, start + len(vectors))
         start += len(vectors)
         role = part["role"].to_numpy()
-        table = nearness(vectors, only_condition(part["conditions"]), role)
+        table = nearness(vectors, single_condition(part["conditions"]), role)
         tables.append(table.assign(experiment=experiment))
     frame: pd.DataFrame = NEARNESS.conform(_joined(tables)).to_pandas()
     return frame
@@ -128,16 +119,5 @@ def nearness_of(reader: Reader, wells: str | Path) -> pd.DataFrame:
 
 def _joined(tables: Sequence[pd.DataFrame]) -> pd.DataFrame:
     known = [table for table in tables if len(table)]
-    return pd.concat(known) if known else NEARNESS.schema.empty_table().to_pandas()
-
-
-def only_condition(lists: pa.ChunkedArray) -> NDArray[np.int64]:
-    """The condition of wells that have just one; -1 for none, several, and where it is unknown."""
-    joined = lists.combine_chunks()
-    lengths = joined.value_lengths().fill_null(0).to_numpy(zero_copy_only=False)
-    values = joined.flatten().to_numpy(zero_copy_only=False)
-    starts = np.cumsum(lengths) - lengths
-    conditions = np.full(len(joined), -1, np.int64)
-    is_one = lengths == 1
-    conditions[is_one] = values[starts[is_one]]
-    return conditions
+    empty: pd.DataFrame = NEARNESS.schema.empty_table().to_pandas()
+    return pd.concat(known) if known else empty

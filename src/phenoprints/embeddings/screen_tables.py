@@ -14,10 +14,11 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
-from phenoprints.embeddings.selection import Selection, failing_sites
+from phenoprints.embeddings.selection import Selection
 from phenoprints.embeddings.units import Work
 from phenoprints.foundations.errors import TableError
 from phenoprints.foundations.row_reading import RowReader
+from phenoprints.wells import failed_sites
 
 WELL_COLUMNS = ("well_id", "experiment", "plate", "well")
 SITE_COLUMNS = ("well_id", "site", "locator", "height", "width", "channels")
@@ -83,7 +84,7 @@ class ScreenTables:
         wanted = ["well_id", "site", "verdict"]
         table = RowReader(self.quality, wanted)  # tells what is wrong with the file
         failing = pq.read_table(table.path, columns=wanted, filters=pc.field("verdict") == "fail")
-        return failing_sites(failing.to_pandas())
+        return failed_sites(failing.to_pandas())
 
     def selection(
         self, wells: slice, sites: slice, *, skipped: int = 0, site_numbers: Sequence[int] = ()

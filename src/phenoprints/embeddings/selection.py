@@ -13,12 +13,6 @@ from phenoprints.embeddings.store import Unit
 from phenoprints.embeddings.writing import ids_by_experiment
 
 
-def failing_sites(quality: pd.DataFrame) -> pd.MultiIndex:
-    """The sites that a quality table (well_id, site, verdict) fails, as pairs of well and site."""
-    bad = quality.loc[quality["verdict"] == "fail", ["well_id", "site"]]
-    return pd.MultiIndex.from_frame(bad.drop_duplicates())
-
-
 class Selection:
     """Wells that follow one another in a screen, and the sites of them that count.
 

@@ -13,6 +13,7 @@ from phenoprints.foundations.fingerprints import canonical_json
 _GOLDEN = np.uint64(0x9E3779B97F4A7C15)
 _MIX_1 = np.uint64(0xBF58476D1CE4E5B9)
 _MIX_2 = np.uint64(0x94D049BB133111EB)
+_ESCAPE = "\x1f"
 
 
 def generator(seed: int, stage: str, *item: Any) -> np.random.Generator:
@@ -44,14 +45,21 @@ def is_kept(seed: int, ids: NDArray[np.uint64], fraction: float) -> NDArray[np.b
 
 
 def well_ids(screen: str, experiment: Any, plate: Any, well: Any) -> NDArray[np.uint64]:
-    """The `well_id` of each well: the first 8 bytes of the sha256 of screen/experiment/plate/well.
+    """Return the `well_id` of each well: 8 bytes of the sha256 of screen/experiment/plate/well.
 
-    Arguments after `screen` are equally long sequences of strings. Bytes are read little-endian.
+    Arguments after `screen` are equally long sequences of strings. Bytes are the first ones, read
+    little-endian. A "/" within the name of an experiment is escaped, so that experiment "a/b",
+    plate "c" and experiment "a", plate "b/c" differ.
     """
     keys = (
-        f"{screen}/{e}/{p}/{w}".encode() for e, p, w in zip(experiment, plate, well, strict=True)
+        f"{screen}/{_escaped(str(e))}/{p}/{w}".encode()
+        for e, p, w in zip(experiment, plate, well, strict=True)
     )
     return np.fromiter(
         (int.from_bytes(hashlib.sha256(key).digest()[:8], "little") for key in keys),
         dtype=np.uint64,
     )
+
+
+def _escaped(name: str) -> str:
+    return name.replace(_ESCAPE, _ESCAPE * 2).replace("/", f"{_ESCAPE}/")

@@ -16,7 +16,7 @@ from phenoprints.probes.contracts import ACCURACIES, CONFUSIONS, SPLIT
 from phenoprints.probes.probing import BlockProbe, ProbeSettings, confusion_table, fit_blocks
 from phenoprints.probes.splits import SplitBy, split_wells
 from phenoprints.probes.tasks import Task, label_wells, task_wells
-from phenoprints.quality.verdicts import WHOLE_WELL
+from phenoprints.wells import describe_wells, usable_wells
 
 SCREEN_RUN = ("screen", "cell_type", "background")
 
@@ -77,14 +77,12 @@ def split_task(
     fractions = 0.0 if block_selection == "paper" else validation_fraction, test_fraction
     parts = []
     for name, (wells, conditions, quality) in screens.items():
-        failed = quality.loc[
-            (quality["site"] == WHOLE_WELL) & (quality["verdict"] == "fail"), "well_id"
-        ]
-        good = wells[~wells["well_id"].isin(failed)].reset_index(drop=True)
+        good = wells[usable_wells(wells, quality)].reset_index(drop=True)
+        genes = describe_wells(good, conditions, ["gene"])["gene"].to_numpy()
         labels = label_wells(good, conditions, task)
         done.coverage[name] = labels.coverage
         used = task_wells(good, labels, max_wells_per_class, seed=seed)
-        table = good.assign(screen=name, label=labels.values, gene=_genes(good, conditions))[used]
+        table = good.assign(screen=name, label=labels.values, gene=genes)[used]
         parts += [
             _split_run(run, names, done, seed=seed, fractions=fractions, by=split)
             for names, run in table.groupby(list(SCREEN_RUN), sort=True)
@@ -122,15 +120,6 @@ def _split_run(
         done.refused["/".join(map(str, names))] = str(error)
         return run.iloc[:0]
     return run.assign(split=splits)[list(SPLIT.schema.names)]
-
-
-def _genes(wells: pd.DataFrame, conditions: pd.DataFrame) -> list[Any]:
-    """The gene of each well that has one condition, else None."""
-    of_condition = dict(zip(conditions["condition_id"], conditions["gene"], strict=True))
-    return [
-        of_condition.get(listed[0]) if listed is not None and len(listed) == 1 else None
-        for listed in wells["conditions"]
-    ]
 
 
 def probe_task(

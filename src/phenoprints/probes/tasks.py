@@ -15,11 +15,10 @@ from numpy.typing import NDArray
 
 from phenoprints.foundations.errors import DataError, MissingInputError, TableError
 from phenoprints.foundations.randomness import hash_uint64
-from phenoprints.wells.contracts import CONDITIONS, WELLS
+from phenoprints.wells import CONDITIONS, PERTURBED_ROLES, WELLS, single_condition
 
 ALIASES = {"MPP5": "PALS1"}
 """Older symbols of genes in the packaged groups, and the approved ones (HGNC)."""
-PERTURBED_ROLES = ("treatment", "positive_control")
 
 
 @dataclass(frozen=True)
@@ -111,7 +110,7 @@ def label_wells(wells: pd.DataFrame, conditions: pd.DataFrame, task: Task) -> La
         The conditions have no such annotation.
     """
     of_condition, coverage = _condition_labels(conditions, task)
-    ids = np.array([_only(listed) for listed in wells["conditions"]], dtype=np.int64)
+    ids = single_condition(wells["conditions"])
     roles = wells["role"].to_numpy()
     values = np.full(len(wells), None, dtype=object)
     is_perturbed = np.isin(roles, PERTURBED_ROLES) & (ids >= 0)
@@ -180,14 +179,6 @@ def task_wells(
     chosen = np.zeros(len(wells), np.bool_)
     chosen[kept.head(max_wells_per_class)["row"].to_numpy()] = True
     return chosen
-
-
-def _only(listed: Any) -> int:
-    """The condition of a well that has just one (named twice counts once), else -1."""
-    if listed is None:
-        return -1
-    distinct = set(listed)
-    return int(distinct.pop()) if len(distinct) == 1 else -1
 
 
 def _condition_labels(

@@ -27,7 +27,8 @@ from phenoprints.quality.swaps import (
     mirrored_pairs,
     pair_contrasts,
 )
-from phenoprints.quality.verdicts import WHOLE_WELL, site_rows
+from phenoprints.quality.verdicts import site_rows
+from phenoprints.wells import WHOLE_WELL
 
 LOG_FLOOR = 0.05
 """The least spread of a metric's natural logarithm between control sites."""

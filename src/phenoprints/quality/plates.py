@@ -11,9 +11,9 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from phenoprints.quality.references import CONTROL_ROLES, MAD_TO_SD
+from phenoprints.quality.references import MAD_TO_SD
 from phenoprints.quality.rules import RULES, QualitySettings
-from phenoprints.quality.verdicts import WHOLE_WELL
+from phenoprints.wells import CONTROL_ROLES, WHOLE_WELL
 
 COLUMNS = ["experiment", "plate", "code", "check", "value", "threshold", "verdict", "detail"]
 SHAPE_METRICS = (

@@ -8,7 +8,8 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-CONTROL_ROLES = ("unperturbed", "negative_control")
+from phenoprints.wells import CONTROL_ROLES
+
 MAD_TO_SD = 1.4826
 
 

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from phenoprints.foundations.randomness import generator
 from phenoprints.quality.plates import good_wells, plate_profiles
-from phenoprints.quality.references import CONTROL_ROLES
+from phenoprints.wells import CONTROL_ROLES, single_condition
 
 COLUMNS = ["kind", "condition_id", "num_wells", "correlation"]
 REPLICATES, DIFFERENT = "replicates", "different conditions"
@@ -48,13 +48,13 @@ def replicate_correlations(
     Source: percent replicating, Chandrasekaran et al. 2023, doi:10.1101/2023.03.23.534023.
     """
     table, names = good_wells(quality, wells)
-    is_single = table["conditions"].map(lambda ids: ids is not None and len(ids) == 1)
-    is_used = (is_single & ~table["role"].isin(CONTROL_ROLES)).to_numpy(dtype=bool)
+    condition = single_condition(table["conditions"])
+    is_used = (condition >= 0) & ~table["role"].isin(CONTROL_ROLES).to_numpy()
     if not names or not is_used.any():
         return _as_table([])
     unit = _unit_rows(plate_profiles(table, names)[is_used])
     own = table[is_used].reset_index(drop=True)
-    own["code"] = [int(ids[0]) for ids in own["conditions"]]
+    own["code"] = condition[is_used]
     own = own[np.abs(unit).sum(axis=1) > 0].sort_values("well_id")
     members = {int(str(k)): part.index.to_numpy() for k, part in own.groupby("code", sort=True)}
     if len(members) < 2:

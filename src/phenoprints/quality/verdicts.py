@@ -6,9 +6,7 @@ import numpy as np
 import pandas as pd
 
 from phenoprints.foundations.errors import Problem, TableError, raise_problems
-
-WHOLE_WELL = -1
-"""The `site` of the row that speaks for the whole well."""
+from phenoprints.wells import WHOLE_WELL
 
 
 def not_assessed(wells: pd.DataFrame, sites: pd.DataFrame) -> pd.DataFrame:

@@ -14,8 +14,8 @@ from phenoprints.foundations.errors import PhenoprintsError
 from phenoprints.reports.contents import Box, Gallery
 from phenoprints.reports.runs import Run
 from phenoprints.reports.tiles import COMPOSITE_LEGEND, display_ranges, well_strip
+from phenoprints.wells import CONTROL_ROLES, failed_wells
 
-CONTROLS = ("negative_control", "unperturbed")
 MAX_CONTROLS = 3
 MAX_TILES = 60
 SMALL_PX = 1024
@@ -63,8 +63,7 @@ def bad_wells(run: Run, screen: str) -> set[int]:
     quality = run.table("quality", ["well_id", "site", "verdict"], screen=screen)
     if quality is None:
         return set()
-    is_bad = (quality["site"] == -1) & (quality["verdict"] == "fail")
-    return {int(well) for well in quality.loc[is_bad, "well_id"]}
+    return set(failed_wells(quality).tolist())
 
 
 def num_images(run: Run) -> int:
@@ -103,7 +102,7 @@ def _plate_ranges(
     images: Any, places: pd.DataFrame, plate: tuple[str, str], image: np.ndarray
 ) -> list[tuple[float, float]]:
     on_plate = (places["experiment"] == plate[0]) & (places["plate"] == plate[1])
-    controls = places[on_plate & places["role"].isin(CONTROLS) & ~places["is_bad"]]
+    controls = places[on_plate & places["role"].isin(CONTROL_ROLES) & ~places["is_bad"]]
     number = MAX_CONTROLS if max(image.shape[1:]) <= SMALL_PX else 1
     shown = [_read(images, row) for _, row in controls.head(number).iterrows()]
     alike = [other for other in shown if len(other) == len(image)]

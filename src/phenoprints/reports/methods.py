@@ -12,6 +12,7 @@ from phenoprints import __version__
 from phenoprints.foundations.provenance import library_versions
 from phenoprints.reports import numbers
 from phenoprints.reports.runs import Run
+from phenoprints.wells import WHOLE_WELL
 
 ALIGNMENTS = {
     "tvn": "typical variation normalisation [@ando2017]",
@@ -76,7 +77,7 @@ def _quality(run: Run) -> str:
     for name in run.plan.screens:
         table = run.table("quality", ["site", "verdict"], screen=name)
         if table is not None and (table["verdict"] != "not assessed").any():
-            whole = table[table["site"] == -1]
+            whole = table[table["site"] == WHOLE_WELL]
             judged.append(name)
             wells += len(whole)
             failed += int((whole["verdict"] == "fail").sum())

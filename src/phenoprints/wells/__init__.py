@@ -1,10 +1,10 @@
 """The data model of a screen: tables, plates, roles, conditions, designs and readers."""
 
-from phenoprints.wells.conditions import describe_wells, single_condition
+from phenoprints.wells.conditions import describe_wells, num_conditions, single_condition
 from phenoprints.wells.contracts import CONDITIONS, KINDS, MODALITIES, ROLES, SITES, WELLS
 from phenoprints.wells.designs import compositions, design_table, single_plate, single_position
 from phenoprints.wells.plates import PLATE_FORMATS, edge_distance, plate_formats, well_name
-from phenoprints.wells.quality import WHOLE_WELL, failed_wells, usable_wells
+from phenoprints.wells.quality import WHOLE_WELL, failed_sites, failed_wells, usable_wells
 from phenoprints.wells.readers import (
     ArrayEmbeddings,
     EmbeddingsReader,
@@ -43,8 +43,10 @@ __all__ = [
     "design_table",
     "edge_distance",
     "experiment_rows",
+    "failed_sites",
     "failed_wells",
     "inactive_role",
+    "num_conditions",
     "plate_formats",
     "read_checked",
     "single_condition",

@@ -39,6 +39,31 @@ def single_condition(lists: Any) -> NDArray[np.int32]:
     return result
 
 
+def num_conditions(lists: Any) -> NDArray[np.int32]:
+    """Return how many different conditions each well has: 0 when unperturbed or unknown.
+
+    >>> num_conditions(pd.Series([[3], [3, 3], [1, 2], [], None])).tolist()
+    [1, 1, 2, 0, 0]
+    """
+    array = _list_array(lists)
+    length = array.value_lengths().fill_null(0).to_numpy(zero_copy_only=False)
+    offsets = np.concatenate([[0], np.cumsum(length)])
+    return distinct_counts(offsets, array.flatten().to_numpy(zero_copy_only=False))
+
+
+def distinct_counts(offsets: NDArray[np.integer], values: NDArray[np.integer]) -> NDArray[np.int32]:
+    """Return the number of different values of each list, values[offsets[i]:offsets[i + 1]]."""
+    counts = np.diff(offsets).astype(np.int32)
+    row = np.repeat(np.arange(len(counts)), counts)
+    of_several = counts[row] > 1
+    row, listed = row[of_several], values[of_several]
+    order = np.lexsort((listed, row))
+    row, listed = row[order], listed[order]
+    is_repeated = (row[1:] == row[:-1]) & (listed[1:] == listed[:-1])
+    counts -= np.bincount(row[1:][is_repeated], minlength=len(counts)).astype(np.int32)
+    return counts
+
+
 def _list_array(lists: Any) -> pa.ListArray:
     if isinstance(lists, pa.ChunkedArray):
         joined = lists.combine_chunks()

@@ -21,6 +21,12 @@ def failed_wells(quality: pd.DataFrame) -> NDArray[np.uint64]:
     return ids
 
 
+def failed_sites(quality: pd.DataFrame) -> pd.MultiIndex:
+    """Return the distinct pairs (well_id, site) that failed; site -1 is a well as a whole."""
+    bad = quality.loc[quality["verdict"] == "fail", ["well_id", "site"]]
+    return pd.MultiIndex.from_frame(bad.drop_duplicates())
+
+
 def usable_wells(wells: pd.DataFrame, quality: pd.DataFrame) -> NDArray[np.bool_]:
     """Return a mask over the wells table: False where the well's own quality row says `fail`."""
     usable: NDArray[np.bool_] = ~wells["well_id"].isin(failed_wells(quality)).to_numpy()

@@ -16,6 +16,7 @@ from phenoprints.reports.nearness import nearness_sections, share_nearer
 from phenoprints.reports.runs import Run
 from phenoprints.reports.tables import Column, Table
 from phenoprints.reports.verdicts import CHECK, PASS, Verdict
+from phenoprints.wells import WHOLE_WELL
 
 NAME, TITLE = "embeddings", "Embeddings"
 QUESTION = "What does every encoder see, and which wells could it not see?"
@@ -68,7 +69,7 @@ def _row(run: Run, names: dict[str, str]) -> dict[str, Any]:
     failures = run.table("embedding_failures", ["well_id", "site", "reason"], **names)
     num_failed = num_left_out = None
     if failures is not None:
-        whole = failures[failures["site"] == -1].drop_duplicates("well_id")
+        whole = failures[failures["site"] == WHOLE_WELL].drop_duplicates("well_id")
         num_left_out = int((whole["reason"] == LEFT_OUT).sum())
         num_failed = len(whole) - num_left_out
     wells = run.table("screen_wells", ["well_id"], screen=names["screen"])

@@ -12,6 +12,7 @@ from phenoprints.reports.examples import Example, bad_wells, example_gallery
 from phenoprints.reports.frames import is_true, records
 from phenoprints.reports.runs import Run
 from phenoprints.reports.stages.phenoprint_tables import judges_of
+from phenoprints.wells import CONTROL_ROLES
 
 NUM_STRONG = 3
 
@@ -92,7 +93,7 @@ def _control_of(wells: pd.DataFrame, plate: tuple[str, str] | None) -> list[Exam
     if plate is None:
         return []
     here = (wells["experiment"] == plate[0]) & (wells["plate"] == plate[1])
-    controls = wells[here & wells["role"].isin(["negative_control", "unperturbed"])]
+    controls = wells[here & wells["role"].isin(CONTROL_ROLES)]
     if controls.empty:
         return []
     well = controls.iloc[0]

@@ -27,7 +27,6 @@ from phenoprints.reports.stages.quality_examples import EXAMPLES_CAPTION, exampl
 from phenoprints.reports.stages.quality_metrics import metric_links
 from phenoprints.reports.stages.quality_replicates import replicate_facts, replicate_figure
 from phenoprints.reports.stages.quality_tables import (
-    CONTROLS,
     planted,
     plate_checks,
     rule_titles,
@@ -77,7 +76,7 @@ def rule_counts(table: pd.DataFrame) -> pd.DataFrame:
     rows = table.loc[table["verdict"] == "fail", ["well_id", "role", "reasons"]].explode("reasons")
     rows = rows.dropna(subset=["reasons"]).rename(columns={"reasons": "rule"})
     counts = rows.groupby("rule").agg(wells=("well_id", "nunique"))
-    counts["controls"] = rows[rows["role"].isin(CONTROLS)].groupby("rule")["well_id"].nunique()
+    counts["controls"] = rows[rows["role"] != "treatment"].groupby("rule")["well_id"].nunique()
     return counts.fillna(0).sort_values("wells", ascending=False).reset_index()
 
 
@@ -215,7 +214,7 @@ def _plates_table(run: Run, screen: str) -> list[Table]:
 
 
 def _controls_verdict(screen: str, assessed: pd.DataFrame) -> Verdict:
-    is_control = assessed["role"].isin(CONTROLS)
+    is_control = assessed["role"] != "treatment"
     is_failed = assessed["verdict"] == "fail"
     ours = float(is_failed[is_control].mean()) if is_control.any() else np.nan
     others = float(is_failed[~is_control].mean()) if (~is_control).any() else np.nan

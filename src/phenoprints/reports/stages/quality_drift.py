@@ -8,7 +8,7 @@ from phenoprints.reports import numbers
 from phenoprints.reports.contents import Figure
 from phenoprints.reports.figures import heat_map, interval_chart
 from phenoprints.reports.shares import Share
-from phenoprints.reports.stages.quality_tables import CONTROLS, metric_columns
+from phenoprints.reports.stages.quality_tables import metric_columns
 from phenoprints.reports.tables import Column, Table
 
 MAX_DRIFTING, MAX_EXPERIMENTS = 20, 60
@@ -64,7 +64,7 @@ def metric_drift(screen: str, table: pd.DataFrame) -> list[Figure | Table]:
     metrics = metric_columns(table)
     if not metrics:
         return []
-    controls = table[table["role"].isin(CONTROLS) & (table["verdict"] != "fail")]
+    controls = table[(table["role"] != "treatment") & (table["verdict"] != "fail")]
     source = controls if len(controls) else table
     medians = source.groupby("experiment", sort=True)[metrics].median().T
     medians.columns = [str(name) for name in medians.columns]

@@ -7,7 +7,7 @@ import pandas as pd
 
 from phenoprints.reports.examples import Example
 from phenoprints.reports.runs import Run
-from phenoprints.reports.stages.quality_tables import CONTROLS, metric_columns, rule_titles
+from phenoprints.reports.stages.quality_tables import metric_columns, rule_titles
 
 MAX_FAILING = 5
 EXAMPLES_CAPTION = (
@@ -34,7 +34,7 @@ def examples_of(run: Run, screen: str, table: pd.DataFrame) -> list[Example]:
 
 def _passing(passing: pd.DataFrame) -> list[tuple[str, pd.Series]]:
     """Typical control and treatment, then the sharpest well and the one farthest from typical."""
-    is_control = passing["role"].isin(CONTROLS)
+    is_control = passing["role"] != "treatment"
     groups = {"control": passing[is_control], "treatment": passing[~is_control]}
     rows = [
         (f"PASS, a typical {what}", part.iloc[int(np.argmin(_distance(part)))])

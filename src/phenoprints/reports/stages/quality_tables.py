@@ -6,11 +6,11 @@ import pandas as pd
 
 from phenoprints.reports.runs import Run
 from phenoprints.reports.shares import Share
+from phenoprints.wells import WHOLE_WELL
 
 PLATE_COLUMNS = [
     "experiment", "plate", "code", "check", "value", "threshold", "verdict", "detail",
 ]  # fmt: skip
-CONTROLS = ("negative_control", "positive_control", "unperturbed")
 WELL_COLUMNS = ("well_id", "experiment", "plate", "well", "row", "column", "plate_format", "role")
 
 
@@ -20,7 +20,7 @@ def well_quality(run: Run, screen: str) -> pd.DataFrame | None:
     wells = run.table("screen_wells", WELL_COLUMNS, screen=screen)
     if quality is None or wells is None:
         return None
-    whole = quality[quality["site"] == -1].drop(columns="site")
+    whole = quality[quality["site"] == WHOLE_WELL].drop(columns="site")
     return wells.merge(whole, on="well_id", how="left", validate="one_to_one")
 
 

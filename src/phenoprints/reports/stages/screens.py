@@ -15,6 +15,7 @@ from phenoprints.reports.platemaps import category_legend, category_map
 from phenoprints.reports.runs import Run
 from phenoprints.reports.tables import Column, Table
 from phenoprints.reports.verdicts import CHECK, FAIL, PASS, Verdict
+from phenoprints.wells import control_role
 from phenoprints.wells.plates import largest_shape
 
 NAME, TITLE = "screens", "Screens"
@@ -131,13 +132,13 @@ def _verdicts(run: Run, screen: str, wells: pd.DataFrame) -> list[Verdict]:
 def _controls_verdict(run: Run, screen: str, wells: pd.DataFrame) -> Verdict:
     settings = run.config.get("alignment", {})
     least, warn = settings.get("min_controls", 4), settings.get("warn_controls", 16)
-    roles = ["unperturbed"] if (wells["role"] == "unperturbed").any() else ["negative_control"]
-    controls = wells[wells["role"].isin(roles)].groupby("experiment").size()
+    role = control_role(wells, settings.get("controls", "auto"), min_controls=least)
+    controls = wells[wells["role"] == role].groupby("experiment").size()
     controls = controls.reindex(wells["experiment"].unique(), fill_value=0)
     fewest = int(controls.min()) if len(controls) else 0
     status = FAIL if fewest < least else CHECK if fewest < warn else PASS
     low = int((controls < warn).sum())
-    text = f"{fewest} control wells ({roles[0]}) in the experiment with the fewest"
+    text = f"{fewest} control wells ({role}) in the experiment with the fewest"
     return Verdict(
         rules.FEW_CONTROLS,
         status,
