@@ -6,6 +6,7 @@ import pytest
 
 from phenoprints.alignment import (
     AlignmentSettings,
+    ChromosomeArmCorrection,
     TypicalVariationNormalization,
     fit_alignment,
     open_aligned,
@@ -240,3 +241,35 @@ def test_a_changed_file_of_held_out_controls_is_named(tmp_path):
         aligned = open_aligned(reader, tmp_path / "a")
         with pytest.raises(CorruptionError, match=name):
             aligned.read_held_out("e0", 1)
+
+
+@pytest.mark.parametrize("position", ["none", "plate-rows-columns"])
+@pytest.mark.parametrize("batch", ["experiment", "plate"])
+def test_arms_are_removed_under_the_maps_of_every_fold(tmp_path, position, batch):
+    wells, x = make_screen()
+    rng = np.random.default_rng(4)
+    is_treated = (wells["role"] == "treatment").to_numpy()
+    genes = np.where(is_treated, [f"g{k}" for k in rng.integers(0, 30, len(wells))], "")
+    x[40] = np.nan
+    arms = {f"g{k}": ("1p" if k < 25 else "2q") for k in range(30)}
+    reader = Embeddings(wells, x)
+    settings = AlignmentSettings(remove_position=position, batch=batch)
+    unexpressed = [f"g{k}" for k in range(20)]
+    correction = ChromosomeArmCorrection(arms, unexpressed, min_genes=10)
+    fitted = fit_alignment(wells, reader, settings, arms=correction, genes=genes.astype(object))
+    save_alignment(fitted, tmp_path / "a")
+    aligned, plain = open_aligned(reader, tmp_path / "a"), fit_alignment(wells, reader, settings)
+    names = aligned.experiments
+    for fold in range(2):
+        y = np.concatenate([aligned.read_held_out(name, fold).vectors for name in names])
+        before = [plain.of(reader).read_held_out(name, fold).vectors for name in names]
+        offsets = np.concatenate(before) - y
+        on_arm = np.array([arms.get(gene) == "1p" for gene in genes]) & np.isfinite(y).all(axis=1)
+        np.testing.assert_allclose(
+            offsets[on_arm], offsets[on_arm][:1].repeat(on_arm.sum(), 0), atol=1e-4
+        )
+        in_basis = on_arm & np.isin(genes, unexpressed)
+        by_gene = pd.DataFrame(y[in_basis]).groupby(genes[in_basis]).mean()
+        np.testing.assert_allclose(by_gene.mean(), 0, atol=1e-4)
+        rest = ~on_arm & np.isfinite(y).all(axis=1)
+        np.testing.assert_array_equal(offsets[rest], 0)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from phenoprints.alignment.affine import Affine
+from phenoprints.alignment.aligned import AlignedEmbeddings, Alignment, CrossFittedReader
 from phenoprints.alignment.chromosome_arms import (
     ChromosomeArmCorrection,
     arms_of_loci,
@@ -12,7 +13,6 @@ from phenoprints.alignment.chromosome_arms import (
     cut_genes,
     unexpressed_genes,
 )
-from phenoprints.alignment.corrections import AlignedEmbeddings, Alignment, CrossFittedReader
 from phenoprints.alignment.fitting import fit_alignment
 from phenoprints.alignment.folds import HeldOut, HeldOutControls
 from phenoprints.alignment.limits import Limits

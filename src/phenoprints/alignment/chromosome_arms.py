@@ -84,9 +84,7 @@ class ChromosomeArmCorrection:
                 "genes. Expected one row per gene."
             )
         self.basis_ = "all genes" if self.unexpressed is None else "unexpressed genes"
-        usable = np.isfinite(x).all(axis=1)
-        if self.unexpressed is not None:
-            usable &= names.isin(list(self.unexpressed))
+        usable = np.isfinite(x).all(axis=1) & self.counts_gene(names.to_numpy(str))
         arm = names.map(self.arms).to_numpy(dtype=object)
         usable &= ~pd.isna(arm)
         counts = pd.Series(arm[usable], dtype=object).value_counts()
@@ -96,6 +94,15 @@ class ChromosomeArmCorrection:
         for index, name in enumerate(self.arms_):
             self.offsets_[index] = x[usable & (arm == name)].mean(axis=0, dtype=np.float64)
         return self
+
+    def counts_gene(self, genes: Sequence[str] | NDArray[np.str_]) -> NDArray[np.bool_]:
+        """Return whether each gene counts towards the mean of its arm, expression considered."""
+        if self.unexpressed is None:
+            return np.ones(len(genes), dtype=bool)
+        counts: NDArray[np.bool_] = np.isin(
+            np.asarray(genes, str), [str(g) for g in self.unexpressed]
+        )
+        return counts
 
     def codes(self, genes: Sequence[str]) -> NDArray[np.int16]:
         """The index of each gene's corrected arm, -1 where it has none."""

@@ -10,8 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from phenoprints.alignment.affine import Floats
+from phenoprints.alignment.aligned import Alignment
 from phenoprints.alignment.batches import ControlVectors
-from phenoprints.alignment.corrections import Alignment
 from phenoprints.alignment.folds import BatchControls, FittedFold, HeldOutControls, fit_without
 from phenoprints.alignment.held_out import CrossFit, FoldPart, padded
 from phenoprints.alignment.methods import FittedMaps, Method

@@ -11,14 +11,11 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from phenoprints.alignment.affine import Affine
+from phenoprints.alignment.aligned import Alignment
+from phenoprints.alignment.arm_fitting import remove_arms
 from phenoprints.alignment.batches import Batches, ControlVectors
 from phenoprints.alignment.chromosome_arms import ChromosomeArmCorrection
-from phenoprints.alignment.corrections import (
-    Alignment,
-    ArmCorrection,
-    Correction,
-    PositionCorrection,
-)
+from phenoprints.alignment.corrections import Correction, PositionCorrection
 from phenoprints.alignment.cross_fitting import cross_fitted
 from phenoprints.alignment.folds import assign_folds
 from phenoprints.alignment.methods import FittedMaps
@@ -73,7 +70,7 @@ def fit_alignment(
         fold = assign_folds(wells, is_control, settings.folds)
         alignment = cross_fitted(alignment, controls, fold, method, fitted)
     if arms is not None and genes is not None and settings.chromosome_arms:
-        alignment = _remove_arms(alignment, batches, arms, genes, is_usable)
+        alignment = remove_arms(alignment, batches, arms, genes, is_usable)
     return alignment
 
 
@@ -140,34 +137,3 @@ def _remove_positions(
         corrections[name] = replace(alignment.corrections[name], position=position)
     attributes = {**alignment.attributes, "notes": notes}
     return replace(alignment, corrections=corrections, attributes=attributes)
-
-
-def _remove_arms(
-    alignment: Alignment,
-    batches: Batches,
-    arms: ChromosomeArmCorrection,
-    genes: NDArray[np.object_],
-    is_usable: NDArray[np.bool_] | None,
-) -> Alignment:
-    names, codes = np.unique(genes.astype(str), return_inverse=True)
-    sums = np.zeros((len(names), alignment.num_components))
-    counts = np.zeros(len(names))
-    for name, index in batches.rows.items():
-        y = alignment.align(name, batches.read(name))
-        good = np.isfinite(y).all(axis=1) & (True if is_usable is None else is_usable[index])
-        np.add.at(sums, codes[index][good], y[good])
-        counts += np.bincount(codes[index][good], minlength=len(names))
-    seen = (counts > 0) & (names != "")
-    means = (sums[seen] / counts[seen, None]).astype(np.float32)
-    arms.fit(means, [str(name) for name in names[seen]])
-    arm_of_well = arms.codes([str(name) for name in names])[codes]
-    return alignment.with_arms(
-        {
-            name: ArmCorrection(arm_of_well[index], arms.offsets_)
-            for name, index in batches.rows.items()
-        },
-        {
-            "arm_basis": arms.basis_,
-            "arms": dict(zip(arms.arms_, arms.num_genes_.tolist(), strict=True)),
-        },
-    )

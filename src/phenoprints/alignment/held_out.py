@@ -4,16 +4,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
 
 from phenoprints.alignment.affine import Floats
+from phenoprints.alignment.corrections import Correction
 from phenoprints.alignment.folds import HeldOut, HeldOutControls
 from phenoprints.alignment.methods import Method
-from phenoprints.alignment.positions import Positions, fit_positions
+from phenoprints.alignment.positions import fit_positions
 from phenoprints.alignment.shared import SharedPart
 from phenoprints.alignment.statistics import ControlStatistics
 
@@ -60,26 +62,56 @@ class CrossFit:
         """Number of folds."""
         return len(self.folds)
 
-    def read(
+    def read(self, experiment: str, fold: int, x: Floats, correction: Correction) -> HeldOut:
+        """Return the wells x (N, D) of one experiment under the maps without `fold`.
+
+        `correction` is that of the plain alignment: batches, positions and arms are those of it.
+        """
+        controls = self.controls[experiment]
+        is_fitted = _mask(len(x), controls.rows[controls.fold != fold])
+        y = self._mapped(fold, x, is_fitted, correction.batch_of_well)
+        if correction.position is not None:
+            at = correction.position.at
+            y -= fit_positions(y, is_fitted, at).of_wells(at)
+        offsets = self.folds[fold].arm_offsets
+        if correction.arm is not None and offsets is not None:
+            cut = correction.arm.codes >= 0
+            y[cut] -= offsets[correction.arm.codes[cut]]
+        y[is_fitted] = np.nan
+        vectors = padded(y, controls.vectors.shape[1])
+        return HeldOut(fold, vectors, _mask(len(x), controls.rows[controls.fold == fold]))
+
+    def weighted_sums(
         self,
         experiment: str,
         fold: int,
         x: Floats,
-        batch_of_well: NDArray[np.int16] | None,
-        at: Positions | None,
-    ) -> HeldOut:
-        """Return the wells x (N, D) of one experiment under the maps without `fold`.
+        correction: Correction,
+        weights: NDArray[np.float64],
+    ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """Return weighted sums (A, K) of the wells x under the maps without `fold`, and of weights.
 
-        `at` are the positions of the wells where effects of position are removed, else None.
+        `weights` (A, N) are 0 for wells whose vectors are not finite. Maps are affine, so sums of
+        features are mapped in place of wells. Wells without a map are left out of both sums (A,).
         """
         controls = self.controls[experiment]
         is_fitted = _mask(len(x), controls.rows[controls.fold != fold])
-        y = self._mapped(fold, x, is_fitted, batch_of_well)
-        if at is not None:
-            y -= fit_positions(y, is_fitted, at).of_wells(at)
-        y[is_fitted] = np.nan
-        vectors = padded(y, controls.vectors.shape[1])
-        return HeldOut(fold, vectors, _mask(len(x), controls.rows[controls.fold == fold]))
+        sums, used = np.zeros(1), np.zeros_like(weights)
+        y = np.full((len(x), self._num_components(fold, x)), np.nan, np.float32)
+        for rows, transform in self._maps(fold, x, is_fitted, correction.batch_of_well):
+            used[:, rows] = weights[:, rows]
+            sums = sums + _summed(transform, x[rows], weights[:, rows])
+            if correction.position is not None:
+                fitted = rows[is_fitted[rows]]
+                y[fitted] = transform(x[fitted])
+        if correction.position is not None:
+            at = correction.position.at
+            sums = sums - used @ fit_positions(y, is_fitted, at).of_wells(at)
+        return sums, used.sum(axis=1)
+
+    def _num_components(self, fold: int, x: Floats) -> int:
+        shared = self.folds[fold].shared
+        return x.shape[1] if shared is None else shared.num_components
 
     def _mapped(
         self,
@@ -88,19 +120,42 @@ class CrossFit:
         is_fitted: NDArray[np.bool_],
         batch_of_well: NDArray[np.int16] | None,
     ) -> NDArray[np.float32]:
-        if self.method is None:
-            return np.array(x, np.float32)
-        shared = self.folds[fold].shared
-        if shared is None:
-            return np.full(x.shape, np.nan, np.float32)
-        y = np.full((len(x), shared.num_components), np.nan, np.float32)
+        y = np.full((len(x), self._num_components(fold, x)), np.nan, np.float32)
+        for rows, transform in self._maps(fold, x, is_fitted, batch_of_well):
+            y[rows] = transform(x[rows])
+        return y
+
+    def _maps(
+        self,
+        fold: int,
+        x: Floats,
+        is_fitted: NDArray[np.bool_],
+        batch_of_well: NDArray[np.int16] | None,
+    ) -> Iterator[tuple[NDArray[np.intp], Callable[[Floats], Floats]]]:
+        """The wells of every batch that has a map, and the map."""
+        method, shared = self.method, self.folds[fold].shared
+        if method is None:
+            yield np.arange(len(x)), np.copy
+        if method is None or shared is None:
+            return
         codes = np.zeros(len(x), np.int16) if batch_of_well is None else batch_of_well
         for code in np.unique(codes):
             rows = np.flatnonzero(codes == code)
-            statistics = ControlStatistics.of_rows(x[rows[is_fitted[rows]]])
-            if statistics.num_wells >= self.method.limits.min_controls:
-                y[rows] = self.method.fit_batch(shared, statistics, np.float32)(x[rows])
-        return y
+            controls = ControlStatistics.of_rows(x[rows[is_fitted[rows]]])
+            if controls.num_wells >= method.limits.min_controls:
+                part = method.batch_part(shared, shared.project(controls), np.float32)
+                yield rows, partial(method.transform, shared=shared, part=part, dtype=np.float32)
+
+
+def _summed(
+    transform: Callable[[Floats], Floats], x: Floats, weights: NDArray[np.float64]
+) -> NDArray[np.float64]:
+    """Weighted sums (A, K) of mapped rows: an affine map takes the mean to the mean."""
+    total = weights.sum(axis=1)
+    used = weights.any(axis=0)
+    means = weights[:, used] @ x[used] / np.where(total > 0, total, 1)[:, None]
+    sums: NDArray[np.float64] = total[:, None] * transform(means)
+    return sums
 
 
 def padded(y: NDArray[np.float32], width: int) -> NDArray[np.float32]:

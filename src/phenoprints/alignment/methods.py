@@ -99,6 +99,13 @@ class Method(ABC):
         part = self.batch_part(shared, shared.project(controls), dtype)
         return part.affine(self.in_precision(shared, dtype), dtype)
 
+    def transform(self, x: Floats, shared: SharedPart, part: BatchPart, dtype: Dtype) -> Floats:
+        """Return rows x (N, D) of one batch, mapped step by step where they are few."""
+        if len(x) > x.shape[1]:
+            return part.affine(self.in_precision(shared, dtype), dtype)(x)
+        y = part.rows(shared.project_rows(x, dtype))
+        return y if shared.colour is None else y @ shared.colour
+
     @abstractmethod
     def share(self, total: ControlStatistics) -> SharedPart:
         """Return what all batches share, as far as their raw controls determine it."""

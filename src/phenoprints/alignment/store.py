@@ -15,13 +15,8 @@ from safetensors import SafetensorError
 from safetensors.numpy import load, save
 
 from phenoprints.alignment.affine import Affine
-from phenoprints.alignment.corrections import (
-    AlignedEmbeddings,
-    Alignment,
-    ArmCorrection,
-    Correction,
-    PositionCorrection,
-)
+from phenoprints.alignment.aligned import AlignedEmbeddings, Alignment
+from phenoprints.alignment.corrections import ArmCorrection, Correction, PositionCorrection
 from phenoprints.alignment.folds import HeldOutControls
 from phenoprints.alignment.held_out import CrossFit, FoldPart
 from phenoprints.alignment.positions import PositionEffects, Positions
