@@ -19,6 +19,7 @@ from phenoprints.alignment.statistics import ControlStatistics, merge
 from phenoprints.alignment.tvn import TypicalVariation
 from phenoprints.foundations.errors import CorruptionError, DataError
 from phenoprints.foundations.randomness import well_ids
+from phenoprints.simulation import PlateLayout, lay_out
 
 METHODS = {
     "tvn": (TypicalVariation(), TypicalVariationNormalization()),
@@ -162,21 +163,52 @@ def test_fitting_reads_each_experiment_once():
     assert set(reader.num_reads.values()) == {1}
 
 
-def test_folds_are_balanced_over_plates_and_independent_of_row_order():
-    wells, _ = make_screen(num_controls=10)
+def fold_counts(wells, is_control, fold):
+    plates = [wells["experiment"][is_control], wells["plate"][is_control]]
+    return pd.crosstab(plates, fold[is_control])
+
+
+@pytest.mark.parametrize("positions", ["moved", "fixed"])
+def test_folds_are_balanced_over_plates_and_independent_of_row_order(positions):
+    wells, _ = lay_out(PlateLayout(experiments=3, plates=4, controls=10, positions=positions))
     is_control = (wells["role"] == "negative_control").to_numpy()
     fold = assign_folds(wells, is_control, 4)
     assert (fold[~is_control] == -1).all()
-    counts = pd.crosstab(
-        [wells["experiment"][is_control], wells["plate"][is_control]], fold[is_control]
-    )
+    counts = fold_counts(wells, is_control, fold)
     assert counts.to_numpy().min() == 2
     assert counts.to_numpy().max() == 3
-    assert (counts.groupby("experiment").sum() == 5).all(axis=None)
+    if positions == "moved":
+        assert (counts.groupby("experiment").sum() == 10).all(axis=None)
     order = np.random.default_rng(0).permutation(len(wells))
     np.testing.assert_array_equal(
         assign_folds(wells.iloc[order], is_control[order], 4), fold[order]
     )
+
+
+def test_a_control_position_is_in_one_fold_on_all_plates_even_where_some_controls_are_missing():
+    wells, _ = lay_out(PlateLayout(experiments=3, plates=4, controls=16, positions="fixed"))
+    is_control = (wells["role"] == "negative_control").to_numpy()
+    is_control &= np.random.default_rng(0).random(len(wells)) > 0.1
+    fold = assign_folds(wells, is_control, 4)
+    controls = wells[is_control].assign(fold=fold[is_control])
+    assert (controls.groupby("well")["fold"].nunique() == 1).all()
+    counts = fold_counts(wells, is_control, fold).to_numpy()
+    assert counts.min() >= 1
+    assert counts.max() <= 5
+
+
+def test_positions_fixed_within_an_experiment_only_are_in_one_fold_there():
+    parts = [
+        lay_out(PlateLayout(experiments=1, plates=4, controls=16, positions="fixed"), seed=seed)[0]
+        .assign(experiment=f"e{seed}")
+        for seed in range(6)
+    ]  # fmt: skip
+    wells = pd.concat(parts, ignore_index=True)
+    is_control = (wells["role"] == "negative_control").to_numpy()
+    fold = assign_folds(wells, is_control, 4)
+    controls = wells[is_control].assign(fold=fold[is_control])
+    assert (controls.groupby(["experiment", "well"])["fold"].nunique() == 1).all()
+    assert (fold_counts(wells, is_control, fold) == 4).all(axis=None)
 
 
 def test_row_order_of_the_wells_does_not_matter():

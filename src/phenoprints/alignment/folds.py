@@ -53,21 +53,80 @@ def assign_folds(
 ) -> NDArray[np.int16]:
     """Return the fold of each control (N,), from 0, and -1 for other wells.
 
-    The controls of a plate, ordered by the hash of their `well_id`, take folds in turn, and each
-    plate goes on where the one before has stopped: the folds of a plate and of an experiment
-    differ by at most one control. The order of the rows does not matter.
+    Where controls keep their positions over the plates of the screen, or else of their experiment
+    (a position has a control on at least half of the plates, on average), all wells of a position
+    are in one fold: a set of wells at one position must lie in one fold, and an effect of the
+    position must not enter the map that holds it out. Positions take the fold with the fewest
+    controls on their plates, in the order of their hash.
+
+    Elsewhere the controls of a plate, ordered by the hash of their `well_id`, take folds in turn,
+    and each plate goes on where the one before has stopped: the folds of a plate and of an
+    experiment differ by at most one control. The order of the rows does not matter.
     """
     fold = np.full(len(wells), -1, np.int16)
     rows = np.flatnonzero(is_control)
-    chosen = wells.iloc[rows]
-    ids = chosen["well_id"].to_numpy(np.uint64)
-    order = np.lexsort(
-        (ids, hash_uint64(0, ids), *(_codes(chosen[c]) for c in ("plate", "experiment")))
-    )
-    sizes = np.bincount(_codes(chosen["experiment"]))
-    rank = np.concatenate([np.arange(size) for size in sizes]) if len(rows) else rows
-    fold[rows[order]] = rank % num_folds
+    controls = _Controls.of(wells.iloc[rows])
+    if controls.keep_positions():
+        fold[rows] = controls.by_position(num_folds)
+        return fold
+    for experiment in np.unique(controls.experiment):
+        here = np.flatnonzero(controls.experiment == experiment)
+        part = controls.take(here)
+        by_position = part.keep_positions()
+        fold[rows[here]] = part.by_position(num_folds) if by_position else part.in_turn(num_folds)
     return fold
+
+
+@dataclass(frozen=True)
+class _Controls:
+    """Control wells as numbers, (M,) each: `plate` counts over experiments."""
+
+    ids: NDArray[np.uint64]
+    experiment: NDArray[np.intp]
+    plate: NDArray[np.intp]
+    position: NDArray[np.uint64]
+
+    @classmethod
+    def of(cls, wells: pd.DataFrame) -> _Controls:
+        experiment, plate = _codes(wells["experiment"]), _codes(wells["plate"])
+        both = experiment * (plate.max(initial=0) + 1) + plate
+        row, column = (wells[name].to_numpy(np.uint64) for name in ("row", "column"))
+        return cls(
+            ids=wells["well_id"].to_numpy(np.uint64),
+            experiment=experiment,
+            plate=np.unique(experiment * (plate.max(initial=0) + 1) + plate, return_inverse=True)[
+                1
+            ],
+            position=row << np.uint64(32) | column,
+        )
+
+    def take(self, index: NDArray[np.intp]) -> _Controls:
+        return _Controls(
+            self.ids[index], self.experiment[index], self.plate[index], self.position[index]
+        )
+
+    def keep_positions(self) -> bool:
+        """Whether a position has a control on at least half of the plates, on average."""
+        num_plates, num_positions = len(np.unique(self.plate)), len(np.unique(self.position))
+        return num_plates > 1 and len(self.ids) * 2 >= num_positions * num_plates
+
+    def by_position(self, num_folds: int) -> NDArray[np.int16]:
+        plate = np.unique(self.plate, return_inverse=True)[1]
+        counts = np.zeros((plate.max(initial=-1) + 1, num_folds), np.int64)
+        fold = np.full(len(self.ids), -1, np.int16)
+        positions = np.unique(self.position)
+        for position in positions[np.argsort(hash_uint64(0, positions), kind="stable")]:
+            here = np.flatnonzero(self.position == position)
+            here_counts = counts[plate[here]].sum(axis=0)
+            fold[here] = np.lexsort((counts.sum(axis=0), here_counts))[0]
+            counts[plate[here], fold[here]] += 1
+        return fold
+
+    def in_turn(self, num_folds: int) -> NDArray[np.int16]:
+        order = np.lexsort((self.ids, hash_uint64(0, self.ids), self.plate))
+        fold = np.empty(len(self.ids), np.int16)
+        fold[order] = np.arange(len(order)) % num_folds
+        return fold
 
 
 def _codes(names: pd.Series) -> NDArray[np.intp]:
