@@ -94,9 +94,7 @@ class _Controls:
         return cls(
             ids=wells["well_id"].to_numpy(np.uint64),
             experiment=experiment,
-            plate=np.unique(experiment * (plate.max(initial=0) + 1) + plate, return_inverse=True)[
-                1
-            ],
+            plate=np.unique(both, return_inverse=True)[1],
             position=row << np.uint64(32) | column,
         )
 
