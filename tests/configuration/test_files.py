@@ -144,10 +144,38 @@ def test_the_example_of_the_paper_has_its_settings():
     assert config["screens"]["rxrx3"]["alignment"]["method"] == "tvn"
     assert config["screens"]["core"]["alignment"]["method"] == "pca-center-scale"
     paper = plan(config)
-    assert paper.planned_screens == ("core", "jump", "rxrx1", "rxrx3")
+    assert paper.planned_screens == ("anax-others", "core", "jump", "rxrx1", "rxrx3")
     assert paper.manifests == ("everything", "phenoprints")
-    assert paper.task_screens == (("anax", "core"), ("anax", "rxrx3"), ("rxrx1", "rxrx1"))
+    assert paper.task_screens == (
+        ("anax-all", "anax-others"),
+        ("anax-all", "rxrx3"),
+        ("rxrx1-all", "rxrx1"),
+    )
     assert ("rxrx3", "rxrx1-wsl") in paper.judged_pairs
+    assert config["manifests"]["phenoprints"]["judge_by"] == "gene"
+    assert config["probes"]["tasks"]["rxrx1-all"]["across_cell_types"]
+    assert config["encoders"]["rxrx3-dino-l16"]["training"]["optimizer"] == "lion"
+    assert config["encoders"]["untrained-s16"]["pool"] == "class"
+
+
+def test_every_row_of_the_paper_is_planned():
+    """Each published row has an encoder, full or trimmed, on the screen of its table."""
+    import csv
+    from importlib import resources
+
+    config = load(CONFIG / "examples/paper.yaml")
+    stand, pairs = config["reports"]["paper"], set(plan(config).evaluated_pairs)
+    table = resources.files("phenoprints.benchmarks").joinpath("data/published.tsv").read_text()
+    rows = [
+        row
+        for row in csv.DictReader(table.splitlines(), delimiter="\t")
+        if row["table"].startswith("table")
+    ]
+    wanted = {(row["table"].split()[1], row["encoder"], row["trimmed"]) for row in rows}
+    assert len(wanted) == 17 + 4 + 6 + 2
+    for number, encoder, trimmed in wanted:
+        name = stand["encoders"][encoder] + (".trimmed" if trimmed == "yes" else "")
+        assert (stand["screens"][number], name) in pairs
 
 
 @pytest.mark.torch

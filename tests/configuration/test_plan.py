@@ -80,6 +80,43 @@ def test_encoders_are_evaluated_on_the_screens_that_they_can_see(planned):
     )
 
 
+def with_own_encoders(**evaluation):
+    return {**CONFIG, "evaluation": {**CONFIG["evaluation"], **evaluation}}
+
+
+def test_a_screen_may_compare_encoders_of_its_own():
+    planned = plan(load(with_own_encoders(by_screen={"images": ["wsl", "first.trimmed"]})))
+    assert planned.evaluated_pairs == (
+        ("images", "first.trimmed"),
+        ("images", "wsl"),
+        ("table", "chance"),
+        ("table", "profiles"),
+    )
+    # Of those named for one screen alone, blocks are needed where they are trimmed.
+    assert planned.probed_encoders == ("first", "second", "untrained")
+
+
+def test_encoders_of_one_screen_must_be_there_and_see_it():
+    chosen = {"images": ["profiles", "frist"], "more": ["chance"]}
+    with pytest.raises(ConfigurationError) as error:
+        load(with_own_encoders(by_screen=chosen))
+    text = str(error.value)
+    assert '"profiles" has no vectors of the screen "images"' in text
+    assert '"frist" is no encoder of this configuration; did you mean "first"?' in text
+    assert '"more" is no screen among evaluation.screens' in text
+
+
+def test_what_stands_for_the_paper_s_rows_must_be_there():
+    rows = {"encoders": {"MAE-L/8, RPI-93M": "frist"}, "screens": {"1": "imags"},
+            "tasks": {"anax": "anax"}}  # fmt: skip
+    with pytest.raises(ConfigurationError) as error:
+        load({**CONFIG, "reports": {"paper": rows}})
+    text = str(error.value)
+    assert '"frist" is no encoder of this configuration' in text
+    assert '"imags" is no screen of this configuration' in text
+    assert '"anax" is no task of this configuration' in text
+
+
 def test_pairs_are_split_by_where_vectors_come_from(planned):
     parts = [planned.computed_pairs, planned.precomputed_pairs, planned.random_pairs]
     assert sorted(pair for part in parts for pair in part) == list(planned.pairs)

@@ -7,7 +7,7 @@ import resource
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
-MAX_JOBS = 200
+MAX_JOBS = 300
 MAX_CPU_S = 5.0
 
 

@@ -83,6 +83,8 @@ def tables_of(wildcards):
 def profiles_of(wildcards):
     """The tables of a precomputed encoder: its own below the screen's root, else the screen's."""
     screen = config["screens"][wildcards.screen]
+    if screen["source"] == "planned":  # nothing of it is there yet
+        return []
     profiles = config["encoders"][wildcards.encoder]["profiles"]
     if isinstance(profiles, dict):
         profiles = profiles.get(wildcards.screen)
@@ -97,6 +99,12 @@ def described(path):
     """The file that describes a Zarr folder, whose time tells of a change; any other path as it is."""
     files = [os.path.join(path, name) for name in ("zarr.json", ".zarray")]
     return next((file for file in files if os.path.isfile(file)), path)
+
+
+def named_columns(wildcards):
+    """A params function: the columns that name a screen's wells; simulated ones count theirs."""
+    columns = config["screens"][wildcards.screen].get("columns", {})
+    return columns if isinstance(columns, dict) else {}
 
 
 def row_tables_of(wildcards):

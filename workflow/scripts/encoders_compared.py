@@ -30,7 +30,7 @@ with logged(snakemake.log):
     }
     flops = training_flops_of(folders)
     BY_PROBES.write(output.by_probes, probes_table(accuracies, benchmarks))
-    BY_TRAINING.write(output.by_training, training_table(benchmarks, flops))
+    BY_TRAINING.write(output.by_training, training_table(benchmarks, flops, accuracies))
     for path in output:
         write_provenance(
             path,

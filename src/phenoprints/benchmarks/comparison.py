@@ -19,6 +19,8 @@ MEASURE = ["screen", "benchmark", "source", "context", "metric"]
 """What names a measure over encoders; where a table lacks one of these it has just one."""
 
 TRIMMED = ".trimmed"
+PROBE = "probe"
+"""The benchmark under which the accuracies of probes stand beside the cost of training."""
 
 
 def probes_and_benchmarks(accuracies: pd.DataFrame, benchmarks: pd.DataFrame) -> pd.DataFrame:
@@ -113,14 +115,22 @@ def probes_table(accuracies: pd.DataFrame, benchmarks: pd.DataFrame) -> pd.DataF
     return _with_published(BY_PROBES, table, published_correlations())
 
 
-def training_table(benchmarks: pd.DataFrame, flops: pd.Series) -> pd.DataFrame:
+def training_table(
+    benchmarks: pd.DataFrame, flops: pd.Series, accuracies: pd.DataFrame | None = None
+) -> pd.DataFrame:
     """A row per measure and encoder whose training cost is known, with the line through them.
 
-    The paper's encoders stand below, marked `is_published`, with a line of their own.
+    The paper's encoders stand below, marked `is_published`, with a line of their own. `accuracies`
+    (task, encoder, balanced_accuracy) are measures too, with the benchmark "probe" and the task as
+    source: the probe panels of Figure 9.
     """
     published = published_training()
     known = published.set_index("encoder")["training_flops"]
     theirs = _points(published, known[~known.index.duplicated()])
+    if accuracies is not None and len(accuracies):
+        probes = accuracies.rename(columns={"task": "source", "balanced_accuracy": "value"})
+        probes = probes.assign(benchmark=PROBE, screen="", context="", metric="balanced_accuracy")
+        benchmarks = pd.concat([benchmarks, probes], ignore_index=True)
     return _with_published(BY_TRAINING, _points(benchmarks, flops), theirs)
 
 

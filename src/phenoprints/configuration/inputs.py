@@ -48,8 +48,9 @@ def named_paths(config: Mapping[str, Any]) -> Iterator[tuple[str, str, str]]:
             yield f"{key}.weights", ".", encoder["weights"]
         for kind in ("profiles", "row_tables"):
             for screen, patterns in (encoder.get(kind) or {}).items():
-                root = config["screens"][screen]["root"]
-                yield from ((f"{key}.{kind}", root, pattern) for pattern in patterns)
+                owner = config["screens"][screen]
+                if owner["source"] != "planned":
+                    yield from ((f"{key}.{kind}", owner["root"], path) for path in patterns)
     if config["annotation"]["folder"]:
         yield "annotation.folder", ".", config["annotation"]["folder"]
 

@@ -228,7 +228,7 @@ def _evaluation_pairs(config: Mapping[str, Any]) -> set[Pair]:
     return {
         (screen, encoder)
         for screen in evaluation["screens"]
-        for encoder in evaluation["encoders"]
+        for encoder in evaluation.get("by_screen", {}).get(screen, evaluation["encoders"])
         if can_see(config, encoder, screen)
     }
 
@@ -237,7 +237,8 @@ def _probed(config: Mapping[str, Any]) -> Names:
     """Networks whose blocks are probed: those evaluated, and those used trimmed."""
     if not config["evaluation"]["probes"]:
         return ()
-    judges = [judge for m in config["manifests"].values() for judge in m["judges"]]
-    trimmed = [judge for judge in judges if judge.endswith(TRIMMED)]
+    used = [name for m in config["manifests"].values() for name in m["judges"]]
+    used += [name for names in config["evaluation"].get("by_screen", {}).values() for name in names]
+    trimmed = [name for name in used if name.endswith(TRIMMED)]
     names = {base_encoder(name) for name in [*config["evaluation"]["encoders"], *trimmed]}
     return _sorted(name for name in names if _kind(config, name) in NETWORK_KINDS)

@@ -42,7 +42,7 @@ def can_see(config: Config, encoder: str, screen: str) -> bool:
 
 def wrong_references(config: Config, source: Source) -> list[Problem]:
     """Every reference that leads nowhere, and every one that cannot be followed."""
-    checks = (_screens, _encoders, _manifests, _evaluation, _probes)
+    checks = (_screens, _encoders, _manifests, _evaluation, _probes, _paper)
     found = (fault for check in checks for fault in check(config))
     return [
         Problem(f"{source.where(path, missing=True)}: {dotted(path)}", what) for path, what in found
@@ -210,6 +210,12 @@ def _evaluation(config: Config) -> Iterator[_Fault]:
     screens, encoders = evaluation.get("screens", []), evaluation.get("encoders", [])
     yield from _missing(("evaluation", "screens"), screens, config["screens"], "screen")
     yield from _missing_encoders(("evaluation", "encoders"), encoders, config)
+    for screen, names in evaluation.get("by_screen", {}).items():
+        path: KeyPath = ("evaluation", "by_screen", screen)
+        yield from _one_missing(path, screen, screens, "screen among evaluation.screens")
+        yield from _missing_encoders(path, names, config)
+        for index, name in enumerate(names):
+            yield from _cannot_see((*path, index), name, screen, config)
     known = [screen for screen in screens if screen in config["screens"]]
     for index, name in enumerate(encoders):
         item = config["encoders"].get(base_encoder(name))
@@ -234,3 +240,16 @@ def _probes(config: Config) -> Iterator[_Fault]:
         needs = {"annotation": "annotation", "groups": "groups"}.get(task["labels"])
         if needs and not task.get(needs):
             yield path, f'the labels are {task["labels"]}, so the key "{needs}" is expected'
+
+
+def _paper(config: Config) -> Iterator[_Fault]:
+    """What stands for the paper's rows must be there; its own names are those of the table."""
+    chosen = config["reports"].get("paper") or {}
+    known = {
+        "encoders": config["encoders"],
+        "screens": config["screens"],
+        "tasks": config["evaluation"].get("probes", []),
+    }
+    for key, names in known.items():
+        for published, own in chosen.get(key, {}).items():
+            yield from _one_missing(("reports", "paper", key, published), own, names, key[:-1])

@@ -20,6 +20,7 @@ from phenoprints.reports.stages import (
     embeddings,
     index,
     maps,
+    paper_tables,
     probes,
     quality,
     quality_metrics,
@@ -79,6 +80,8 @@ def build(
     run = Run(Path(run_folder), config)
     folder = Path(output_folder) if output_folder is not None else run.folder / "reports"
     stage_pages = [module.page(run) for module in STAGE_PAGES]
+    if (config.get("reports") or {}).get("paper"):
+        stage_pages.append(paper_tables.page(run))
     first = index.page(run, stage_pages)
     site = [first, *stage_pages]
     for page in [*site, *quality_metrics.metric_pages(run)]:

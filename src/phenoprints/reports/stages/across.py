@@ -19,6 +19,7 @@ from phenoprints.reports.tables import Column, Table
 MEASURE = ["screen", "benchmark", "source", "context", "metric"]
 MIN_ENCODERS = 3
 MAIN = {
+    "probe": "balanced_accuracy",
     "relationships": "recall_0.05_0.95", "replicates": "ks", "compound-gene": "average_precision",
     "magnitude": "unbiased", "mechanism": "accuracy_not_same_perturbation",
     "activity": "mean_average_precision",
@@ -28,7 +29,9 @@ MAIN = {
 ONE_SOURCE = {"compound-gene": "max"}
 """Benchmarks of many sources, of which one is drawn."""
 
-MAX_FIGURES = 6
+MAX_FIGURES = 8
+"""Figures of each kind, as many as Figure 9 of the paper has panels."""
+
 OURS, PUBLISHED = "this run", "published"
 
 
@@ -62,14 +65,15 @@ def _foretelling(run: Run) -> list[Section]:
         Column("from", "From"),
     ]
     shown = _table("across", "Probes and benchmarks over encoders", columns, lines)
-    parts = [Text(text), *_probe_figures(ours), shown]
+    rows = _drawn(ours.drop_duplicates(["task", *MEASURE]))
+    parts = [Text(text), *probe_figures(ours, rows), shown]
     return [Section("across-encoders", title, parts)]
 
 
-def _probe_figures(ours: pd.DataFrame) -> Iterator[Figure]:
-    """Figure 4: the main measures over the probe's accuracy, a point per encoder."""
+def probe_figures(ours: pd.DataFrame, rows: list[dict[str, Any]]) -> Iterator[Figure]:
+    """Figure 4: the measures of `rows` over the probe's accuracy, a point per encoder."""
     keys = ["task", *MEASURE]
-    for at, row in enumerate(_drawn(ours.drop_duplicates(keys)), start=1):
+    for at, row in enumerate(rows, start=1):
         points = ours[_same(ours, row, keys)]
         title = f"{_what(row)} follows {row['task']} with a rank correlation of "
         title += numbers.number(row["spearman"])
@@ -112,14 +116,15 @@ def _paying(run: Run) -> list[Section]:
         Column("from", "From"),
     ]
     shown = _table("by-training", "Benchmarks against the cost of training", columns, table)
-    parts = [Text(text), *_training_figures(table), shown]
+    rows = _drawn(table[~table["is_published"]].drop_duplicates(MEASURE))
+    parts = [Text(text), *training_figures(table, rows), shown]
     return [Section("training-pays", "Does training pay?", parts)]
 
 
-def _training_figures(table: pd.DataFrame) -> Iterator[Figure]:
-    """Figure 9: the main measures over the operations of training, published encoders marked."""
+def training_figures(table: pd.DataFrame, rows: list[dict[str, Any]]) -> Iterator[Figure]:
+    """Figure 9: the measures of `rows` over the operations of training, published ones marked."""
     ours = table[~table["is_published"]]
-    for at, row in enumerate(_drawn(ours.drop_duplicates(MEASURE)), start=1):
+    for at, row in enumerate(rows, start=1):
         theirs = table["is_published"] & _same(table, row, ["benchmark", "source", "metric"])
         points = pd.concat([ours[_same(ours, row, MEASURE)], table[theirs]])
         if len(points) < MIN_ENCODERS:
