@@ -10,7 +10,6 @@ import pytest
 
 from phenoprints.curation.joining import screen_parts
 from phenoprints.curation.parts import JoinedParts, TableParts, split_by_experiment
-from phenoprints.curation.rows import following_rows, read_rows
 from phenoprints.curation.screen_files import ScreenFiles, Tables
 from phenoprints.foundations.errors import CorruptionError, MissingInputError, TableError
 from phenoprints.quality import QUALITY
@@ -122,7 +121,7 @@ def test_rows_that_do_not_follow_the_wells_are_refused(tmp_path, wells):
 
 
 def test_tables_that_cannot_be_read_are_named(tables):
-    with pytest.raises(MissingInputError, match=r"none: this table is not there"):
+    with pytest.raises(MissingInputError, match=r"none: the table is not there"):
         ScreenFiles(Tables(tables.wells, tables.sites, "none"), NEW_IDS)
     table = pq.read_table(tables.sites)
     pq.write_table(table.drop_columns(["channels"]), tables.sites)
@@ -131,16 +130,6 @@ def test_tables_that_cannot_be_read_are_named(tables):
     tables.sites.write_bytes(tables.sites.read_bytes()[:2000])
     with pytest.raises(CorruptionError, match=r"sites\.parquet: this table cannot be read"):
         ScreenFiles(tables, NEW_IDS)
-
-
-def test_rows_by_their_numbers(tmp_path):
-    path = tmp_path / "t.parquet"
-    pq.write_table(pa.table({"well_id": np.arange(50, dtype=np.uint64)}), path, row_group_size=7)
-    for start, stop in [(0, 50), (0, 0), (6, 7), (7, 14), (13, 36), (49, 50), (50, 50)]:
-        got = read_rows(path, ["well_id"], (start, stop))["well_id"].to_pylist()
-        assert got == list(range(start, stop))
-    groups = [np.array(ids, dtype=np.uint64) for ids in ([2, 1, 0], [], [77], range(3, 50))]
-    assert following_rows(path, groups) == [(0, 3), (3, 3), (3, 3), (3, 50)]
 
 
 def test_screens_one_after_the_other(wells):

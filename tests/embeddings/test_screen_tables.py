@@ -17,7 +17,6 @@ from phenoprints.embeddings.screen_tables import ScreenTables, site_frame
 from phenoprints.embeddings.selection import Selection
 from phenoprints.embeddings.units import batch_of, plan_table, spans_of, works_of
 from phenoprints.foundations.errors import MissingInputError, TableError
-from phenoprints.foundations.row_reading import RowReader
 from phenoprints.wells import failed_sites
 
 COUNTS = {"e1": 11, "e2": 1, "e3": 6, "e4": 9}
@@ -120,7 +119,7 @@ def test_tables_out_of_order_are_refused(frames, tmp_path: Path) -> None:
 
     with pytest.raises(TableError, match="do not stand in the order of the wells"):
         opened(sites=frames["sites"].iloc[::-1]).layout()
-    with pytest.raises(TableError, match="the wells of an experiment do not stand together"):
+    with pytest.raises(TableError, match='the wells of experiment "e1" do not stand'):
         opened(wells=frames["wells"].iloc[[0, 12, 1]]).layout()
     with pytest.raises(MissingInputError, match=r"no\.parquet"):
         ScreenTables(tmp_path / "no.parquet", tmp_path / "sites.parquet", None)
@@ -155,24 +154,6 @@ def test_channels_are_shared_tuples() -> None:
     assert shared == [tuple(names) for names in lists]
     assert shared[0] is shared[1]
     assert site_frame(table.slice(2))["channels"].tolist() == [("b", "a")]
-
-
-@pytest.mark.parametrize(("start", "stop"), [(0, 23), (4, 5), (5, 10), (9, 21), (22, 23), (7, 7)])
-def test_rows_are_read_by_their_numbers(tmp_path: Path, start: int, stop: int) -> None:
-    table = pd.DataFrame({"a": np.arange(23), "b": "x"})
-    reader = RowReader(write(tmp_path / "t.parquet", table), ["a"])
-
-    assert reader.read(start, stop).to_pandas()["a"].tolist() == list(range(start, stop))
-    assert len(reader) == 23
-
-
-def test_other_files_are_named(tmp_path: Path) -> None:
-    (tmp_path / "x.parquet").write_bytes(b"PAR?")
-    with pytest.raises(TableError, match="not a readable Parquet file"):
-        RowReader(tmp_path / "x.parquet", ["a"])
-    write(tmp_path / "t.parquet", pd.DataFrame({"a": [1]}))
-    with pytest.raises(TableError, match="without the column b"):
-        RowReader(tmp_path / "t.parquet", ["a", "b"])
 
 
 def test_spans_join_units_that_share_wells(tables: ScreenTables, frames) -> None:

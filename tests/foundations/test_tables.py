@@ -6,7 +6,7 @@ import pandas as pd
 import pyarrow as pa
 import pytest
 
-from phenoprints.foundations.errors import MissingInputError, TableError
+from phenoprints.foundations.errors import CorruptionError, MissingInputError, TableError
 from phenoprints.foundations.tables import Contract
 
 FRUIT = Contract(
@@ -54,7 +54,7 @@ def test_reading_checks_file_and_columns(tmp_path):
     with pytest.raises(MissingInputError, match="nowhere"):
         FRUIT.read(tmp_path / "nowhere.parquet")
     (tmp_path / "text.parquet").write_text("hello")
-    with pytest.raises(TableError, match="not a readable Parquet file"):
+    with pytest.raises(CorruptionError, match="this table cannot be read"):
         FRUIT.read(tmp_path / "text.parquet")
 
 

@@ -1,5 +1,7 @@
 """Fit the alignment of one screen as one encoder sees it."""
 
+from pathlib import Path
+
 from phenoprints.alignment import (
     AlignmentSettings,
     cut_genes,
@@ -11,20 +13,20 @@ from phenoprints.embeddings import open_embeddings
 from phenoprints.embeddings.writing import write_rows
 from phenoprints.foundations.jobs import logged
 from phenoprints.foundations.provenance import artefact_path, write_provenance
-from phenoprints.quality import QUALITY
-from phenoprints.wells import CONDITIONS, WELLS, usable_wells
+from phenoprints.wells import Screen
 
 with logged(snakemake.log):
     paths, folder = snakemake.input, artefact_path(snakemake.output.provenance)
     settings = AlignmentSettings(**snakemake.params.settings)
-    wells, conditions = WELLS.read(paths.wells), CONDITIONS.read(paths.conditions)
+    screen = Screen.open(Path(paths.wells).parent, paths.quality)
+    wells, conditions = screen.wells(), screen.conditions
     reader = open_embeddings(artefact_path(paths.embeddings))
     genes = cut_genes(wells, conditions)
     alignment = fit_alignment(
         wells,
         reader,
         settings,
-        is_usable=usable_wells(wells, QUALITY.read(paths.quality)),
+        is_usable=screen.usable(),
         is_precomputed=snakemake.params.is_precomputed,
         arms=read_arms(settings, genes, paths.loci, paths.expression),
         genes=genes,

@@ -1,6 +1,7 @@
 """Test which conditions of one screen look the same every time, as one encoder sees them."""
 
 import sys
+from pathlib import Path
 
 from phenoprints.alignment import open_aligned
 from phenoprints.consistency import ConsistencySettings, repeated_vectors, screen_consistency
@@ -8,20 +9,19 @@ from phenoprints.consistency.contracts import CONSISTENCY
 from phenoprints.embeddings import open_embeddings
 from phenoprints.foundations.jobs import logged
 from phenoprints.foundations.provenance import artefact_path, write_provenance
-from phenoprints.quality import QUALITY
-from phenoprints.wells import CONDITIONS, WELLS, failed_wells
+from phenoprints.wells import Screen, failed_wells
 
 with logged(snakemake.log):
     paths, params = snakemake.input, snakemake.params
-    wells = WELLS.read(paths.wells)
-    quality = QUALITY.read(paths.quality, ["well_id", "site", "verdict"])
+    screen = Screen.open(Path(paths.wells).parent, paths.quality)
+    wells = screen.wells()
     embeddings = open_embeddings(artefact_path(paths.embeddings))
     table = screen_consistency(
         wells,
-        CONDITIONS.read(paths.conditions),
+        screen.conditions,
         open_aligned(embeddings, artefact_path(paths.alignment)),
         settings=ConsistencySettings.from_section(params.settings, params.limits),
-        failing=failed_wells(quality),
+        failing=failed_wells(screen.verdicts()),
         seed=params.seed,
         workers=snakemake.threads,
     )

@@ -1,20 +1,21 @@
 """Build the map of one screen as one encoder sees it."""
 
+from pathlib import Path
+
 from phenoprints.alignment import open_aligned
 from phenoprints.embeddings import open_embeddings
 from phenoprints.foundations.jobs import logged
 from phenoprints.foundations.provenance import artefact_path, write_provenance
 from phenoprints.maps import MapSettings, map_tables, perturbation_map, save_map
-from phenoprints.quality import QUALITY
-from phenoprints.wells import CONDITIONS, WELLS, usable_wells
+from phenoprints.wells import Screen
 
 with logged(snakemake.log):
     paths, seed = snakemake.input, snakemake.params.seed
-    wells, conditions = WELLS.read(paths.wells), CONDITIONS.read(paths.conditions)
+    screen = Screen.open(Path(paths.wells).parent, paths.quality)
+    wells, conditions, usable = screen.wells(), screen.conditions, screen.usable()
     reader = open_aligned(
         open_embeddings(artefact_path(paths.embeddings)), artefact_path(paths.alignment)
     )
-    usable = usable_wells(wells, QUALITY.read(paths.quality))
     settings = MapSettings(**snakemake.params.settings)
     built = perturbation_map(wells, conditions, reader, settings, is_usable=usable)
     tables = map_tables(built, wells, conditions, reader, is_usable=usable, seed=seed)

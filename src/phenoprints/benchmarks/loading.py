@@ -23,8 +23,7 @@ from phenoprints.benchmarks.inputs import BenchmarkInputs
 from phenoprints.embeddings import open_embeddings
 from phenoprints.foundations.provenance import artefact_path
 from phenoprints.maps import MapSettings, open_map, perturbation_map
-from phenoprints.quality import QUALITY
-from phenoprints.wells import CONDITIONS, WELLS, EmbeddingsReader, usable_wells
+from phenoprints.wells import EmbeddingsReader, Screen
 
 
 @dataclass(frozen=True)
@@ -80,8 +79,8 @@ def load_inputs(
     settings
         The configuration's section `benchmarks`, whole.
     """
-    wells, conditions = WELLS.read(paths["wells"]), CONDITIONS.read(paths["conditions"])
-    usable = usable_wells(wells, QUALITY.read(paths["quality"]))
+    screen = Screen.open(Path(paths["wells"]).parent, paths["quality"])
+    wells, conditions, usable = screen.wells(), screen.conditions, screen.usable()
     alignment = load_alignment(artefact_path(paths["alignment"]))
     embeddings: EmbeddingsReader = open_embeddings(artefact_path(paths["embeddings"]))
     built = open_map(artefact_path(paths["map"]))

@@ -21,6 +21,7 @@ from phenoprints.foundations.errors import (
     TableError,
     raise_problems,
 )
+from phenoprints.wells.rows import run_starts
 
 WELLS_PER_PART = 1 << 18
 """Where a table is cut into parts, each part has at least this many wells, but for the last."""
@@ -118,29 +119,20 @@ def split_by_experiment(
 ) -> Iterator[pa.Table]:
     """The table in pieces of whole experiments; wells of one experiment follow each other."""
     starts = run_starts(table["experiment"])
-    for start, stop in cuts(starts, len(table), wells_per_part):
-        yield table.slice(start, stop - start)
-
-
-def run_starts(names: pa.ChunkedArray) -> NDArray[np.int64]:
-    """The rows whose name is not that of the row before; the first row is one of them."""
-    if not pa.types.is_dictionary(names.type):
-        names = names.dictionary_encode()
-    codes = names.unify_dictionaries().combine_chunks()
-    codes = codes if isinstance(codes, pa.Array) else pa.concat_arrays(codes.chunks)
-    return np.flatnonzero(np.diff(codes.indices.to_numpy(), prepend=-1))
+    for rows in cuts(starts, len(table), wells_per_part):
+        yield table.slice(rows.start, rows.stop - rows.start)
 
 
 def cuts(
     starts: NDArray[np.int64], num_wells: int, wells_per_part: int = WELLS_PER_PART
-) -> list[tuple[int, int]]:
-    """First and last row (left out) of every part; `starts` are the first rows of experiments.
+) -> list[slice]:
+    """Return the rows of every part; `starts` are the first rows of experiments.
 
     Without wells there is one part, which is empty.
     """
     parts, start = [], 0
     for stop in [*starts[1:].tolist(), num_wells]:
         if stop - start >= wells_per_part or stop == num_wells:
-            parts.append((start, stop))
+            parts.append(slice(start, stop))
             start = stop
     return parts

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,9 +13,10 @@ from numpy.typing import NDArray
 
 from phenoprints.curation.encoding import ENCODED
 from phenoprints.curation.joining import QUALITY_COLUMNS, Facts, Shapes, joined
-from phenoprints.curation.parts import WELLS_PER_PART, cuts
-from phenoprints.curation.rows import Rows, experiment_starts, following_rows, read_rows
-from phenoprints.wells.contracts import SITES, WELLS
+from phenoprints.curation.parts import TEXTS, WELLS_PER_PART, cuts
+from phenoprints.foundations.parquet import TableReader
+from phenoprints.wells import SITES, WELLS
+from phenoprints.wells.rows import experiment_ranges, ranges_of_wells
 
 SHAPE_COLUMNS = ("well_id", "height", "width", "channels")
 
@@ -59,10 +60,11 @@ class ScreenFiles:
         wells_per_part: int = WELLS_PER_PART,
     ) -> None:
         self._tables, self._new_ids = tables, new_ids
-        starts, num_wells = experiment_starts(tables.wells)
-        self._wells = cuts(starts, num_wells, wells_per_part)
-        self._quality = following_rows(tables.quality, map(self._ids, self._wells))
-        self._sites = following_rows(tables.sites, map(self._ids, self._wells))
+        rows = list(experiment_ranges(tables.wells).values()) or [slice(0, 0)]
+        starts = np.array([part.start for part in rows], dtype=np.int64)
+        self._wells = cuts(starts, rows[-1].stop, wells_per_part)
+        self._quality = ranges_of_wells(tables.quality, map(self._ids, self._wells))
+        self._sites = ranges_of_wells(tables.sites, map(self._ids, self._wells))
         self._usual = self._usual_shapes(geometry or {})
 
     def __len__(self) -> int:
@@ -71,27 +73,32 @@ class ScreenFiles:
     def read(self, number: int, *, deciding_only: bool) -> pa.Table:
         """One part; `locators` and what does not decide only where it is wanted."""
         columns = [*ENCODED.names, "modality"] if deciding_only else WELLS.schema.names
-        wells = read_rows(self._tables.wells, columns, self._wells[number])
-        quality = read_rows(self._tables.quality, QUALITY_COLUMNS, self._quality[number])
+        wells = _read(self._tables.wells, columns, self._wells[number])
+        quality = _read(self._tables.quality, QUALITY_COLUMNS, self._quality[number])
         sites = None
         if self._usual is not None:
             wanted = SHAPE_COLUMNS if deciding_only else SITES.schema.names
-            sites = read_rows(self._tables.sites, wanted, self._sites[number])
+            sites = _read(self._tables.sites, wanted, self._sites[number])
         return joined(wells, self._new_ids, Facts(quality, sites, self._usual))
 
-    def _ids(self, rows: Rows) -> NDArray[np.uint64]:
-        wells = read_rows(self._tables.wells, ["well_id"], rows)
+    def _ids(self, rows: slice) -> NDArray[np.uint64]:
+        wells = _read(self._tables.wells, ["well_id"], rows)
         ids: NDArray[np.uint64] = wells["well_id"].to_numpy()
         return ids
 
     def _usual_shapes(self, geometry: Mapping[str, int | None]) -> pd.DataFrame | None:
         """The usual shape by modality; None for a screen without images."""
-        if self._sites[-1][1] == 0:
+        if self._sites[-1].stop == 0:
             return None
         shapes = Shapes()
         for wells, sites in zip(self._wells, self._sites, strict=True):
             shapes.add(
-                read_rows(self._tables.wells, ["well_id", "modality"], wells),
-                read_rows(self._tables.sites, SHAPE_COLUMNS, sites),
+                _read(self._tables.wells, ["well_id", "modality"], wells),
+                _read(self._tables.sites, SHAPE_COLUMNS, sites),
             )
         return shapes.usual(geometry)
+
+
+def _read(path: str | Path, columns: Sequence[str], rows: slice) -> pa.Table:
+    texts = [name for name in TEXTS if name in columns]
+    return TableReader(path, columns, texts=texts).read(rows.start, rows.stop)

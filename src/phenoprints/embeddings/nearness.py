@@ -12,8 +12,8 @@ import pandas as pd
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from phenoprints.foundations.parquet import TableReader
 from phenoprints.foundations.progress import Progress
-from phenoprints.foundations.row_reading import RowReader
 from phenoprints.foundations.tables import Contract
 from phenoprints.wells import (
     PERTURBED_ROLES,
@@ -104,7 +104,7 @@ def nearness_of(reader: EmbeddingsReader, wells: str | Path) -> pd.DataFrame:
 
     One experiment is in memory at a time.
     """
-    rows, start, tables = RowReader(wells, COLUMNS), 0, []
+    rows, start, tables = TableReader(wells, COLUMNS), 0, []
     progress = Progress("experiments", len(reader.experiments), name="comparing replicates")
     for experiment in progress.each(reader.experiments):
         vectors = reader.read(experiment)

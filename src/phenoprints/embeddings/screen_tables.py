@@ -11,14 +11,15 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from phenoprints.embeddings.selection import Selection
 from phenoprints.embeddings.units import Work
 from phenoprints.foundations.errors import TableError
-from phenoprints.foundations.row_reading import RowReader
+from phenoprints.foundations.parquet import TableReader
 from phenoprints.wells import failed_sites
+from phenoprints.wells.rows import experiment_ranges
+from phenoprints.wells.screen import VERDICTS
 
 WELL_COLUMNS = ("well_id", "experiment", "plate", "well")
 SITE_COLUMNS = ("well_id", "site", "locator", "height", "width", "channels")
@@ -63,17 +64,15 @@ class ScreenTables:
     """
 
     def __init__(self, wells: str | Path, sites: str | Path, quality: str | Path | None) -> None:
-        self.wells, self.sites = RowReader(wells, WELL_COLUMNS), RowReader(sites, SITE_COLUMNS)
+        self.wells = TableReader(wells, WELL_COLUMNS)
+        self.sites = TableReader(sites, SITE_COLUMNS)
         self.quality = quality
 
     def layout(self) -> Layout:
         """Where wells, experiments and sites stand; TableError when they are out of order."""
-        table = pq.read_table(
-            self.wells.path, columns=["well_id", "experiment"], read_dictionary=["experiment"]
-        )
-        ids = table["well_id"].to_numpy()
-        experiments = _runs(table["experiment"], self.wells.path)
-        site_wells = pq.read_table(self.sites.path, columns=["well_id"])["well_id"].to_numpy()
+        ids = TableReader(self.wells.path, ["well_id"]).read()["well_id"].to_numpy()
+        experiments = experiment_ranges(self.wells.path)
+        site_wells = self._column("well_id").to_numpy()
         return Layout(ids, experiments, _site_starts(ids, site_wells, self.sites.path))
 
     @cached_property
@@ -81,10 +80,9 @@ class ScreenTables:
         """The sites that fail quality control."""
         if self.quality is None:
             return None
-        wanted = ["well_id", "site", "verdict"]
-        table = RowReader(self.quality, wanted)  # tells what is wrong with the file
-        failing = pq.read_table(table.path, columns=wanted, filters=pc.field("verdict") == "fail")
-        return failed_sites(failing.to_pandas())
+        verdicts = TableReader(self.quality, VERDICTS).batches(PORTION_WELLS)
+        failing = [part.filter(pc.equal(part["verdict"], "fail")) for part in verdicts]
+        return failed_sites(pa.concat_tables(failing).to_pandas()) if failing else None
 
     def selection(
         self, wells: slice, sites: slice, *, skipped: int = 0, site_numbers: Sequence[int] = ()
@@ -116,7 +114,7 @@ class ScreenTables:
 
     def most_frequent_size(self) -> tuple[int, int] | None:
         """Height and width that most sites have; of equally many the smaller."""
-        table = pq.read_table(self.sites.path, columns=["height", "width"])
+        table = TableReader(self.sites.path, ["height", "width"]).read()
         counts = table.group_by(["height", "width"]).aggregate([([], "count_all")]).to_pandas()
         if counts.empty:
             return None
@@ -127,7 +125,7 @@ class ScreenTables:
         return int(height), int(width)
 
     def _column(self, name: str) -> pa.ChunkedArray:
-        return pq.read_table(self.sites.path, columns=[name])[name]
+        return TableReader(self.sites.path, [name]).read()[name]
 
 
 def site_frame(table: pa.Table) -> pd.DataFrame:
@@ -156,21 +154,6 @@ def _shared_tuples(lists: pa.ListArray) -> NDArray[np.object_]:
 def _objects(values: Sequence[tuple[str, ...]]) -> NDArray[np.object_]:
     array: NDArray[np.object_] = pd.Series(list(values), dtype=object).to_numpy()
     return array
-
-
-def _runs(column: pa.ChunkedArray, path: Path) -> dict[str, slice]:
-    """Rows of each value of a sorted column."""
-    values = column.unify_dictionaries().combine_chunks()
-    codes = values.indices.to_numpy()
-    starts = np.flatnonzero(np.diff(codes, prepend=-1))
-    names = [values.dictionary[int(code)].as_py() for code in codes[starts]]
-    if len(set(names)) < len(names):
-        raise TableError(
-            f"{path}: the wells of an experiment do not stand together.\n"
-            "  To fix: run the target `screens` again."
-        )
-    stops = [*starts[1:].tolist(), len(codes)]
-    return {name: slice(*rows) for name, *rows in zip(names, starts.tolist(), stops, strict=True)}
 
 
 def _site_starts(

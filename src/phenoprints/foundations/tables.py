@@ -11,7 +11,8 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from phenoprints.foundations.errors import MissingInputError, Problem, TableError, raise_problems
+from phenoprints.foundations.errors import Problem, TableError, raise_problems
+from phenoprints.foundations.parquet import named_errors
 from phenoprints.foundations.publishing import publish_table
 
 
@@ -65,15 +66,11 @@ class Contract:
 
         Derived columns that the file lacks are computed.
         """
-        if not Path(path).exists():
-            raise MissingInputError(f"{path}: the {self.name} table is not there.")
-        try:
+        with named_errors(path):
             absent = set(self.derived) - set(pq.read_schema(path).names)
             is_derived = bool(absent & set(columns or self.schema.names))
             stored = None if columns is None or is_derived else list(columns)
             table: pa.Table = pq.read_table(path, columns=stored)
-        except (pa.ArrowInvalid, OSError) as error:
-            raise TableError(f"{path}: not a readable Parquet file. {error}") from error
         frame: pd.DataFrame = table.to_pandas()
         frame = self.completed(frame) if is_derived else frame
         raise_problems(self._missing(frame, str(path), columns))

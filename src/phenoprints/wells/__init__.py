@@ -20,6 +20,7 @@ from phenoprints.wells.roles import (
     control_wells,
     inactive_role,
 )
+from phenoprints.wells.screen import Screen
 
 __all__ = [
     "CONDITIONS",
@@ -35,6 +36,7 @@ __all__ = [
     "WHOLE_WELL",
     "ArrayEmbeddings",
     "EmbeddingsReader",
+    "Screen",
     "check_reader",
     "compositions",
     "control_role",

@@ -1,0 +1,152 @@
+"""A stored screen: its tables, read by experiment."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from phenoprints.foundations.errors import DataError, MissingInputError
+from phenoprints.foundations.parquet import TableReader
+from phenoprints.foundations.tables import Contract
+from phenoprints.wells.contracts import CONDITIONS, SITES, WELLS
+from phenoprints.wells.quality import failed_sites, usable_wells
+from phenoprints.wells.rows import experiment_ranges, ranges_of_wells
+
+VERDICTS = ("well_id", "site", "verdict")
+"""Columns of the quality table that decide which wells and sites are usable."""
+
+
+@dataclass(frozen=True)
+class Screen:
+    """The tables of a stored screen; nothing is read before it is asked for.
+
+    Attributes
+    ----------
+    folder
+        Holds wells.parquet, sites.parquet and conditions.parquet.
+    quality_path
+        The quality table, or None where quality is not known: all wells and sites are usable.
+    """
+
+    folder: Path
+    quality_path: Path | None = None
+
+    @classmethod
+    def open(cls, folder: str | Path, quality: str | Path | None = None) -> Screen:
+        """Open the screen of a folder such as `results/demo/screens/demo`.
+
+        `quality` is the path of its quality table; by default `quality/<screen>.parquet` of the
+        same run, where it exists. Raises MissingInputError where the folder holds no wells table.
+        """
+        place = Path(folder)
+        if not (place / "wells.parquet").is_file():
+            raise MissingInputError(
+                f"{place}: no wells.parquet, so this is not the folder of a screen.\n"
+                "  To fix: correct the path, or run snakemake screens."
+            )
+        beside = place.parent.parent / "quality" / f"{place.name}.parquet"
+        found = Path(quality) if quality is not None else beside if beside.is_file() else None
+        return cls(place, found)
+
+    @property
+    def name(self) -> str:
+        """The name of the screen."""
+        return self.folder.name
+
+    @property
+    def experiments(self) -> list[str]:
+        """Names of the experiments, in the order of the wells table."""
+        return list(self._well_rows)
+
+    def wells(
+        self, experiment: str | None = None, columns: Sequence[str] | None = None
+    ) -> pd.DataFrame:
+        """Return the wells (contract WELLS) of one experiment, or of all, or some columns."""
+        rows = None if experiment is None else self._rows(self._well_rows, experiment)
+        return _read(WELLS, self.folder / "wells.parquet", rows, columns)
+
+    def sites(self, experiment: str | None = None, *, usable: bool = False) -> pd.DataFrame:
+        """Return the sites (contract SITES) of one experiment, or of all.
+
+        With `usable` those sites are left out that failed quality, or whose well failed.
+        """
+        rows = None if experiment is None else self._rows(self._site_rows, experiment)
+        sites = _read(SITES, self.folder / "sites.parquet", rows, None)
+        if not usable:
+            return sites
+        failed = failed_sites(self.verdicts(experiment))
+        pairs = pd.MultiIndex.from_frame(sites[["well_id", "site"]])
+        is_whole = sites["well_id"].isin(failed.get_level_values(0)[failed.get_level_values(1) < 0])
+        kept: pd.DataFrame = sites[~is_whole & ~pairs.isin(failed)].reset_index(drop=True)
+        return kept
+
+    @property
+    def conditions(self) -> pd.DataFrame:
+        """The conditions table (contract CONDITIONS)."""
+        return CONDITIONS.read(self.folder / "conditions.parquet")
+
+    def verdicts(self, experiment: str | None = None) -> pd.DataFrame:
+        """Return well_id, site and verdict of one experiment, or of all; empty without quality."""
+        if self.quality_path is None:
+            ids, sites = np.empty(0, np.uint64), np.empty(0, np.int32)
+            return pd.DataFrame({"well_id": ids, "site": sites, "verdict": []})
+        rows = None if experiment is None else self._rows(self._quality_rows, experiment)
+        return _frame(TableReader(self.quality_path, VERDICTS), rows)
+
+    def usable(self, experiment: str | None = None) -> NDArray[np.bool_]:
+        """Return a mask over the wells of one experiment, or of all: False where quality failed."""
+        return usable_wells(self.wells(experiment, ["well_id"]), self.verdicts(experiment))
+
+    @cached_property
+    def _well_rows(self) -> dict[str, slice]:
+        return experiment_ranges(self.folder / "wells.parquet")
+
+    @cached_property
+    def _site_rows(self) -> dict[str, slice]:
+        return self._ranges(self.folder / "sites.parquet")
+
+    @cached_property
+    def _quality_rows(self) -> dict[str, slice]:
+        assert self.quality_path is not None
+        return self._ranges(self.quality_path)
+
+    def _ranges(self, path: Path) -> dict[str, slice]:
+        reader = TableReader(self.folder / "wells.parquet", ["well_id"])
+        groups = (
+            reader.read(rows.start, rows.stop)["well_id"].to_numpy()
+            for rows in self._well_rows.values()
+        )
+        return dict(zip(self._well_rows, ranges_of_wells(path, groups), strict=True))
+
+    def _rows(self, ranges: dict[str, slice], experiment: str) -> slice:
+        if experiment not in ranges:
+            known = ", ".join(list(ranges)[:20])
+            raise DataError(
+                f'{self.folder}: no experiment is called "{experiment}". Expected one of {known}.'
+            )
+        return ranges[experiment]
+
+
+def _read(
+    contract: Contract, path: Path, rows: slice | None, columns: Sequence[str] | None
+) -> pd.DataFrame:
+    if rows is None:
+        return contract.read(path, columns)
+    wanted = list(columns or contract.schema.names)
+    if set(wanted) & set(contract.derived) - set(TableReader(path, []).names):
+        whole = contract.read(path, wanted)
+        return whole.iloc[rows].reset_index(drop=True)
+    return _frame(TableReader(path, wanted), rows)
+
+
+def _frame(reader: TableReader, rows: slice | None) -> pd.DataFrame:
+    table: pa.Table = reader.read() if rows is None else reader.read(rows.start, rows.stop)
+    frame: pd.DataFrame = table.to_pandas()
+    return frame
