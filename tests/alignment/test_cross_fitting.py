@@ -103,7 +103,7 @@ def test_held_out_vectors_equal_a_fit_from_scratch_without_the_fold(name, num_fe
 def test_published_controls_are_what_is_read_held_out(tmp_path, method, position, batch):
     wells, x = make_screen()
     reader = Embeddings(wells, x)
-    settings = AlignmentSettings(method=method, remove_position=position, batch=batch)
+    settings = AlignmentSettings(method=method, remove_position=position, batch=batch, folds=4)
     alignment = fit_alignment(wells, reader, settings)
     save_alignment(alignment, tmp_path / "a")
     aligned = open_aligned(reader, tmp_path / "a")
@@ -130,7 +130,7 @@ def test_published_controls_are_what_is_read_held_out(tmp_path, method, position
 def test_wells_held_out_are_those_of_an_alignment_fitted_without_the_fold(tmp_path):
     wells, x = make_screen()
     reader = Embeddings(wells, x)
-    settings = AlignmentSettings(remove_position="plate-rows-columns")
+    settings = AlignmentSettings(remove_position="plate-rows-columns", folds=4)
     save_alignment(fit_alignment(wells, reader, settings), tmp_path / "a")
     aligned = open_aligned(reader, tmp_path / "a")
     fold = assign_folds(wells, (wells["role"] == "negative_control").to_numpy(), 4)

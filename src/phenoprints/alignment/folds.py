@@ -17,7 +17,7 @@ from phenoprints.alignment.shared import THIN, SharedPart
 from phenoprints.alignment.statistics import ControlStatistics
 from phenoprints.foundations.randomness import hash_uint64
 
-NUM_FOLDS = 4
+NUM_FOLDS = 3
 """Folds of the controls; the measurements behind this number are in docs/alignment.md."""
 
 
@@ -173,9 +173,10 @@ def fit_without(
         return FittedFold(None, {})
     is_out = {name: ~kept[name] if name in fitted else np.ones_like(kept[name]) for name in batches}
     shared = method.share(_rest(batches, is_out, total))
-    projected = {name: shared.project_rows(batches[name].x, dtype) for name in fitted}
+    ready = shared.astype(dtype)
+    projected = {name: ready.project_rows(batches[name].x, dtype) for name in fitted}
     statistics = ((name, ControlStatistics.of_rows(projected[name][kept[name]])) for name in fitted)
-    shared, parts = method.fit_batches(shared, statistics, dtype)
+    shared, parts = method.fit_batches(shared, statistics, dtype, stacked=True)
     colour = None if shared.colour is None else shared.colour.astype(dtype)
     vectors = {}
     for name in fitted:

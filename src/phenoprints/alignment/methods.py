@@ -63,8 +63,8 @@ class Scaled(BatchPart):
 
     def rows(self, projected: Floats) -> Floats:
         """Return the standardised rows."""
-        scaled: Floats = projected * self.scale + self.offset
-        return scaled
+        dtype = projected.dtype
+        return projected * self.scale.astype(dtype) + self.offset.astype(dtype)
 
     def affine(self, shared: SharedPart, dtype: Dtype) -> Affine:
         """Return the map with the shared matrix kept apart, since all batches have the same."""
@@ -104,7 +104,7 @@ class Method(ABC):
         if len(x) > x.shape[1]:
             return part.affine(self.in_precision(shared, dtype), dtype)(x)
         y = part.rows(shared.project_rows(x, dtype))
-        return y if shared.colour is None else y @ shared.colour
+        return y if shared.colour is None else y @ shared.colour.astype(dtype, copy=False)
 
     @abstractmethod
     def share(self, total: ControlStatistics) -> SharedPart:
@@ -120,9 +120,18 @@ class Method(ABC):
         return Scaled.of(projected)
 
     def fit_batches(
-        self, shared: SharedPart, projected: Projected, dtype: Dtype
+        self,
+        shared: SharedPart,
+        projected: Projected,
+        dtype: Dtype,
+        *,
+        stacked: bool = False,  # noqa: ARG002
     ) -> tuple[SharedPart, dict[str, BatchPart]]:
-        """Fit every batch; return the shared part with what pooling the batches adds to it."""
+        """Fit every batch; return the shared part with what pooling the batches adds to it.
+
+        `stacked` pools the wells of many small batches in one product of `dtype`, which is faster
+        and rounds otherwise.
+        """
         return shared, {name: self.batch_part(shared, batch, dtype) for name, batch in projected}
 
     def in_precision(self, shared: SharedPart, dtype: Dtype) -> SharedPart:

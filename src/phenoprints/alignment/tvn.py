@@ -37,9 +37,9 @@ class Whitened(BatchPart):
 
     def rows(self, projected: Floats) -> Floats:
         """Return the whitened rows."""
-        standardised = projected / self.spread
+        standardised = projected / self.spread.astype(projected.dtype, copy=False)
         if self.mean is not None:
-            standardised = standardised - self.mean
+            standardised -= self.mean.astype(projected.dtype, copy=False)
         return self.inverse_root.after(standardised)
 
     def whitening(self, matrix: Floats, dtype: Dtype) -> tuple[Floats, Floats]:
@@ -91,14 +91,14 @@ class TypicalVariation(Method):
         return self._whiten(shared, projected, dtype)[0]
 
     def fit_batches(
-        self, shared: SharedPart, projected: Projected, dtype: Dtype
+        self, shared: SharedPart, projected: Projected, dtype: Dtype, *, stacked: bool = False
     ) -> tuple[SharedPart, dict[str, BatchPart]]:
         """Whiten every batch; add the colour (current) or the pooled spread (efaar-1.0)."""
         if self.variant == "efaar-1.0":
             batches = list(projected)
             shared = replace(shared, spread=merge(batch for _, batch in batches).scale())
             return super().fit_batches(shared, iter(batches), dtype)
-        pooled, parts = PooledScatter(), {}
+        pooled, parts = PooledScatter(dtype if stacked else None), {}
         for name, batch in projected:
             parts[name], own = self._whiten(shared, batch, dtype)
             pooled.add(own)
@@ -122,20 +122,38 @@ class TypicalVariation(Method):
 
 
 class PooledScatter:
-    """The scatter of batches, each about its own mean, as their standardised controls come in."""
+    """The scatter of batches, each about its own mean, as their standardised controls come in.
 
-    def __init__(self) -> None:
+    Batches that still hold their wells are collected in `dtype` (None: added one by one, in
+    float64) and multiplied together.
+    """
+
+    def __init__(self, dtype: Dtype | None = None) -> None:
+        self.dtype = dtype
         self.num_wells = 0
         self.products: NDArray[np.float64] | float = 0.0
+        self._rows: list[Floats] = []
 
     def add(self, batch: ControlStatistics) -> None:
         """Add one batch."""
         self.num_wells += batch.num_wells
-        self.products = self.products + batch.scatter()
+        if self.dtype is None or batch.deviations is None:
+            self.products = self.products + batch.scatter()
+            return
+        self._rows.append(batch.deviations.astype(self.dtype))
+        if sum(map(len, self._rows)) > 4 * len(batch.mean):
+            self._flush()
+
+    def _flush(self) -> None:
+        if self._rows:
+            rows = np.concatenate(self._rows)
+            self.products = self.products + rows.T @ rows
+            self._rows.clear()
 
     def statistics(self) -> ControlStatistics:
         """Return the statistics of all wells, whose means are 0."""
-        products = np.asarray(self.products)
+        self._flush()
+        products = np.asarray(self.products, np.float64)
         return ControlStatistics(self.num_wells, np.zeros(len(products)), products=products)
 
 
