@@ -67,8 +67,7 @@ def _consistency(
     number: int,
 ) -> tuple[list[Record], list[Record]]:
     """Return counts and guard of the permutation test under one null model."""
-    null = "distinct-conditions" if null_model in ("plate-matched", "experiment") else null_model
-    settings = ConsistencySettings(null=null, num_null=cell.num_null)
+    settings = ConsistencySettings(null_model=null_model, num_null=cell.num_null)
     tables = {
         judge: {"s": screen_consistency(wells, conditions, reader, settings=settings, seed=number)}
         for judge, reader in aligned.items()

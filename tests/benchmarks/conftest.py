@@ -12,7 +12,7 @@ from phenoprints.maps import MapSettings, perturbation_map
 
 SETTINGS = {
     "relationships": {
-        "null": "all-pairs", "num_samples": 3, "sample_size": 100, "thresholds": [0.05, 0.95],
+        "null_model": "all-pairs", "num_samples": 3, "sample_size": 100, "thresholds": [0.05, 0.95],
         "min_perturbations": 20,
     },
     "replicates": {"level": "gene"},

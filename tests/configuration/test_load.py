@@ -279,11 +279,11 @@ def test_every_setting_has_its_default_and_loading_again_changes_nothing(write):
 
 def test_sections_of_a_screen_replace_single_keys(write):
     text = replaced("{source: simulated}", "{source: simulated, alignment: {method: none}}")
-    config = load(write(text + "alignment: {ridge: 0.25}\nconsistency: {null: any-wells}\n"))
+    config = load(write(text + "alignment: {ridge: 0.25}\nconsistency: {null_model: any-wells}\n"))
     assert config["screens"]["demo"]["alignment"]["method"] == "none"
     assert config["screens"]["demo"]["alignment"]["ridge"] == 0.25
     assert config["screens"]["table"]["alignment"] == config["alignment"]
-    assert config["consistency"]["null"] == "any-wells"
+    assert config["consistency"]["null_model"] == "any-wells"
 
 
 def test_training_is_default_then_recipe_then_section_then_encoder(write):

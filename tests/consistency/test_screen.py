@@ -19,7 +19,7 @@ from phenoprints.consistency.contracts import CONSISTENCY
 from phenoprints.foundations.errors import ConfigurationError, DataError
 from phenoprints.testing.simulation.embeddings import simulate_embeddings
 
-FAST = ConsistencySettings(num_null=300)
+FAST = ConsistencySettings(num_null=300, null_model="experiment")
 
 
 @pytest.fixture(scope="module")
@@ -75,6 +75,7 @@ def test_a_row_per_experiment_and_condition_that_equals_the_single_test(screen):
         [ids[0] for ids in wells["conditions"][treated]],
         Design(experiment, well_id=wells["well_id"][treated]),
         num_null=300,
+        null_model="experiment",
     )
     rows = table[table["experiment"] == experiment]
     np.testing.assert_array_equal(rows["p_value"], alone["p_value"])
@@ -170,7 +171,7 @@ def test_without_held_out_maps_the_guard_gives_the_reason(screen):
     table = of_level(run(screen), "control")
     assert set(table["reason"]) == {"not_cross_fitted"}
     assert len(table) == len(screen.conditions) - 1
-    without = ConsistencySettings(num_null=300, layout_guard=False)
+    without = ConsistencySettings(num_null=300, control_guard=False)
     assert "control" not in set(run(screen, settings=without)["level"])
 
 
@@ -266,8 +267,8 @@ def test_a_screen_of_controls_alone_has_no_tests(screen):
 
 @pytest.mark.parametrize(
     ("key", "value"),
-    [("null", "x"), ("scope", "x"), ("p_form", "x"), ("gene_level", "x"), ("weights", "x"),
-     ("num_null", 0), ("upper_clip", 0.4)],
+    [("null_model", "x"), ("scope", "x"), ("p_value_formula", "x"), ("gene_level", "x"),
+     ("weights", "x"), ("num_null", 0), ("p_value_clip", 0.4)],
 )  # fmt: skip
 def test_settings_refuse_what_they_do_not_know(key, value):
     with pytest.raises(ConfigurationError, match=f"consistency.{key}"):

@@ -18,7 +18,7 @@ from phenoprints.consistency import (
     experiment_consistency,
     screen_consistency,
 )
-from phenoprints.consistency.settings import NULLS
+from phenoprints.consistency.settings import NULL_MODELS
 from phenoprints.curation import Rules, curate, phenoprints_table
 from phenoprints.screens import read
 
@@ -106,7 +106,7 @@ def controls(screen, profiles):
     return wells[is_control].reset_index(drop=True), x[is_control]
 
 
-@pytest.mark.parametrize("null", [*NULLS, "across-experiments"])
+@pytest.mark.parametrize("null", [*NULL_MODELS, "across-experiments"])
 def test_shuffled_controls_have_uniform_p_values(null, controls):
     """Pseudo-conditions of three DMSO wells, drawn anew for every seed.
 
@@ -117,7 +117,6 @@ def test_shuffled_controls_have_uniform_p_values(null, controls):
     is_across = null == "across-experiments"
     chosen = wells["experiment"].isin(weeks[: 3 if is_across else 1]).to_numpy()
     wells, x = wells[chosen], x[chosen]
-    stratum = {"layout-matched": wells["plate"], "across-experiments": wells["experiment"]}
     p_values = []
     for seed in range(500):
         rng = np.random.default_rng(seed)
@@ -125,13 +124,15 @@ def test_shuffled_controls_have_uniform_p_values(null, controls):
             rng.permutation(len(x)) // 3
         )  # fmt: skip
         design = Design(
+            wells["experiment"].to_numpy(object) if is_across else "",
             group=label,
-            stratum=stratum.get(null),
+            plate=wells["plate"],
+            edge=np.zeros(len(x)),
             is_control=label > 0 if null == "negative-controls" else None,
         )
         table = experiment_consistency(
-            x, np.where(label == 0, 0, None), design, num_null=1000, seed=seed,
-            null="distinct-conditions" if is_across else null,
+            x, np.where(label == 0, 0, None), design, num_null=1000, threshold=1.0, seed=seed,
+            null_model="plate-matched" if is_across else null,
         )  # fmt: skip
         p_values += table["p_value"].tolist()
     assert len(p_values) == 500

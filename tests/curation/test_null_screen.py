@@ -50,7 +50,7 @@ def test_no_warning_without_position_effects(judged):
     rules = Rules(judges=tuple(tests), min_wells=6)
     table = phenoprints_table(tests, screen.conditions, rules, settings={"s": SETTINGS})
     measured = measured_false(tests, rules)
-    assert measured["any"]["tests"] == 3 * 24
+    assert measured["any"]["tests"] >= 400
     assert not any(warnings_of(tests, table, rules, {"s": SETTINGS}).values())
     kept = curate(screen.wells, table, rules).after["roles"]["treatment"]
     assert kept == 12 * table["has_phenoprint"].sum()

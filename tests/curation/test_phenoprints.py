@@ -162,7 +162,7 @@ def test_a_p_value_of_one_does_not_erase_what_others_found():
     plain = judged(rows)
     assert plain["p_value_j"][0] == pytest.approx(0.5)
     assert plain["depends_on_clip_j"].tolist() == [True, False, False, False]
-    clipped = judged(rows, settings=ConsistencySettings(upper_clip=0.99))
+    clipped = judged(rows, settings=ConsistencySettings(p_value_clip=0.99))
     assert clipped["p_value_j"][0] == pytest.approx(2.0e-4, rel=0.02)
     assert clipped["has_phenoprint"].tolist()[:2] == [True, False]
     assert clipped["depends_on_clip_j"].tolist()[:2] == [True, False]
@@ -171,7 +171,7 @@ def test_a_p_value_of_one_does_not_erase_what_others_found():
 @pytest.mark.parametrize("clips", [(None, None), (0.99, 0.99), (0.99, None), (None, 0.99)])
 def test_the_clip_of_one_screen_changes_nothing_for_another(clips):
     tests = {"j": {f"s{i}": table_of([(e, i, 1e-4) for e in "abc"]) for i in range(2)}}
-    settings = {f"s{i}": ConsistencySettings(upper_clip=clip) for i, clip in enumerate(clips)}
+    settings = {f"s{i}": ConsistencySettings(p_value_clip=clip) for i, clip in enumerate(clips)}
     table = phenoprints_table(tests, conditions_of(2), Rules(judges=("j",)), settings=settings)
     assert table["p_value_j"].to_numpy() == pytest.approx([1e-4, 1e-4])
     assert table["is_testable"].tolist() == [True, True]

@@ -36,7 +36,7 @@ def one_round(screen, reader, rules, seed):
     """Phenoprints and funnel as this encoder judges."""
     tests = screen_consistency(
         screen.wells, screen.conditions, reader,
-        settings=ConsistencySettings(num_null=1000, layout_guard=False), seed=seed,
+        settings=ConsistencySettings(num_null=1000, control_guard=False), seed=seed,
     )  # fmt: skip
     table = phenoprints_table({"judge": {"screen": tests}}, screen.conditions, rules)
     return table, curate(screen.wells, table, rules, seed=seed)

@@ -37,7 +37,11 @@ def called_without_alignment(demo, judge, centre=False):
         if centre:
             x = x - np.nanmean(x[(rows["role"] == "unperturbed").to_numpy()], axis=0)
         x = x[treated]
-        tests.append(experiment_consistency(x, condition, Design(experiment), num_null=NUM_NULL))
+        tests.append(
+            experiment_consistency(
+                x, condition, Design(experiment), null_model="experiment", num_null=NUM_NULL
+            )
+        )
     table = pd.concat(tests).dropna(subset=["p_value"])
     p_values = table["p_value"].clip(1 / NUM_NULL, 1 - 1 / NUM_NULL)
     combined = p_values.groupby(table["condition"]).agg(lambda p: combine_cauchy(p.to_numpy()))

@@ -9,8 +9,9 @@ from hypothesis import strategies as st
 
 from phenoprints.consistency import Design, combine_cauchy, experiment_consistency
 from phenoprints.consistency.experiment import REASONS
+from phenoprints.consistency.settings import NULL_MODELS
 
-NULLS = st.sampled_from(["distinct-conditions", "any-wells", "negative-controls", "layout-matched"])
+NULLS = st.sampled_from(NULL_MODELS)
 
 
 @st.composite
@@ -26,7 +27,8 @@ def experiments(draw):
         "x": x,
         "condition": labels,
         "well_id": rng.permutation(num_wells).astype(np.uint64),
-        "stratum": rng.integers(0, 3, num_wells),
+        "plate": rng.integers(0, 3, num_wells),
+        "edge": rng.integers(0, 2, num_wells),
         "is_control": np.array([label is None for label in labels]),
     }
 
@@ -34,10 +36,13 @@ def experiments(draw):
 def run(data, null):
     design = Design(
         well_id=data["well_id"],
-        stratum=data["stratum"] if null == "layout-matched" else None,
+        plate=data["plate"],
+        edge=data["edge"],
         is_control=data["is_control"],
     )
-    return experiment_consistency(data["x"], data["condition"], design, null=null, num_null=50)
+    return experiment_consistency(
+        data["x"], data["condition"], design, null_model=null, num_null=50, threshold=0.1
+    )
 
 
 @given(experiments(), NULLS)

@@ -10,7 +10,7 @@ from scipy.stats import binom, kstest
 
 from phenoprints.consistency import Design, experiment_consistency
 
-NULLS = ["distinct-conditions", "any-wells", "negative-controls", "layout-matched"]
+NULLS = ["experiment", "plate-matched", "any-wells", "negative-controls", "layout-matched"]
 
 
 def mean_cosine(x):
@@ -40,7 +40,7 @@ def test_statistics_equal_equation_2():
     rng = np.random.default_rng(0)
     x = rng.standard_normal((70, 33)).astype(np.float32)
     condition = rng.integers(0, 12, 70)
-    table = experiment_consistency(x, condition, num_null=10)
+    table = experiment_consistency(x, condition, num_null=10, null_model="experiment")
     expected = [mean_cosine(x[condition == c].astype(float)) for c in table["condition"]]
     np.testing.assert_allclose(table["statistic"], expected, rtol=0, atol=1e-6)
 
@@ -49,24 +49,33 @@ def test_p_values_agree_with_equation_3():
     rng = np.random.default_rng(1)
     condition = np.repeat(np.arange(15), 4)
     x = rng.standard_normal((60, 10)) + 0.5 * rng.standard_normal((15, 10))[condition]
-    table = experiment_consistency(x, condition, num_null=20_000)
+    table = experiment_consistency(x, condition, num_null=20_000, null_model="experiment")
     for label in (0, 4, 9):
         expected = sampled_p(x, condition, label, 1500, rng)
         spread = np.sqrt(expected * (1 - expected) / 1500) + 1 / 1500
         assert table["p_value"][label] == pytest.approx(expected, abs=4 * spread)
 
 
-def possible_sets(null, condition, stratum, is_control, n, composition):
-    """Every set that a null may draw, by trying all combinations of rows."""
+def possible_sets(null, condition, stratum, is_control, own):
+    """Every set that a null may draw, by trying all combinations of rows, with its probability.
+
+    All choices of conditions are equally likely, then all wells of a condition (in a stratum).
+    """
+    n, composition = own.sum(), sorted(stratum[own])
     rows = np.flatnonzero(is_control if null == "negative-controls" else ~is_control)
     for chosen in combinations(rows, n):
         chosen = np.array(chosen)
         is_distinct = len(set(condition[chosen])) == n
         is_matched = sorted(stratum[chosen]) == composition
         if null in ("any-wells", "negative-controls") or (
-            is_distinct and (null == "distinct-conditions" or is_matched)
+            is_distinct and (null == "experiment" or is_matched)
         ):
-            yield chosen
+            is_free = null in ("any-wells", "negative-controls")
+            alike = [
+                1 if is_free else np.sum((condition == condition[i]) & (stratum == stratum[i]))
+                for i in chosen
+            ]
+            yield chosen, 1 / np.prod(alike)
 
 
 @pytest.mark.parametrize("null", NULLS)
@@ -74,27 +83,33 @@ def test_small_experiments_equal_full_enumeration(null):
     rng = np.random.default_rng(3)
     condition = np.array(["a", "a", "a", "b", "b", "c", "c", "c", "d", "e", "e", *["dmso"] * 6])
     is_control = condition == "dmso"
-    stratum = np.arange(17) % 3
+    is_matched = null in ("plate-matched", "layout-matched")
+    stratum = np.arange(17) % 3 if is_matched else np.zeros(17, dtype=int)
     x = rng.standard_normal((17, 5)) + (condition == "b")[:, None]
     labels = np.where(is_control, None, condition)
     design = Design(
         group=condition,
         is_control=is_control,
-        stratum=stratum if null == "layout-matched" else None,
+        plate=stratum if null == "plate-matched" else stratum // 2,
+        edge=stratum % 2,
     )
-    table = experiment_consistency(x, labels, design, null=null).set_index("condition")
+    table = experiment_consistency(x, labels, design, null_model=null, threshold=0.5).set_index(
+        "condition"
+    )
     for label in "abce":
         own = condition == label
-        sets = possible_sets(null, condition, stratum, is_control, own.sum(), sorted(stratum[own]))
-        values = np.array([mean_cosine(x[chosen]) for chosen in sets])
-        b = np.sum(values >= mean_cosine(x[own]) - 1e-12)
+        sets = list(possible_sets(null, condition, stratum, is_control, own))
+        values = np.array([mean_cosine(x[chosen]) for chosen, _ in sets])
+        weights = np.array([weight for _, weight in sets])
+        b = len(sets) * weights[values >= mean_cosine(x[own]) - 1e-12].sum() / weights.sum()
         expected = b / len(values) if null == "any-wells" else (b + 1) / (len(values) + 1)
         assert table["p_value"][label] == pytest.approx(expected, rel=1e-12), label
+        assert table["num_sets"][label] == len(sets)
 
 
 def test_three_conditions_of_three_wells_have_27_null_sets():
     x = np.vstack([np.eye(3), -np.eye(3), np.ones((3, 3))])
-    table = experiment_consistency(x, np.repeat(["a", "b", "c"], 3))
+    table = experiment_consistency(x, np.repeat(["a", "b", "c"], 3), null_model="experiment")
     groups = np.split(x, 3)
     null = [mean_cosine(np.array(chosen)) for chosen in product(*groups)]
     expected = (np.sum(np.array(null) >= 1.0 - 1e-12) + 1) / 28
@@ -113,12 +128,16 @@ def shuffled_p_values(num_seeds, null, num_conditions, num_wells):
         x = rng.standard_normal((num_conditions * num_wells + 30, 6))
         condition = rng.permutation(np.repeat(np.arange(num_conditions), num_wells))
         condition = np.append(condition, [-1] * 30)
-        stratum = rng.integers(0, 2, len(x)) if is_across or null == "layout-matched" else None
+        is_free = null in ("experiment", "any-wells", "negative-controls")
+        stratum = None if is_free else rng.integers(0, 2, len(x))
         table = experiment_consistency(
             x if stratum is None else x + 3.0 * stratum[:, None],
             np.where(condition == 0, 0, None),
-            Design(group=condition, is_control=condition < 0, stratum=stratum),
-            null="distinct-conditions" if is_across else null, num_null=1000, seed=seed,
+            Design(
+                stratum if is_across else "", group=condition, is_control=condition < 0,
+                plate=stratum, edge=np.zeros(len(x)),
+            ),
+            null_model="experiment" if is_across else null, num_null=1000, seed=seed,
         )  # fmt: skip
         p_values += table["p_value"].tolist()
     return np.array(p_values)
@@ -133,7 +152,7 @@ def test_p_values_are_uniform_without_effect(null):
 
 @pytest.mark.parametrize("num_conditions", [3, 4, 5, 8])
 def test_small_experiments_call_no_more_than_they_promise(num_conditions):
-    p_values = shuffled_p_values(500, "distinct-conditions", num_conditions, num_wells=3)
+    p_values = shuffled_p_values(500, "experiment", num_conditions, num_wells=3)
     assert np.sum(p_values < 0.01) <= binom.ppf(0.999, len(p_values), 0.01)
 
 
@@ -145,6 +164,8 @@ def test_unequal_numbers_of_wells_stay_calibrated():
         x = rng.standard_normal((len(condition), 6))
         labels = np.where(condition == seed % 15, 0, None)
         design = Design(group=condition)
-        table = experiment_consistency(x, labels, design, num_null=1000, seed=seed)
+        table = experiment_consistency(
+            x, labels, design, null_model="experiment", num_null=1000, seed=seed
+        )
         p_values += table["p_value"].tolist()
     assert kstest(p_values, "uniform").pvalue > 1e-3

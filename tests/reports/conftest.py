@@ -125,7 +125,9 @@ def consistency_table(seed: int, *, share_true: float) -> pd.DataFrame:
     rows.append(
         ("condition", EXPERIMENTS[0], NUM_CONDITIONS, "", 1, np.nan, np.nan, True, "too_few_wells")
     )
-    return pd.DataFrame(rows, columns=CONSISTENCY.schema.names)
+    later = {"num_sets": 1e15, "smallest_p": 1e-4, "single_plate": False}
+    names = [name for name in CONSISTENCY.schema.names if name not in later]
+    return pd.DataFrame(rows, columns=names).assign(**later)
 
 
 def judged(units: pd.DataFrame, share_true: float) -> pd.DataFrame:

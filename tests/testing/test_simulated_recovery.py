@@ -39,7 +39,9 @@ def recall(screen: SimulatedScreen, features: pd.DataFrame) -> dict[str, float]:
     for experiment in np.unique(batch):
         own = ((batch == experiment) & (wells["role"] == "treatment")).to_numpy()
         condition = np.array([c[0] for c in wells.loc[own, "conditions"]])
-        table = experiment_consistency(aligned[own], condition, num_null=NUM_NULL, seed=0)
+        table = experiment_consistency(
+            aligned[own], condition, num_null=NUM_NULL, null_model="experiment", seed=0
+        )
         parts.append(table.set_index("condition")["p_value"].clip(1 / NUM_NULL, 1 - 1 / NUM_NULL))
     p = combine_cauchy(pd.concat(parts, axis=1).to_numpy())
     found = pd.Series(np.asarray(p) < 0.01, index=parts[0].index.astype(int))

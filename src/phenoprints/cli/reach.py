@@ -95,12 +95,11 @@ def _limit(kind: pd.Series[str], limits: Limits, key: str) -> pd.Series[int]:
 
 def _num_sets(tests: pd.DataFrame) -> pd.Series[float]:
     """Possible null sets of each test's size in its experiment; 0 with too few conditions."""
-    from phenoprints.consistency.nulls import Pool
+    from phenoprints.consistency.pool import elementary_symmetric
 
     result = pd.Series(0.0, index=tests.index)
     for _, part in tests.groupby("experiment"):
-        pool = Pool.of(np.repeat(np.arange(len(part)), part["n"]))
-        possible = np.append(pool.num_possible, 0.0)
+        possible = np.append(elementary_symmetric(part["n"].to_numpy(np.int64)), 0.0)
         result[part.index] = possible[np.minimum(part["n"], len(part) + 1)]
     return result
 

@@ -4,6 +4,7 @@ from phenoprints.consistency.cauchy import combine_cauchy
 from phenoprints.consistency.design import Design
 from phenoprints.consistency.duplicates import repeated_vectors
 from phenoprints.consistency.experiment import experiment_consistency
+from phenoprints.consistency.held_out import held_out_consistency
 from phenoprints.consistency.screen import screen_consistency
 from phenoprints.consistency.settings import ConsistencySettings
 
@@ -12,6 +13,7 @@ __all__ = [
     "Design",
     "combine_cauchy",
     "experiment_consistency",
+    "held_out_consistency",
     "repeated_vectors",
     "screen_consistency",
 ]

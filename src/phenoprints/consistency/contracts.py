@@ -19,7 +19,10 @@ CONSISTENCY = Contract(
             ("num_wells", pa.int32()),
             ("statistic", pa.float64()),
             ("p_value", pa.float64()),
+            ("num_sets", pa.float64()),
+            ("smallest_p", pa.float64()),
             ("single_position", pa.bool_()),
+            ("single_plate", pa.bool_()),
             ("reason", pa.string()),
         ]
     ),
@@ -29,4 +32,6 @@ CONSISTENCY = Contract(
 """`condition` rows carry a condition_id; `gene` rows have condition_id -1 and the gene as name;
 `control` rows are pseudo-conditions of control wells: condition_id is the condition whose design
 they copy, the name is `<round>/<copy>`, "" where nothing copies it (then `reason` is why).
-`experiment` is "" where the test runs across experiments; `reason` is "" beside a p-value."""
+`experiment` is "" where the test runs across experiments; `reason` is "" beside a p-value.
+`num_sets` is the number of null sets that exist (at most 1e15; missing for genes by their guides),
+`smallest_p` the smallest p-value that the test can give; missing where there is no null set."""

@@ -1,10 +1,10 @@
 """The consistency test of one experiment: whether the wells of a condition look the same."""
 
+# N wells · T tested conditions · n wells of a condition
+
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Any
+from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -12,39 +12,28 @@ from numpy.typing import ArrayLike, NDArray
 
 from phenoprints.consistency import kernels
 from phenoprints.consistency.design import Design
-from phenoprints.consistency.nulls import (
-    Null,
-    Pool,
-    StratifiedPool,
-    Streams,
-    Vectors,
-    matched_null,
-    pool_nulls,
+from phenoprints.consistency.nulls import null_counts
+from phenoprints.consistency.p_values import NullCounts
+from phenoprints.consistency.pool import Pool
+from phenoprints.consistency.sample import Sample
+from phenoprints.consistency.settings import (
+    ANY_WELLS,
+    NEGATIVE_CONTROLS,
+    PLATE_MATCHED,
+    STRATA,
+    ConsistencySettings,
 )
-from phenoprints.consistency.settings import ConsistencySettings
-from phenoprints.foundations.errors import DataError, Problem, raise_problems
+from phenoprints.consistency.shared import Comparison, Streams
 from phenoprints.foundations.randomness import generator
 
-TIE = 1e-9
-"""Statistics closer than this are equal: sums of the same wells in another order differ by less."""
-
-REASONS = ("too_few_wells", "too_few_conditions", "zero_vector", "not_finite")
-
-
-@dataclass(frozen=True)
-class Sample:
-    """Wells to test. Codes count from 0; -1 is "not tested" or "not in the pool".
-
-    `stratum` is None where null sets need only the right size; otherwise they copy a condition's
-    number of wells per stratum.
-    """
-
-    vectors: Vectors
-    condition: NDArray[np.int64]
-    group: NDArray[np.int64]
-    stratum: NDArray[np.int64] | None
-    may_draw_itself: bool
-    """Whether a condition's own wells can be a null set."""
+REASONS = (
+    "too_few_wells",
+    "too_few_conditions",
+    "too_few_sets",
+    "too_few_controls",
+    "zero_vector",
+    "not_finite",
+)
 
 
 def experiment_consistency(
@@ -52,43 +41,56 @@ def experiment_consistency(
     condition: ArrayLike,
     design: Design | None = None,
     *,
-    null: str = "distinct-conditions",
+    null_model: str = PLATE_MATCHED,
     num_null: int = 10_000,
-    p_form: str = "max-1",
+    p_value_formula: str = "max-1",
+    threshold: float = 0.01,
     seed: int = 0,
 ) -> pd.DataFrame:
-    """How consistent each condition's wells are, and how often random wells are as consistent.
+    """Test how consistent each condition's wells are, against random sets of wells.
 
     The statistic of n wells is the mean of all n² cosines between them, diagonal included, which
-    equals ``|Σ u_i|²/n²``, ``u = x/|x|``. The p-value is the share of null sets whose statistic
-    is at least as large; ties count. Where at most `num_null` null sets exist they are all
-    visited and p = (b + 1)/(M + 1), or b/M under a null that can draw the condition itself.
+    equals |Σ u_i|²/n² with u = x/|x|. The p-value is the share of null sets whose statistic is at
+    least as large; ties count. Where at most `num_null` null sets exist they are all visited, each
+    with the probability that the draw gives it, and p = (b + 1)/(M + 1), or b/M under a null that
+    can draw the condition itself.
 
     Parameters
     ----------
     x : (N, D) float
-        Aligned embeddings of one experiment, wells in rows.
+        Aligned embeddings of one experiment, wells in rows. Under ``negative-controls`` they must
+        come from a transformation that was fitted without these controls.
     condition : (N,)
         Condition of each well; a missing value (None, NaN) is a well that is only drawn from.
     design : Design, optional
-        The experiment's name, well ids, groups, strata and controls, as far as they matter.
-    null : str
-        ``distinct-conditions``: n wells of n different groups. ``any-wells``: any n wells.
-        ``negative-controls``: n wells among the controls. ``layout-matched``: n wells of n
-        different groups with the condition's own number of wells per stratum.
+        The experiment's name, well ids, groups, plates and controls, as far as they matter. Wells
+        with a condition and a missing group are tested but never drawn: pseudo-conditions of
+        controls are tested against null sets of treatments in this way.
+    null_model : str
+        ``plate-matched``: n wells of n different groups, as many on each plate as the condition
+        has. ``experiment``: n wells of n different groups. ``layout-matched``: as plate-matched,
+        with the condition's numbers of wells per plate and distance from the edge. ``any-wells``:
+        any n wells. ``negative-controls``: n wells among the controls.
     num_null : int
         Null sets K.
-    p_form : str
+    p_value_formula : str
         ``max-1``: max(b, 1)/K. ``plus-1``: (b + 1)/(K + 1).
+    threshold : float
+        p-value that a test must be able to reach: with fewer than 1/threshold plate-matched or
+        layout-matched sets a condition is not tested.
     seed : int
         Key of the random stream, together with the experiment's name.
 
     Returns
     -------
     DataFrame
-        condition, num_wells, statistic, p_value, reason; a row per condition, sorted. p_value is
-        NaN exactly where reason is one of ``too_few_wells`` (one well), ``too_few_conditions``
-        (no null set of that size exists), ``zero_vector`` or ``not_finite``.
+        condition, num_wells, statistic, p_value, reason, num_sets, smallest_p; a row per
+        condition, sorted. p_value is NaN exactly where reason is one of ``too_few_wells`` (one
+        well), ``too_few_conditions`` (no null set exists; ``too_few_controls`` under
+        negative-controls), ``too_few_sets`` (fewer than 1/threshold exist), ``zero_vector`` or
+        ``not_finite``. num_sets is the number of null sets that exist, exact up to num_null and at
+        most 1e15; smallest_p is the smallest p-value that the test can give. Both are NaN where a
+        condition has no null.
 
     Raises
     ------
@@ -97,180 +99,103 @@ def experiment_consistency(
 
     Notes
     -----
-    ViTally Consistent (2024), section 3.1, appendix A.3, equations 2 and 3. Nulls of different n
-    share their draws, so p-values of one experiment are not independent of each other.
+    ViTally Consistent (2024), section 3.1, appendix A.3, equations 2 and 3. Conditions share their
+    draws, so p-values of one experiment are not independent of each other.
 
     Examples
     --------
     >>> x = [[1.0, 0.0], [1.0, 0.0], [0.0, 1.0], [1.0, 1.0]]
-    >>> experiment_consistency(x, ["a", "a", "b", "b"])["statistic"].round(3).tolist()
+    >>> table = experiment_consistency(x, ["a", "a", "b", "b"], null_model="experiment")
+    >>> table["statistic"].round(3).tolist()
     [1.0, 0.854]
     """
-    settings = ConsistencySettings(null=null, num_null=num_null, p_form=p_form)
+    settings = ConsistencySettings(
+        null_model=null_model, num_null=num_null, p_value_formula=p_value_formula
+    )
     design = design or Design()
-    matrix, columns = _checked(x, {"condition": condition, **design.columns}, null)
-    names, sample = _sample(matrix, columns, null)
-    table = tested(
-        sample,
-        len(names),
-        settings,
-        lambda key: generator(seed, "consistency", design.experiment, key),
+    sample = Sample.of(x, condition, design, null_model)
+    measured = measure(
+        sample, settings, lambda key: generator(seed, "consistency", design.name, key)
     )
-    table.insert(0, "condition", names)
-    return table
+    return result_table(sample, measured, settings, threshold)
 
 
-def _checked(
-    x: ArrayLike, arrays: dict[str, ArrayLike], null: str
-) -> tuple[NDArray[Any], pd.DataFrame]:
-    """The matrix and the columns that were given, in order of well_id."""
-    matrix = np.asarray(x)
-    if matrix.ndim != 2:
-        raise DataError(f"x: {matrix.ndim} dimensions. Expected 2: wells in rows.")
-    given = {k: pd.array(np.asarray(v)) for k, v in arrays.items()}
-    problems = [
-        Problem(name, f"{len(values)} values for {len(matrix)} wells", "one value per row of x")
-        for name, values in given.items()
-        if len(values) != len(matrix)
-    ]
-    needed = {"negative-controls": "is_control", "layout-matched": "stratum"}.get(null)
-    if needed and needed not in given:
-        problems.append(Problem(needed, "not given", f'a value per well for the null "{null}"'))
-    raise_problems(problems, DataError)
-    columns = pd.DataFrame(given)
-    if "well_id" in columns:
-        order = np.argsort(columns["well_id"].to_numpy(), kind="stable")
-        return matrix[order], columns.iloc[order]
-    return matrix, columns
-
-
-def codes_of(labels: Any) -> tuple[NDArray[np.int64], Sequence[Any]]:
-    """Labels as codes by sorted label, -1 where missing, and the labels."""
-    codes, names = pd.factorize(labels, sort=True)
-    return codes.astype(np.int64), names
-
-
-def _sample(matrix: NDArray[Any], columns: pd.DataFrame, null: str) -> tuple[Sequence[Any], Sample]:
-    vectors = Vectors.of(matrix)
-    condition, names = codes_of(columns["condition"])
-    group = condition if "group" not in columns else codes_of(columns["group"])[0]
-    stratum = codes_of(columns["stratum"])[0] if "stratum" in columns else None
-    is_control = (
-        columns["is_control"].to_numpy(dtype=np.bool_)
-        if "is_control" in columns
-        else np.zeros(len(matrix), dtype=np.bool_)
-    )
-    return names, Sample(
-        vectors=vectors,
-        condition=condition,
-        group=pool_groups(group, is_control, vectors.is_usable, null),
-        stratum=stratum,
-        may_draw_itself=null == "any-wells",
-    )
-
-
-def pool_groups(
-    group: NDArray[np.int64],
-    is_control: NDArray[np.bool_],
-    is_usable: NDArray[np.bool_],
-    null: str,
-) -> NDArray[np.int64]:
-    """The group of each well in the null's pool: -1 outside of it, its own where any well goes."""
-    if null == "negative-controls":
-        group = np.where(is_control, np.arange(len(group)), -1)
-    else:
-        group = np.where(is_control, -1, group)
-        if null == "any-wells":
-            group = np.where(group >= 0, np.arange(len(group)), -1)
-    return np.where(is_usable, group, -1)
-
-
-def tested(
-    sample: Sample, num_conditions: int, settings: ConsistencySettings, streams: Streams
+def result_table(
+    sample: Sample, measured: Measured, settings: ConsistencySettings, threshold: float
 ) -> pd.DataFrame:
-    """num_wells, statistic, p_value and reason of each condition code 0 … num_conditions - 1."""
-    rows = np.flatnonzero(sample.condition >= 0)
-    rows = rows[np.argsort(sample.condition[rows], kind="stable")]
-    num_wells = np.bincount(sample.condition[rows], minlength=num_conditions)
-    offsets = np.concatenate([[0], np.cumsum(num_wells)])
+    """Return the table of results, a row per condition; see experiment_consistency."""
+    counts, reason = measured.counts, measured.reason.copy()
+    is_control_null = settings.null_model == NEGATIVE_CONTROLS
+    without = "too_few_controls" if is_control_null else "too_few_conditions"
+    reason[(reason == "") & ~counts.has_null] = without
+    if settings.null_model in STRATA:
+        reason[(reason == "") & (counts.num_effective * threshold < 1)] = "too_few_sets"
+    p_value = counts.p_values(settings.p_value_formula)
+    p_value[reason != ""] = np.nan
+    return pd.DataFrame(
+        {
+            "condition": sample.names,
+            "num_wells": sample.num_wells,
+            "statistic": measured.statistic,
+            "p_value": p_value,
+            "reason": reason,
+            "num_sets": np.where(counts.has_null, counts.num_sets, np.nan),
+            "smallest_p": counts.smallest(settings.p_value_formula),
+        }
+    )
+
+
+class Measured(NamedTuple):
+    """By condition: the statistic, why its own wells allow no test ("" where they do), its null."""
+
+    statistic: NDArray[np.float64]
+    reason: NDArray[np.object_]
+    counts: NullCounts
+
+
+def measure(sample: Sample, settings: ConsistencySettings, streams: Streams) -> Measured:
+    """Measure every condition, and compare it with its null sets."""
+    rows, offsets = sample.members()
     statistic = kernels.group_statistics(
         sample.vectors.x, sample.vectors.inverse_norm, rows, offsets
     )
-    reason = _reasons(sample, rows, num_wells)
+    reason = _reasons(sample, rows, np.diff(offsets))
     statistic[(reason == "not_finite") | (reason == "zero_vector")] = np.nan
-    is_open = reason == ""
-    open_statistic = np.where(is_open, statistic, np.nan)
-    if sample.stratum is None:
-        p_value = _by_size(sample, num_wells, open_statistic, settings, streams)
-    else:
-        members = [np.sort(sample.stratum[part]) for part in np.split(rows, offsets[1:-1])]
-        p_value = _by_composition(sample, members, open_statistic, settings, streams)
-    reason[is_open & np.isnan(p_value)] = "too_few_conditions"
-    return pd.DataFrame(
-        {"num_wells": num_wells, "statistic": statistic, "p_value": p_value, "reason": reason}
+    alike = _by_composition(sample, rows, offsets, reason)
+    counts = null_counts(
+        sample.vectors,
+        Pool.of(sample.group, sample.stratum),
+        [Comparison(composition, statistic[codes]) for composition, codes in alike],
+        settings.num_null,
+        streams,
     )
+    in_pool = np.bincount(sample.condition[rows], sample.group[rows] >= 0, len(sample.names))
+    may_draw_itself = (in_pool == np.diff(offsets)) & (settings.null_model == ANY_WELLS)
+    codes = [codes for _, codes in alike]
+    return Measured(statistic, reason, NullCounts.of(counts, codes, may_draw_itself))
+
+
+def _by_composition(
+    sample: Sample,
+    rows: NDArray[np.int64],
+    offsets: NDArray[np.int64],
+    reason: NDArray[np.object_],
+) -> list[tuple[NDArray[np.int64], list[int]]]:
+    """Return the compositions of the testable conditions, with the conditions of each."""
+    alike: dict[bytes, tuple[NDArray[np.int64], list[int]]] = {}
+    for code in np.flatnonzero(reason == ""):
+        composition = np.sort(sample.stratum[rows[offsets[code] : offsets[code + 1]]])
+        alike.setdefault(composition.tobytes(), (composition, []))[1].append(int(code))
+    return list(alike.values())
 
 
 def _reasons(
     sample: Sample, rows: NDArray[np.int64], num_wells: NDArray[np.int64]
 ) -> NDArray[np.object_]:
-    """Why a condition cannot be tested, as far as its own wells say; "" where they do not."""
+    """Return why a condition's own wells do not allow a test; "" where they do."""
     reason = np.full(len(num_wells), "", dtype=object)
     reason[num_wells < 2] = "too_few_wells"
     inverse_norm = sample.vectors.inverse_norm[rows]
     reason[sample.condition[rows[np.isinf(inverse_norm)]]] = "zero_vector"
     reason[sample.condition[rows[np.isnan(inverse_norm)]]] = "not_finite"
     return reason
-
-
-def _by_size(
-    sample: Sample,
-    num_wells: NDArray[np.int64],
-    statistic: NDArray[np.float64],
-    settings: ConsistencySettings,
-    streams: Streams,
-) -> NDArray[np.float64]:
-    is_open = ~np.isnan(statistic)
-    pool = Pool.of(sample.group)
-    nulls = pool_nulls(sample.vectors, pool, num_wells[is_open], settings.num_null, streams)
-    p_value = np.full(len(statistic), np.nan)
-    for size, null in nulls.items():
-        chosen = is_open & (num_wells == size)
-        p_value[chosen] = p_values(statistic[chosen], null, settings, sample.may_draw_itself)
-    return p_value
-
-
-def _by_composition(
-    sample: Sample,
-    members: list[NDArray[np.int64]],
-    statistic: NDArray[np.float64],
-    settings: ConsistencySettings,
-    streams: Streams,
-) -> NDArray[np.float64]:
-    assert sample.stratum is not None
-    pool = StratifiedPool.of(sample.group, sample.stratum)
-    alike: dict[bytes, list[int]] = {}
-    for code in np.flatnonzero(~np.isnan(statistic)):
-        alike.setdefault(members[code].tobytes(), []).append(int(code))
-    p_value = np.full(len(statistic), np.nan)
-    for codes in alike.values():
-        null = matched_null(sample.vectors, pool, members[codes[0]], settings.num_null, streams)
-        if null is not None:
-            p_value[codes] = p_values(statistic[codes], null, settings, sample.may_draw_itself)
-    return p_value
-
-
-def p_values(
-    statistic: NDArray[np.float64],
-    null: Null,
-    settings: ConsistencySettings,
-    may_draw_itself: bool,
-) -> NDArray[np.float64]:
-    """The p-value of each statistic under one null; ties count as at least as large."""
-    total = len(null.statistics)
-    at_least = total - np.searchsorted(null.statistics, statistic - TIE, side="left")
-    if null.is_complete and not may_draw_itself:
-        return (at_least + 1) / (total + 1)
-    if null.is_complete or settings.p_form == "max-1":
-        return np.maximum(at_least, 1) / total
-    return (at_least + 1) / (total + 1)

@@ -32,7 +32,7 @@ class Test(Protocol):
         label: pd.Series,
         group: pd.Series,
     ) -> pd.DataFrame:
-        """label, num_wells, statistic, p_value, single_position, reason; a row per label."""
+        """Return the result of experiment_consistency by label, and which labels share a place."""
 
 
 def control_tests(
@@ -161,5 +161,5 @@ def _named(table: pd.DataFrame) -> pd.DataFrame:
 def _uncopied(conditions: pd.DataFrame) -> pd.DataFrame:
     return conditions.assign(
         level="control", experiment="", name="", num_wells=0, statistic=np.nan, p_value=np.nan,
-        single_position=False,
+        single_position=False, single_plate=False, num_sets=np.nan, smallest_p=np.nan,
     )  # fmt: skip

@@ -1,243 +1,250 @@
-"""The null distributions: what the statistic is for sets of wells that share no condition."""
+"""The null distributions: how often sets of wells of different groups are as consistent.
 
-# K sets · n wells of a set · M possible sets
+The documented draw of every null: all choices of distinct groups that fill the strata of a
+composition are equally likely, and a chosen group gives one of its wells in the stratum, all
+equally likely. Nulls without strata are the case of one stratum.
+"""
+
+# K null sets · n wells of a set · M possible sets · T tested statistics
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
-from functools import cached_property
-from itertools import chain, combinations, islice, product
-from math import factorial, prod
+from collections.abc import Iterable, Sequence
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.sparse import coo_array
+from scipy.sparse.csgraph import connected_components
 
 from phenoprints.consistency import kernels
+from phenoprints.consistency.kernels import TIE
+from phenoprints.consistency.pool import CAP, Pool
+from phenoprints.consistency.shared import (
+    Comparison,
+    Streams,
+    can_share,
+    is_worthwhile,
+    shared_counts,
+)
+from phenoprints.consistency.vectors import Vectors
 
 DRAWS_PER_BLOCK = 1 << 20
 """Wells drawn at a time: bounds the memory of the random numbers, never changes the draws."""
 
-CAP = 1e15
-"""Counts of possible sets stop here; only whether they exceed K matters."""
-
 MAX_ROUNDS = 20
-"""Rounds of matched draws before a condition counts as one that no null set can copy."""
-MAX_LISTED = 64
-"""Wells of a set up to which all sets may be listed; larger ones exist in numbers or not at all."""
-
-Streams = Callable[[str], np.random.Generator]
-"""The random stream of one named null, so that no null depends on which others are drawn."""
+"""Rounds of direct draws before a composition counts as one that no null set can copy."""
 
 
-@dataclass(frozen=True)
-class Vectors:
-    """Embeddings with their inverse norms (NaN: not finite, infinite: zero)."""
+class Counts(NamedTuple):
+    """Null sets of one composition at least as consistent as each tested statistic.
 
-    x: NDArray[np.floating]
-    inverse_norm: NDArray[np.float64]
+    Attributes
+    ----------
+    at_least : (T,) float
+        Null sets with a statistic at least as large. Where all sets were visited, each counts M
+        times the probability that the draw gives it, which is 1 where groups are of equal size.
+    total : int
+        Null sets that were drawn, K, or that exist, M.
+    is_complete : bool
+        Whether all sets that exist were visited.
+    num_sets : float
+        How many sets exist: exact where they were visited or the composition has one stratum, else
+        estimated from the share of draws with distinct groups; at most CAP.
+    num_effective : float
+        1/Σ w² over the probabilities w of all sets: how many equally likely sets would resolve as
+        much. Equal to `num_sets` where sets were not visited.
+    """
 
-    @classmethod
-    def of(cls, x: NDArray[np.floating]) -> Vectors:
-        """The vectors of a matrix; anything but float32 becomes float64."""
-        x = np.ascontiguousarray(x, dtype=np.float32 if x.dtype == np.float32 else np.float64)
-        return cls(x, kernels.inverse_norms(x))
-
-    @property
-    def is_usable(self) -> NDArray[np.bool_]:
-        """Whether each row has a direction."""
-        return np.isfinite(self.inverse_norm)
-
-    def statistics(self, sets: NDArray[np.int64], sizes: NDArray[np.int64]) -> NDArray[np.float64]:
-        """The statistic of the first n rows of every set, for each n of `sizes` (ascending)."""
-        slots = np.full(sets.shape[1] + 1, -1, dtype=np.int64)
-        slots[sizes] = np.arange(len(sizes))
-        return kernels.prefix_statistics(self.x, self.inverse_norm, sets, slots)
-
-
-@dataclass(frozen=True)
-class Null:
-    """Sorted statistics of null sets, and whether they are all that exist."""
-
-    statistics: NDArray[np.float64]
+    at_least: NDArray[np.float64]
+    total: int
     is_complete: bool
+    num_sets: float
+    num_effective: float
 
 
-@dataclass(frozen=True)
-class Pool:
-    """Groups of rows, of which a null set takes at most one row each.
+def null_counts(
+    vectors: Vectors,
+    pool: Pool,
+    tests: Sequence[Comparison],
+    num_null: int,
+    streams: Streams,
+) -> list[Counts | None]:
+    """Compare statistics with the null of their composition; None where no null set exists.
 
-    Group g owns rows[offsets[g]:offsets[g + 1]]; groups stand in ascending order of label.
+    Where at most `num_null` sets exist, all of them are visited. Other compositions draw `num_null`
+    sets: of one stratum by shared prefixes of a random order, of several strata by shared draws,
+    and where these are too rarely valid, or cost more, by draws of their own.
     """
-
-    rows: NDArray[np.int64]
-    offsets: NDArray[np.int64]
-
-    @classmethod
-    def of(cls, group: NDArray[np.int64]) -> Pool:
-        """The pool of rows with group >= 0; rows keep their order inside a group."""
-        rows = np.flatnonzero(group >= 0)
-        rows = rows[np.argsort(group[rows], kind="stable")]
-        starts = np.flatnonzero(np.diff(group[rows], prepend=-1))
-        return cls(rows.astype(np.int64), np.append(starts, len(rows)).astype(np.int64))
-
-    @property
-    def num_groups(self) -> int:
-        """How many groups there are: the largest set that can be drawn."""
-        return len(self.offsets) - 1
-
-    @cached_property
-    def num_possible(self) -> NDArray[np.float64]:
-        """How many sets of each size 0, 1, …, num_groups exist, exact up to CAP.
-
-        The elementary symmetric polynomials of the group sizes.
-        """
-        counts = np.zeros(self.num_groups + 1)
-        counts[0] = 1.0
-        for size in np.diff(self.offsets):
-            counts[1:] = np.minimum(counts[1:] + counts[:-1] * size, CAP)
-        return counts
-
-    def every_set(self, size: int) -> NDArray[np.int64]:
-        """All sets of `size` rows of distinct groups, as (M, size)."""
-        members = np.split(self.rows, self.offsets[1:-1])
-        sets = (s for chosen in combinations(members, size) for s in product(*chosen))
-        return np.fromiter(chain.from_iterable(sets), dtype=np.int64).reshape(-1, size)
+    found: dict[int, Counts] = {}
+    possible = [i for i, test in enumerate(tests) if pool.can_hold(test.composition)]
+    for i in possible:
+        counts = _visit_all(vectors, pool, tests[i], num_null)
+        if counts is not None:
+            found[i] = counts
+    drawn = [i for i in possible if i not in found]
+    found |= _by_prefix(vectors, pool, _of_one_stratum(tests, drawn), num_null, streams)
+    drawn = [i for i in drawn if i not in found]
+    found |= _by_shared_draws(vectors, pool, {i: tests[i] for i in drawn}, num_null, streams)
+    for i in (i for i in drawn if i not in found):
+        counts = _directly(vectors, pool, tests[i], num_null, streams)
+        if counts is not None:
+            found[i] = counts
+    return [found.get(i) for i in range(len(tests))]
 
 
-def pool_nulls(
-    vectors: Vectors, pool: Pool, sizes: NDArray[np.int64], num_null: int, streams: Streams
-) -> dict[int, Null]:
-    """The null of every size that the pool can fill: enumerated where it has at most K sets.
-
-    One random order of groups serves all drawn sizes, through prefix sums.
-    """
-    sizes = np.unique(sizes[sizes <= pool.num_groups])
-    is_few = pool.num_possible[sizes] <= num_null
-    nulls = {int(n): _complete(vectors, pool.every_set(int(n))) for n in sizes[is_few]}
-    drawn = sizes[~is_few]
-    if len(drawn):
-        statistics = _draw(vectors, pool, drawn, num_null, streams("pool"))
-        nulls |= {int(n): Null(s, False) for n, s in zip(drawn, statistics, strict=True)}
-    return nulls
+def _arrays(pool: Pool) -> kernels.PoolArrays:
+    return kernels.PoolArrays(pool.strata, pool.groups, pool.rows, pool.offsets)
 
 
-def _complete(vectors: Vectors, sets: NDArray[np.int64]) -> Null:
-    size = np.array([sets.shape[1]])
-    return Null(np.sort(vectors.statistics(sets, size)[0]), True)
+def _exceedances(
+    null: NDArray[np.float64], observed: NDArray[np.float64], weights: NDArray[np.float64] | None
+) -> NDArray[np.float64]:
+    """Return the number (or weight) of null statistics >= each observed one; ties count."""
+    order = np.argsort(null)
+    first = np.searchsorted(null[order], observed - TIE, side="left")
+    if weights is None:
+        return (len(null) - first).astype(np.float64)
+    from_right = np.append(np.cumsum(weights[order][::-1])[::-1], 0.0)
+    return from_right[first]
+
+
+def _visit_all(vectors: Vectors, pool: Pool, test: Comparison, num_null: int) -> Counts | None:
+    """Compare with every set that exists; None where they are too many."""
+    is_single = test.composition[0] == test.composition[-1]
+    least = pool.at_most(test.composition) if is_single else pool.at_least(test.composition)
+    if least > num_null:
+        return None
+    slots = pool.in_order(test.composition)
+    sets, weights, is_all = kernels.list_sets(slots, _arrays(pool), num_null)
+    if not is_all or len(sets) == 0:
+        return None
+    weights /= weights.mean()
+    statistics = vectors.statistics(sets, np.array([len(slots)]))[0]
+    are_equal = bool(np.ptp(weights) < TIE)
+    at_least = _exceedances(statistics, test.observed, None if are_equal else weights)
+    num_sets = len(sets)
+    effective = num_sets if are_equal else num_sets**2 / float((weights**2).sum())
+    return Counts(at_least, num_sets, True, num_sets, effective)
+
+
+def _of_one_stratum(
+    tests: Sequence[Comparison], chosen: Iterable[int]
+) -> dict[int, dict[int, Comparison]]:
+    """Group compositions of a single stratum by it."""
+    result: dict[int, dict[int, Comparison]] = {}
+    for i in chosen:
+        composition = tests[i].composition
+        if composition[0] == composition[-1]:
+            result.setdefault(int(composition[0]), {})[i] = tests[i]
+    return result
+
+
+def _by_prefix(
+    vectors: Vectors,
+    pool: Pool,
+    strata: dict[int, dict[int, Comparison]],
+    num_null: int,
+    streams: Streams,
+) -> dict[int, Counts]:
+    """Compare with prefixes of one random order of a stratum's groups, which serves all sizes."""
+    found = {}
+    for stratum, tests in strata.items():
+        stream = streams("pool" if len(pool.num_entries) == 1 else f"pool {stratum}")
+        sizes = np.unique([len(test.composition) for test in tests.values()])
+        nulls = _draw(vectors, pool, stratum, sizes, num_null, stream)
+        for i, test in tests.items():
+            null = nulls[np.searchsorted(sizes, len(test.composition))]
+            num_sets = pool.at_most(test.composition)
+            at_least = _exceedances(null, test.observed, None)
+            found[i] = Counts(at_least, num_null, False, num_sets, num_sets)
+    return found
 
 
 def _draw(
     vectors: Vectors,
     pool: Pool,
+    stratum: int,
     sizes: NDArray[np.int64],
     num_null: int,
     stream: np.random.Generator,
 ) -> NDArray[np.float64]:
-    """Sorted null statistics per size, (number of sizes, K)."""
+    """Return the statistics of `num_null` random sets of one stratum per size, (len(sizes), K)."""
     block = max(1, DRAWS_PER_BLOCK // int(sizes[-1]))
     parts = []
     for start in range(0, num_null, block):
         uniforms = stream.random((min(block, num_null - start), int(sizes[-1]), 2))
-        sets = kernels.draw_distinct(pool.rows, pool.offsets, uniforms)
+        sets = kernels.draw_distinct(pool.rows, pool.offsets_in(stratum), uniforms)
         parts.append(vectors.statistics(sets, sizes))
-    return np.sort(np.concatenate(parts, axis=1), axis=1)
+    return np.concatenate(parts, axis=1)
 
 
-@dataclass(frozen=True)
-class StratifiedPool:
-    """Groups of rows inside strata, for null sets that copy a condition's numbers per stratum.
-
-    Stratum s owns the entries strata[s]:strata[s + 1]; an entry is a group inside a stratum and
-    owns rows[offsets[e]:offsets[e + 1]].
-    """
-
-    strata: NDArray[np.int64]
-    groups: NDArray[np.int64]
-    rows: NDArray[np.int64]
-    offsets: NDArray[np.int64]
-
-    @classmethod
-    def of(cls, group: NDArray[np.int64], stratum: NDArray[np.int64]) -> StratifiedPool:
-        """The pool of rows with group >= 0, by stratum (0, 1, …) and group."""
-        rows = np.flatnonzero(group >= 0)
-        rows = rows[np.lexsort((group[rows], stratum[rows]))]
-        is_first = np.ones(len(rows), dtype=np.bool_)
-        is_first[1:] = (np.diff(group[rows]) != 0) | (np.diff(stratum[rows]) != 0)
-        starts = np.flatnonzero(is_first)
-        num_strata = int(stratum.max(initial=-1)) + 1
-        strata = np.searchsorted(stratum[rows[starts]], np.arange(num_strata + 1))
-        offsets = np.append(starts, len(rows)).astype(np.int64)
-        return cls(strata, group[rows[starts]], rows.astype(np.int64), offsets)
-
-    def order(self, composition: NDArray[np.int64]) -> NDArray[np.int64]:
-        """The strata of a set, scarcest first, so that a draw does not run into a dead end."""
-        num_entries = np.diff(self.strata)[composition]
-        return composition[np.lexsort((composition, num_entries))]
-
-    def can_hold(self, composition: NDArray[np.int64]) -> bool:
-        """Whether there are as many groups as a set needs, in every stratum and in all."""
-        needed = np.bincount(composition, minlength=len(self.strata) - 1)
-        is_enough = bool((needed <= np.diff(self.strata)).all())
-        return is_enough and len(composition) <= len(np.unique(self.groups))
-
-    def at_least(self, slots: NDArray[np.int64]) -> int:
-        """A lower bound of the number of possible sets; conditions of many wells have very many."""
-        free = np.maximum(np.diff(self.strata)[slots] - np.arange(len(slots)), 0)
-        orders = [factorial(int(count)) for count in np.unique(slots, return_counts=True)[1]]
-        possible: int = prod(free.tolist()) // prod(orders)
-        return possible
-
-    def every_set(self, slots: NDArray[np.int64]) -> Iterator[tuple[int, ...]]:
-        """All sets that take one row of each slot's stratum, of distinct groups, each set once."""
-
-        def grow(j: int, first: int, used: tuple[int, ...]) -> Iterator[tuple[int, ...]]:
-            if j == len(slots):
-                yield ()
-                return
-            stratum = slots[j]
-            start = first if j and slots[j - 1] == stratum else int(self.strata[stratum])
-            for entry in range(start, int(self.strata[stratum + 1])):
-                if int(self.groups[entry]) in used:
-                    continue
-                for rest in grow(j + 1, entry + 1, (*used, int(self.groups[entry]))):
-                    for row in self.rows[self.offsets[entry] : self.offsets[entry + 1]]:
-                        yield (int(row), *rest)
-
-        return grow(0, 0, ())
-
-
-def matched_null(
+def _by_shared_draws(
     vectors: Vectors,
-    pool: StratifiedPool,
-    composition: NDArray[np.int64],
+    pool: Pool,
+    tests: dict[int, Comparison],
     num_null: int,
     streams: Streams,
-) -> Null | None:
-    """The null of sets with a given number of wells per stratum; None where none can be drawn."""
-    if not pool.can_hold(composition):
+) -> dict[int, Counts]:
+    """Compare with draws that all compositions share, where these cost less than direct ones."""
+    found: dict[int, Counts] = {}
+    shareable = {i: test for i, test in tests.items() if can_share(test.composition)}
+    for part in _connected(shareable):
+        if not is_worthwhile(list(part.values())):
+            continue
+        counts = shared_counts(vectors, pool, list(part.values()), num_null, streams)
+        for (i, test), count in zip(part.items(), counts, strict=True):
+            if count.at_least is not None:
+                num_sets = _estimated(pool, test, count.valid_share, num_null)
+                at_least = count.at_least.astype(np.float64)
+                found[i] = Counts(at_least, num_null, False, num_sets, num_sets)
+    return found
+
+
+def _connected(tests: dict[int, Comparison]) -> list[dict[int, Comparison]]:
+    """Split compositions into parts that have no stratum in common."""
+    if not tests:
+        return []
+    size = 1 + max(int(test.composition[-1]) for test in tests.values())
+    first = np.concatenate([np.full(len(t.composition), t.composition[0]) for t in tests.values()])
+    other = np.concatenate([test.composition for test in tests.values()])
+    graph = coo_array((np.ones(len(first)), (first, other)), shape=(size, size))
+    part_of = connected_components(graph, directed=False)[1]
+    parts: dict[int, dict[int, Comparison]] = {}
+    for i, test in tests.items():
+        parts.setdefault(int(part_of[test.composition[0]]), {})[i] = test
+    return list(parts.values())
+
+
+def _estimated(pool: Pool, test: Comparison, valid_share: float, num_null: int) -> float:
+    """Estimate the number of sets; more than `num_null` exist where they were not all visited."""
+    return max(pool.at_most(test.composition) * valid_share, float(num_null + 1))
+
+
+def _directly(
+    vectors: Vectors, pool: Pool, test: Comparison, num_null: int, streams: Streams
+) -> Counts | None:
+    """Compare with sets that are drawn for one composition alone."""
+    slots = pool.in_order(test.composition)
+    stream = streams(",".join(map(str, test.composition)))
+    sets, share = _draw_matched(pool, slots, num_null, stream)
+    if len(sets) < num_null:
         return None
-    slots = pool.order(composition)
-    if len(slots) <= MAX_LISTED and pool.at_least(slots) <= num_null:
-        sets = list(islice(pool.every_set(slots), num_null + 1))
-        if len(sets) <= num_null:
-            return _complete(vectors, np.array(sets, dtype=np.int64)) if sets else None
-    drawn = _draw_matched(pool, slots, num_null, streams(",".join(map(str, composition))))
-    if len(drawn) < num_null:
-        return None
-    return Null(np.sort(vectors.statistics(drawn, np.array([len(slots)]))[0]), False)
+    null = vectors.statistics(sets, np.array([len(slots)]))[0]
+    num_sets = min(_estimated(pool, test, share, num_null), CAP)
+    return Counts(_exceedances(null, test.observed, None), num_null, False, num_sets, num_sets)
 
 
 def _draw_matched(
-    pool: StratifiedPool, slots: NDArray[np.int64], num_null: int, stream: np.random.Generator
-) -> NDArray[np.int64]:
-    """Up to `num_null` sets; draws that ran into a dead end are repeated a few times."""
+    pool: Pool, slots: NDArray[np.int64], num_null: int, stream: np.random.Generator
+) -> tuple[NDArray[np.int64], float]:
+    """Draw `num_null` sets, fewer where many draws are dead ends; and the share of valid tries."""
     sets = np.empty((0, len(slots)), dtype=np.int64)
+    num_tries = 0
     for _ in range(MAX_ROUNDS):
-        drawn = kernels.draw_matched(
-            slots, pool.strata, pool.groups, pool.rows, pool.offsets, num_null, stream
-        )
+        drawn, tries = kernels.draw_matched(slots, _arrays(pool), num_null, stream)
         sets = np.concatenate([sets, drawn[drawn[:, 0] >= 0]])
+        num_tries += tries
         if len(sets) >= num_null:
             break
-    return sets[:num_null]
+    return sets[:num_null], len(sets) / max(num_tries, 1)

@@ -16,9 +16,20 @@ from phenoprints.consistency.design import Design
 from phenoprints.consistency.experiment import experiment_consistency
 from phenoprints.consistency.facts import in_scope, well_facts
 from phenoprints.consistency.guard import control_tests
-from phenoprints.consistency.settings import ACROSS, WITHIN, ConsistencySettings
+from phenoprints.consistency.settings import (
+    ACROSS,
+    NEGATIVE_CONTROLS,
+    WITHIN,
+    ConsistencySettings,
+)
 from phenoprints.foundations.progress import Progress
-from phenoprints.wells import EmbeddingsReader, check_reader, read_checked, single_position
+from phenoprints.wells import (
+    EmbeddingsReader,
+    check_reader,
+    read_checked,
+    single_plate,
+    single_position,
+)
 
 
 def screen_consistency(
@@ -72,7 +83,7 @@ def screen_consistency(
         tests = _Tests(settings, seed, scope)
         run = _run_across if scope == ACROSS else _run_within
         tables += run(part, reader, tests, workers)
-        if settings.layout_guard:
+        if settings.control_guard:
             across = scope == ACROSS
             tables.append(control_tests(part, reader, tests.test, across=across, seed=seed))
     result: pd.DataFrame = CONSISTENCY.conform(_joined(tables)).to_pandas()
@@ -154,7 +165,10 @@ class _Tests:
                 "level": "gene", "condition_id": -1, "name": gene, "statistic": np.nan,
                 "num_wells": part["num_wells"].sum(),
                 "p_value": float(combine_cauchy(part["p_value"], clip=bounds)),
+                "smallest_p": float(combine_cauchy(part["smallest_p"], clip=bounds)),
                 "single_position": bool(part["single_position"].all()),
+                "single_plate": bool(part["single_plate"].all()),
+                "num_sets": np.nan,
                 "reason": "" if part["p_value"].notna().any() else part["reason"].iloc[0],
             }
             for gene, part in guides.groupby("gene", sort=True)
@@ -170,39 +184,32 @@ class _Tests:
         label: pd.Series,
         group: pd.Series,
     ) -> pd.DataFrame:
-        """label, num_wells, statistic, p_value, single_position, reason; a row per label."""
-        is_control = facts["is_control"] if self.settings.null == "negative-controls" else None
-        used = label.notna() | group.notna() | (False if is_control is None else is_control)
-        used &= ~may_leave(x, label)
+        """Return the test of each label, and whether its wells share a position or a plate."""
+        is_drawn_control = facts["is_control"] & (self.settings.null_model == NEGATIVE_CONTROLS)
+        used = (label.notna() | group.notna() | is_drawn_control) & ~may_leave(x, label)
         facts, x, label, group = facts[used], x[used.to_numpy()], label[used], group[used]
         table = experiment_consistency(
             x,
             label.to_numpy(dtype=object),
             Design(
-                experiment,
+                facts["experiment"].to_numpy(object) if self.scope == ACROSS else experiment,
                 well_id=facts["well_id"],
                 group=group.to_numpy(dtype=object),
-                stratum=self._stratum(facts),
-                is_control=None if is_control is None else is_control[used],
+                plate=facts["plate"].to_numpy(object),
+                edge=facts["edge"],
+                is_control=is_drawn_control[used],
             ),
-            null=self.settings.null,
+            null_model=self.settings.null_model,
             num_null=self.settings.num_null,
-            p_form=self.settings.p_form,
+            p_value_formula=self.settings.p_value_formula,
             seed=self.seed,
         ).rename(columns={"condition": "label"})
-        single = single_position(facts, label)
-        return table.assign(single_position=single.reindex(table["label"]).to_numpy(dtype=bool))
-
-    def _stratum(self, facts: pd.DataFrame) -> pd.Series | None:
-        """What null sets copy of a condition: its experiments, its plates and rings, or nothing."""
-        if self.settings.null == "layout-matched":
-            keys = ["experiment", "plate", "edge"]
-        elif self.scope == ACROSS:
-            keys = ["experiment"]
-        else:
-            return None
-        codes: pd.Series = facts.groupby(keys, sort=True).ngroup()
-        return codes
+        places = {"single_position": single_position, "single_plate": single_plate}
+        shared = {
+            name: shares(facts, label).reindex(table["label"]).to_numpy(dtype=bool)
+            for name, shares in places.items()
+        }
+        return table.assign(**shared)
 
 
 def may_leave(x: NDArray[Any], label: pd.Series) -> pd.Series:

@@ -179,7 +179,7 @@ def unreachable_threshold(
 ) -> list[Problem]:
     """A problem per screen whose smallest p-value is not below the threshold."""
     floors = {
-        screen: 1.0 / (each.num_null + (each.p_form == "plus-1"))
+        screen: 1.0 / (each.num_null + (each.p_value_formula == "plus-1"))
         for screen, each in sorted(settings.items())
     }
     return [

@@ -266,9 +266,9 @@ def _clip(settings: ConsistencySettings, mode: str) -> float:
     """The upper clip of one screen under a mode of `clipped_p`; 1 clips nothing."""
     if mode == "plain":
         return 1.0
-    if settings.upper_clip is None:
+    if settings.p_value_clip is None:
         return SUPPOSED_UPPER_CLIP if mode == "supposed" else 1.0
-    return settings.upper_clip
+    return settings.p_value_clip
 
 
 def combine_by_unit(

@@ -20,8 +20,9 @@ ALIGNMENTS = {
     "center-scale": "centre-scaling on each batch's controls",
     "none": "no batch correction",
 }
-NULLS = {
-    "distinct-conditions": "wells of as many different conditions of the same experiment",
+NULL_MODELS = {
+    "plate-matched": "wells of as many different conditions, equally many on each plate",
+    "experiment": "wells of as many different conditions of the same experiment",
     "any-wells": "perturbed wells of the same experiment",
     "negative-controls": "negative-control wells of the same experiment",
     "layout-matched": "wells at the same plates and distances from the edge",
@@ -165,15 +166,16 @@ def _consistency(run: Run) -> str:
 
 
 def _tested(settings: Mapping[str, Any]) -> str:
-    null = NULLS.get(str(settings.get("null", "")), str(settings.get("null", "")))
+    null_model = str(settings.get("null_model", ""))
+    null = NULL_MODELS.get(null_model, null_model)
     number = int(settings.get("num_null", 10_000))
     p = {
         "plus-1": "(1 + the sets that agree as well)/(1 + all sets)",
         "max-1": f"the share of sets that agree as well, at least 1/{number:,}",
-    }.get(str(settings.get("p_form", "max-1")), "")
+    }.get(str(settings.get("p_value_formula", "max-1")), "")
     scope = {"across-experiments": " over all experiments together"}
     where = scope.get(str(settings.get("scope")), " within each experiment")
-    clip = settings.get("upper_clip")
+    clip = settings.get("p_value_clip")
     return (
         f"For every condition the mean cosine over all pairs of its replicate wells{where} was "
         f"compared with {number:,} random sets of {null} [@kenyon2024]; p is {p}"

@@ -152,9 +152,9 @@ DECIDED_BY_CLIP = Rule(
     "CU102",
     "Conditions decided by the clip",
     "One experiment with p near 1 can erase a phenoprint in the Cauchy combination.",
-    "none or few; otherwise set consistency.upper_clip.",
+    "none or few; otherwise set consistency.p_value_clip.",
     "2 % of the conditions, a choice of this report",
-    "Set consistency.upper_clip, such as 0.99, and compare.",
+    "Set consistency.p_value_clip, such as 0.99, and compare.",
 )
 MANIFEST_SIZE = Rule(
     "CU103",

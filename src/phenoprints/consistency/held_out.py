@@ -1,0 +1,114 @@
+"""The null model of controls: wells against sets of controls, fold by fold of cross-fitted maps."""
+
+# N wells · F folds · T tested conditions
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from functools import partial
+
+import numpy as np
+import pandas as pd
+from numpy.typing import ArrayLike
+
+from phenoprints.alignment.folds import HeldOut
+from phenoprints.consistency.design import Design
+from phenoprints.consistency.experiment import Measured, measure, result_table
+from phenoprints.consistency.p_values import NullCounts
+from phenoprints.consistency.sample import Sample
+from phenoprints.consistency.settings import NEGATIVE_CONTROLS, ConsistencySettings
+from phenoprints.foundations.errors import DataError
+from phenoprints.foundations.randomness import generator
+
+
+def held_out_consistency(
+    folds: Sequence[HeldOut],
+    condition: ArrayLike,
+    design: Design | None = None,
+    *,
+    num_null: int = 10_000,
+    p_value_formula: str = "max-1",
+    seed: int = 0,
+) -> pd.DataFrame:
+    """Test how consistent each condition's wells are, against random sets of control wells.
+
+    In each fold the condition's wells and the fold's controls are seen by the same map, which was
+    fitted without these controls; sets of different folds are never mixed. Null sets that are at
+    least as consistent are summed over folds, and p is their share of all null sets.
+
+    Parameters
+    ----------
+    folds : sequence of HeldOut
+        All wells of one experiment (or of several, in the same order) under each fold's maps.
+    condition : (N,)
+        Condition of each well; a missing value is a well that is not tested.
+    design : Design, optional
+        The experiment's name and well ids; `is_control` is taken from the folds.
+    num_null : int
+        Null sets K over all folds. Folds in which no more than their share of K sets exist are
+        enumerated.
+    p_value_formula, seed
+        As in experiment_consistency.
+
+    Returns
+    -------
+    DataFrame
+        As experiment_consistency; the statistic is the mean over the folds. A condition whose wells
+        are missing in some folds is tested in the others: wells that are themselves controls exist
+        in one fold only. A fold with fewer controls than the condition has wells gives the reason
+        ``too_few_controls``.
+
+    Raises
+    ------
+    DataError
+        When there is no fold, or arrays differ in length.
+    """
+    if not folds:
+        raise DataError(
+            "folds: none given.\n  Expected the wells under the maps without each fold of the "
+            "controls.\n  To fix: fit the alignment again; those of version 0.1 have no folds."
+        )
+    settings = ConsistencySettings(
+        null_model=NEGATIVE_CONTROLS, num_null=num_null, p_value_formula=p_value_formula
+    )
+    design = design or Design()
+    parts = [
+        _measured(held_out, condition, design, replace(settings, num_null=share), seed)
+        for held_out, share in zip(folds, _shares(num_null, len(folds)), strict=True)
+    ]
+    return result_table(parts[0][0], _over_folds([part for _, part in parts]), settings, 0.0)
+
+
+def _shares(num_null: int, num_folds: int) -> list[int]:
+    """Return the number of null sets of each fold, at least 1."""
+    shares = np.diff(np.linspace(0, num_null, num_folds + 1).astype(int))
+    return [max(int(share), 1) for share in shares]
+
+
+def _measured(
+    held_out: HeldOut,
+    condition: ArrayLike,
+    design: Design,
+    settings: ConsistencySettings,
+    seed: int,
+) -> tuple[Sample, Measured]:
+    own = replace(design, is_control=held_out.is_control)
+    sample = Sample.of(held_out.vectors, condition, own, NEGATIVE_CONTROLS)
+    key = f"fold {held_out.fold}"
+    streams = partial(generator, seed, "consistency", design.name, key)
+    return sample, measure(sample, settings, streams)
+
+
+def _over_folds(parts: Sequence[Measured]) -> Measured:
+    """Return the mean statistic and the summed counts over the folds that a condition exists in."""
+    reasons = np.array([part.reason for part in parts])
+    statistics = np.array([part.statistic for part in parts])
+    is_used, is_measured = reasons == "", np.isfinite(statistics)
+    num_measured = np.maximum(is_measured.sum(axis=0), 1)
+    mean = np.where(is_measured, statistics, 0.0).sum(axis=0) / num_measured
+    return Measured(
+        np.where(is_measured.any(axis=0), mean, np.nan),
+        np.where(is_used.any(axis=0), "", reasons[0]).astype(object),
+        NullCounts.summed([part.counts for part in parts], is_used),
+    )

@@ -1,0 +1,188 @@
+"""Draws that many compositions share: a few random wells of every stratum, K times.
+
+For every draw each stratum gives an ordered sample of wells of distinct groups, independently of
+the other strata. The cosines between all of them serve every composition that the strata can fill:
+its statistic is a sum over its own slots. Draws in which two wells of a composition have the same
+group do not count for it, so that every choice of distinct groups is equally likely.
+"""
+
+# B draws of a block · S slots · P wells of the pool · D features
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from phenoprints.consistency import kernels
+from phenoprints.consistency.pool import Pool
+from phenoprints.consistency.vectors import Vectors
+
+MAX_PER_STRATUM = 4
+"""Wells of a stratum that are drawn; compositions with more are drawn directly."""
+
+BLOCK_BYTES = 1 << 26
+"""Memory for the draws of one block; bounds the memory, never changes the draws."""
+
+TABLE_BYTES = 400 << 20
+"""Largest table of the cosines between all wells of the pool."""
+
+GATHER_COST = 3
+"""Time of a cosine between gathered wells, in units of one inside the table of all wells."""
+
+DIRECT_COST = 32
+"""Time of a direct draw per well and feature, in units of a multiplication inside a product."""
+
+Streams = Callable[[str], np.random.Generator]
+"""The random stream of one named null, so that no null depends on which others are drawn."""
+
+
+class Comparison(NamedTuple):
+    """A composition with the statistics that its null sets are compared with, (T,)."""
+
+    composition: NDArray[np.int64]
+    observed: NDArray[np.float64]
+
+
+class SharedCounts(NamedTuple):
+    """Null sets at least as consistent as each statistic of one composition.
+
+    `at_least` (T,) is None where fewer than a fifth of the draws counted for the composition.
+    """
+
+    at_least: NDArray[np.int64] | None
+    valid_share: float
+
+
+def can_share(composition: NDArray[np.int64]) -> bool:
+    """Return whether shared draws have enough wells of every stratum for a composition."""
+    return int(np.bincount(composition).max()) <= MAX_PER_STRATUM
+
+
+def is_worthwhile(tests: Sequence[Comparison]) -> bool:
+    """Return whether shared draws cost less than a direct draw for every composition."""
+    num_slots = int(_slots_needed(tests).sum())
+    return num_slots**2 <= DIRECT_COST * sum(len(test.composition) for test in tests)
+
+
+def shared_counts(
+    vectors: Vectors, pool: Pool, tests: Sequence[Comparison], num_null: int, streams: Streams
+) -> list[SharedCounts]:
+    """Count, for each composition, the null sets at least as consistent as its statistics.
+
+    Every composition is compared with its first `num_null` valid draws, so that its counts depend
+    neither on the size of blocks nor on the other compositions.
+    """
+    draws = _Draws.of(vectors, pool, _slots_needed(tests), num_null, streams)
+    state = _start(draws, tests, num_null)
+    matrix = kernels.Matrix(vectors.x, vectors.inverse_norm)
+    while (state.left > 0).any():
+        positions = draws.next(int(state.left.max()))
+        kernels.count_at_least(draws.cosines(positions), pool.rows[positions], state, matrix)
+    counts = np.split(state.at_least, state.firsts[1:-1])
+    return [
+        SharedCounts(count if left == 0 else None, (num_null - max(left, 0)) / drawn)
+        for count, left, drawn in zip(counts, state.left, state.num_drawn, strict=True)
+    ]
+
+
+def _slots_needed(tests: Sequence[Comparison]) -> NDArray[np.int64]:
+    """Return the largest number of wells per stratum that a composition needs."""
+    needed = np.zeros(1 + max(int(test.composition[-1]) for test in tests), dtype=np.int64)
+    for test in tests:
+        strata, count = np.unique(test.composition, return_counts=True)
+        needed[strata] = np.maximum(needed[strata], count)
+    return needed
+
+
+def _start(draws: _Draws, tests: Sequence[Comparison], num_null: int) -> kernels.Counting:
+    columns = [draws.columns(test.composition) for test in tests]
+    observed = [test.observed for test in tests]
+    return kernels.Counting(
+        columns=np.concatenate(columns),
+        starts=np.cumsum([0, *map(len, columns)]),
+        observed=np.concatenate(observed),
+        firsts=np.cumsum([0, *map(len, observed)]),
+        num_null=num_null,
+        left=np.full(len(tests), num_null, dtype=np.int64),
+        num_drawn=np.zeros(len(tests), dtype=np.int64),
+        at_least=np.zeros(sum(map(len, observed)), dtype=np.int64),
+    )
+
+
+@dataclass(frozen=True)
+class _Draws:
+    """The slots of every stratum, their random streams, and the vectors that are drawn."""
+
+    pool: Pool
+    strata: NDArray[np.int64]
+    num_slots: NDArray[np.int64]
+    random: list[np.random.Generator]
+    group: NDArray[np.int64]
+    units: NDArray[np.float32]
+    table: NDArray[np.float32] | None
+
+    @classmethod
+    def of(
+        cls,
+        vectors: Vectors,
+        pool: Pool,
+        needed: NDArray[np.int64],
+        num_null: int,
+        streams: Streams,
+    ) -> _Draws:
+        strata = np.flatnonzero(needed)
+        units = vectors.units(pool.rows)
+        return cls(
+            pool=pool,
+            strata=strata,
+            num_slots=needed[strata],
+            random=[streams(f"stratum {s}") for s in strata],
+            group=np.repeat(pool.groups, np.diff(pool.offsets)),
+            units=units,
+            table=_table(units, num_null * int(needed.sum()) ** 2),
+        )
+
+    def columns(self, composition: NDArray[np.int64]) -> NDArray[np.int64]:
+        """Return the slots that a composition uses: the first ones of each of its strata."""
+        starts = np.cumsum(self.num_slots) - self.num_slots
+        is_same = np.diff(composition, prepend=-1) == 0
+        at = np.arange(len(composition))
+        number = at - np.maximum.accumulate(np.where(is_same, 0, at))
+        return starts[np.searchsorted(self.strata, composition)] + number
+
+    def next(self, wanted: int) -> NDArray[np.int64]:
+        """Draw the next wells of every slot, (S, B) positions in the pool."""
+        num_slots = int(self.num_slots.sum())
+        width = 4 * num_slots + (0 if self.table is not None else 2 * self.units.shape[1])
+        num_draws = int(np.clip(BLOCK_BYTES // (4 * num_slots * width), 16, max(wanted, 16)))
+        positions = np.arange(len(self.units))
+        parts = [
+            kernels.draw_distinct(
+                positions,
+                self.pool.offsets_in(int(stratum)),
+                random.random((num_draws, MAX_PER_STRATUM, 2))[:, :size],
+            )
+            for stratum, size, random in zip(self.strata, self.num_slots, self.random, strict=True)
+        ]
+        return np.ascontiguousarray(np.concatenate(parts, axis=1).T)
+
+    def cosines(self, positions: NDArray[np.int64]) -> NDArray[np.float32]:
+        """Return the cosines (S, S, B) of slots i < j in every draw; see kernels.CONFLICT."""
+        group = self.group[positions]
+        if self.table is not None:
+            return kernels.looked_up_cosines(self.table, positions, group)
+        wells = self.units[positions.T]
+        return kernels.arranged_cosines(wells @ wells.transpose(0, 2, 1), group)
+
+
+def _table(units: NDArray[np.float32], num_cosines: int) -> NDArray[np.float32] | None:
+    """Return the cosines between all wells, (P, P), where that is cheaper than gathering wells."""
+    num_pairs = len(units) ** 2
+    if 4 * num_pairs > TABLE_BYTES or num_pairs > GATHER_COST * num_cosines:
+        return None
+    table: NDArray[np.float32] = units @ units.T
+    return table
