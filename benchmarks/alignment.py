@@ -108,7 +108,8 @@ def prepare(folder: Path) -> None:
     x, wells = screen(500_000, 384, NUM_EXPERIMENTS)
     wells["experiment"] = wells.pop("batch").map("e{:03d}".format)
     wells["role"] = np.where(wells.pop("pert") == "control", "negative_control", "treatment")
-    wells["plate"] = "p"
+    wells["plate"], wells["row"] = "p", 1
+    wells["column"] = wells.groupby("experiment").cumcount()
     wells["well_id"] = np.arange(len(wells), dtype=np.uint64)
     wells.to_parquet(folder / "wells.parquet")
     write_rows(folder / "embeddings", wells, x, attributes={})
@@ -154,6 +155,8 @@ def prepare_jump(folder: Path) -> None:
         {
             "experiment": raw["Metadata_Batch"].fillna("none").to_numpy(),
             "plate": raw["Metadata_Plate"].to_numpy(),
+            "row": raw["Metadata_Well"].str[0].map(ord).to_numpy(),
+            "column": raw["Metadata_Well"].str[1:].astype(int).to_numpy(),
             "role": np.where(
                 raw["Metadata_JCP2022"].isin(negative), "negative_control", "treatment"
             ),

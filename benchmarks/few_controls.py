@@ -70,6 +70,7 @@ def simulated(num_controls: int, num_features: int, seed: int, effect: float = 0
     wells = pd.DataFrame(
         {
             "experiment": np.char.add("e", batch.astype(str)), "plate": "p",
+            "row": 1, "column": place,
             "well_id": np.arange(len(batch), dtype=np.uint64), "condition": condition,
             "role": np.where(condition < 0, "negative_control", "treatment"),
         }
@@ -177,7 +178,7 @@ def _recall(y: np.ndarray, condition: np.ndarray) -> float:
     pairs = [(str(a), str(b)) for a in names for b in names if a < b and a // GROUP == b // GROUP]
     table = pd.DataFrame(pairs, columns=["entity1", "entity2"])
     result = relationship_recall(vectors, [str(name) for name in names], table)
-    return float(result.set_index("tails").loc["both", "recall"].iloc[0])
+    return float(result.set_index("tails").loc["both", "recall"])
 
 
 def _held_out_length(aligned: AlignedEmbeddings) -> float:
@@ -235,7 +236,7 @@ def _bbbc021() -> tuple[Screen, dict[int, tuple[str, str]]]:
     wells = pd.DataFrame(
         {
             "experiment": table["Image_Metadata_Plate"].str.split("_").str[0],
-            "plate": table["Image_Metadata_Plate"],
+            "plate": table["Image_Metadata_Plate"], "row": 1, "column": np.arange(len(table)),
             "well_id": np.arange(len(table), dtype=np.uint64), "condition": condition,
             "role": np.where(is_control, "negative_control", "treatment"),
         }

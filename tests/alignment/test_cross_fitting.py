@@ -18,7 +18,6 @@ from phenoprints.alignment.methods import CenterScaling, PCACenterScaling
 from phenoprints.alignment.statistics import ControlStatistics, merge
 from phenoprints.alignment.tvn import TypicalVariation
 from phenoprints.foundations.errors import CorruptionError, DataError
-from phenoprints.foundations.randomness import well_ids
 from phenoprints.simulation import PlateLayout, lay_out
 
 METHODS = {
@@ -31,44 +30,6 @@ METHODS = {
     "standardised pca": (PCACenterScaling(True), PCACenterScale(standardize_first=True)),
     "center-scale": (CenterScaling(), CenterScale()),
 }
-
-
-class Embeddings:
-    """Embeddings in memory; counts how often each experiment is read."""
-
-    def __init__(self, wells, x):
-        indices = wells.groupby("experiment").indices
-        self.arrays = {name: x[index] for name, index in indices.items()}
-        self.attributes = {"encoder": "test"}
-        self.num_reads = dict.fromkeys(self.arrays, 0)
-
-    @property
-    def experiments(self):
-        return sorted(self.arrays)
-
-    def read(self, experiment):
-        self.num_reads[experiment] += 1
-        return self.arrays[experiment]
-
-
-def make_screen(num_experiments=3, num_controls=16, num_features=12, *, num_plates=2, seed=0):
-    """Controls in the first columns of 96-well plates, an offset per experiment, no effect."""
-    rng = np.random.default_rng(seed)
-    wells = pd.DataFrame(
-        [
-            (f"e{e}", f"p{p}", f"{'ABCDEFGH'[k % 8]}{k // 8 + 1:02d}", k % 8 + 1, k // 8 + 1)
-            for e in range(num_experiments)
-            for p in range(num_plates)
-            for k in range(96)
-        ],
-        columns=["experiment", "plate", "well", "row", "column"],
-    )
-    wells["well_id"] = well_ids("s", wells["experiment"], wells["plate"], wells["well"])
-    is_control = np.arange(len(wells)) % 96 < num_controls
-    wells["role"] = np.where(is_control, "negative_control", "treatment")
-    x = rng.normal(size=(len(wells), num_features)) @ rng.normal(size=(num_features,) * 2)
-    x += rng.normal(size=(num_experiments, num_features))[wells["experiment"].str[1:].astype(int)]
-    return wells, x.astype(np.float32)
 
 
 @pytest.mark.parametrize("name", METHODS)
@@ -100,9 +61,11 @@ def test_held_out_vectors_equal_a_fit_from_scratch_without_the_fold(name, num_fe
 @pytest.mark.parametrize("method", ["tvn", "pca-center-scale", "center-scale", "none"])
 @pytest.mark.parametrize("position", ["none", "plate-rows-columns"])
 @pytest.mark.parametrize("batch", ["experiment", "plate"])
-def test_published_controls_are_what_is_read_held_out(tmp_path, method, position, batch):
+def test_published_controls_are_what_is_read_held_out(
+    tmp_path, method, position, batch, make_screen, embeddings
+):
     wells, x = make_screen()
-    reader = Embeddings(wells, x)
+    reader = embeddings(wells, x)
     settings = AlignmentSettings(method=method, remove_position=position, batch=batch, folds=4)
     alignment = fit_alignment(wells, reader, settings)
     save_alignment(alignment, tmp_path / "a")
@@ -127,9 +90,11 @@ def test_published_controls_are_what_is_read_held_out(tmp_path, method, position
             assert np.isfinite(held_out.vectors[others]).all()
 
 
-def test_wells_held_out_are_those_of_an_alignment_fitted_without_the_fold(tmp_path):
+def test_wells_held_out_are_those_of_an_alignment_fitted_without_the_fold(
+    tmp_path, make_screen, embeddings
+):
     wells, x = make_screen()
-    reader = Embeddings(wells, x)
+    reader = embeddings(wells, x)
     settings = AlignmentSettings(remove_position="plate-rows-columns", folds=4)
     save_alignment(fit_alignment(wells, reader, settings), tmp_path / "a")
     aligned = open_aligned(reader, tmp_path / "a")
@@ -147,18 +112,18 @@ def test_wells_held_out_are_those_of_an_alignment_fitted_without_the_fold(tmp_pa
             np.testing.assert_allclose(held_out.vectors[usable], expected, atol=2e-4)
 
 
-def test_plain_vectors_do_not_depend_on_the_folds():
+def test_plain_vectors_do_not_depend_on_the_folds(make_screen, embeddings):
     wells, x = make_screen()
-    reader = Embeddings(wells, x)
+    reader = embeddings(wells, x)
     plain = fit_alignment(wells, reader, AlignmentSettings(folds=0)).of(reader)
     folded = fit_alignment(wells, reader, AlignmentSettings(folds=3)).of(reader)
     for name in plain.experiments:
         np.testing.assert_array_equal(plain.read(name), folded.read(name))
 
 
-def test_fitting_reads_each_experiment_once():
+def test_fitting_reads_each_experiment_once(make_screen, embeddings):
     wells, x = make_screen()
-    reader = Embeddings(wells, x)
+    reader = embeddings(wells, x)
     fit_alignment(wells, reader)
     assert set(reader.num_reads.values()) == {1}
 
@@ -211,10 +176,10 @@ def test_positions_fixed_within_an_experiment_only_are_in_one_fold_there():
     assert (fold_counts(wells, is_control, fold) == 4).all(axis=None)
 
 
-def test_row_order_of_the_wells_does_not_matter():
+def test_row_order_of_the_wells_does_not_matter(make_screen, embeddings):
     wells, x = make_screen()
     order = np.random.default_rng(2).permutation(len(wells))
-    readers = Embeddings(wells, x), Embeddings(wells.iloc[order].reset_index(drop=True), x[order])
+    readers = embeddings(wells, x), embeddings(wells.iloc[order].reset_index(drop=True), x[order])
     first = fit_alignment(wells, readers[0]).of(readers[0])
     mixed = wells.iloc[order].reset_index(drop=True)
     second = fit_alignment(mixed, readers[1]).of(readers[1])
@@ -225,9 +190,9 @@ def test_row_order_of_the_wells_does_not_matter():
         np.testing.assert_allclose(vectors[1][place], vectors[0], atol=2e-4)
 
 
-def test_without_folds_nothing_can_be_compared_with_controls():
+def test_without_folds_nothing_can_be_compared_with_controls(make_screen, embeddings):
     wells, x = make_screen()
-    reader = Embeddings(wells, x)
+    reader = embeddings(wells, x)
     aligned = fit_alignment(wells, reader, AlignmentSettings(folds=0)).of(reader)
     assert aligned.num_folds == 0
     with pytest.raises(DataError, match=r"alignment\.folds"):
@@ -236,24 +201,26 @@ def test_without_folds_nothing_can_be_compared_with_controls():
         fit_alignment(wells, reader).of(reader).read_held_out("e0", 7)
 
 
-def test_a_batch_that_is_too_small_without_a_fold_has_no_held_out_vectors():
+def test_a_batch_that_is_too_small_without_a_fold_has_no_held_out_vectors(make_screen, embeddings):
     wells, x = make_screen(num_plates=1)
     in_e2 = (wells["experiment"] == "e2").to_numpy()
     wells.loc[in_e2 & (np.arange(len(wells)) % 96 >= 4), "role"] = "treatment"
-    reader = Embeddings(wells, x)
+    reader = embeddings(wells, x)
     aligned = fit_alignment(wells, reader).of(reader)
     assert np.isfinite(aligned.read("e2")).all()
-    assert np.isnan(aligned.held_out_controls("e2").vectors).all()
-    assert np.isnan(aligned.read_held_out("e2", 0).vectors).all()
+    controls = aligned.held_out_controls("e2")
+    assert np.isnan(controls.vectors).all()
+    for fold in np.unique(controls.fold):
+        assert np.isnan(aligned.read_held_out("e2", fold).vectors).all()
     assert np.isfinite(aligned.held_out_controls("e0").vectors).all()
 
 
-def test_failed_wells_and_wells_without_vectors_are_no_held_out_controls():
+def test_failed_wells_and_wells_without_vectors_are_no_held_out_controls(make_screen, embeddings):
     wells, x = make_screen()
     x[0] = np.nan
     usable = np.ones(len(wells), bool)
     usable[1] = False
-    reader = Embeddings(wells, x)
+    reader = embeddings(wells, x)
     aligned = fit_alignment(wells, reader, is_usable=usable).of(reader)
     assert not {0, 1} & set(aligned.held_out_controls("e0").rows)
     held_out = aligned.read_held_out("e0", 0)
@@ -261,9 +228,9 @@ def test_failed_wells_and_wells_without_vectors_are_no_held_out_controls():
     assert not held_out.is_control[[0, 1]].any()
 
 
-def test_a_changed_file_of_held_out_controls_is_named(tmp_path):
+def test_a_changed_file_of_held_out_controls_is_named(tmp_path, make_screen, embeddings):
     wells, x = make_screen()
-    reader = Embeddings(wells, x)
+    reader = embeddings(wells, x)
     save_alignment(fit_alignment(wells, reader), tmp_path / "a")
     for name in ("fold-1.safetensors", "controls-0000.safetensors"):
         path = tmp_path / "a" / name
@@ -277,14 +244,16 @@ def test_a_changed_file_of_held_out_controls_is_named(tmp_path):
 
 @pytest.mark.parametrize("position", ["none", "plate-rows-columns"])
 @pytest.mark.parametrize("batch", ["experiment", "plate"])
-def test_arms_are_removed_under_the_maps_of_every_fold(tmp_path, position, batch):
+def test_arms_are_removed_under_the_maps_of_every_fold(
+    tmp_path, position, batch, make_screen, embeddings
+):
     wells, x = make_screen()
     rng = np.random.default_rng(4)
     is_treated = (wells["role"] == "treatment").to_numpy()
     genes = np.where(is_treated, [f"g{k}" for k in rng.integers(0, 30, len(wells))], "")
     x[40] = np.nan
     arms = {f"g{k}": ("1p" if k < 25 else "2q") for k in range(30)}
-    reader = Embeddings(wells, x)
+    reader = embeddings(wells, x)
     settings = AlignmentSettings(remove_position=position, batch=batch)
     unexpressed = [f"g{k}" for k in range(20)]
     correction = ChromosomeArmCorrection(arms, unexpressed, min_genes=10)

@@ -16,6 +16,7 @@ from phenoprints.alignment.chromosome_arms import (
 from phenoprints.alignment.fitting import fit_alignment
 from phenoprints.alignment.folds import HeldOut, HeldOutControls
 from phenoprints.alignment.limits import Limits
+from phenoprints.alignment.placing import place_experiments
 from phenoprints.alignment.reading import read_arms
 from phenoprints.alignment.settings import AlignmentSettings
 from phenoprints.alignment.store import load_alignment, open_aligned, save_alignment
@@ -46,6 +47,7 @@ __all__ = [
     "fit_alignment",
     "load_alignment",
     "open_aligned",
+    "place_experiments",
     "read_arms",
     "save_alignment",
     "unexpressed_genes",

@@ -99,8 +99,9 @@ def _fitted(
 ) -> FittedFold:
     if method is None or fitted is None:
         return FittedFold(None, {name: of.x for name, of in batches.items()})
+    total = fitted.shared if fitted.total is None else fitted.total
     return fit_without(
-        fold, method, batches, total=fitted.total, dtype=np.float32, only_held_out=only_held_out
+        fold, method, batches, total=total, dtype=np.float32, only_held_out=only_held_out
     )
 
 

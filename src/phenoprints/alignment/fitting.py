@@ -18,7 +18,7 @@ from phenoprints.alignment.chromosome_arms import ChromosomeArmCorrection
 from phenoprints.alignment.corrections import Correction, PositionCorrection
 from phenoprints.alignment.cross_fitting import cross_fitted
 from phenoprints.alignment.folds import assign_folds
-from phenoprints.alignment.methods import FittedMaps
+from phenoprints.alignment.methods import FittedMaps, Method
 from phenoprints.alignment.positions import Positions, fit_positions
 from phenoprints.alignment.settings import AlignmentSettings
 from phenoprints.wells import EmbeddingsReader, control_wells
@@ -62,15 +62,28 @@ def fit_alignment(
     method = settings.method_to_fit(is_precomputed=is_precomputed)
     controls = ControlVectors(batches, is_control)
     fitted = None if method is None else method.fit(controls, np.float32)
-    alignment = _alignment(settings, batches, fitted)
+    alignment = on_controls(settings, wells, controls, method, fitted)
     alignment.attributes["controls"] = role
+    if arms is not None and genes is not None and settings.chromosome_arms:
+        alignment = remove_arms(alignment, batches, arms, genes, is_usable)
+    return alignment
+
+
+def on_controls(
+    settings: AlignmentSettings,
+    wells: pd.DataFrame,
+    controls: ControlVectors,
+    method: Method | None,
+    fitted: FittedMaps | None,
+) -> Alignment:
+    """Return the alignment that `fitted` gives, with everything else that is fitted on controls."""
+    batches, is_control = controls.batches, controls.is_control
+    alignment = _alignment(settings, batches, fitted)
     if settings.remove_position != "none":
         alignment = _remove_positions(alignment, wells, batches, is_control)
     if settings.folds:
         fold = assign_folds(wells, is_control, settings.folds)
         alignment = cross_fitted(alignment, controls, fold, method, fitted)
-    if arms is not None and genes is not None and settings.chromosome_arms:
-        alignment = remove_arms(alignment, batches, arms, genes, is_usable)
     return alignment
 
 

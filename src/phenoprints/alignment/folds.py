@@ -6,6 +6,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from typing import cast
 
 import numpy as np
 import pandas as pd
@@ -157,14 +158,15 @@ def fit_without(
     method: Method,
     batches: Mapping[str, BatchControls],
     *,
-    total: ControlStatistics,
+    total: ControlStatistics | SharedPart,
     dtype: Dtype,
     only_held_out: bool = True,
 ) -> FittedFold:
     """Fit the whole map, shared part and every batch, without one fold of the controls.
 
-    `batches` are those that were fitted, `total` the statistics of all their controls. Batches
-    that keep fewer than `min_controls` controls are left out of the fit and have no vectors.
+    `batches` are those that were fitted, `total` the statistics of all their controls; or the
+    shared part itself, where it was fitted on other batches and stays. Batches that keep fewer than
+    `min_controls` controls are left out of the fit and have no vectors.
     """
     enough = method.limits.min_controls
     kept = {name: of.fold != fold for name, of in batches.items()}
@@ -172,11 +174,13 @@ def fit_without(
     if not fitted:
         return FittedFold(None, {})
     is_out = {name: ~kept[name] if name in fitted else np.ones_like(kept[name]) for name in batches}
-    shared = method.share(_rest(batches, is_out, total))
+    frozen = total if isinstance(total, SharedPart) else None
+    shared = frozen or method.share(_rest(batches, is_out, cast(ControlStatistics, total)))
     ready = shared.astype(dtype)
     projected = {name: ready.project_rows(batches[name].x, dtype) for name in fitted}
     statistics = ((name, ControlStatistics.of_rows(projected[name][kept[name]])) for name in fitted)
-    shared, parts = method.fit_batches(shared, statistics, dtype, stacked=True)
+    pooled, parts = method.fit_batches(shared, statistics, dtype, stacked=True)
+    shared = frozen or pooled
     colour = None if shared.colour is None else shared.colour.astype(dtype)
     vectors = {}
     for name in fitted:

@@ -24,11 +24,12 @@ Projected = Iterator[tuple[str, ControlStatistics]]
 class FittedMaps:
     """The shared part, the map of every batch, and what was noted while fitting.
 
-    `total` are the statistics of all controls that were used; `skipped` gives the reason of every
+    `total` are the statistics of all controls that the shared part was fitted on, None where it was
+    fitted before and stays; `skipped` gives the reason of every
     batch without a map.
     """
 
-    total: ControlStatistics
+    total: ControlStatistics | None
     shared: SharedPart
     affines: dict[str, Affine]
     num_controls: dict[str, int]
@@ -93,6 +94,16 @@ class Method(ABC):
         ready = self.in_precision(shared, dtype)
         affines = {name: parts.pop(name).affine(ready, dtype) for name in list(parts)}
         return FittedMaps(total, shared, affines, counts, skipped, notes)
+
+    def fit_frozen(
+        self, statistics: Mapping[str, ControlStatistics], shared: SharedPart, dtype: Dtype
+    ) -> FittedMaps:
+        """Fit batches to a shared part that was fitted before, on other batches, and stays."""
+        counts = {name: statistics[name].num_wells for name in statistics}
+        skipped, notes = self.limits.judge(counts)
+        kept = [name for name in counts if name not in skipped]
+        affines = {name: self.fit_batch(shared, statistics[name], dtype) for name in kept}
+        return FittedMaps(None, shared, affines, counts, skipped, notes)
 
     def fit_batch(self, shared: SharedPart, controls: ControlStatistics, dtype: Dtype) -> Affine:
         """Return the map of one batch under a shared part that was fitted before, unchanged."""
