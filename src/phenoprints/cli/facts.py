@@ -95,7 +95,7 @@ def facts_of(name: str, config: Mapping[str, Any]) -> ScreenFacts:
         treatments=treatments,
         controls=len(screen.wells) - treatments,
         conditions=len(screen.conditions),
-        warnings=[*_controls(screen.wells, settings), *screen.notes["warnings"]],
+        warnings=[*control_warnings(screen.wells, settings), *screen.notes["warnings"]],
         failures=_refused(screen, settings),
         rows=treatment_rows(screen.wells, screen.conditions),
         limits=settings["limits"],
@@ -144,8 +144,8 @@ def _refused(screen: Screen, settings: Mapping[str, Any]) -> list[str]:
     ]
 
 
-def _controls(wells: pd.DataFrame, settings: Mapping[str, Any]) -> list[str]:
-    """A sentence where nothing is centred, or for batches with too few controls to align."""
+def control_warnings(wells: pd.DataFrame, settings: Mapping[str, Any]) -> list[str]:
+    """Return a warning where nothing is centred, or batches have too few controls to align."""
     from phenoprints.wells import control_role
 
     wanted, options = settings["alignment"]["controls"], settings["alignment"]
