@@ -81,6 +81,12 @@ def effective_dimension(statistic: ArrayLike, num_wells: int) -> float:
     return 2.0 * (num_wells - 1) / (num_wells**3 * variance) if variance > 0 else np.inf
 
 
+def null_skewness(dimension: float, num_wells: int) -> float:
+    """Return the skewness of the statistic of n wells without effect, √(8/d)(n - 2)/√(n(n - 1))."""
+    n = num_wells
+    return float(np.sqrt(8.0 / dimension) * (n - 2) / np.sqrt(n * (n - 1)))
+
+
 def effect_length(
     statistic: ArrayLike, num_wells: ArrayLike, background: ArrayLike = 0.0
 ) -> Floats:
@@ -145,8 +151,7 @@ def _p_values(effect: float, test: Sensitivity, seed: int, number: int) -> Float
     between_wells = random.chisquare((n - 1) * d, REPETITIONS)
     form = ((n - 1) * mean_of_wells - between_wells) / (n * d * (1.0 + effect**2))
     z = ((1.0 + form) / n - test.null_mean) / test.null_sd
-    null_dimension = 2.0 * (n - 1) / (n**3 * test.null_sd**2)
-    skewness = np.sqrt(8.0 / null_dimension) * (n - 2) / np.sqrt(n * (n - 1))
+    skewness = null_skewness(2.0 * (n - 1) / (n**3 * test.null_sd**2), n)
     p = pearson3.sf(z, skewness) if skewness > 0 else norm.sf(z)
     clipped: Floats = np.clip(p, test.smallest_p, 1.0 - test.smallest_p)
     return clipped
