@@ -139,6 +139,16 @@ REPEATED_VECTORS = Rule(
     "none",
     "The log of the test names the wells; leave them out, or mend the table of vectors.",
 )
+SHARED_PHENOTYPE = Rule(
+    "CO106",
+    "A phenotype that most conditions share",
+    "Conditions are compared with random sets of other conditions. When most of them do the same "
+    "to cells, such as killing them, the random sets look alike too and real phenoprints are lost.",
+    "wells of different conditions are no more alike than control wells.",
+    "a mean cosine of 0.05 above that of control wells, a choice of this report",
+    "Compare with consistency.null_model: negative-controls, which asks whether conditions differ "
+    "from controls.",
+)
 CURATION_RAN = _ran("CU100", "Curation")
 PHENOPRINTS_FOUND = Rule(
     "CU101",

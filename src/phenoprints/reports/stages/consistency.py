@@ -10,6 +10,7 @@ import pandas as pd
 
 from phenoprints.consistency.guard import NOT_HELD_OUT
 from phenoprints.consistency.pseudo_conditions import COPY_REASONS
+from phenoprints.consistency.sensitivity import screen_power
 from phenoprints.curation.expectation import can_reach
 from phenoprints.curation.measured import REASON_TEXTS
 from phenoprints.foundations.provenance import provenance_path
@@ -30,6 +31,7 @@ from phenoprints.reports.stages.consistency_tests import (
     single_positions,
 )
 from phenoprints.reports.stages.guard import Guard, guard_facts, guard_of_judge, judge_verdict
+from phenoprints.reports.stages.power import power_facts, power_sentence, shared_verdicts
 from phenoprints.reports.tables import Column, Table
 from phenoprints.reports.verdicts import CHECK, NOT_RUN, PASS, Verdict
 
@@ -126,6 +128,7 @@ def _facts(
             note=f"of {conditions} tested",
         )
     )
+    facts += power_facts((*path, "power"), who, screen_power(table, threshold))
     return facts + guard_facts((*path, "false_phenoprints"), who, guard, threshold)
 
 
@@ -141,6 +144,7 @@ def _verdicts(
         _single_verdict(names, table),
         _null_verdict(config, names, table, threshold),
         _untestable_verdict(names, table),
+        *shared_verdicts(names, screen_power(table, threshold)),
     ]
 
 
@@ -247,7 +251,8 @@ def _section(
     ]
     lead = (
         "The statistic is the mean cosine over all pairs of a condition's replicates within an "
-        "experiment, compared with random sets of as many wells of different conditions."
+        "experiment, compared with random sets of as many wells of different conditions. "
+        + power_sentence(screen_power(table, threshold), threshold)
     )
     return Section(anchor(names, "section"), title, parts, lead)
 
