@@ -168,7 +168,7 @@ def speed(name: str, task: str, way: str, batch: int, device: Any, seconds: floa
     torch.manual_seed(0)
     # Else the shapes of an earlier network make later ones compile for any shape, which is slower.
     torch.compiler.reset()
-    settings = TrainingSettings.from_mapping(recipe_of(name))
+    settings = TrainingSettings(**recipe_of(name))
     encoder = models.build(
         name, channels=6, drop_path=settings.drop_path, layer_scale=settings.layer_scale
     )

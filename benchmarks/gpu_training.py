@@ -148,7 +148,7 @@ def settings_of(recipe: Mapping[str, Any], batch: int, device: str, steps: float
         "hours": 1e6, "checkpoint_minutes": 1e9, "log_steps": every, "panel_crops": 0,
         "validation_fraction": 0.0, "num_epochs": 1_000_000, "max_crops": batch * num_steps,
     }  # fmt: skip
-    return TrainingSettings.from_mapping({**recipe, **changes})
+    return TrainingSettings(**{**recipe, **changes})
 
 
 def tell(found: FromStore) -> None:

@@ -80,8 +80,8 @@ def waiting(how: str, folder: Path) -> Timing:
         write_store(folder, 400, 256)
         return Timing(0.0)
     wells = corpus(400, 256)
-    settings = TrainingSettings.from_mapping(
-        {**RECIPES["demo"], "device": "cpu", "panel_crops": 0, "log_steps": 1}
+    settings = TrainingSettings(
+        **{**RECIPES["demo"], "device": "cpu", "panel_crops": 0, "log_steps": 1}
     )
     source = StoredImages(wells, {"s": ScreenImages(str(folder))}, cache_mb=settings.cache_mb)
     train(wells, source, folder / how, plan=EncoderPlan("mae", "vit-tiny"), settings=settings)

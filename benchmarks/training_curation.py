@@ -100,7 +100,7 @@ class Trial:
         train(
             corpus, source, self.folder / name,
             plan=plan if is_classifier else EncoderPlan("mae", "vit-tiny"),
-            settings=TrainingSettings.from_mapping({**recipe, **changes}),
+            settings=TrainingSettings(**{**recipe, **changes}),
             seed=self.seed + further,
         )  # fmt: skip
 

@@ -226,7 +226,7 @@ def test_all_wrong_settings_are_told_at_once():
     with pytest.raises(ConfigurationError) as error:
         AlignmentSettings(method="tnv", controls="dmso")
     assert 'alignment.method: "tnv"' in str(error.value)
-    assert "Expected one of auto, unperturbed, negative_control." in str(error.value)
+    assert "expected one of auto, unperturbed, negative_control" in str(error.value)
 
 
 def test_corruption_is_named(tmp_path, screen):

@@ -9,10 +9,10 @@ import pytest
 from phenoprints.cli import main
 from phenoprints.cli.new import new_configuration
 from phenoprints.configuration import load, plan
-from phenoprints.configuration.validation import schema
+from phenoprints.configuration.json_schema import alternatives, schema
 
 ROOT = Path(__file__).resolve().parents[2]
-SOURCES = schema()["$defs"]["screen"]["properties"]["source"]["enum"]
+SOURCES = list(alternatives(schema()["properties"]["screens"]["additionalProperties"]))
 
 
 @pytest.mark.parametrize("source", SOURCES)

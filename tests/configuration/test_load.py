@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import json
 from pathlib import Path
+from typing import get_args
 
 import pytest
 import yaml
@@ -12,8 +13,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from phenoprints.configuration import freeze, load, preset, thaw
+from phenoprints.configuration.models.screens import PresetName
 from phenoprints.configuration.presets import KINDS
-from phenoprints.configuration.validation import schema
 from phenoprints.foundations.errors import (
     ConfigurationError,
     CorruptionError,
@@ -330,7 +331,7 @@ def test_limits_of_a_manifest(write):
 
 
 def test_presets_speak_of_every_kind():
-    for name in schema()["$defs"]["preset-name"]["enum"]:
+    for name in get_args(PresetName):
         limits = preset(name)
         assert set(limits) == set(KINDS)
         assert all(set(of) == {"min_experiments", "min_wells", "scope"} for of in limits.values())

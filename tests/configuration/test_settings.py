@@ -7,8 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from phenoprints.configuration.validation import resolved_node, schema
+from phenoprints.configuration.json_schema import every_model, node_of, resolved_node, sentences
+from phenoprints.configuration.models.base import Section
 
+MODELS_AT = "phenoprints.configuration.models"
 ROOT = Path(__file__).resolve().parents[2]
 READERS = [
     *(ROOT / "src/phenoprints").rglob("*.py"),
@@ -21,25 +23,22 @@ WORDS = {
     if not {"configuration", "cli"} & set(path.relative_to(ROOT).parts)
     for word in re.findall(r"\w+", path.read_text())
 }
-SECTIONS = [
-    name
-    for name, part in schema()["properties"].items()
-    if "properties" in resolved_node(part) and name != "run"
-]
-GROUPS = [name for name in schema()["$defs"] if name.startswith(("screen-", "encoder-"))]
+MODELS = sorted(
+    {model for model in every_model(Section) if model.__module__.startswith(MODELS_AT)},
+    key=lambda model: model.__name__,
+)
 
 
-def keys(node):
-    """The names of all settings of a node of the schema, nested ones included."""
-    for key, part in resolved_node(node).get("properties", {}).items():
-        yield key
-        yield from keys(part)
+@pytest.mark.parametrize("model", MODELS, ids=lambda model: model.__name__)
+def test_every_setting_is_read_by_a_stage(model):
+    own = set(model.__annotations__) - {"model_config"}
+    assert not sorted(name for name in own if name not in WORDS)
 
 
-@pytest.mark.parametrize("section", [*SECTIONS, *GROUPS, "manifest", "task"])
-def test_every_setting_is_read_by_a_stage(section):
-    definitions = {**schema()["properties"], **schema()["$defs"]}
-    node = definitions[section]
-    own = node if section in GROUPS and "type" not in node else None
-    names = set(own) if own else set(keys(node))
-    assert not sorted(name for name in names if name not in WORDS)
+@pytest.mark.parametrize("model", MODELS, ids=lambda model: model.__name__)
+def test_every_setting_has_a_sentence(model):
+    by_kind = {"crispr", "sirna", "orf", "compound", "other", "source", "kind"}
+    silent = set(model.__annotations__) - set(sentences(model)) - by_kind
+    nodes = node_of(model)["properties"]
+    assert not [name for name in silent if "description" not in resolved_node(nodes[name])
+                and "Column" not in str(model.__annotations__[name])]  # fmt: skip

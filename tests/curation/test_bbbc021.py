@@ -146,9 +146,15 @@ def shuffled_labels(experiment, rng):
     return number.sort_index().to_numpy()
 
 
+def wells_wanted(section):
+    """The limits of a screen's section without its scopes."""
+    keys = ("min_experiments", "min_wells")
+    return {kind: {key: of[key] for key in keys} for kind, of in section["limits"].items()}
+
+
 def test_from_tests_to_a_manifest(tests, screen):
     read_screen, section = screen
-    rules = Rules(judges=("j",), limits=section["limits"])
+    rules = Rules(judges=("j",), limits=wells_wanted(section))
     table = phenoprints_table({"j": {"bbbc021": tests}}, read_screen.conditions, rules)
     funnel = curate(read_screen.wells, table, rules, seed=3)
     found = table["has_phenoprint"].sum()

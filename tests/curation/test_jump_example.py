@@ -73,9 +73,8 @@ def test_the_preset_of_the_example_leaves_a_manifest(test_data: Path, tmp_path: 
     embeddings = simulated(wells, screen.conditions, has_effect)
 
     section = config["screens"]["jump"]
-    known = AlignmentSettings.__dataclass_fields__
-    options = {key: value for key, value in section["alignment"].items() if key in known}
-    aligned = fit_alignment(wells, embeddings, AlignmentSettings(**options)).of(embeddings)
+    options = AlignmentSettings.from_section(section["alignment"])
+    aligned = fit_alignment(wells, embeddings, options).of(embeddings)
     settings = ConsistencySettings.from_section(section["consistency"], section["limits"])
     table = screen_consistency(wells, screen.conditions, aligned, settings=settings)
     rules = Rules.from_section(config["manifests"]["phenoprints"])

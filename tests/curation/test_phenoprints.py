@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import numpy as np
 import pandas as pd
 import pytest
@@ -146,7 +144,7 @@ def test_wells_of_a_gene_s_guides_stay_or_leave_together():
             "background": "", "modality": "cell-painting", "replicate_group": "",
         }
     )  # fmt: skip
-    funnel = curate(wells, table, replace(rules, min_experiments=1, min_wells=1))
+    funnel = curate(wells, table, rules.replace(min_experiments=1, min_wells=1))
     assert np.flatnonzero(funnel.is_kept).tolist() == [0, 1, 2, 3, 10, 11]
     left = funnel.reasons.set_index("well_id")["reason"]
     assert left.tolist() == ["no_phenoprint"] * 4 + ["untestable"] * 2
@@ -154,7 +152,7 @@ def test_wells_of_a_gene_s_guides_stay_or_leave_together():
     assert len(units) == 3
     assert overlap_of_judges(units, rules)[1] == {"judges": ["j"], "units": 2}
     assert expected_false(units, rules)["units"] == 3
-    assert judged_units(table, genes, replace(rules, judge_by="condition")) is table
+    assert judged_units(table, genes, rules.replace(judge_by="condition")) is table
 
 
 def test_a_p_value_of_one_does_not_erase_what_others_found():

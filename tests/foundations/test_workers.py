@@ -12,8 +12,9 @@ from pathlib import Path
 import dask
 import pytest
 
+from phenoprints.configuration.models.stages import Workers
 from phenoprints.foundations.errors import WorkerError
-from phenoprints.foundations.workers import AHEAD, WorkerSettings, spread_over
+from phenoprints.foundations.workers import AHEAD, spread_over
 
 # Functions of the standard library: workers import by name, and this file is no module of theirs.
 
@@ -56,6 +57,7 @@ def test_workers_have_one_numerical_thread(spread):
 SCRIPT = """
 import os
 from pathlib import Path
+from phenoprints.configuration.models.stages import Workers
 from phenoprints.foundations.workers import spread_over
 
 Path("runs", str(os.getpid())).touch()
@@ -84,7 +86,7 @@ def test_work_that_kills_its_workers_is_an_error_that_says_what_to_do():
 
 def test_a_cluster_without_slurm_is_an_error(tmp_path: Path, monkeypatch):
     monkeypatch.setenv("PATH", str(tmp_path))
-    settings = WorkerSettings(cluster="slurm", num_jobs=1, cores=1, folder=str(tmp_path / "w"))
+    settings = Workers(cluster="slurm", num_jobs=1, cores=1, folder=str(tmp_path / "w"))
     with pytest.raises(WorkerError, match="there is no sbatch here"), spread_over(1, settings):
         pass
 

@@ -190,7 +190,7 @@ def test_no_single_condition_is_an_error():
 def test_wrong_settings_are_told_together():
     with pytest.raises(ConfigurationError) as error:
         MapSettings(levels=("gen",), aggregate="mode")
-    assert 'maps.levels: "gen"' in str(error.value)
+    assert 'maps.levels[0]: "gen"' in str(error.value)
     assert 'maps.aggregate: "mode"' in str(error.value)
 
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import numpy as np
 import pandas as pd
 import pytest
@@ -18,7 +16,7 @@ CONDITIONS = pd.DataFrame(
     {"condition_id": [0, 1, 2], "perturbation": ["a", "b", "x"], "gene": ["A", "B", None],
      "pathway": ["p", "q", None]}
 )  # fmt: skip
-TASK = Task("pathway", labels="annotation", annotation="pathway")
+TASK = Task(name="pathway", labels="annotation", annotation="pathway")
 
 
 def wells(num_experiments: int = 6, cell_type: str = "HUVEC", num_each: int = 6) -> pd.DataFrame:
@@ -66,7 +64,7 @@ def test_cell_types_are_one_run_where_the_task_says_so() -> None:
     both = pd.concat([wells(), wells(5, "U2OS")], ignore_index=True)
     screens = {"s": (both, CONDITIONS, quality(both))}
     apart = split_task(TASK, screens).table
-    joined = split_task(replace(TASK, across_cell_types=True), screens).table
+    joined = split_task(TASK.replace(across_cell_types=True), screens).table
 
     pd.testing.assert_frame_equal(joined.drop(columns="cell_type"), apart.drop(columns="cell_type"))
     assert set(apart["cell_type"]) == {"HUVEC", "U2OS"}

@@ -28,7 +28,7 @@ WELLS = pd.DataFrame(
 
 
 def labels_of(**settings) -> list:
-    return label_wells(WELLS, CONDITIONS, Task("t", **settings)).values.tolist()
+    return label_wells(WELLS, CONDITIONS, Task(name="t", **settings)).values.tolist()
 
 
 def test_perturbations_genes_and_annotations() -> None:
@@ -49,7 +49,7 @@ def test_roles_are_classes_where_asked() -> None:
 
 
 def test_groups_resolve_aliases_and_count_what_is_covered() -> None:
-    task = Task("anax", labels="groups", groups="anax", controls=["negative_control"])
+    task = Task(name="anax", labels="groups", groups="anax", controls=["negative_control"])
 
     labels = label_wells(WELLS, CONDITIONS, task)
 

@@ -30,7 +30,7 @@ def sql_funnel(wells, conditions, quality, rules, seed):
         connection.register(name, table)
     held = ",".join(f"'{e}'" for e in rules.hold_out) or "''"
     shares = " ".join(
-        f"when '{r}' then {int(s * 2.0**64)}" for r, s in rules.sampling_fractions.items()
+        f"when '{r}' then {int(s * 2.0**64)}" for r, s in rules.sampling_fractions.given().items()
     )
     some = "bool_or" if rules.rare_condition_rule == "any" else "bool_and"
     queries = [

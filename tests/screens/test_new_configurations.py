@@ -8,9 +8,9 @@ import pytest
 
 from phenoprints.cli import main
 from phenoprints.cli.new import new_configuration
-from phenoprints.configuration.validation import schema
+from phenoprints.configuration.json_schema import alternatives, schema
 
-SOURCES = schema()["$defs"]["screen"]["properties"]["source"]["enum"]
+SOURCES = list(alternatives(schema()["properties"]["screens"]["additionalProperties"]))
 WITHOUT_FILES = ("simulated", "planned")
 ROWS = ["b1,BR1,C03,x,1.0", "b1,BR1,C04,DMSO,1.0"]
 

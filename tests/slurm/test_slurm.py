@@ -12,7 +12,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from phenoprints.foundations.workers import WorkerSettings, spread_over
+from phenoprints.configuration.models.stages import Workers
+from phenoprints.foundations.workers import spread_over
 
 from .conftest import Folder, Job, differing, jobs, shell, wait_for
 
@@ -133,7 +134,7 @@ def test_a_job_that_asks_for_a_gpu_gets_one_on_a_partition_that_has_some(curated
 
 def test_lost_workers_are_replaced(tmp_path, monkeypatch):
     monkeypatch.setattr("phenoprints.foundations.workers.LOOK_AFTER_S", 2.0)
-    settings = WorkerSettings(**DASK_ON_SLURM, folder=str(tmp_path / "workers"))
+    settings = Workers(**DASK_ON_SLURM, folder=str(tmp_path / "workers"))
     with spread_over(1, settings) as spread:
         results = spread(time.sleep, [0.5] * 20)
         next(results)

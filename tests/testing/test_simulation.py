@@ -202,15 +202,19 @@ def test_planted_accidents_are_what_they_are_called(screen: SimulatedScreen) -> 
 
 def test_settings_that_cannot_be_met_are_all_named() -> None:
     with pytest.raises(ConfigurationError) as caught:
-        SimulationSettings(rows=2, columns=3, positions="random", effects=-1.0)
+        SimulationSettings(positions="random", effects=-1.0)
     message = str(caught.value)
-    assert "at most 6 wells on a plate" in message
     assert 'positions: "random"' in message
     assert "effects: -1.0" in message
+    with pytest.raises(ConfigurationError) as caught:
+        SimulationSettings(rows=2, columns=3, partial_genes=9)
+    message = str(caught.value)
+    assert "at most 6 wells on a plate" in message
+    assert "at most inactive_genes (8)" in message
 
 
 def test_an_unknown_setting_is_named() -> None:
-    with pytest.raises(ConfigurationError, match='unknown setting "experments"'):
+    with pytest.raises(ConfigurationError, match='"experments"; did you mean "experiments"'):
         design({"experments": 3})
 
 

@@ -52,6 +52,6 @@ def settings() -> Callable[..., object]:
             "log_steps": 1,
             "device": "cpu",
         }
-        return TrainingSettings.from_mapping({**small, **changes})
+        return TrainingSettings(**{**small, **changes})
 
     return make

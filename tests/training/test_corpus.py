@@ -102,8 +102,8 @@ def test_wells_without_sites_are_named(tables: Tables) -> None:
 
 
 def test_wrong_settings_are_named_all_at_once() -> None:
-    with pytest.raises(ConfigurationError, match="did you mean learning_rate"):
-        TrainingSettings.from_mapping({"learnig_rate": 1})
+    with pytest.raises(ConfigurationError, match='did you mean "learning_rate"'):
+        TrainingSettings(learnig_rate=1)
     with pytest.raises(ConfigurationError) as error:
         TrainingSettings(batch_size=0, warmup_fraction=2.0, cut_mix=-1.0)
     for name in ("batch_size is 0", "warmup_fraction is 2.0", "cut_mix is -1.0"):

@@ -90,7 +90,7 @@ def test_two_processes_and_two_shards_give_the_curve_of_one(
     chosen = settings(max_crops=96, drop_path=0.0, gradient_clip=10.0)
     fit(tmp_path / "one", tables, chosen)
     defaults = ("hours", "devices", "strategy")
-    values = {n: getattr(chosen, n) for n in chosen.__dataclass_fields__ if n not in defaults}
+    values = {n: value for n, value in chosen.given().items() if n not in defaults}
     pd.to_pickle(tables, tmp_path / "tables.pickle")
     (tmp_path / "script.py").write_text(
         SCRIPT.format(
@@ -134,7 +134,7 @@ def test_shards_over_two_nodes_of_two_devices_give_the_curve_of_one(
     chosen = settings(max_crops=48, drop_path=0.0, panel_crops=0)
     fit(tmp_path / "one", tables, chosen)
     pd.to_pickle(tables, tmp_path / "tables.pickle")
-    values = {n: getattr(chosen, n) for n in chosen.__dataclass_fields__}
+    values = chosen.given()
     (tmp_path / "script.py").write_text(
         NODES.format(
             tests=str(Path(__file__).parent),

@@ -223,7 +223,7 @@ def test_processes_are_started_per_device_and_node(monkeypatch: pytest.MonkeyPat
     assert many[:3] == ["srun", "--overlap", "--nodes=16"]
     assert {"--ntasks-per-node=1", "--cpus-per-task=32"} <= set(many)
     assert {"--nnodes=16", "--rdzv-id=123456", "--rdzv-endpoint=gpu-7:23456"} <= set(many)
-    with_gpus = command(dataclasses.replace(settings, device="cuda"), Path("job.json"))
+    with_gpus = command(settings.replace(device="cuda"), Path("job.json"))
     assert set(with_gpus) - set(many) == {"--gpus-per-node=8"}
 
 

@@ -121,7 +121,7 @@ class Source(ArrayImages):
         return super().read(crops, crop_px)
 
 wells, sites = pd.read_pickle({tables!r})
-settings = TrainingSettings.from_mapping({settings!r})
+settings = TrainingSettings(**{settings!r})
 fit(__import__("pathlib").Path({folder!r}), (wells, sites), settings, source=Source(images()))
 """
 
@@ -131,11 +131,7 @@ def run_and_signal(
 ) -> subprocess.CompletedProcess[str]:
     pickled = folder.with_suffix(".pickle")
     pd.to_pickle(tables, pickled)
-    values = {
-        name: getattr(settings, name)
-        for name in settings.__dataclass_fields__
-        if getattr(settings, name) is not None
-    }
+    values = {name: value for name, value in settings.given().items() if value is not None}
     script = SCRIPT.format(
         tests=str(Path(__file__).parent), reads=reads, signal=int(number),
         tables=str(pickled), settings=values, folder=str(folder),

@@ -4,7 +4,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, replace
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -101,7 +101,7 @@ def _alignment(
     return Alignment(
         corrections,
         {
-            "settings": asdict(settings),
+            "settings": settings.plain(),
             "num_features": len(fitted.shared.centre),
             "num_components": fitted.shared.num_components,
             "num_controls": fitted.num_controls,
@@ -119,7 +119,7 @@ def _unchanged(settings: AlignmentSettings, batches: Batches) -> Alignment:
     return Alignment(
         dict.fromkeys(batches.rows, identity),
         {
-            "settings": asdict(settings),
+            "settings": settings.plain(),
             "num_features": num_features,
             "num_components": num_features,
             "num_controls": {},

@@ -34,7 +34,7 @@ def mechanism_accuracy(
     compounds: Sequence[str],
     *,
     batches: Sequence[Sequence[str]] | None = None,
-    num_random: int = 100,
+    num_random: int = 20,
     seed: int = 0,
 ) -> NeighbourAccuracy:
     """The share of treatments whose nearest neighbour (cosine) has the same mechanism.

@@ -12,7 +12,8 @@ from pathlib import Path
 from typing import Any
 
 from phenoprints.configuration import load
-from phenoprints.configuration.validation import nearest, resolved_node, schema
+from phenoprints.configuration.json_schema import alternatives, resolved_node, schema
+from phenoprints.configuration.validation import nearest
 from phenoprints.foundations.errors import ConfigurationError
 from phenoprints.foundations.publishing import publish_text
 
@@ -100,8 +101,7 @@ def new_configuration(source: str, name: str) -> str:
 
 
 def _sources() -> dict[str, dict[str, Any]]:
-    branches = schema()["$defs"]["screen"]["allOf"]
-    return {b["if"]["properties"]["source"]["const"]: resolved_node(b["then"]) for b in branches}
+    return alternatives(schema()["properties"]["screens"]["additionalProperties"])
 
 
 def _screen(source: str) -> Iterator[str]:

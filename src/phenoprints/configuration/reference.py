@@ -1,4 +1,4 @@
-"""The reference of every key, written from the schema.
+"""The reference of every key, written from the models.
 
 `python -m phenoprints.configuration.reference [config/README.md]` prints it or writes the file.
 """
@@ -7,12 +7,17 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from typing import Any
 
+from phenoprints.configuration.json_schema import alternatives, node_of, resolved_node, schema
+from phenoprints.configuration.models.base import Section
+from phenoprints.configuration.models.benchmarks import Benchmarks
+from phenoprints.configuration.models.curation import Manifest, Task
+from phenoprints.configuration.models.encoders import NetworkKeys, TrainedKeys
+from phenoprints.configuration.models.screens import Column, ImageKeys, Join, ScreenKeys, TableKeys
 from phenoprints.configuration.presets import PRESETS, preset
 from phenoprints.configuration.recipes import RECIPES
-from phenoprints.configuration.validation import resolved_node, schema
 from phenoprints.foundations.publishing import publish_text
 
 HEAD = """# Configuration
@@ -32,7 +37,8 @@ section `training`, the encoder's own `training`.
 Settings that have a new name are still read by their old one, with a warning that gives the new
 name; both at once are an error.
 
-This page is generated from `config/schema.yaml` (`python -m phenoprints.configuration.reference`).
+This page is generated from the models in `phenoprints.configuration.models`
+(`python -m phenoprints.configuration.reference config/README.md`), as is `config/schema.yaml`.
 """
 
 
@@ -44,61 +50,58 @@ def reference() -> str:
 
 def _top() -> Iterator[str]:
     yield "## Top level\n"
-    yield _table(schema()["properties"])
+    yield _table(schema())
 
 
 def _screens() -> Iterator[str]:
-    definitions = schema()["$defs"]
     yield "## screens\n\nKeys of every screen:\n"
-    yield _table(definitions["screen-common"])
+    yield _table(node_of(ScreenKeys))
     yield "Keys of screens whose metadata is a table (profiles-table, harmony, yokogawa,"
     yield "imagexpress, ome-zarr):\n"
-    yield _table(definitions["screen-table"])
+    yield _table(node_of(TableKeys))
     yield "A property in `columns`, written as a mapping:\n"
-    yield _table(definitions["column"]["properties"])
+    yield _table(node_of(Column))
     yield "An entry of `join`:\n"
-    yield _table(definitions["join"]["properties"])
+    yield _table(node_of(Join))
     yield "Keys of harmony, yokogawa, imagexpress and ome-zarr:\n"
-    yield _table(definitions["screen-images"])
-    shared = {
-        key for name in ("common", "table", "images") for key in definitions[f"screen-{name}"]
-    }
-    yield from _variants("source", schema()["$defs"]["screen"], shared)
+    yield _table(node_of(ImageKeys))
+    screens = schema()["properties"]["screens"]["additionalProperties"]
+    yield from _variants("source", screens, (ScreenKeys, TableKeys, ImageKeys))
 
 
 def _encoders() -> Iterator[str]:
-    definitions = schema()["$defs"]
     yield "## encoders\n\nKeys of encoders with a network:\n"
-    yield _table(definitions["encoder-network"])
+    yield _table(node_of(NetworkKeys))
     yield "Keys of encoders that are trained (mae, weakly-supervised, dino):\n"
-    yield _table(definitions["encoder-trained"])
-    shared = {key for name in ("network", "trained") for key in definitions[f"encoder-{name}"]}
-    yield from _variants("kind", definitions["encoder"], shared)
+    own = set(TrainedKeys.model_fields) - set(NetworkKeys.model_fields)
+    yield _table(node_of(TrainedKeys), only=own)
+    encoders = schema()["properties"]["encoders"]["additionalProperties"]
+    yield from _variants("kind", encoders, (NetworkKeys, TrainedKeys))
 
 
-def _variants(word: str, node: Mapping[str, Any], shared: set[str]) -> Iterator[str]:
-    for part in node["allOf"]:
-        name = part["if"]["properties"][word]["const"]
-        branch = resolved_node(part["then"])
-        own = {k: v for k, v in branch["properties"].items() if k not in {word, *shared}}
+def _variants(
+    word: str, node: Mapping[str, Any], bases: tuple[type[Section], ...]
+) -> Iterator[str]:
+    shared = {word, *(key for base in bases for key in base.model_fields)}
+    for name, branch in alternatives(node).items():
+        own = set(branch["properties"]) - shared
         yield f"### {word}: {name}\n\n{branch['description']}\n"
         if own:
-            yield _table(own, required=branch["required"])
+            yield _table(branch, only=own)
 
 
 def _sections() -> Iterator[str]:
-    definitions = schema()["$defs"]
-    manifest = definitions["manifest"]
+    manifest = node_of(Manifest)
     yield f"## manifests\n\n{manifest['description']}\n"
-    yield _table(manifest["properties"], required=manifest["required"])
+    yield _table(manifest)
     for name, part in schema()["properties"].items():
         node = resolved_node(part)
         if "properties" in node:
             yield f"## {name}\n\n{node['description']}\n"
-            yield _table(node["properties"])
+            yield _table(node)
             if name == "probes":
                 yield "A task:\n"
-                yield _table(definitions["task"]["properties"])
+                yield _table(node_of(Task))
 
 
 def _presets() -> Iterator[str]:
@@ -129,25 +132,20 @@ def _recipes() -> Iterator[str]:
     yield ""
 
 
-def _table(properties: Mapping[str, Any], required: Any = ()) -> str:
+def _table(node: Mapping[str, Any], only: Collection[str] | None = None) -> str:
     rows = ["| key | values | default | meaning |", "|---|---|---|---|"]
-    for key, part in properties.items():
-        rows.extend(_rows(key, resolved_node(part), key in required))
+    for key, part in node["properties"].items():
+        if only is None or key in only:
+            rows.extend(_rows(key, resolved_node(part), key in node.get("required", ())))
     return "\n".join(rows) + "\n"
 
 
 def _rows(key: str, node: Mapping[str, Any], is_required: bool) -> Iterator[str]:
     default = "required" if is_required else _default(node)
     yield f"| `{key}` | {_values(node)} | {default} | {node.get('description', '')} |"
-    inner = node.get("properties", {})
-    if key in ("sampling_fractions", *(k for k, v in _benchmarks().items() if v == node)):
-        for name, part in inner.items():
+    if key == "sampling_fractions" or key in Benchmarks.model_fields:
+        for name, part in node.get("properties", {}).items():
             yield from _rows(f"{key}.{name}", resolved_node(part), False)
-
-
-def _benchmarks() -> dict[str, Any]:
-    properties = schema()["$defs"]["benchmarks"]["properties"]
-    return {key: resolved_node(part) for key, part in properties.items()}
 
 
 def _default(node: Mapping[str, Any]) -> str:
@@ -160,9 +158,8 @@ def _default(node: Mapping[str, Any]) -> str:
 def _values(node: Mapping[str, Any]) -> str:
     if "enum" in node:
         return ", ".join(f"`{_text(word)}`" for word in node["enum"])
-    types = node.get("type", "text")
     words = {"string": "text", "object": "mapping", "array": "list", "boolean": "true, false"}
-    names = [words.get(name, name) for name in ([types] if isinstance(types, str) else types)]
+    names = [words.get(name, name) for name in _types(node)]
     bounds = [
         f"{sign} {_text(node[key])}"
         for key, sign in {
@@ -171,6 +168,15 @@ def _values(node: Mapping[str, Any]) -> str:
         if key in node
     ]  # fmt: skip
     return " ".join([" or ".join(names), ", ".join(bounds)]).strip()
+
+
+def _types(node: Mapping[str, Any]) -> list[str]:
+    parts = [resolved_node(part) for part in node.get("oneOf", [])]
+    if parts:
+        names = dict.fromkeys(name for part in parts for name in _types(part))
+        return [name for name in names if name != "integer" or "number" not in names]
+    types = node.get("type", "string")
+    return [types] if isinstance(types, str) else list(types)
 
 
 def _text(value: Any) -> str:

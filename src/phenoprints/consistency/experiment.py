@@ -109,9 +109,10 @@ def experiment_consistency(
     >>> table["statistic"].round(3).tolist()
     [1.0, 0.854]
     """
-    settings = ConsistencySettings(
-        null_model=null_model, num_null=num_null, p_value_formula=p_value_formula
-    )
+    given = {
+        "null_model": null_model, "num_null": num_null, "p_value_formula": p_value_formula
+    }  # fmt: skip
+    settings = ConsistencySettings.from_section(given)
     design = design or Design()
     sample = Sample.of(x, condition, design, null_model)
     measured = measure(

@@ -69,12 +69,15 @@ def held_out_consistency(
             "folds: none given.\n  Expected the wells under the maps without each fold of the "
             "controls.\n  To fix: fit the alignment again; those of version 0.1 have no folds."
         )
-    settings = ConsistencySettings(
-        null_model=NEGATIVE_CONTROLS, num_null=num_null, p_value_formula=p_value_formula
-    )
+    given = {
+        "null_model": NEGATIVE_CONTROLS, "num_null": num_null, "p_value_formula": p_value_formula
+    }  # fmt: skip
+    settings = ConsistencySettings.from_section(given)
     design = design or Design()
     parts = [
-        _measured(held_out, condition, design, replace(settings, num_null=share), seed)
+        _measured(
+            held_out, condition, design, settings.model_copy(update={"num_null": share}), seed
+        )
         for held_out, share in zip(folds, _shares(num_null, len(folds)), strict=True)
     ]
     return result_table(parts[0][0], _over_folds([part for _, part in parts]), settings, 0.0)

@@ -133,7 +133,7 @@ def _step_3(
 def _step_4(part: Encoded, rules: Rules, seed: int) -> NDArray[np.int8]:
     """A seeded sample of controls and unperturbed wells, decided by each well's own id."""
     result = np.full(len(part.well_id), Reason.KEPT, dtype=np.int8)
-    for role, share in sorted(rules.sampling_fractions.items()):
+    for role, share in sorted(rules.sampling_fractions.given().items()):
         chosen = np.flatnonzero(part.role == ROLES.index(role))
         result[chosen[~is_kept(seed, part.well_id[chosen], share)]] = Reason.NOT_SAMPLED
     return result

@@ -10,6 +10,8 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from phenoprints.configuration.models.base import default_of
+from phenoprints.configuration.models.screens import CropKeys
 from phenoprints.foundations.errors import ConfigurationError, ImageError
 
 RING_FROM = 8
@@ -30,9 +32,11 @@ class Geometry:
         Pixels that neighbouring crops share; 0 tiles the image.
     """
 
-    crop_px: int = 256
-    exclude_border_crops: Literal["auto", True, False] = "auto"
-    overlap_px: int = 0
+    crop_px: int = default_of(CropKeys, "crop_px")
+    exclude_border_crops: Literal["auto", True, False] = default_of(
+        CropKeys, "exclude_border_crops"
+    )
+    overlap_px: int = default_of(CropKeys, "overlap_px")
 
     def __post_init__(self) -> None:
         if not 0 <= self.overlap_px < self.crop_px:

@@ -45,34 +45,48 @@ class Spread(Protocol):
         """The results of `function`, in the order of `items`."""
 
 
-@dataclass(frozen=True)
-class WorkerSettings:
-    """Where workers run: the section `workers` of the configuration.
+class WorkerSettings(Protocol):
+    """Where workers run, as the section `workers` of the configuration has it."""
 
-    Attributes
-    ----------
-    cluster
-        `local`: processes of this job. `slurm`: jobs that dask-jobqueue submits.
-    num_jobs, cores, memory_mb, runtime_min
-        Of `slurm`: how many jobs, the processes of each, megabytes of each process and minutes
-        that a job may take.
-    partition, account, interface, extra
-        Of `slurm`: what the site asks for, the network interface that workers are reached over
-        (None: the host's own), and further options of sbatch.
-    folder
-        Of `slurm`: receives the jobs' logs; all nodes must see it.
-    """
+    @property
+    def cluster(self) -> Literal["local", "slurm"]:
+        """Processes of this job, or jobs that dask-jobqueue submits."""
 
-    cluster: Literal["local", "slurm"] = "local"
-    num_jobs: int = 4
-    cores: int = 8
-    memory_mb: int = 2000
-    runtime_min: int = 1440
-    partition: str | None = None
-    account: str | None = None
-    interface: str | None = None
-    extra: tuple[str, ...] = ()
-    folder: str = ".workers"
+    @property
+    def num_jobs(self) -> int:
+        """Jobs of Slurm."""
+
+    @property
+    def cores(self) -> int:
+        """Processes of each job of Slurm."""
+
+    @property
+    def memory_mb(self) -> int:
+        """Megabytes of each process in Slurm."""
+
+    @property
+    def runtime_min(self) -> int:
+        """Minutes that a job of Slurm may take."""
+
+    @property
+    def partition(self) -> str | None:
+        """Partition of Slurm's jobs."""
+
+    @property
+    def account(self) -> str | None:
+        """Account of Slurm's jobs."""
+
+    @property
+    def interface(self) -> str | None:
+        """Network interface that workers are reached over; None for the host's own."""
+
+    @property
+    def extra(self) -> tuple[str, ...]:
+        """Further options of sbatch."""
+
+    @property
+    def folder(self) -> str:
+        """Folder for the logs of Slurm's jobs; all nodes must see it."""
 
 
 @contextmanager
@@ -85,7 +99,7 @@ def spread_over(num_workers: int, settings: WorkerSettings | None = None) -> Ite
         Processes of `cluster: local`; 1 starts none and gives `map` itself. Slurm's workers are
         counted by the settings.
     settings
-        Where the workers run.
+        Where the workers run; None for processes of this job.
 
     Each worker has one numerical thread and takes one item at a time; few items are under way, so
     that memory does not grow with their number. Functions and items are sent by pickle. Workers
@@ -99,17 +113,18 @@ def spread_over(num_workers: int, settings: WorkerSettings | None = None) -> Ite
     UnsafeInputError
         A setting or a path could run something in the script of a Slurm job.
     """
-    settings = settings or WorkerSettings()
-    if settings.cluster == "local" and num_workers <= 1:
+    is_local = settings is None or settings.cluster == "local"
+    if is_local and num_workers <= 1:
         yield map
         return
     from distributed import Client
 
-    is_local = settings.cluster == "local"
-    size = num_workers if is_local else settings.num_jobs * settings.cores
+    size = num_workers
+    if settings is not None and not is_local:
+        size = settings.num_jobs * settings.cores
     with (
         _alone(),
-        _local(num_workers) if is_local else _slurm(settings) as cluster,
+        _local(num_workers) if settings is None or is_local else _slurm(settings) as cluster,
         Client(cluster, security=cluster.security, set_as_default=False) as client,
     ):
         yield _Cluster(client, cluster, size)

@@ -5,7 +5,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from tempfile import TemporaryFile
 from typing import Any
 
@@ -92,7 +92,7 @@ def perturbation_map(
         table,
         built,
         {
-            "settings": asdict(settings),
+            "settings": settings.plain(),
             **about,
             "num_wells": len(wells),
             "num_single_condition_wells": int((described["condition_id"] >= 0).sum()),
@@ -105,7 +105,8 @@ def _groups(
     described: pd.DataFrame, conditions: pd.DataFrame, settings: MapSettings
 ) -> dict[str, Groups]:
     annotations = tuple(annotation_columns(conditions))
-    groups = {level: group_wells(described, level, annotations) for level in settings.levels}
+    levels: list[str] = list(settings.levels)
+    groups = {level: group_wells(described, level, annotations) for level in levels}
     groups = {level: group for level, group in groups.items() if len(group.table)}
     if not groups:
         raise DataError("maps: no well has a single condition, so there is no map.")

@@ -8,12 +8,13 @@ import os
 import warnings
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from phenoprints.configuration.models.curation import ProbeKeys
 from phenoprints.foundations.errors import DataError, MissingDependencyError
 from phenoprints.foundations.progress import Progress
 from phenoprints.probes.splits import split_wells
@@ -22,19 +23,11 @@ if TYPE_CHECKING:
     from sklearn.linear_model import LogisticRegression
 
 
-@dataclass(frozen=True)
-class ProbeSettings:
-    """How a probe is fitted; the names are those of scikit-learn where it has them.
+class ProbeSettings(ProbeKeys):
+    """How a probe is fitted; fields and defaults are those of the configuration.
 
-    `sensitivity_tol` fits a second time and shows how much the accuracy depends on the tolerance.
-    `inverse_penalty` is C. On `cuda` scikit-learn runs on the accelerator by its array API.
+    On `cuda` scikit-learn runs on the accelerator by its array API.
     """
-
-    max_iter: int = 2000
-    tol: float = 1e-4
-    sensitivity_tol: float | None = None
-    inverse_penalty: float = 1.0
-    device: Literal["cpu", "cuda"] = "cpu"
 
 
 @dataclass

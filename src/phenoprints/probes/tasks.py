@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import csv
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from importlib import resources
 from pathlib import Path
@@ -13,6 +13,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from phenoprints.configuration.models.curation import TaskKeys
 from phenoprints.foundations.errors import DataError, MissingInputError, TableError
 from phenoprints.foundations.randomness import hash_uint64
 from phenoprints.wells import CONDITIONS, PERTURBED_ROLES, WELLS, single_condition
@@ -21,39 +22,16 @@ ALIASES = {"MPP5": "PALS1"}
 """Older symbols of genes in the packaged groups, and the approved ones (HGNC)."""
 
 
-@dataclass(frozen=True)
-class Task:
-    """A classification of wells.
-
-    Attributes
-    ----------
-    name
-        What it is called.
-    labels
-        `perturbation`, `gene`, `groups` (of genes) or `annotation` (a column of the conditions).
-    annotation
-        The column, for `annotation`.
-    groups
-        `anax`, or the path of a table with the columns group and gene, for `groups`.
-    controls
-        Roles that are classes of their own: one class per role, or one per perturbation where
-        perturbations are classified.
-    across_cell_types
-        Whether the cell types of a screen are one run, not one each.
-    """
+class Task(TaskKeys):
+    """A classification of wells; fields and defaults are those of the configuration."""
 
     name: str
-    labels: str
-    annotation: str | None = None
-    groups: str | None = None
-    controls: Sequence[str] = ()
-    across_cell_types: bool = False
+    """What it is called."""
 
     @classmethod
     def of(cls, name: str, settings: Mapping[str, Any]) -> Task:
-        """The task of a configuration's settings; its screens and sources stand elsewhere."""
-        fields = ("labels", "annotation", "groups", "controls", "across_cell_types")
-        return cls(name, **{key: settings[key] for key in fields if key in settings})
+        """Return the task of a configuration's settings, without its screens and sources."""
+        return cls.from_section({"name": name, **settings})
 
 
 @dataclass(frozen=True)

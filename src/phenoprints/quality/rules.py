@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
+from phenoprints.configuration.models.stages import Quality
 from phenoprints.foundations.errors import ConfigurationError, Problem, raise_problems
 
 
@@ -110,31 +110,11 @@ RULES = {
 """Every rule by its code; `level` is site or plate."""
 
 
-@dataclass(frozen=True)
-class QualitySettings:
-    """Thresholds of the rules; the names are those of the configuration's section `quality`."""
+class QualitySettings(Quality):
+    """Thresholds of the rules; fields and defaults are those of the configuration."""
 
-    max_robust_z: float = 6.0
-    min_sharpness: float = 0.003
-    max_saturated_percent: float = 1.0
-    max_intensity_factor: float = 3.0
-    max_unevenness: float = 1.5
-    max_channel_correlation: float = 0.998
-    max_copied_percent: float = 1.0
-    max_debris_percent: float = 1.0
-    min_nuclei: int = 3
-    max_dead_fraction: float = 0.5
-    condensed_factor: float = 4.5
-    min_good_sites: float = 0.5
-    min_controls: int = 4
-    min_control_correlation: float = 0.0
-    min_separation: float = 1.2
-    max_edge_effect: float = 2.0
-    bounds: Mapping[str, tuple[float | None, float | None]] = field(default_factory=dict)
-    disabled_rules: tuple[str, ...] = ()
-    plate_rules_that_fail: tuple[str, ...] = ()
-
-    def __post_init__(self) -> None:
+    def model_post_init(self, _: Any) -> None:
+        """Check that codes are those of rules."""
         problems = [
             Problem("quality.disabled_rules", f'"{code}" is no rule', f"one of {', '.join(RULES)}")
             for code in self.disabled_rules
@@ -150,14 +130,6 @@ class QualitySettings:
             if code not in plate_codes
         ]  # fmt: skip
         raise_problems(problems, ConfigurationError)
-
-    @classmethod
-    def from_section(cls, section: Mapping[str, Any]) -> QualitySettings:
-        """The settings of a configuration's section; keys of other parts of the stage are left."""
-        own = {name: section[name] for name in cls.__dataclass_fields__ if name in section}
-        for name in ("disabled_rules", "plate_rules_that_fail"):
-            own[name] = tuple(own.get(name, ()))
-        return cls(**own)
 
 
 def catalogue(settings: QualitySettings) -> list[dict[str, str]]:

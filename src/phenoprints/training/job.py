@@ -71,7 +71,7 @@ class TrainingJob:
     @property
     def training(self) -> TrainingSettings:
         """The settings of training."""
-        return TrainingSettings.from_mapping(self.settings["training"])
+        return TrainingSettings(**self.settings["training"])
 
     def corpus(self) -> Corpus:
         """The training set."""

@@ -85,11 +85,12 @@ def _decays(parameter: Tensor) -> bool:
 def build_optimizer(module: nn.Module, settings: TrainingSettings) -> Optimizer:
     """The configured optimiser over the module's learned parameters."""
     groups = [g for g in parameter_groups(module, settings.weight_decay) if g["params"]]
+    fast, slow = settings.betas
     if settings.optimizer == "lion":
-        return Lion(groups, lr=settings.learning_rate, betas=settings.betas)
+        return Lion(groups, lr=settings.learning_rate, betas=(fast, slow))
     if settings.optimizer == "adamw":
-        return torch.optim.AdamW(groups, lr=settings.learning_rate, betas=settings.betas)
-    return torch.optim.SGD(groups, lr=settings.learning_rate, momentum=settings.betas[0])
+        return torch.optim.AdamW(groups, lr=settings.learning_rate, betas=(fast, slow))
+    return torch.optim.SGD(groups, lr=settings.learning_rate, momentum=fast)
 
 
 def learning_rate(step: int, num_steps: int, settings: TrainingSettings) -> float:

@@ -13,6 +13,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
+from phenoprints.configuration.models.base import default_of
+from phenoprints.configuration.models.training import Training
 from phenoprints.foundations.errors import MissingInputError, Problem, raise_problems
 from phenoprints.foundations.names import inside
 from phenoprints.screens.images import ScreenImages
@@ -61,7 +63,11 @@ class StoredImages:
     """
 
     def __init__(
-        self, corpus: Corpus, screens: Mapping[str, ScreenImages], *, cache_mb: int = 0
+        self,
+        corpus: Corpus,
+        screens: Mapping[str, ScreenImages],
+        *,
+        cache_mb: int = default_of(Training, "cache_mb"),
     ) -> None:
         self.corpus, self.screens = corpus, screens
         self._cache: dict[int, NDArray[np.uint8]] | None = None

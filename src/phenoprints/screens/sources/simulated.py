@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 from typing import Any
 
 import numpy as np
@@ -12,7 +11,7 @@ from numpy.typing import NDArray
 from phenoprints.screens.listing import Listing, Notes
 from phenoprints.testing.simulation import SimulatedScreen, SimulationSettings, design
 
-SETTINGS = ("screen", "seed", *(field.name for field in dataclasses.fields(SimulationSettings)))
+SETTINGS = ("screen", "seed", *SimulationSettings.model_fields)
 EXTRAS = ("truth", "relationships", "compound_genes", "bad_wells")
 """Tables of the truth that are written beside the screen."""
 

@@ -190,7 +190,9 @@ def _by_embeddings(screen: OddScreen) -> dict[int, int]:
 
 
 def _by_probes(screen: OddScreen) -> dict[int, int]:
-    labels = label_wells(screen.wells, screen.conditions, Task("t", "perturbation")).values
+    labels = label_wells(
+        screen.wells, screen.conditions, Task(name="t", labels="perturbation")
+    ).values
     return _counts(np.array([int(label[1:]) if label else -1 for label in labels]))
 
 

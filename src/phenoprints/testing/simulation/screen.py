@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -11,7 +10,6 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from phenoprints.foundations.errors import ConfigurationError, Problem, raise_problems
 from phenoprints.foundations.randomness import generator
 from phenoprints.testing.simulation.conditions import (
     build_conditions,
@@ -122,17 +120,7 @@ def design(
 def _as_settings(settings: SimulationSettings | Mapping[str, Any] | None) -> SimulationSettings:
     if isinstance(settings, SimulationSettings):
         return settings
-    given = dict(settings or {})
-    known = [field.name for field in dataclasses.fields(SimulationSettings)]
-    raise_problems(
-        (
-            Problem("simulation", f'unknown setting "{name}"', f"one of {', '.join(known)}")
-            for name in given
-            if name not in known
-        ),
-        ConfigurationError,
-    )
-    return SimulationSettings(**given)
+    return SimulationSettings(**(settings or {}))
 
 
 def _effects(wells: pd.DataFrame, shifts: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -1,0 +1,1 @@
+"""Typed settings: the only place where a setting, its default and its sentence are written."""
