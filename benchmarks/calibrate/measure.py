@@ -15,7 +15,7 @@ from phenoprints.alignment import AlignmentSettings, fit_alignment
 from phenoprints.benchmarks import energy_distances, phenotypic_activity
 from phenoprints.consistency import ConsistencySettings, screen_consistency
 from phenoprints.curation import Rules, phenoprints_table
-from phenoprints.curation.expectation import measured_false
+from phenoprints.curation.measured import measured_false
 from phenoprints.curation.phenoprints import genes_table
 from phenoprints.maps import MapSettings, map_tables, perturbation_map
 
@@ -85,7 +85,9 @@ def _consistency(
     ]
     guard = [
         {"null_model": null_model, "judge": judge, **_guard_row(rate)}
-        for judge, rate in measured_false(tables, rules).items()
+        for judge, rate in measured_false(
+            tables, rules, conditions=conditions, settings=by_screen
+        ).items()
     ]
     return counts, guard
 
@@ -115,7 +117,9 @@ def count(p: Any) -> Record:
 
 
 def _guard_row(rate: Mapping[str, Any]) -> Record:
-    return {key: rate.get(key) for key in ("tests", "below", "rate", "low", "high", "reason")}
+    return {
+        key: rate.get(key) for key in ("status", "tests", "below", "rate", "low", "high", "reason")
+    }
 
 
 def _against_controls(
