@@ -83,12 +83,12 @@ class Cell:
 
     @property
     def cost(self) -> float:
-        """Relative cost of one screen, about seconds: fits of the alignment, and wells."""
+        """Processor seconds of one screen, to a factor of about 2."""
         experiments, d = self.layout.experiments, self.features / 384
         wells = self.layout.conditions * self.layout.replicates
-        wells = experiments * (wells + self.layout.controls * self.layout.plates)
-        fits = 0.3 * d**2 * (experiments + 1) + 0.2 * experiments
-        return self.judges * (0.2 + fits + wells / 4000 * (0.2 + d))
+        wells += self.layout.controls * self.layout.plates
+        tests = 0.1 * experiments * len(self.null_models) * (1.0 + d)
+        return 0.6 * self.judges * (0.2 + tests + experiments * wells / 4000 * (0.2 + 2 * d))
 
     def described(self) -> dict[str, Any]:
         """Return all that determines the results of the cell, for its key."""

@@ -7,6 +7,7 @@ import json
 import math
 import multiprocessing
 import os
+import sys
 from collections import defaultdict
 from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
@@ -96,7 +97,10 @@ def run_unit(unit: Unit, folder: Path) -> list[Record]:
 def run_units(
     units: Sequence[Unit], folder: Path, *, processes: int = 1
 ) -> dict[str, list[Record]]:
-    """Run all units, the dearest first, and return the records of each cell in order."""
+    """Run all units, the dearest first, and return the records of each cell in order.
+
+    A unit that fails does not stop the others; its error is raised at the end.
+    """
     os.environ.update(dict.fromkeys(THREADS, "1"))
     ordered = sorted(units, key=lambda unit: -unit.cell.cost)
     results: dict[str, list[Record]] = defaultdict(list)
@@ -105,5 +109,11 @@ def run_units(
     with ProcessPoolExecutor(processes, mp_context=context) as pool:
         jobs = {pool.submit(run_unit, unit, folder): unit for unit in ordered}
         for job in progress.each(as_completed(jobs)):
-            results[jobs[job].cell.name] += job.result()
+            if job.exception() is None:
+                results[jobs[job].cell.name] += job.result()
+    failed = {unit: job.exception() for job, unit in jobs.items() if job.exception() is not None}
+    for unit, error in failed.items():
+        print(f"{unit.cell.name}, screens from {unit.first}: {error!r}", file=sys.stderr)
+    if failed:
+        raise RuntimeError(f"{len(failed)} units failed") from next(iter(failed.values()))
     return {name: sorted(rows, key=lambda r: r["screen"]) for name, rows in results.items()}

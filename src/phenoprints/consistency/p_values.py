@@ -85,8 +85,9 @@ class NullCounts:
         is_plus = self.is_complete & ~self.may_draw_itself
         is_plus |= ~self.is_complete & (formula == "plus-1")
         total = np.where(self.has_null, self.total, np.nan)
-        plus = (self.at_least + 1) / (total + 1)
-        return np.where(is_plus, plus, np.maximum(self.at_least, 1) / total)
+        at_least = np.minimum(self.at_least, total)  # sums of weights differ in their last digits
+        plus = (at_least + 1) / (total + 1)
+        return np.where(is_plus, plus, np.maximum(at_least, 1) / total)
 
     def smallest(self, formula: str) -> NDArray[np.float64]:
         """Return the p-value of wells that are more consistent than every null set."""
