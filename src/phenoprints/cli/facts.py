@@ -95,7 +95,11 @@ def facts_of(name: str, config: Mapping[str, Any]) -> ScreenFacts:
         treatments=treatments,
         controls=len(screen.wells) - treatments,
         conditions=len(screen.conditions),
-        warnings=[*control_warnings(screen.wells, settings), *screen.notes["warnings"]],
+        warnings=[
+            *control_warnings(screen.wells, settings),
+            *layout_warnings(screen, settings, thresholds_of(name, config)),
+            *screen.notes["warnings"],
+        ],
         failures=_refused(screen, settings),
         rows=treatment_rows(screen.wells, screen.conditions),
         limits=settings["limits"],
@@ -142,6 +146,39 @@ def _refused(screen: Screen, settings: Mapping[str, Any]) -> list[str]:
         "    To fix: correct height_px and width_px of the screen, or leave out the plates named "
         "above."
     ]
+
+
+def thresholds_of(name: str, config: Mapping[str, Any]) -> list[float]:
+    """Return the p_value of every manifest whose judges test this screen."""
+    return [
+        float(manifest["p_value"])
+        for manifest in config["manifests"].values()
+        if name in manifest["screens"] and manifest["judges"]
+    ]
+
+
+def layout_warnings(
+    screen: Screen, settings: Mapping[str, Any], thresholds: list[float]
+) -> list[str]:
+    """Return what the layout keeps the tests of the screen from separating; [] without tests."""
+    from phenoprints.consistency import ConsistencySettings
+    from phenoprints.consistency.separation import design_warnings
+    from phenoprints.wells import control_role
+
+    if not thresholds:
+        return []
+    options = settings["alignment"]
+    role = control_role(
+        screen.wells, options["controls"], min_controls=int(options["min_controls"])
+    )
+    return design_warnings(
+        screen.wells,
+        screen.conditions,
+        ConsistencySettings.from_section(settings["consistency"], settings["limits"]),
+        is_fitted=(screen.wells["role"] == role).to_numpy() & (options["method"] != "none"),
+        folds=int(options["folds"]),
+        threshold=min(thresholds),
+    )
 
 
 def control_warnings(wells: pd.DataFrame, settings: Mapping[str, Any]) -> list[str]:

@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 
 from phenoprints.consistency import ConsistencySettings
+from phenoprints.consistency.separation import can_reach
 from phenoprints.curation.measured import ANY, RUN, measured_false
 from phenoprints.curation.rules import Rules
 from phenoprints.foundations.errors import Problem
@@ -159,19 +160,6 @@ def too_few_sets(
                     " null model; see docs/consistency.md",
                 )
     return list(problems.values())
-
-
-def can_reach(table: pd.DataFrame, threshold: float) -> pd.Series:
-    """Return for every test of conditions with enough wells whether it can be below a threshold.
-
-    Empty for a table without the column `smallest_p`, as versions before 0.2 wrote it.
-    """
-    if "smallest_p" not in table:
-        return pd.Series(dtype=bool)
-    has_sets = table["p_value"].notna() | (table["reason"] == "too_few_sets")
-    tests = table[(table["level"] == "condition") & has_sets]
-    can: pd.Series = tests["smallest_p"] < threshold
-    return can
 
 
 def unreachable_threshold(

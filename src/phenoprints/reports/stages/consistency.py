@@ -11,7 +11,7 @@ import pandas as pd
 from phenoprints.consistency.guard import NOT_HELD_OUT
 from phenoprints.consistency.pseudo_conditions import COPY_REASONS
 from phenoprints.consistency.sensitivity import screen_power
-from phenoprints.curation.expectation import can_reach
+from phenoprints.consistency.separation import can_reach
 from phenoprints.curation.measured import REASON_TEXTS
 from phenoprints.foundations.provenance import provenance_path
 from phenoprints.reports import numbers, rules

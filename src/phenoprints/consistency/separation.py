@@ -1,0 +1,157 @@
+"""What no null model can separate: found from the layout alone, before anything is computed."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from phenoprints.alignment.folds import assign_folds
+from phenoprints.consistency.facts import well_facts
+from phenoprints.consistency.pseudo_conditions import choose_pseudo_conditions
+from phenoprints.consistency.screen import screen_consistency
+from phenoprints.consistency.settings import ConsistencySettings
+from phenoprints.wells import ArrayEmbeddings
+from phenoprints.wells.designs import fixed_positions
+
+MAX_FIXED = 0.5
+"""Share of conditions that keep their positions from which a caution is given."""
+
+MAX_UNCOPIED = 0.5
+"""Share of conditions whose design the controls cannot copy from which the guard is NOT RUN."""
+
+UNCOPIED = {
+    "no_controls": "their plates hold no control wells",
+    "too_few_controls": "their plates hold fewer control wells of one fold than wells of a "
+    "condition; lower alignment.folds, or judge without a measured rate",
+    "positions_differ": "they keep their positions over plates and the control wells do not",
+}
+
+
+def can_reach(table: pd.DataFrame, threshold: float) -> pd.Series:
+    """Return for every test of conditions with enough wells whether it can be below a threshold.
+
+    Empty for a table without the column `smallest_p`, as versions before 0.2 wrote it.
+    """
+    if "smallest_p" not in table:
+        return pd.Series(dtype=bool)
+    has_sets = table["p_value"].notna() | (table["reason"] == "too_few_sets")
+    tests = table[(table["level"] == "condition") & has_sets]
+    can: pd.Series = (tests["smallest_p"] < threshold) & (tests["reason"] == "")
+    return can
+
+
+def design_warnings(
+    wells: pd.DataFrame,
+    conditions: pd.DataFrame,
+    settings: ConsistencySettings,
+    *,
+    is_fitted: NDArray[np.bool_],
+    folds: int,
+    threshold: float = 0.01,
+) -> list[str]:
+    """Return what the layout of a screen keeps its tests from separating, a sentence each.
+
+    Named are conditions that share no plate with another condition, positions that conditions keep
+    over plates, tests with fewer null sets than 1/threshold, and controls that cannot copy the
+    designs. Other layouts give nothing.
+
+    Parameters
+    ----------
+    wells, conditions : DataFrame
+        As in phenoprints.wells.contracts.
+    settings : ConsistencySettings
+        The null model and the scope.
+    is_fitted : (N,) bool
+        Wells that the alignment will be fitted on.
+    folds : int
+        Folds of these wells.
+    threshold : float
+        p-value below which a condition has a phenoprint.
+    """
+    facts = well_facts(wells, conditions)
+    tested = facts[facts["is_tested"]]
+    if tested.empty:
+        return []
+    alone = _alone(tested)
+    return [
+        *_alone_warning(alone, tested),
+        *_position_warning(tested),
+        *_sets_warning(wells, conditions, settings, alone, threshold),
+        *(_control_warning(facts, wells, is_fitted, folds) if settings.control_guard else ()),
+    ]
+
+
+def _alone(tested: pd.DataFrame) -> set[int]:
+    """Conditions that share no plate with another one, all replicates of an experiment on one."""
+    plate = tested.groupby(["experiment", "plate"])["condition_id"]
+    is_alone = plate.transform("nunique") == 1
+    num_plates = tested.groupby(["experiment", "condition_id"])["plate"].transform("nunique")
+    of_condition = (is_alone & (num_plates == 1)).groupby(tested["condition_id"]).all()
+    return set(of_condition.index[of_condition])
+
+
+def _alone_warning(alone: set[int], tested: pd.DataFrame) -> Iterator[str]:
+    if alone:
+        total = tested["condition_id"].nunique()
+        yield (
+            f"{len(alone)} of {total} conditions have all their replicates on a plate that holds "
+            "no other condition: no null model can tell their effect from that of the plate. "
+            "Put several conditions on each plate"
+        )
+
+
+def _position_warning(tested: pd.DataFrame) -> Iterator[str]:
+    """A caution where conditions keep their positions over the plates of their experiments."""
+    label = tested["experiment"] + "/" + tested["condition_id"].astype(str)
+    share = fixed_positions(tested, label)
+    if share > MAX_FIXED:
+        yield (
+            f"{share:.0%} of the conditions keep their positions on all plates of an experiment: "
+            "an effect of the edge, row or column cannot be told from theirs. The control guard "
+            "measures it where controls keep their positions too; see docs/how-to/positions.md"
+        )
+
+
+def _sets_warning(
+    wells: pd.DataFrame,
+    conditions: pd.DataFrame,
+    settings: ConsistencySettings,
+    alone: set[int],
+    threshold: float,
+) -> Iterator[str]:
+    """Count the null sets by running the test itself, on vectors that hold nothing."""
+    num_null = max(100, int(np.ceil(1.0 / threshold)) + 1)
+    few = settings.replace(num_null=num_null, control_guard=False)
+    nothing = ArrayEmbeddings(wells, np.ones((len(wells), 1), np.float32))
+    table = screen_consistency(wells, conditions, nothing, settings=few)
+    tests = table[(table["num_wells"] > 1) & ~table["condition_id"].isin(alone)]
+    tests = tests[tests["level"] == "condition"]
+    can = can_reach(tests, threshold).reindex(tests.index, fill_value=False)
+    of_condition = can.groupby(tests["condition_id"]).any()
+    num_unable = int((~of_condition).sum())
+    if num_unable:
+        yield (
+            f"{num_unable} of {len(of_condition)} conditions have fewer than "
+            f"{1.0 / threshold:.0f} distinct null sets in every test, so no p-value can be below "
+            f"{threshold:g}. Put more conditions on their plates, or see the null models in "
+            "docs/consistency.md"
+        )
+
+
+def _control_warning(
+    facts: pd.DataFrame, wells: pd.DataFrame, is_fitted: NDArray[np.bool_], folds: int
+) -> Iterator[str]:
+    fold = assign_folds(wells, is_fitted, max(folds, 1))
+    controls = facts[facts["is_control"]].assign(fold=fold[facts["is_control"].to_numpy()])
+    chosen = choose_pseudo_conditions(facts[facts["is_tested"]], controls, num_tests=1)
+    copied = chosen.members["condition_id"].nunique()
+    total = copied + len(chosen.uncopied)
+    if len(chosen.uncopied) > MAX_UNCOPIED * total:
+        reason = chosen.uncopied["reason"].mode().iloc[0]
+        yield (
+            f"the control guard will be NOT RUN: control wells cannot copy the design of "
+            f"{len(chosen.uncopied)} of {total} conditions, since {UNCOPIED[reason]}"
+        )
