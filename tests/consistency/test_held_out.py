@@ -9,9 +9,16 @@ import pandas as pd
 import pytest
 from scipy.stats import binom
 
-from phenoprints.alignment import HeldOut
-from phenoprints.consistency import Design, experiment_consistency, held_out_consistency
+from phenoprints.alignment import AlignmentSettings, HeldOut, HeldOutControls, fit_alignment
+from phenoprints.consistency import (
+    ConsistencySettings,
+    Design,
+    experiment_consistency,
+    held_out_consistency,
+    screen_consistency,
+)
 from phenoprints.foundations.errors import DataError
+from phenoprints.testing.simulation.embeddings import simulate_embeddings
 
 
 def folds_of(x, is_control, num_folds, seed=0, shift=0.0):
@@ -125,5 +132,123 @@ def test_without_effect_no_more_is_called_than_promised():
 
 
 def test_alignments_without_folds_are_refused():
-    with pytest.raises(DataError, match="fit the alignment again"):
+    with pytest.raises(DataError, match=r"set alignment\.folds"):
         held_out_consistency([], ["a"])
+
+
+class Fake:
+    """A CrossFittedReader of one screen: a shift per fold stands for its map."""
+
+    def __init__(self, screen, num_folds=3):
+        self.screen, self.experiments, self.num_folds = screen, screen.experiments, num_folds
+        is_control = (screen.wells["role"] == "negative_control").to_numpy()
+        self.fold = np.where(is_control, np.cumsum(is_control) % num_folds, -1)
+
+    def rows(self, experiment):
+        return np.flatnonzero((self.screen.wells["experiment"] == experiment).to_numpy())
+
+    def read(self, experiment):
+        return self.screen.vectors[self.rows(experiment)] * np.float32(5.0)  # never to be compared
+
+    def held_out_controls(self, experiment):
+        fold = self.fold[self.rows(experiment)]
+        rows = np.flatnonzero(fold >= 0).astype(np.int32)
+        vectors = self.screen.vectors[self.rows(experiment)][rows]
+        return HeldOutControls(rows, fold[rows].astype(np.int16), vectors)
+
+    def read_held_out(self, experiment, fold):
+        rows = self.rows(experiment)
+        vectors = self.screen.vectors[rows] + np.float32(0.1 * fold)
+        vectors[(self.fold[rows] >= 0) & (self.fold[rows] != fold)] = np.nan
+        return HeldOut(fold, vectors, self.fold[rows] == fold)
+
+
+def treatments(wells):
+    """The condition of each treatment well, None for others."""
+    first = wells["conditions"].map(lambda ids: ids[0] if len(ids) else None).astype(object)
+    return first.where(wells["role"] == "treatment", None).to_numpy(dtype=object)
+
+
+@pytest.fixture(scope="module")
+def screen():
+    return simulate_embeddings(
+        num_conditions=20,
+        full_share=0.2,
+        num_controls=24,
+        num_experiments=2,
+        dimensions=12,
+        batch=0.0,
+        effect=12.0,
+    )
+
+
+AGAINST_CONTROLS = ConsistencySettings(
+    null_model="negative-controls", num_null=600, control_guard=False
+)
+
+
+def test_a_screen_against_its_controls_is_tested_fold_by_fold(screen):
+    reader = Fake(screen)
+    table = screen_consistency(screen.wells, screen.conditions, reader, settings=AGAINST_CONTROLS)
+    experiment = screen.experiments[0]
+    wells = screen.wells[screen.wells["experiment"] == experiment]
+    alone = held_out_consistency(
+        [reader.read_held_out(experiment, fold) for fold in range(3)],
+        treatments(wells), Design(experiment, well_id=wells["well_id"]), num_null=600,
+    )  # fmt: skip
+    rows = table[(table["experiment"] == experiment) & (table["level"] == "condition")]
+    np.testing.assert_array_equal(rows["p_value"], alone["p_value"])
+    found = rows.merge(screen.truth, on="condition_id")
+    assert found["p_value"][found["truth"] == "full"].max() < 0.01
+
+
+def test_across_experiments_folds_are_those_of_the_whole_screen(screen):
+    settings = AGAINST_CONTROLS.model_copy(update={"scope": "across-experiments"})
+    table = screen_consistency(screen.wells, screen.conditions, Fake(screen), settings=settings)
+    conditions = table[table["level"] == "condition"].merge(screen.truth, on="condition_id")
+    assert (conditions["experiment"] == "").all()
+    assert conditions["p_value"].notna().all()
+    assert conditions["p_value"][conditions["truth"] == "full"].max() < 0.01
+
+
+def test_controls_that_no_map_was_fitted_on_are_read_under_the_plain_map(screen):
+    class Untouched(Fake):
+        def held_out_controls(self, experiment):
+            empty = super().held_out_controls(experiment)
+            return HeldOutControls(empty.rows[:0], empty.fold[:0], empty.vectors[:0])
+
+    table = screen_consistency(
+        screen.wells, screen.conditions, Untouched(screen), settings=AGAINST_CONTROLS
+    )
+    plain = Untouched(screen)
+    experiment = screen.experiments[1]
+    wells = screen.wells[screen.wells["experiment"] == experiment]
+    is_control = (wells["role"] == "negative_control").to_numpy()
+    alone = held_out_consistency(
+        [HeldOut(-1, plain.read(experiment), is_control)], treatments(wells),
+        Design(experiment, well_id=wells["well_id"]), num_null=600,
+    )  # fmt: skip
+    rows = table[(table["experiment"] == experiment) & (table["level"] == "condition")]
+    np.testing.assert_array_equal(rows["p_value"], alone["p_value"])
+
+
+def test_a_reader_without_held_out_controls_is_refused(screen):
+    with pytest.raises(DataError, match=r"set alignment\.folds"):
+        screen_consistency(screen.wells, screen.conditions, screen, settings=AGAINST_CONTROLS)
+
+
+@pytest.mark.parametrize(("num_controls", "num_features"), [(16, 32), (24, 384)])
+def test_conditions_without_effect_differ_from_held_out_controls_as_promised(
+    num_controls, num_features
+):
+    """TVN shrinks the wells that it was fitted on: in-sample controls call up to 72 % here."""
+    screen = simulate_embeddings(
+        num_conditions=60, full_share=0.0, partial_share=0.0, num_controls=num_controls,
+        num_experiments=2, dimensions=num_features, batch=1.0,
+    )  # fmt: skip
+    aligned = fit_alignment(screen.wells, screen, AlignmentSettings()).of(screen)
+    table = screen_consistency(screen.wells, screen.conditions, aligned, settings=AGAINST_CONTROLS)
+    tests = table[table["level"] == "condition"].merge(screen.truth, on="condition_id")
+    p = tests["p_value"][tests["truth"] == "none"].dropna()
+    assert len(p) > 100
+    assert np.sum(p < 0.01) <= binom.ppf(0.99, len(p), 0.02)

@@ -38,7 +38,9 @@ def screen(random, *, effect, experiments, n, num_active=60, num_null=60, scales
 def _tested(x, condition, group):
     from phenoprints.consistency import Design
 
-    return experiment_consistency(x, condition, Design(group=group), num_null=1000)
+    return experiment_consistency(
+        x, condition, Design(group=group), null_model="experiment", num_null=1000
+    )
 
 
 def sensitivity(n, dimension):

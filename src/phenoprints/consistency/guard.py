@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any, Protocol, TypeGuard
+from typing import Any, Protocol
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
 from phenoprints.alignment import CrossFittedReader
+from phenoprints.consistency.held_out import folds_of_wells, is_cross_fitted, read_fold
 from phenoprints.consistency.pseudo_conditions import PseudoConditions, choose_pseudo_conditions
 from phenoprints.wells import EmbeddingsReader
-
-UNTOUCHED = -1
-"""The "fold" of controls that no map was fitted on: the plain map holds for them."""
 
 NOT_HELD_OUT = "not_cross_fitted"
 """The reason where embeddings come without maps that were fitted without their controls."""
@@ -66,7 +64,7 @@ def control_tests(
     if not is_cross_fitted(reader):
         return _uncopied(pd.DataFrame({"condition_id": tested["condition_id"].unique()}).assign(
             reason=NOT_HELD_OUT))  # fmt: skip
-    controls = facts[facts["is_control"]].assign(fold=_folds(facts, reader))
+    controls = facts.assign(fold=folds_of_wells(facts, reader))[facts["is_control"]]
     chosen = choose_pseudo_conditions(tested, controls, seed=seed)
     fold = controls["fold"].reindex(facts.index)
     tables = [
@@ -75,20 +73,6 @@ def control_tests(
         for name, stacked, x in _samples(facts, fold, chosen, reader, across)
     ]  # fmt: skip
     return pd.concat([*tables, _uncopied(chosen.uncopied)], ignore_index=True)
-
-
-def is_cross_fitted(reader: EmbeddingsReader) -> TypeGuard[CrossFittedReader]:
-    """Whether a reader has maps that were fitted without some of the controls."""
-    return getattr(reader, "num_folds", 0) > 0
-
-
-def _folds(facts: pd.DataFrame, reader: CrossFittedReader) -> pd.Series:
-    """The fold of every well that maps were fitted on, UNTOUCHED for the others."""
-    fold = np.full(len(facts), UNTOUCHED, dtype=np.int64)
-    for experiment, rows in facts.groupby("experiment", sort=True).indices.items():
-        held_out = reader.held_out_controls(str(experiment))
-        fold[np.sort(rows)[held_out.rows]] = held_out.fold
-    return pd.Series(fold, index=facts.index)
 
 
 def _samples(
@@ -113,7 +97,7 @@ def _samples(
             own = members[of_member == experiment]
             if own.empty:
                 continue
-            x = _vectors(reader, str(experiment), number)
+            x = read_fold(reader, str(experiment), number, len(rows)).vectors
             first = np.sort(rows)
             pool = first[is_here.to_numpy()[first]]
             index = np.concatenate([pool, own["row"].to_numpy()])
@@ -141,15 +125,6 @@ def _joined(
 ) -> tuple[str, pd.DataFrame, NDArray[Any]]:
     facts = pd.concat([part[1] for part in parts], ignore_index=True)
     return "", facts, np.concatenate([part[2] for part in parts])
-
-
-def _vectors(reader: CrossFittedReader, experiment: str, fold: int) -> NDArray[Any]:
-    vectors: NDArray[Any] = (
-        reader.read(experiment)
-        if fold == UNTOUCHED
-        else reader.read_held_out(experiment, fold).vectors
-    )
-    return vectors
 
 
 def _named(table: pd.DataFrame) -> pd.DataFrame:

@@ -7,12 +7,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
+from typing import TypeGuard
 
 import numpy as np
 import pandas as pd
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 
-from phenoprints.alignment.folds import HeldOut
+from phenoprints.alignment import CrossFittedReader, HeldOut
 from phenoprints.consistency.design import Design
 from phenoprints.consistency.experiment import Measured, measure, result_table
 from phenoprints.consistency.p_values import NullCounts
@@ -20,6 +21,78 @@ from phenoprints.consistency.sample import Sample
 from phenoprints.consistency.settings import NEGATIVE_CONTROLS, ConsistencySettings
 from phenoprints.foundations.errors import DataError
 from phenoprints.foundations.randomness import generator
+from phenoprints.wells import EmbeddingsReader, read_checked
+
+NO_FOLDS = """embeddings: no maps that were fitted without some of the controls.
+  Expected them for null_model: negative-controls, which compares wells with controls.
+  To fix: set alignment.folds to 2 or more and align again."""
+
+UNTOUCHED = -1
+"""The "fold" of controls that no map was fitted on: the plain map holds for them."""
+
+
+def is_cross_fitted(reader: EmbeddingsReader) -> TypeGuard[CrossFittedReader]:
+    """Return whether a reader has maps that were fitted without some of the controls."""
+    return getattr(reader, "num_folds", 0) > 0
+
+
+def folds_of_wells(facts: pd.DataFrame, reader: CrossFittedReader) -> NDArray[np.int64]:
+    """Return the fold of every well that maps were fitted on, UNTOUCHED for the others, (N,).
+
+    The rows of each experiment in `facts` are in the order of the reader's rows.
+    """
+    fold = np.full(len(facts), UNTOUCHED, dtype=np.int64)
+    for experiment, rows in facts.groupby("experiment", sort=True).indices.items():
+        held_out = reader.held_out_controls(str(experiment))
+        fold[np.sort(rows)[held_out.rows]] = held_out.fold
+    return fold
+
+
+def read_fold(reader: CrossFittedReader, experiment: str, fold: int, num_wells: int) -> HeldOut:
+    """Return the wells of an experiment under the maps without a fold; UNTOUCHED: the plain map."""
+    if fold != UNTOUCHED:
+        return reader.read_held_out(experiment, fold)
+    vectors = read_checked(reader, experiment, num_wells)
+    return HeldOut(UNTOUCHED, vectors, np.zeros(num_wells, dtype=np.bool_))
+
+
+def control_folds(facts: pd.DataFrame, reader: EmbeddingsReader) -> list[HeldOut]:
+    """Read all wells under the maps without each fold, with the controls that these maps allow.
+
+    Parameters
+    ----------
+    facts
+        Wells of one or several experiments, each in the order of the reader's rows, with
+        experiment and is_control (N,).
+    reader
+        A CrossFittedReader.
+
+    Returns
+    -------
+    list of HeldOut
+        One per fold that holds a control of `facts`; controls that no map was fitted on are one
+        more, under the plain map. `is_control` are the controls of `facts` in this fold.
+
+    Raises
+    ------
+    DataError
+        When the embeddings have no such maps.
+    """
+    if not is_cross_fitted(reader):
+        raise DataError(NO_FOLDS)
+    fold = folds_of_wells(facts, reader)
+    is_control = facts["is_control"].to_numpy(dtype=np.bool_)
+    experiments = facts.groupby("experiment", sort=True).indices
+    order = np.concatenate([np.sort(rows) for rows in experiments.values()])
+    folds = []
+    for number in np.unique(fold[is_control]).tolist():
+        parts = [
+            read_fold(reader, str(name), number, len(rows)).vectors
+            for name, rows in experiments.items()
+        ]
+        vectors = np.concatenate(parts)[np.argsort(order)]
+        folds.append(HeldOut(number, vectors, is_control & (fold == number)))
+    return folds
 
 
 def held_out_consistency(
@@ -65,10 +138,7 @@ def held_out_consistency(
         When there is no fold, or arrays differ in length.
     """
     if not folds:
-        raise DataError(
-            "folds: none given.\n  Expected the wells under the maps without each fold of the "
-            "controls.\n  To fix: fit the alignment again; those of version 0.1 have no folds."
-        )
+        raise DataError(NO_FOLDS)
     given = {
         "null_model": NEGATIVE_CONTROLS, "num_null": num_null, "p_value_formula": p_value_formula
     }  # fmt: skip

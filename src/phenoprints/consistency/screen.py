@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from typing import Any
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from phenoprints.alignment import HeldOut
 from phenoprints.consistency.cauchy import combine_cauchy
 from phenoprints.consistency.contracts import CONSISTENCY
 from phenoprints.consistency.design import Design
 from phenoprints.consistency.experiment import experiment_consistency
 from phenoprints.consistency.facts import in_scope, well_facts
 from phenoprints.consistency.guard import control_tests
+from phenoprints.consistency.held_out import control_folds, held_out_consistency
 from phenoprints.consistency.settings import (
     ACROSS,
     NEGATIVE_CONTROLS,
@@ -49,7 +52,8 @@ def screen_consistency(
     wells, conditions : DataFrame
         As in phenoprints.wells.contracts, wells in the order of the reader's rows.
     reader : EmbeddingsReader
-        Aligned embeddings.
+        Aligned embeddings; a CrossFittedReader for the null model ``negative-controls`` and the
+        control guard.
     settings : ConsistencySettings, optional
         The null, its size, the scope and the form of p-values.
     failing : well_ids
@@ -72,7 +76,8 @@ def screen_consistency(
     Raises
     ------
     DataError
-        When the embeddings are not those of these wells.
+        When the embeddings are not those of these wells, or the null model ``negative-controls``
+        gets a reader without held-out controls.
     """
     settings = settings or ConsistencySettings()
     facts = well_facts(wells, conditions, failing)
@@ -95,7 +100,8 @@ def _run_within(
 ) -> list[pd.DataFrame]:
     def run(item: tuple[str, pd.DataFrame]) -> pd.DataFrame:
         experiment, part = item
-        return tests.run(part, read_checked(reader, experiment, len(part)), experiment)
+        x = read_checked(reader, experiment, len(part))
+        return tests.run(part, x, experiment, tests.folds(part, reader))
 
     parts = facts.groupby("experiment", sort=True)
     progress = Progress("experiments", len(parts))
@@ -107,17 +113,24 @@ def _run_across(
     facts: pd.DataFrame, reader: EmbeddingsReader, tests: _Tests, _workers: int
 ) -> list[pd.DataFrame]:
     """One test over all experiments, so only the wells that it uses are held in memory."""
-    is_used = facts["is_tested"] | facts["is_control"]
-    experiments = is_used.groupby(facts["experiment"], sort=True)
+    facts = facts.sort_values("experiment", kind="stable")
+    is_used = (facts["is_tested"] | facts["is_control"]).to_numpy()
+    experiments = facts.groupby("experiment", sort=True)
     progress = Progress("experiments", len(experiments), name="reading")
     parts = [
-        read_checked(reader, str(experiment), len(used))[used.to_numpy()]
-        for experiment, used in progress.each(experiments)
+        read_checked(reader, str(experiment), len(part))[
+            (part["is_tested"] | part["is_control"]).to_numpy()
+        ]
+        for experiment, part in progress.each(experiments)
     ]
     if not parts:
         return []
-    used_facts = facts[is_used].sort_values("experiment", kind="stable")
-    return [tests.run(used_facts, np.concatenate(parts), "")]
+    folds = [_some(held_out, is_used) for held_out in tests.folds(facts, reader)]
+    return [tests.run(facts[is_used], np.concatenate(parts), "", folds)]
+
+
+def _some(held_out: HeldOut, is_used: NDArray[np.bool_]) -> HeldOut:
+    return HeldOut(held_out.fold, held_out.vectors[is_used], held_out.is_control[is_used])
 
 
 def _joined(tables: list[pd.DataFrame]) -> pd.DataFrame:
@@ -135,25 +148,27 @@ class _Tests:
     def __init__(self, settings: ConsistencySettings, seed: int, scope: str) -> None:
         self.settings, self.seed, self.scope = settings, seed, scope
 
-    def run(self, facts: pd.DataFrame, x: NDArray[Any], experiment: str) -> pd.DataFrame:
+    def folds(self, facts: pd.DataFrame, reader: EmbeddingsReader) -> list[HeldOut]:
+        """Return the wells under the maps without each fold, where the null model needs them."""
+        is_needed = self.settings.null_model == NEGATIVE_CONTROLS
+        return control_folds(facts, reader) if is_needed else []
+
+    def run(
+        self, facts: pd.DataFrame, x: NDArray[Any], experiment: str, folds: list[HeldOut]
+    ) -> pd.DataFrame:
         """Rows of CONSISTENCY for these wells."""
         facts = facts.reset_index(drop=True)
-        conditions = self._conditions(facts, x, experiment)
+        test = partial(self.test, folds=folds)
+        label = facts["condition_id"].astype(object).where(facts["is_tested"], None)
+        table = test(facts, x, experiment, label=label, group=label)
+        conditions = table.assign(level="condition", condition_id=table["label"], name="")
         if self.settings.gene_level == "guides":
             genes = self._genes_by_guides(facts, conditions)
         else:
-            genes = self._genes(facts, x, experiment)
+            label = facts["gene"].where(facts["is_tested"], None)
+            table = test(facts, x, experiment, label=label, group=label)
+            genes = table.assign(level="gene", condition_id=-1, name=table["label"])
         return _joined([conditions, genes]).assign(experiment=experiment)
-
-    def _conditions(self, facts: pd.DataFrame, x: NDArray[Any], experiment: str) -> pd.DataFrame:
-        label = facts["condition_id"].astype(object).where(facts["is_tested"], None)
-        table = self.test(facts, x, experiment, label=label, group=label)
-        return table.assign(level="condition", condition_id=table["label"], name="")
-
-    def _genes(self, facts: pd.DataFrame, x: NDArray[Any], experiment: str) -> pd.DataFrame:
-        label = facts["gene"].where(facts["is_tested"], None)
-        table = self.test(facts, x, experiment, label=label, group=label)
-        return table.assign(level="gene", condition_id=-1, name=table["label"])
 
     def _genes_by_guides(self, facts: pd.DataFrame, conditions: pd.DataFrame) -> pd.DataFrame:
         """Cauchy's combination of the p-values of each gene's guides."""
@@ -183,33 +198,46 @@ class _Tests:
         *,
         label: pd.Series,
         group: pd.Series,
+        folds: Sequence[HeldOut] = (),
     ) -> pd.DataFrame:
-        """Return the test of each label, and whether its wells share a position or a plate."""
+        """Return the test of each label, and whether its wells share a position or a plate.
+
+        Under the null model of controls these are the controls of `folds`; without folds those of
+        x itself, which must come from a map that was fitted without them.
+        """
         is_drawn_control = facts["is_control"] & (self.settings.null_model == NEGATIVE_CONTROLS)
         used = (label.notna() | group.notna() | is_drawn_control) & ~may_leave(x, label)
-        facts, x, label, group = facts[used], x[used.to_numpy()], label[used], group[used]
-        table = experiment_consistency(
-            x,
-            label.to_numpy(dtype=object),
-            Design(
-                facts["experiment"].to_numpy(object) if self.scope == ACROSS else experiment,
-                well_id=facts["well_id"],
-                group=group.to_numpy(dtype=object),
-                plate=facts["plate"].to_numpy(object),
-                edge=facts["edge"],
-                is_control=is_drawn_control[used],
-            ),
-            null_model=self.settings.null_model,
-            num_null=self.settings.num_null,
-            p_value_formula=self.settings.p_value_formula,
-            seed=self.seed,
-        ).rename(columns={"condition": "label"})
-        places = {"single_position": single_position, "single_plate": single_plate}
-        shared = {
-            name: shares(facts, label).reindex(table["label"]).to_numpy(dtype=bool)
-            for name, shares in places.items()
-        }
-        return table.assign(**shared)
+        x, folds = x[used.to_numpy()], [_some(held_out, used.to_numpy()) for held_out in folds]
+        facts, label, group = facts[used], label[used], group[used]
+        labels = label.to_numpy(dtype=object)
+        design = Design(
+            facts["experiment"].to_numpy(object) if self.scope == ACROSS else experiment,
+            well_id=facts["well_id"],
+            group=group.to_numpy(dtype=object),
+            plate=facts["plate"].to_numpy(object),
+            edge=facts["edge"],
+            is_control=is_drawn_control[used],
+        )
+        number, formula = self.settings.num_null, self.settings.p_value_formula
+        if folds:
+            table = held_out_consistency(
+                folds, labels, design, num_null=number, p_value_formula=formula, seed=self.seed
+            )
+        else:
+            table = experiment_consistency(
+                x, labels, design, null_model=self.settings.null_model, num_null=number,
+                p_value_formula=formula, seed=self.seed,
+            )  # fmt: skip
+        return _with_places(table.rename(columns={"condition": "label"}), facts, label)
+
+
+def _with_places(table: pd.DataFrame, facts: pd.DataFrame, label: pd.Series) -> pd.DataFrame:
+    """Add whether the wells of each label share a position, and a plate."""
+    shared = {
+        name: shares(facts, label).reindex(table["label"]).to_numpy(dtype=bool)
+        for name, shares in (("single_position", single_position), ("single_plate", single_plate))
+    }
+    return table.assign(**shared)
 
 
 def may_leave(x: NDArray[Any], label: pd.Series) -> pd.Series:
