@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from phenoprints.alignment.affine import Floats
 from phenoprints.alignment.statistics import ControlStatistics
+from phenoprints.foundations.errors import DataError
 
 RIDGE = 0.5
 """Added to the diagonal of every covariance before its inverse root (EFAAR_benchmarking)."""
@@ -32,6 +33,13 @@ class Regularization:
 
     shrinkage: str = "ridge"
     ridge: float = RIDGE
+
+    def __post_init__(self) -> None:
+        if self.shrinkage not in SHRINKAGES:
+            raise DataError(
+                f'alignment, shrinkage: "{self.shrinkage}"\n'
+                f"  Expected one of {', '.join(SHRINKAGES)}."
+            )
 
     def of(self, wells: ControlStatistics) -> tuple[float, float, int]:
         """Return gain, ridge and the divisor of the scatter for the wells' covariance."""

@@ -31,9 +31,11 @@ class ControlAlignment(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEs
 
     After fitting: `affines_` (batch to Affine), `shared_` (the part of all batches), `skipped_`
     (batch to reason), `notes_` (warnings), `num_controls_`, `num_components_`, `n_features_in_`.
+    `limits` None are the default `Limits`. Controls and batch are metadata: a pipeline passes them
+    on after `set_fit_request(is_control=True, batch=True)`, `set_transform_request(batch=True)`.
     """
 
-    limits: Limits
+    limits: Limits | None
 
     def fit(
         self,
@@ -168,11 +170,11 @@ class ControlAlignment(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEs
 class CenterScale(ControlAlignment):
     """Standardise every feature per batch on that batch's controls (ddof 0)."""
 
-    def __init__(self, limits: Limits = DEFAULT_LIMITS) -> None:
+    def __init__(self, limits: Limits | None = None) -> None:
         self.limits = limits
 
     def _method(self) -> Method:
-        return CenterScaling(self.limits)
+        return CenterScaling(self.limits or DEFAULT_LIMITS)
 
 
 class PCACenterScale(ControlAlignment):
@@ -183,12 +185,12 @@ class PCACenterScale(ControlAlignment):
     Source: EFAAR_benchmarking, `pca_centerscale_on_controls` (RxRx3-core).
     """
 
-    def __init__(self, standardize_first: bool = False, limits: Limits = DEFAULT_LIMITS) -> None:
+    def __init__(self, standardize_first: bool = False, limits: Limits | None = None) -> None:
         self.standardize_first = standardize_first
         self.limits = limits
 
     def _method(self) -> Method:
-        return PCACenterScaling(self.standardize_first, self.limits)
+        return PCACenterScaling(self.standardize_first, self.limits or DEFAULT_LIMITS)
 
 
 class TypicalVariationNormalization(ControlAlignment):
@@ -206,7 +208,7 @@ class TypicalVariationNormalization(ControlAlignment):
         self,
         tvn_variant: str = "current",
         ridge: float = RIDGE,
-        limits: Limits = DEFAULT_LIMITS,
+        limits: Limits | None = None,
         *,
         shrinkage: str = "ridge",
     ) -> None:
@@ -217,7 +219,7 @@ class TypicalVariationNormalization(ControlAlignment):
 
     def _method(self) -> Method:
         regularization = Regularization(self.shrinkage, self.ridge)
-        return TypicalVariation(self.tvn_variant, regularization, self.limits)
+        return TypicalVariation(self.tvn_variant, regularization, self.limits or DEFAULT_LIMITS)
 
 
 def _mask(

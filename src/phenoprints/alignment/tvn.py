@@ -20,6 +20,7 @@ from phenoprints.alignment.limits import DEFAULT_LIMITS, Limits
 from phenoprints.alignment.methods import BatchPart, Dtype, Method, Projected
 from phenoprints.alignment.shared import THIN, SharedPart, principal_components
 from phenoprints.alignment.statistics import ControlStatistics, merge
+from phenoprints.foundations.errors import DataError
 
 TVN_VARIANTS = ("current", "efaar-1.0")
 
@@ -74,6 +75,13 @@ class TypicalVariation(Method):
     variant: str = "current"
     regularization: Regularization = DEFAULT_REGULARIZATION
     limits: Limits = DEFAULT_LIMITS
+
+    def __post_init__(self) -> None:
+        if self.variant not in TVN_VARIANTS:
+            raise DataError(
+                f'alignment, tvn_variant: "{self.variant}"\n'
+                f"  Expected one of {', '.join(TVN_VARIANTS)}."
+            )
 
     def share(self, total: ControlStatistics) -> SharedPart:
         """Return the principal components of the standardised controls."""
