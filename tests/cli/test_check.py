@@ -305,3 +305,25 @@ def test_hold_out_and_scope_reach_the_test(example):
     assert facts.reach(manifest, settings).best == (3, 6)
     held = {**manifest, "hold_out": ["run-1", "example/run-2"]}
     assert facts.reach(held, settings).best == (1, 2)
+
+
+def test_batches_with_few_controls_per_component_are_named(example, capsys):
+    main(["check", str(example)])
+    assert "controls per component" not in capsys.readouterr().out  # 4 controls, 2 features
+    precomputed = '{kind: precomputed, screens: [example], features: ["feature_*"]}'
+    replace(example, precomputed, "{kind: random, num_features: 64}")
+    main(["check", str(example)])
+    expected = (
+        "! CHECK  example: 3 of 3 batches have fewer than 2 controls per component, of which "
+        "features can have 64 (run-1: 4, run-2: 4, run-3: 4)."
+    )
+    assert expected in capsys.readouterr().out
+    replace(example, "screens:\n", "alignment: {max_components: 2}\nscreens:\n")
+    main(["check", str(example)])
+    assert "controls per component" not in capsys.readouterr().out
+
+
+def test_features_of_profiles_are_counted_in_their_heads(example):
+    replace(example, "{kind: precomputed,", "{kind: precomputed, profiles: example.csv,")
+    (found,) = vector_heads(load(example))
+    assert found.num_features == 2

@@ -6,6 +6,7 @@ import argparse
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
+from phenoprints.cli.components import component_warnings
 from phenoprints.cli.facts import ScreenFacts, facts_of, planned_facts
 from phenoprints.cli.heads import Heads, vector_heads
 from phenoprints.cli.plans import plan_lines
@@ -29,6 +30,8 @@ def run(arguments: argparse.Namespace) -> int:
         print(line)
     for line in head_lines(heads):
         print(line)
+    for text in component_warnings(config, facts, heads):
+        print(f"{verdict('CHECK')}  {text}")
     failures = list(_verdicts(config, facts))
     for word, text in failures:
         print(f"{verdict(word)}  {text}")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -23,7 +23,8 @@ SHOWN = 3
 class ScreenFacts:
     """Counts of a screen; None is unknown. `rows` are its treatments, where it was read.
 
-    `failures` say what would stop a run, `warnings` what a user should know.
+    `failures` say what would stop a run, `warnings` what a user should know. `controls_of_batch`
+    counts the wells that the alignment of each batch is fitted on, quality aside.
     """
 
     name: str
@@ -38,6 +39,7 @@ class ScreenFacts:
     failures: list[str] = field(default_factory=list)
     rows: pd.DataFrame | None = None
     limits: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    controls_of_batch: Mapping[str, int] = field(default_factory=dict)
 
     def reach(self, manifest: Mapping[str, Any], settings: Mapping[str, Any]) -> Reach:
         """How far the screen's conditions can get in a manifest."""
@@ -103,6 +105,7 @@ def facts_of(name: str, config: Mapping[str, Any]) -> ScreenFacts:
         failures=_refused(screen, settings),
         rows=treatment_rows(screen.wells, screen.conditions),
         limits=settings["limits"],
+        controls_of_batch=controls_of_batch(screen.wells, settings)[1],
     )
 
 
@@ -183,23 +186,37 @@ def layout_warnings(
 
 def control_warnings(wells: pd.DataFrame, settings: Mapping[str, Any]) -> list[str]:
     """Return a warning where nothing is centred, or batches have too few controls to align."""
-    from phenoprints.wells import control_role
-
-    wanted, options = settings["alignment"]["controls"], settings["alignment"]
+    options = settings["alignment"]
     if options["method"] == "none":
         return [
             "alignment.method is none: vectors that are not centred on controls share a common "
             "direction, in which conditions without effect look consistent"
         ]
-    role = control_role(wells, wanted, min_controls=options["min_controls"])
-    batch = ["experiment", "plate"] if options["batch"] == "plate" else ["experiment"]
-    is_control = (wells["role"] == role).groupby([wells[key] for key in batch]).sum()
-    few = is_control[is_control < options["min_controls"]]
-    if few.empty:
+    role, counts = controls_of_batch(wells, settings)
+    few = [name for name, number in counts.items() if number < options["min_controls"]]
+    if not few:
         return []
-    names = ["/".join(key) if isinstance(key, tuple) else str(key) for key in few.index[:SHOWN]]
-    more = f" and {len(few) - SHOWN} more" if len(few) > SHOWN else ""
     return [
         f"{len(few)} batches have fewer than {options['min_controls']} wells of the role {role}, "
-        f"which alignment needs ({', '.join(names)}{more})"
+        f"which alignment needs ({first_names(few)})"
     ]
+
+
+def controls_of_batch(
+    wells: pd.DataFrame, settings: Mapping[str, Any]
+) -> tuple[str, dict[str, int]]:
+    """Return the role that an alignment is fitted on, and the number of such wells per batch."""
+    from phenoprints.wells import control_role
+
+    options = settings["alignment"]
+    role = control_role(wells, options["controls"], min_controls=options["min_controls"])
+    batch = ["experiment", "plate"] if options["batch"] == "plate" else ["experiment"]
+    counts = (wells["role"] == role).groupby([wells[key] for key in batch]).sum()
+    names = ("/".join(key) if isinstance(key, tuple) else str(key) for key in counts.index)
+    return role, dict(zip(names, counts.tolist(), strict=True))
+
+
+def first_names(names: Sequence[str]) -> str:
+    """Return the first few names, and how many more there are."""
+    more = f" and {len(names) - SHOWN} more" if len(names) > SHOWN else ""
+    return ", ".join(names[:SHOWN]) + more

@@ -44,13 +44,17 @@ def column_names(path: str) -> list[str]:
 
 @dataclass(frozen=True)
 class Heads:
-    """The tables of one encoder on one screen whose heads were looked at, and what they lack."""
+    """The tables of one encoder on one screen whose heads were looked at, and what they lack.
+
+    `num_features` are those of the first table, 0 where it cannot be read.
+    """
 
     encoder: str
     screen: str
     num_tables: int
     num_looked: int
     problems: tuple[Problem, ...]
+    num_features: int = 0
 
 
 def vector_heads(config: Mapping[str, Any], *, seconds: float = LOOKING_SECONDS) -> Iterator[Heads]:
@@ -66,19 +70,21 @@ def vector_heads(config: Mapping[str, Any], *, seconds: float = LOOKING_SECONDS)
             tables = [path for path in found if not path.endswith(".npy")]
             tables = [path for path in tables if not Path(path).is_dir()]
             if tables:
-                num_looked, problems = _looked(f"encoders.{name}", encoder, tables, until)
-                yield Heads(name, screen, len(tables), num_looked, tuple(sorted(problems)))
+                num_looked, problems, features = _looked(f"encoders.{name}", encoder, tables, until)
+                all_problems = tuple(sorted(problems))
+                yield Heads(name, screen, len(tables), num_looked, all_problems, features)
 
 
 def _looked(
     key: str, encoder: Mapping[str, Any], tables: Sequence[str], until: float
-) -> tuple[int, list[Problem]]:
-    """How many heads were looked at until that time, and every problem of theirs."""
+) -> tuple[int, list[Problem], int]:
+    """How many heads were looked at until that time, every problem of theirs, and features."""
     problems: list[Problem] = []
     first: tuple[str, set[str]] | None = None
+    number = 0
     for number, at in enumerate(_spread(len(tables))):
         if number and monotonic() > until:
-            return number, problems
+            break
         try:
             columns = column_names(tables[at])
         except TableError as error:
@@ -88,7 +94,9 @@ def _looked(
         features = {c for c in columns if any(fnmatchcase(c, p) for p in encoder["features"])}
         first = first or (tables[at], features)
         problems += _other_features(key, tables[at], features, first)
-    return len(tables), problems
+    else:
+        number = len(tables)
+    return number, problems, len(first[1]) if first else 0
 
 
 def _spread(number: int) -> list[int]:
