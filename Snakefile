@@ -9,7 +9,6 @@ container: "docker://condaforge/miniforge3:25.3.0-3"
 
 include: "workflow/rules/configuration.smk"
 include: "workflow/rules/paths.smk"
-include: "workflow/rules/inputs.smk"
 include: "workflow/rules/screens.smk"
 include: "workflow/rules/quality.smk"
 include: "workflow/rules/training.smk"
@@ -24,20 +23,20 @@ include: "workflow/rules/reports.smk"
 
 
 onsuccess:
-    print(closing_words(), file=sys.stderr)
+    print(success_message(INPUTS.expand), file=sys.stderr)
 
 
 onerror:
-    print(stopping_words(), file=sys.stderr)
+    print(failure_message(INPUTS.expand, STARTED), file=sys.stderr)
 
 
 # After the rules: pathvars that hold wildcards are filled in only when a rule is complete, and
 # constraints that are given earlier pass them by.
 wildcard_constraints:
-    screen=one_of(PLAN.screens),
-    encoder=one_of(PLAN.encoders),
-    manifest=one_of(PLAN.manifests),
-    task=one_of(PLAN.tasks),
+    screen=one_of(INPUTS.plan.screens),
+    encoder=one_of(INPUTS.plan.encoders),
+    manifest=one_of(INPUTS.plan.manifests),
+    task=one_of(INPUTS.plan.tasks),
 
 
 rule all:

@@ -8,11 +8,11 @@ import pytest
 
 from phenoprints.configuration import (
     load,
-    looking_together,
     plan,
     screen_seed,
     screen_settings,
     screens_seen,
+    shared_jobs,
 )
 from phenoprints.configuration.planning import LATER_SETTINGS
 from phenoprints.configuration.references import NETWORK_KINDS
@@ -139,7 +139,7 @@ def test_manifests_and_encoders_stand_after_what_they_learn_from(planned):
 
 
 def test_encoders_that_are_ready_at_the_same_time_look_together(config, planned):
-    groups = looking_together(config, planned)
+    groups = shared_jobs(config, planned)
 
     assert groups["images", "first"] == ("first", "untrained", "wsl")
     assert groups["images", "second"] == ("second",)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import resource
 import subprocess
 import sys
 from pathlib import Path
@@ -24,9 +25,15 @@ def test_no_snakefile_imports_pandas_or_torch():
         assert not re.search(r"\b(import|from)\s+(pandas|torch|numpy)\b", path.read_text()), path
 
 
+@pytest.mark.parametrize("path", SNAKEFILES, ids=lambda path: path.name)
+def test_snakefiles_hold_rules_and_no_functions(path):
+    assert not re.search(r"^\s*def \w+\(", path.read_text(), re.M)
+
+
 def test_parsing_loads_no_heavy_library():
     code = (
         "import sys; from phenoprints import configuration\n"
+        "from phenoprints.configuration import inputs, resources, run_messages\n"
         "from phenoprints.foundations import errors, publishing, versions\n"
         "heavy = {'numpy', 'pandas', 'torch', 'pyarrow', 'zarr'} & set(sys.modules)\n"
         "sys.exit(f'loaded: {heavy}' if heavy else 0)"
@@ -50,6 +57,18 @@ TARGETS = [
     "report",
     "all",
 ]
+
+
+MAX_PARSE_S = 1.5
+
+
+def test_the_snakefile_is_parsed_in_a_second_and_a_half():
+    """Processor time with Snakemake's own imports, as a busy machine does not stretch it."""
+    before = resource.getrusage(resource.RUSAGE_CHILDREN)
+    assert snakemake("--list-target-rules").returncode == 0
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    used = after.ru_utime - before.ru_utime + after.ru_stime - before.ru_stime
+    assert used <= MAX_PARSE_S
 
 
 def test_every_target_is_listed_with_its_sentence():

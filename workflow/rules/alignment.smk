@@ -4,14 +4,14 @@
 rule align:
     """Remove batch effects from every screen as every encoder sees it."""
     input:
-        of_pairs("<alignment>", PLAN.pairs),
+        INPUTS.paths_for_pairs("alignment", INPUTS.plan.pairs),
     localrule: True
 
 
 rule download_annotation:
     """Download one table of known biology into the cache and check it."""
     output:
-        table=f"{os.path.expanduser(ANNOTATION['cache'])}/{{annotation}}",
+        table=f"{INPUTS.annotation_folder()}/{{annotation}}",
     log:
         "<logs>/download_annotation/{annotation}.log",
     benchmark:
@@ -40,8 +40,8 @@ rule fit_alignment:
         conditions="<screen_conditions>",
         quality="<quality>",
         embeddings="<embeddings>",
-        loci=loci_of,
-        expression=expression_of,
+        loci=INPUTS.loci,
+        expression=INPUTS.expression,
     output:
         provenance="<alignment>",
     log:
@@ -57,8 +57,7 @@ rule fit_alignment:
     params:
         version=STAGE_VERSIONS["alignment"],
         settings=lookup(dpath="screens/{screen}/alignment", within=config),
-        is_precomputed=lambda wildcards: (wildcards.screen, wildcards.encoder)
-        in PLAN.precomputed_pairs,
+        is_precomputed=INPUTS.is_precomputed,
     message:
         "alignment: {wildcards.screen} as {wildcards.encoder} sees it"
     script:

@@ -5,8 +5,8 @@
 rule benchmark:
     """Measure how good every map is, beside random baselines."""
     input:
-        of_pairs("<benchmark_table>", PLAN.evaluated_pairs),
-        ["<by_probes>", "<by_training>"] if PLAN.evaluated_pairs else [],
+        INPUTS.paths_for_pairs("benchmark_table", INPUTS.plan.evaluated_pairs),
+        ["<by_probes>", "<by_training>"] if INPUTS.plan.evaluated_pairs else [],
     localrule: True
 
 
@@ -19,8 +19,8 @@ rule run_benchmarks:
         embeddings="<embeddings>",
         alignment="<alignment>",
         map="<map>",
-        tables=lambda wildcards: list(known_biology(wildcards).values()),
-        pairs=known_pairs_of,
+        tables=INPUTS.known_biology_files,
+        pairs=INPUTS.known_pairs,
     output:
         table="<benchmark_table>",
     log:
@@ -37,9 +37,9 @@ rule run_benchmarks:
         version=STAGE_VERSIONS["benchmarks"],
         names=sorted(config["evaluation"]["benchmarks"]),
         settings=lookup(dpath="screens/{screen}/benchmarks", within=config),
-        tables=lambda wildcards: list(known_biology(wildcards)),
-        learned_from_screen=has_learned_from,
-        hold_out=lambda wildcards: sorted(manifest_of(wildcards.encoder).get("hold_out", [])),
+        tables=INPUTS.known_biology_names,
+        learned_from_screen=INPUTS.has_learned_from,
+        hold_out=INPUTS.held_out_experiments,
         seed=config["seed"],
     message:
         "benchmarks: {wildcards.screen} as {wildcards.encoder} sees it"
@@ -50,10 +50,10 @@ rule run_benchmarks:
 rule compare_encoders:
     """Set every encoder's benchmarks beside its probes and what its training has cost."""
     input:
-        tables=of_pairs("<benchmark_table>", PLAN.evaluated_pairs),
-        accuracies=accuracies_of_evaluated(),
-        chosen=of_names("<probe_chosen>", "encoder", trimmed_by_probes()),
-        encoders=of_names("<encoder>", "encoder", networks_evaluated()),
+        tables=INPUTS.paths_for_pairs("benchmark_table", INPUTS.plan.evaluated_pairs),
+        accuracies=INPUTS.accuracies_of_evaluated(),
+        chosen=INPUTS.paths_for("probe_chosen", "encoder", INPUTS.trimmed_by_probes()),
+        encoders=INPUTS.paths_for("encoder", "encoder", INPUTS.evaluated_networks()),
     output:
         by_probes="<by_probes>",
         by_training="<by_training>",
@@ -70,10 +70,13 @@ rule compare_encoders:
         runtime=10,
     params:
         version=STAGE_VERSIONS["benchmarks"],
-        screens=[screen for screen, _ in PLAN.evaluated_pairs],
-        encoders=networks_evaluated(),
-        trimmed=trimmed_by_probes(),
-        blocks={encoder: settings_of_encoder(encoder)["block"] for encoder in networks_evaluated()},
+        screens=[screen for screen, _ in INPUTS.plan.evaluated_pairs],
+        encoders=INPUTS.evaluated_networks(),
+        trimmed=INPUTS.trimmed_by_probes(),
+        blocks={
+            encoder: INPUTS.encoder_settings(encoder)["block"]
+            for encoder in INPUTS.evaluated_networks()
+        },
     message:
         "benchmarks: comparing encoders"
     script:

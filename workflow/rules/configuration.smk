@@ -32,7 +32,6 @@ except PhenoprintsError as error:
     raise WorkflowError(str(error)) from None
 config.clear()
 config.update(resolved)
-PLAN = configuration.plan(config)
 if workflow.is_main_process:
     claims.forget_dead_locks(config["run"])
 

@@ -36,5 +36,5 @@ rule consistency_tests:
 rule consistency:
     """Test which conditions look the same every time."""
     input:
-        of_pairs("<consistency>", PLAN.judged_pairs),
+        INPUTS.paths_for_pairs("consistency", INPUTS.plan.judged_pairs),
     localrule: True

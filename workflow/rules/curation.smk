@@ -4,22 +4,22 @@
 rule curate:
     """Curate every manifest: phenoprints, the funnel, and the wells worth learning from."""
     input:
-        of_names("<manifest>", "manifest", PLAN.manifests),
-        of_names("<reasons>", "manifest", PLAN.manifests),
-        of_names("<phenoprints>", "manifest", PLAN.manifests),
-        of_names("<genes>", "manifest", PLAN.manifests),
-        of_names("<funnel>", "manifest", PLAN.manifests),
+        INPUTS.paths_for("manifest", "manifest", INPUTS.plan.manifests),
+        INPUTS.paths_for("reasons", "manifest", INPUTS.plan.manifests),
+        INPUTS.paths_for("phenoprints", "manifest", INPUTS.plan.manifests),
+        INPUTS.paths_for("genes", "manifest", INPUTS.plan.manifests),
+        INPUTS.paths_for("funnel", "manifest", INPUTS.plan.manifests),
     localrule: True
 
 
 rule curate_manifest:
     """Judge conditions and genes, and let the wells of all screens through the funnel."""
     input:
-        wells=of_manifest("<screen_wells>"),
-        sites=of_manifest("<screen_sites>"),
-        conditions=of_manifest("<screen_conditions>"),
-        quality=of_manifest("<quality>"),
-        consistency=tests_of_manifest,
+        wells=INPUTS.for_screens_of_manifest("screen_wells"),
+        sites=INPUTS.for_screens_of_manifest("screen_sites"),
+        conditions=INPUTS.for_screens_of_manifest("screen_conditions"),
+        quality=INPUTS.for_screens_of_manifest("quality"),
+        consistency=INPUTS.tests_of_manifest,
     output:
         phenoprints="<phenoprints>",
         genes="<genes>",
@@ -39,8 +39,8 @@ rule curate_manifest:
     params:
         version=STAGE_VERSIONS["curation"],
         settings=lookup(dpath="manifests/{manifest}", within=config),
-        tests=section_of_screens("consistency"),
-        geometry=geometry_of_screens,
+        tests=INPUTS.section_of_screens("consistency"),
+        geometry=INPUTS.declared_image_sizes,
         seed=config["seed"],
     message:
         "curation: {wildcards.manifest}"

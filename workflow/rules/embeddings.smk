@@ -4,8 +4,8 @@
 rule embed:
     """Compute or collect what every encoder sees in every well."""
     input:
-        of_pairs("<embeddings>", PLAN.pairs),
-        of_pairs("<embedding_failures>", PLAN.pairs),
+        INPUTS.paths_for_pairs("embeddings", INPUTS.plan.pairs),
+        INPUTS.paths_for_pairs("embedding_failures", INPUTS.plan.pairs),
     localrule: True
 
 
@@ -13,8 +13,8 @@ rule precomputed_embeddings:
     """Put vectors that others computed under the wells of a screen."""
     input:
         wells="<screen_wells>",
-        profiles=profiles_of,
-        row_tables=row_tables_of,
+        profiles=INPUTS.profiles,
+        row_tables=INPUTS.row_tables,
     output:
         failures="<embedding_failures>",
         nearness="<embedding_nearness>",
@@ -24,7 +24,7 @@ rule precomputed_embeddings:
     benchmark:
         "<benchmarks>/precomputed_embeddings/{screen}.{encoder}.tsv"
     wildcard_constraints:
-        encoder=encoders_of(PLAN.precomputed_pairs),
+        encoder=encoders_of(INPUTS.plan.precomputed_pairs),
     conda:
         "../../envs/core.yaml"
     threads: 1
@@ -34,7 +34,7 @@ rule precomputed_embeddings:
     params:
         version=STAGE_VERSIONS["embeddings"],
         settings=lookup(dpath="encoders/{encoder}", within=config),
-        columns=named_columns,
+        columns=INPUTS.named_columns,
         max_failed_fraction=lookup(dpath="screens/{screen}/max_failed_fraction", within=config),
         stored_as=lookup(dpath="inference/stored_as", within=config),
     message:
@@ -56,7 +56,7 @@ rule random_embeddings:
     benchmark:
         "<benchmarks>/random_embeddings/{screen}.{encoder}.tsv"
     wildcard_constraints:
-        encoder=encoders_of(PLAN.random_pairs),
+        encoder=encoders_of(INPUTS.plan.random_pairs),
     conda:
         "../../envs/core.yaml"
     threads: 1
@@ -100,20 +100,20 @@ rule embeddings:
     benchmark:
         "<benchmarks>/embeddings/{screen}.{encoder}.tsv"
     wildcard_constraints:
-        encoder=encoders_computed(jobs="one", blocks=False),
+        encoder=INPUTS.computed_encoders(jobs="one", blocks=False),
     conda:
         "../../envs/train.yaml"
-    threads: inference_threads
+    threads: RESOURCES.inference_threads
     resources:
         mem_mb=memory_mb(8000),
         runtime=1440,
-        cpus_per_task=inference_threads,
-        gpu=num_gpus,
+        cpus_per_task=RESOURCES.inference_threads,
+        gpu=RESOURCES.inference_gpus,
     params:
         version=STAGE_VERSIONS["embeddings"],
         seed=config["seed"],
-        settings=embedding_settings,
-        stores=stores_of,
+        settings=INPUTS.embedding_settings,
+        stores=INPUTS.stores,
         phases=["plan", "compute", "gather"],
     message:
         "embeddings: {wildcards.encoder} looks at {wildcards.screen}"
@@ -134,7 +134,7 @@ use rule embeddings as embeddings_and_blocks with:
     benchmark:
         "<benchmarks>/embeddings_and_blocks/{screen}.{encoder}.tsv"
     wildcard_constraints:
-        encoder=encoders_computed(jobs="one", blocks=True),
+        encoder=INPUTS.computed_encoders(jobs="one", blocks=True),
 
 
 rule plan_embeddings:
@@ -153,7 +153,7 @@ rule plan_embeddings:
     benchmark:
         "<benchmarks>/plan_embeddings/{screen}.{encoder}.tsv"
     wildcard_constraints:
-        encoder=encoders_computed(jobs="many"),
+        encoder=INPUTS.computed_encoders(jobs="many"),
     conda:
         "../../envs/train.yaml"
     threads: 1
@@ -164,8 +164,8 @@ rule plan_embeddings:
     params:
         version=STAGE_VERSIONS["embeddings"],
         seed=config["seed"],
-        settings=embedding_settings,
-        stores=stores_of,
+        settings=INPUTS.embedding_settings,
+        stores=INPUTS.stores,
         phases=["plan"],
     message:
         "embeddings: planning how {wildcards.encoder} looks at {wildcards.screen}"
@@ -180,8 +180,8 @@ rule embedding_batch:
         sites="<screen_sites>",
         images="<screen_images>",
         quality="<quality>",
-        encoders=encoders_of_job,
-        plans=plans_of,
+        encoders=INPUTS.encoder_folders,
+        plans=INPUTS.embedding_plans,
     output:
         done="<embedding_batch>",
     log:
@@ -189,20 +189,20 @@ rule embedding_batch:
     benchmark:
         "<benchmarks>/embedding_batch/{screen}.{encoder}.{batch}-of-{num_batches}.tsv"
     wildcard_constraints:
-        encoder=encoders_computed(jobs="many"),
+        encoder=INPUTS.computed_encoders(jobs="many"),
         batch=r"\d+",
         num_batches=r"\d+",
     conda:
         "../../envs/train.yaml"
-    threads: 1 + config["inference"]["num_workers"]
+    threads: RESOURCES.inference_threads
     resources:
         mem_mb=memory_mb(16000),
         runtime=2880,
-        gpu=num_gpus,
+        gpu=RESOURCES.inference_gpus,
     params:
         version=STAGE_VERSIONS["embeddings"],
-        settings=lambda wildcards: of_companions(wildcards, embedding_settings),
-        stores=lambda wildcards: of_companions(wildcards, stores_of),
+        settings=INPUTS.for_each_encoder(INPUTS.embedding_settings),
+        stores=INPUTS.for_each_encoder(INPUTS.stores),
     message:
         "embeddings: {wildcards.encoder} looks at {wildcards.screen}, batch {wildcards.batch} of {wildcards.num_batches}"
     script:
@@ -218,7 +218,7 @@ use rule plan_embeddings as gather_embeddings with:
         quality="<quality>",
         encoder="<encoder>",
         plan="<embedding_plan>",
-        batches=batches_of,
+        batches=INPUTS.embedding_batches,
     output:
         **CROPS,
         failures="<embedding_failures>",
@@ -230,12 +230,12 @@ use rule plan_embeddings as gather_embeddings with:
     benchmark:
         "<benchmarks>/gather_embeddings/{screen}.{encoder}.tsv"
     wildcard_constraints:
-        encoder=encoders_computed(jobs="many", blocks=False),
+        encoder=INPUTS.computed_encoders(jobs="many", blocks=False),
     params:
         version=STAGE_VERSIONS["embeddings"],
         seed=config["seed"],
-        settings=embedding_settings,
-        stores=stores_of,
+        settings=INPUTS.embedding_settings,
+        stores=INPUTS.stores,
         phases=["gather"],
     message:
         "embeddings: gathering what {wildcards.encoder} saw in {wildcards.screen}"
@@ -254,4 +254,4 @@ use rule gather_embeddings as gather_embeddings_and_blocks with:
     benchmark:
         "<benchmarks>/gather_embeddings_and_blocks/{screen}.{encoder}.tsv"
     wildcard_constraints:
-        encoder=encoders_computed(jobs="many", blocks=True),
+        encoder=INPUTS.computed_encoders(jobs="many", blocks=True),

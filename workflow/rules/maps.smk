@@ -4,7 +4,7 @@
 rule map:
     """Build the maps of perturbations, with neighbours, guides and doses."""
     input:
-        of_pairs("<map>", PLAN.evaluated_pairs),
+        INPUTS.paths_for_pairs("map", INPUTS.plan.evaluated_pairs),
     localrule: True
 
 

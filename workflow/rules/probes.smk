@@ -4,20 +4,16 @@
 rule probe:
     """Probe the blocks of every encoder and choose where each is trimmed."""
     input:
-        of_names(
-            "<probe_chosen>",
-            "encoder",
-            sorted({encoder for _, encoder in probes_planned()}),
-        ),
+        INPUTS.paths_for("probe_chosen", "encoder", INPUTS.probed_encoders()),
     localrule: True
 
 
 rule split_task:
     """Decide which wells of a task train, choose the block and test."""
     input:
-        wells=of_task("<screen_wells>"),
-        conditions=of_task("<screen_conditions>"),
-        quality=of_task("<quality>"),
+        wells=INPUTS.for_screens_of_task("screen_wells"),
+        conditions=INPUTS.for_screens_of_task("screen_conditions"),
+        quality=INPUTS.for_screens_of_task("quality"),
     output:
         split="<probe_split>",
     log:
@@ -33,16 +29,13 @@ rule split_task:
     params:
         version=STAGE_VERSIONS["probes"],
         task=lookup(dpath="probes/tasks/{task}", within=config),
-        settings={
-            key: config["probes"][key]
-            for key in (
-                "split",
-                "block_selection",
-                "validation_fraction",
-                "test_fraction",
-                "max_wells_per_class",
-            )
-        },
+        settings=INPUTS.probe_settings(
+            "split",
+            "block_selection",
+            "validation_fraction",
+            "test_fraction",
+            "max_wells_per_class",
+        ),
         seed=config["seed"],
     message:
         "probes: splitting the wells of {wildcards.task}"
@@ -54,7 +47,7 @@ rule probe_blocks:
     """Fit a linear probe to every block of one encoder for one task."""
     input:
         split="<probe_split>",
-        blocks=blocks_of_task,
+        blocks=INPUTS.blocks_of_task,
     output:
         accuracies="<probe_accuracies>",
         confusions="<probe_confusions>",
@@ -63,7 +56,7 @@ rule probe_blocks:
     benchmark:
         "<benchmarks>/probe_blocks/{task}.{encoder}.tsv"
     wildcard_constraints:
-        encoder=one_of(PLAN.probed_encoders),
+        encoder=one_of(INPUTS.plan.probed_encoders),
     conda:
         "../../envs/core.yaml"
     threads: 1
@@ -73,10 +66,9 @@ rule probe_blocks:
         gpu=int(config["probes"]["device"] == "cuda"),
     params:
         version=STAGE_VERSIONS["probes"],
-        settings={
-            key: config["probes"][key]
-            for key in ("max_iter", "tol", "sensitivity_tol", "inverse_penalty", "device")
-        },
+        settings=INPUTS.probe_settings(
+            "max_iter", "tol", "sensitivity_tol", "inverse_penalty", "device"
+        ),
     message:
         "probes: {wildcards.task} in the blocks of {wildcards.encoder}"
     script:
@@ -86,7 +78,7 @@ rule probe_blocks:
 rule choose_block:
     """Choose the block after which one encoder is trimmed."""
     input:
-        accuracies=accuracies_of,
+        accuracies=INPUTS.accuracies,
         encoder="<encoder>",
     output:
         chosen="<probe_chosen>",
@@ -95,7 +87,7 @@ rule choose_block:
     benchmark:
         "<benchmarks>/choose_block/{encoder}.tsv"
     wildcard_constraints:
-        encoder=one_of(PLAN.probed_encoders),
+        encoder=one_of(INPUTS.plan.probed_encoders),
     localrule: True
     conda:
         "../../envs/core.yaml"
@@ -105,7 +97,7 @@ rule choose_block:
         runtime=10,
     params:
         version=STAGE_VERSIONS["probes"],
-        settings={key: config["probes"][key] for key in ("block_selection", "trim_tasks")},
+        settings=INPUTS.probe_settings("block_selection", "trim_tasks"),
     message:
         "probes: choosing a block of {wildcards.encoder}"
     script:

@@ -5,9 +5,9 @@
 rule quality:
     """Assess the images of every screen: metrics, verdicts and the reasons for them."""
     input:
-        of_names("<quality>", "screen", PLAN.screens),
-        of_names("<quality_plates>", "screen", PLAN.screens_with_images),
-        of_names("<quality_rules>", "screen", PLAN.screens_with_images),
+        INPUTS.paths_for("quality", "screen", INPUTS.plan.screens),
+        INPUTS.paths_for("quality_plates", "screen", INPUTS.plan.screens_with_images),
+        INPUTS.paths_for("quality_rules", "screen", INPUTS.plan.screens_with_images),
     localrule: True
 
 
@@ -23,7 +23,7 @@ rule quality_without_images:
     benchmark:
         "<benchmarks>/quality_without_images/{screen}.tsv"
     wildcard_constraints:
-        screen=one_of(set(PLAN.screens) - set(PLAN.screens_with_images)),
+        screen=one_of(set(INPUTS.plan.screens) - set(INPUTS.plan.screens_with_images)),
     conda:
         "../../envs/core.yaml"
     threads: 1
@@ -52,15 +52,15 @@ rule measure_quality:
     benchmark:
         "<benchmarks>/measure_quality/{screen}.{batch}.tsv"
     wildcard_constraints:
-        screen=one_of(PLAN.screens_with_images),
+        screen=one_of(INPUTS.plan.screens_with_images),
         batch=r"\d+",
     conda:
         "../../envs/core.yaml"
-    threads: quality_threads
+    threads: RESOURCES.quality_threads
     resources:
         mem_mb=memory_mb(6000),
         runtime=1440,
-        cpus_per_task=quality_threads,
+        cpus_per_task=RESOURCES.quality_threads,
     params:
         version=STAGE_VERSIONS["quality"],
         num_batches=lookup(dpath="screens/{screen}/quality/num_jobs", within=config),
@@ -75,7 +75,7 @@ rule assess_quality:
     """Say which sites and wells of a screen can be trusted, and how its plates did."""
     input:
         wells="<screen_wells>",
-        metrics=quality_batches_of,
+        metrics=INPUTS.quality_batches,
     output:
         table="<quality>",
         plates="<quality_plates>",
@@ -86,7 +86,7 @@ rule assess_quality:
     benchmark:
         "<benchmarks>/assess_quality/{screen}.tsv"
     wildcard_constraints:
-        screen=one_of(PLAN.screens_with_images),
+        screen=one_of(INPUTS.plan.screens_with_images),
     conda:
         "../../envs/core.yaml"
     threads: 1

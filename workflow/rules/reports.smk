@@ -1,17 +1,4 @@
 # What a person reads: one job makes all pages from the tables that the stages wrote.
-PAGES = {
-    "index": "Overview",
-    "screens": "Screens",
-    "quality": "Quality",
-    "embeddings": "Embeddings",
-    "alignment": "Alignment",
-    "consistency": "Consistency",
-    "curation": "Curation",
-    "training": "Training",
-    "probes": "Probes",
-    "maps": "Maps",
-    "benchmarks": "Benchmarks",
-}
 
 
 rule report:
@@ -44,7 +31,7 @@ rule write_reports:
             labels=label_of_page,
             caption="../report/pages.rst",
         ),
-        [f"<reports>/{page}.html" for page in PAGES],
+        [f"<reports>/{page}.html" for page in REPORT_PAGES],
         summary="<report_summary>",
         verdicts="<report_verdicts>",
         provenance="<report_provenance>",

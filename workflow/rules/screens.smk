@@ -1,18 +1,18 @@
 rule screens:
     """Read the wells, sites and conditions of every screen and check them."""
     input:
-        of_names("<screen_wells>", "screen", PLAN.screens),
-        of_names("<screen_sites>", "screen", PLAN.screens),
-        of_names("<screen_conditions>", "screen", PLAN.screens),
-        of_names("<screen_notes>", "screen", PLAN.screens),
-        of_names("<screen_images>", "screen", PLAN.screens_with_images),
+        INPUTS.paths_for("screen_wells", "screen", INPUTS.plan.screens),
+        INPUTS.paths_for("screen_sites", "screen", INPUTS.plan.screens),
+        INPUTS.paths_for("screen_conditions", "screen", INPUTS.plan.screens),
+        INPUTS.paths_for("screen_notes", "screen", INPUTS.plan.screens),
+        INPUTS.paths_for("screen_images", "screen", INPUTS.plan.screens_with_images),
     localrule: True
 
 
 rule read_screen:
     """Turn the metadata of one screen into validated tables."""
     input:
-        tables_of,
+        INPUTS.screen_tables,
     output:
         wells="<screen_wells>",
         sites="<screen_sites>",

@@ -5,14 +5,14 @@
 rule train:
     """Train every encoder, and make ready those that are not trained here."""
     input:
-        of_names("<encoder>", "encoder", PLAN.networks),
+        INPUTS.paths_for("encoder", "encoder", INPUTS.plan.networks),
     localrule: True
 
 
 rule train_encoder:
     """Train one encoder on a manifest or on a screen."""
     input:
-        unpack(learned_from),
+        unpack(INPUTS.training_inputs),
     output:
         "<encoder>",
     log:
@@ -20,19 +20,19 @@ rule train_encoder:
     benchmark:
         "<benchmarks>/train_encoder/{encoder}.tsv"
     wildcard_constraints:
-        encoder=one_of(PLAN.trained_encoders),
+        encoder=one_of(INPUTS.plan.trained_encoders),
     conda:
         "../../envs/train.yaml"
-    threads: lambda wildcards: threads_of(training_of(wildcards))
+    threads: RESOURCES.training_threads
     resources:
-        mem_mb=memory_mb(memory_of_training),
-        runtime=lambda wildcards: int(60 * training_of(wildcards)["hours"]) + 15,
-        cpus_per_task=lambda wildcards: threads_of(training_of(wildcards)),
-        gpu=lambda wildcards: gpus_of(training_of(wildcards)),
-        nodes=lambda wildcards: training_of(wildcards)["nodes"],
-        tasks=lambda wildcards: training_of(wildcards)["nodes"],
+        mem_mb=memory_mb(RESOURCES.training_memory_mb),
+        runtime=RESOURCES.training_minutes,
+        cpus_per_task=RESOURCES.training_threads,
+        gpu=RESOURCES.training_gpus,
+        nodes=RESOURCES.training_nodes,
+        tasks=RESOURCES.training_nodes,
         tasks_per_gpu=0,
-        mpi=lambda wildcards: launcher_of(training_of(wildcards)),
+        mpi=RESOURCES.training_launcher,
     params:
         version=STAGE_VERSIONS["training"],
         settings=lookup(dpath="encoders/{encoder}", within=config),
@@ -46,7 +46,7 @@ rule train_encoder:
 rule make_encoder:
     """Put an encoder that is not trained here into a folder: untrained, or with given weights."""
     input:
-        unpack(made_from),
+        unpack(INPUTS.encoder_sources),
     output:
         "<encoder>",
     log:
@@ -54,7 +54,7 @@ rule make_encoder:
     benchmark:
         "<benchmarks>/make_encoder/{encoder}.tsv"
     wildcard_constraints:
-        encoder=one_of(PLAN.plain_encoders),
+        encoder=one_of(INPUTS.plan.plain_encoders),
     conda:
         "../../envs/train.yaml"
     threads: 1
@@ -74,8 +74,8 @@ rule make_encoder:
 rule trim_encoder:
     """End an encoder after the block that the probes chose."""
     input:
-        encoder=lambda wildcards: of_base("<encoder>", wildcards),
-        chosen=lambda wildcards: of_base("<probe_chosen>", wildcards),
+        encoder=INPUTS.for_base_encoder("encoder"),
+        chosen=INPUTS.for_base_encoder("probe_chosen"),
     output:
         "<encoder>",
     log:
@@ -83,7 +83,7 @@ rule trim_encoder:
     benchmark:
         "<benchmarks>/trim_encoder/{encoder}.tsv"
     wildcard_constraints:
-        encoder=one_of(PLAN.trimmed_encoders),
+        encoder=one_of(INPUTS.plan.trimmed_encoders),
     conda:
         "../../envs/train.yaml"
     threads: 1

@@ -8,17 +8,17 @@
 """
 
 from phenoprints.configuration.freezing import freeze, thaw, write_frozen
-from phenoprints.configuration.inputs import found_files, missing_inputs
+from phenoprints.configuration.input_files import found_files, missing_inputs
 from phenoprints.configuration.memory import learned_counts, training_memory_mb
 from phenoprints.configuration.paths import READ_BY_SNAKEMAKE
 from phenoprints.configuration.planning import (
     Plan,
     image_settings,
-    looking_together,
     plan,
     screen_seed,
     screen_settings,
     screens_seen,
+    shared_jobs,
 )
 from phenoprints.configuration.presets import preset
 from phenoprints.configuration.references import base_encoder, has_images
@@ -36,13 +36,13 @@ __all__ = [
     "image_settings",
     "learned_counts",
     "load",
-    "looking_together",
     "missing_inputs",
     "plan",
     "preset",
     "screen_seed",
     "screen_settings",
     "screens_seen",
+    "shared_jobs",
     "thaw",
     "training_memory_mb",
     "write_frozen",

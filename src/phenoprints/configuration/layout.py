@@ -54,6 +54,21 @@ LAYOUT = {
 }
 """Path templates below `results/<run>/`, by kind of artefact; names in braces are wildcards."""
 
+REPORT_PAGES = {
+    "index": "Overview",
+    "screens": "Screens",
+    "quality": "Quality",
+    "embeddings": "Embeddings",
+    "alignment": "Alignment",
+    "consistency": "Consistency",
+    "curation": "Curation",
+    "training": "Training",
+    "probes": "Probes",
+    "maps": "Maps",
+    "benchmarks": "Benchmarks",
+}
+"""Pages of a report that every run has, below its folder, and their titles."""
+
 
 def artefact(run_folder: str | Path, kind: str, **names: str) -> Path:
     """Return the path of an artefact below the folder of a run.

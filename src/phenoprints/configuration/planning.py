@@ -170,7 +170,7 @@ def learning_order(config: Mapping[str, Any]) -> list[tuple[str, str]]:
     return order
 
 
-def looking_together(config: Mapping[str, Any], planned: Plan) -> dict[Pair, Names]:
+def shared_jobs(config: Mapping[str, Any], planned: Plan) -> dict[Pair, Names]:
     """For each pair of screen and network the encoders that may look in the same jobs, sorted.
 
     Encoders are ready at the same time when the chains of manifests and judges that they need are

@@ -7,6 +7,7 @@ from typing import Any, Self, get_args
 
 from pydantic import Field
 
+from phenoprints.configuration.models.base import default_of
 from phenoprints.configuration.models.stages import Consistency, NullModel
 
 PLATE_MATCHED, EXPERIMENT, LAYOUT_MATCHED = "plate-matched", "experiment", "layout-matched"
@@ -25,6 +26,8 @@ class ConsistencySettings(Consistency):
     the configuration.
     """
 
+    # Fewer sets than a screen needs are enough for arrays of a notebook.
+    num_null: int = Field(default_of(Consistency, "num_null"), ge=1)
     scopes: dict[str, str] = Field({})
 
     @classmethod

@@ -55,7 +55,7 @@ def logged(logs: Sequence[str]) -> Iterator[None]:
             if len(error.problems) > MAX_SHOWN:
                 log.write("\n".join(map(str, error.problems)) + "\n")
             traceback.print_exc(file=log)
-            terminal.write(f"\n{error}\n  The whole story: {path}\n")
+            terminal.write(f"\n{error}\n  Full traceback: {path}\n")
             raise SystemExit(1) from None
         except BaseException:
             traceback.print_exc(file=log)
