@@ -76,6 +76,12 @@ def test_few_copied_conditions_are_not_run():
     assert measured_false({}, Rules()) == {}
 
 
+def test_of_large_screens_a_sample_of_the_designs_is_copied():
+    one = rows("control", [("a", 0, "0/0", 0.5), ("a", 1, "0/0", 0.5)])
+    found = measure(conditions(*range(30)), one)
+    assert (found["status"], found["conditions"], found["of"]) == ("RUN", 2, 2)
+
+
 def test_the_interval_counts_what_shares_no_well():
     few = [("a", 0, f"{r}/{c}", 0.5) for r in range(50) for c in range(4)]
     many = [("a", 0, f"{r}/{c}", 0.5) for r in range(5) for c in range(40)]

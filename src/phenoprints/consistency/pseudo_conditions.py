@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict
 from collections.abc import Hashable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 import pandas as pd
@@ -58,59 +59,76 @@ class Layout:
         sets = (tuple(sorted(each)) for each in by_position.values())
         return cls(tuple(sorted(sets, key=lambda each: (-len(each), each))))
 
-    @property
-    def plates(self) -> list[Plate]:
-        """The plate of every well."""
-        return [plate for each in self.sets for plate in each]
+    @cached_property
+    def needed(self) -> Counter[Plate]:
+        """The number of wells on each plate."""
+        return Counter(plate for each in self.sets for plate in each)
+
+    @cached_property
+    def num_tries(self) -> int:
+        """Random choices before a fold counts as unable: one where any wells of a plate will do."""
+        return 1 if all(len(each) == 1 for each in self.sets) else TRIES
 
 
-@dataclass
 class Controls:
-    """The control wells that are left in a round, by fold, plate and position."""
+    """The control wells that are left in a round, by fold, plate and position.
 
-    rows: Mapping[tuple[int, Plate], Mapping[str, int]]
-    used: set[int] = field(default_factory=set)
+    Built from a table with the columns experiment, plate, well and fold; rows by its index.
+    """
 
-    @classmethod
-    def of(cls, controls: pd.DataFrame) -> Controls:
-        """The controls of a table with the columns experiment, plate, well, fold; rows by index."""
-        rows: dict[tuple[int, Plate], dict[str, int]] = defaultdict(dict)
+    def __init__(self, controls: pd.DataFrame) -> None:
+        self.rows: dict[tuple[int, Plate], dict[str, int]] = defaultdict(dict)
         columns = (controls[name].tolist() for name in ("fold", "experiment", "plate", "well"))
         listed = zip(*columns, controls.index.tolist(), strict=True)
         for fold, experiment, plate, well, row in sorted(listed):
-            rows[fold, (experiment, plate)][well] = row
-        return cls(rows)
+            self.rows[fold, (experiment, plate)][well] = row
+        self.folds = sorted({fold for fold, _ in self.rows})
+        self.start_round()
 
-    @property
-    def folds(self) -> list[int]:
-        """The folds, ascending."""
-        return sorted({fold for fold, _ in self.rows})
+    def start_round(self) -> None:
+        """Give all wells back."""
+        self._used: set[int] = set()
+        self._left = Counter({key: len(wells) for key, wells in self.rows.items()})
 
     def on(self, fold: int, plate: Plate) -> Mapping[str, int]:
-        """Rows of the controls of a fold on a plate, by position."""
+        """Return the rows of the controls of a fold on a plate, by position."""
         return self.rows.get((fold, plate), {})
 
-    def copy_of(self, layout: Layout, fold: int, random: np.random.Generator) -> list[int] | None:
-        """Unused rows of one fold that copy a layout, in the order of its plates, or None."""
+    def could_hold(self, layout: Layout, fold: int) -> bool:
+        """Whether enough wells of a fold are left on every plate, whatever their positions."""
+        return all(self._left[fold, plate] >= n for plate, n in layout.needed.items())
+
+    def take(self, layout: Layout, fold: int, random: np.random.Generator) -> list[int] | None:
+        """Take unused rows of one fold that copy a layout; None, and nothing taken, without."""
+        if not self.could_hold(layout, fold):
+            return None
+        for _ in range(layout.num_tries):
+            rows = self._chosen(layout, fold, random)
+            if rows is not None:
+                self._used.update(rows)
+                self._left.subtract({(fold, plate): n for plate, n in layout.needed.items()})
+                return rows
+        return None
+
+    def _chosen(self, layout: Layout, fold: int, random: np.random.Generator) -> list[int] | None:
         chosen: list[int] = []
-        taken = set(self.used)
         for plates in layout.sets:
-            positions = self._free_positions(fold, plates, taken)
+            positions = self._free_positions(fold, plates, chosen)
             if not positions:
                 return None
             position = positions[int(random.integers(len(positions)))]
-            rows = [self.on(fold, plate)[position] for plate in plates]
-            taken.update(rows)
-            chosen += rows
+            chosen += [self.on(fold, plate)[position] for plate in plates]
         return chosen
 
-    def _free_positions(self, fold: int, plates: Sequence[Plate], taken: set[int]) -> list[str]:
+    def _free_positions(self, fold: int, plates: Sequence[Plate], chosen: list[int]) -> list[str]:
+        def is_free(row: int | None) -> bool:
+            return row is not None and row not in self._used and row not in chosen
+
         first, *others = (self.on(fold, plate) for plate in plates)
         return [
             position
             for position, row in first.items()
-            if row not in taken
-            and all(position in each and each[position] not in taken for each in others)
+            if is_free(row) and all(is_free(each.get(position)) for each in others)
         ]
 
 
@@ -160,7 +178,7 @@ def choose_pseudo_conditions(
         The chosen wells, and the conditions that cannot be copied, with the reason.
     """
     layouts, perturbation = _layouts(tested, seed)
-    available = Controls.of(controls)
+    available = Controls(controls)
     reasons = _reasons(layouts, available, seed)
     feasible = [condition for condition in layouts if condition not in reasons]
     rounds = _Rounds(layouts, perturbation, available, seed)
@@ -170,6 +188,16 @@ def choose_pseudo_conditions(
         pd.DataFrame(members, columns=columns).astype(np.int64),
         pd.DataFrame(sorted(reasons.items()), columns=["condition_id", "reason"]),
     )
+
+
+def copying_reasons(tested: pd.DataFrame, controls: pd.DataFrame, *, seed: int = 0) -> pd.Series:
+    """Return why each condition cannot be copied, by condition_id; "" where it can.
+
+    Arguments are those of `choose_pseudo_conditions`.
+    """
+    layouts, _ = _layouts(tested, seed)
+    reasons = _reasons(layouts, Controls(controls), seed)
+    return pd.Series({condition: reasons.get(condition, "") for condition in layouts}, dtype=object)
 
 
 def _layouts(tested: pd.DataFrame, seed: int) -> tuple[dict[int, Layout], dict[int, Hashable]]:
@@ -198,19 +226,14 @@ def _reasons(layouts: Mapping[int, Layout], controls: Controls, seed: int) -> di
 
 
 def _reason(layout: Layout, controls: Controls, seed: int) -> str:
+    controls.start_round()
     random = generator(seed, "consistency", "guard", "reason")
-    tries = (fold for fold in controls.folds for _ in range(TRIES))
-    if any(controls.copy_of(layout, fold, random) is not None for fold in tries):
+    if any(controls.take(layout, fold, random) is not None for fold in controls.folds):
         return ""
-    plates = layout.plates
-    if not all(any(controls.on(fold, plate) for fold in controls.folds) for plate in plates):
-        return "no_controls"
-    needed = Counter(plates)
-    is_enough = any(
-        all(len(controls.on(fold, plate)) >= count for plate, count in needed.items())
-        for fold in controls.folds
-    )
-    return "positions_differ" if is_enough else "too_few_controls"
+    if any(controls.could_hold(layout, fold) for fold in controls.folds):
+        return "positions_differ"
+    has_any = (any(controls.on(fold, p) for fold in controls.folds) for p in layout.needed)
+    return "too_few_controls" if all(has_any) else "no_controls"
 
 
 @dataclass
@@ -228,7 +251,7 @@ class _Rounds:
         members: list[Member] = []
         for number in range(MAX_ROUNDS if copies else 0):
             random = generator(self.seed, "consistency", "guard", number)
-            self.controls.used.clear()
+            self.controls.start_round()
             for condition, copy, fold, rows in self._round(copies, random):
                 copies[condition] += 1
                 members += [(condition, number, copy, fold, row) for row in rows]
@@ -264,9 +287,7 @@ class _Rounds:
 
     def _copy(self, condition: int, random: np.random.Generator) -> tuple[int, list[int]] | None:
         for fold in random.permutation(self.controls.folds).tolist():
-            for _ in range(TRIES):
-                rows = self.controls.copy_of(self.layouts[condition], fold, random)
-                if rows is not None:
-                    self.controls.used.update(rows)
-                    return fold, rows
+            rows = self.controls.take(self.layouts[condition], fold, random)
+            if rows is not None:
+                return fold, rows
         return None

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from phenoprints.alignment.folds import assign_folds
 from phenoprints.consistency.facts import well_facts
-from phenoprints.consistency.pseudo_conditions import choose_pseudo_conditions
+from phenoprints.consistency.pseudo_conditions import copying_reasons
 from phenoprints.consistency.screen import screen_consistency
 from phenoprints.consistency.settings import ConsistencySettings
 from phenoprints.wells import ArrayEmbeddings
@@ -146,12 +146,11 @@ def _control_warning(
 ) -> Iterator[str]:
     fold = assign_folds(wells, is_fitted, max(folds, 1))
     controls = facts[facts["is_control"]].assign(fold=fold[facts["is_control"].to_numpy()])
-    chosen = choose_pseudo_conditions(facts[facts["is_tested"]], controls, num_tests=1)
-    copied = chosen.members["condition_id"].nunique()
-    total = copied + len(chosen.uncopied)
-    if len(chosen.uncopied) > MAX_UNCOPIED * total:
-        reason = chosen.uncopied["reason"].mode().iloc[0]
+    reasons = copying_reasons(facts[facts["is_tested"]], controls)
+    uncopied = reasons[reasons != ""]
+    if len(uncopied) > MAX_UNCOPIED * len(reasons):
+        reason = UNCOPIED[uncopied.mode().iloc[0]]
         yield (
-            f"the control guard will be NOT RUN: control wells cannot copy the design of "
-            f"{len(chosen.uncopied)} of {total} conditions, since {UNCOPIED[reason]}"
+            "the control guard will be NOT RUN: control wells cannot copy the design of "
+            f"{len(uncopied)} of {len(reasons)} conditions, since {reason}"
         )

@@ -53,7 +53,8 @@ class Measured:
     separate
         How many of them share no control well: what the interval counts.
     conditions, of
-        Conditions (perturbations) whose design was copied, of all that were tested.
+        Conditions (perturbations) whose design was copied, of those tested that it was tried for:
+        all, or of large screens a random sample.
     """
 
     status: str
@@ -164,11 +165,16 @@ def _tested(
     rules: Rules,
     new_ids: Mapping[str, NDArray[np.int32]],
 ) -> dict[str, set[int]]:
-    """The conditions with a p-value, by judge and for any of them."""
+    """The conditions with a p-value whose design was to be copied, by judge and for any of them.
+
+    Of large screens the guard copies a random sample of the designs.
+    """
     result = {}
     for judge, tables in consistency.items():
         rows = _rows(tables, "condition", rules, new_ids)
-        result[judge] = set(rows.loc[rows["p_value"].notna(), "condition_id"].astype(int))
+        has_p = set(rows.loc[rows["p_value"].notna(), "condition_id"].astype(int))
+        wanted = set(_rows(tables, "control", rules, new_ids)["condition_id"].astype(int))
+        result[judge] = has_p & wanted
     result[ANY] = set().union(*result.values())
     return result
 
@@ -271,4 +277,5 @@ def interval(rate: float, separate: float, conditions: int) -> tuple[float, floa
     low = float(beta.ppf(tail, whole, num_tests - whole + 1.0)) if whole > 0 else 0.0
     more = num_tests - below
     high = float(beta.ppf(1.0 - tail, below + 1.0, more)) if more > 1e-9 else 1.0
-    return np.floor(low * conditions) / conditions, np.ceil(high * conditions) / conditions
+    whole_low, whole_high = np.floor(low * conditions), np.ceil(high * conditions)
+    return float(whole_low / conditions), float(whole_high / conditions)
