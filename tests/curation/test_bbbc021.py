@@ -18,8 +18,11 @@ from phenoprints.consistency import (
     experiment_consistency,
     screen_consistency,
 )
+from phenoprints.consistency.separation import design_warnings
 from phenoprints.consistency.settings import NULL_MODELS
 from phenoprints.curation import Rules, curate, phenoprints_table
+from phenoprints.curation.measured import measured_false
+from phenoprints.reports.stages.guard import judge_verdict
 from phenoprints.screens import read
 
 pytestmark = pytest.mark.data
@@ -92,8 +95,34 @@ def test_the_week_with_one_condition_is_not_tested(tests):
     assert week["p_value"].isna().all()
 
 
-def test_all_conditions_keep_their_position(tests):
+def test_the_guard_measures_what_positions_call(tests, screen):
+    """Treatments and controls keep their positions, so each group of controls keeps one, too."""
     assert tests.loc[tests["level"] == "condition", "single_position"].all()
+    control = tests[tests["level"] == "control"]
+    assert control.loc[control["p_value"].notna(), "single_position"].all()
+    settings = {"bbbc021": ConsistencySettings.from_section(screen[1]["consistency"])}
+    rules = Rules(judges=("j",))
+    guard = measured_false({"j": {"bbbc021": tests}}, rules, settings=settings)["any"]
+    assert guard["status"] == "RUN"
+    assert guard["conditions"] == guard["of"] == 102
+    assert guard["separate"] == 96  # 6 controls on each of 16 sets of plates
+    assert guard["rate"] <= 0.02
+    assert guard["high"] < 0.1
+    names = {"screen": "bbbc021", "encoder": "j"}
+    text = judge_verdict(names, tests, guard, 0.01).finding
+    assert "conditions keep one position, whose effect cannot be separated from theirs" in text
+
+
+def test_the_layout_is_cautioned_of_before_the_run(screen):
+    read_screen, section = screen
+    texts = design_warnings(
+        read_screen.wells,
+        read_screen.conditions,
+        ConsistencySettings.from_section(section["consistency"], section["limits"]),
+        is_fitted=(read_screen.wells["role"] == "negative_control").to_numpy(),
+        folds=3,
+    )
+    assert any("keep their positions on all plates" in text for text in texts)
 
 
 @pytest.fixture(scope="module")

@@ -72,7 +72,7 @@ def page(run: Run) -> Page:
         guard = guard_of_judge(run.config, names, table, threshold)
         facts += _facts(names, table, threshold, guard)
         verdicts += [
-            judge_verdict(names, guard, threshold),
+            judge_verdict(names, table, guard, threshold),
             *_verdicts(run.config, names, table, threshold),
             *_repeated_verdict(run, names),
         ]

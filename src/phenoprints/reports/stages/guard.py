@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 import pandas as pd
@@ -12,11 +13,19 @@ from phenoprints.curation import Rules
 from phenoprints.curation.measured import REASON_TEXTS, RUN, measured_false
 from phenoprints.reports import numbers, rules
 from phenoprints.reports.contents import Fact
-from phenoprints.reports.stages.consistency_tests import anchor
+from phenoprints.reports.stages.consistency_tests import anchor, single_positions
 from phenoprints.reports.verdicts import CHECK, NOT_RUN, PASS, Rule, Verdict
 
 MAX_RATIO = 2.0
 """A measured rate above this multiple of the nominal one is a CHECK."""
+
+MAX_SINGLE = 0.5
+"""Share of conditions at one position from which the verdict names what it cannot separate."""
+
+ONE_POSITION = (
+    "conditions keep one position, whose effect cannot be separated from theirs: the rate holds "
+    "for the positions of the controls"
+)
 
 Guard = Mapping[str, Any]
 """The fields of phenoprints.curation.measured.Measured."""
@@ -87,11 +96,17 @@ def guard_verdict(
     )
 
 
-def judge_verdict(names: Mapping[str, str], guard: Guard, threshold: float) -> Verdict:
+def judge_verdict(
+    names: Mapping[str, str], table: pd.DataFrame, guard: Guard, threshold: float
+) -> Verdict:
     """The verdict about one judge on one screen, on the page of consistency."""
     scope = f"{names['screen']}, {names['encoder']}"
     place = {"page": "consistency", "anchor": anchor(names, "control")}
-    return guard_verdict(rules.FALSE_PHENOPRINTS, scope, guard, threshold, **place)
+    verdict = guard_verdict(rules.FALSE_PHENOPRINTS, scope, guard, threshold, **place)
+    single, conditions = single_positions(table)
+    if not is_measured(guard) or single <= MAX_SINGLE * conditions:
+        return verdict
+    return replace(verdict, finding=f"{verdict.finding}; {ONE_POSITION}")
 
 
 def rule_guard(document: Mapping[str, Any] | None) -> Guard | None:

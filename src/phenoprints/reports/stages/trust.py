@@ -64,7 +64,7 @@ def _guard_rows(run: Run, screen: str, encoder: str) -> list[dict[str, Any]]:
     return [
         {
             **names,
-            "status": judge_verdict(names, guard, threshold).status,
+            "status": judge_verdict(names, table, guard, threshold).status,
             "rate": guard["rate"],
             "interval": range_of(guard) if is_measured(guard) else None,
             "tests": guard["tests"],
