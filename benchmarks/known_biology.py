@@ -138,9 +138,11 @@ def activity(how: str, _folder: Path) -> Timing:
     x = rng.standard_normal((2000, 384))
     group, controls = np.repeat(np.arange(400), 5), rng.standard_normal((500, 384))
     if how == "ours":
-        from phenoprints.benchmarks import phenotypic_activity
+        from phenoprints.benchmarks.activity import mean_average_precisions
+        from phenoprints.maps.control_sets import compare
 
-        return timed(lambda: phenotypic_activity(x, group, controls, num_null=1))
+        wells = compare(x, group, controls)
+        return timed(lambda: mean_average_precisions(wells))
     from copairs.map import average_precision
 
     meta = pd.DataFrame({"group": np.append(group, np.full(500, 999))})

@@ -12,12 +12,13 @@ from benchmarks.calibrate.cells import Cell
 from benchmarks.calibrate.sources import Screen, screen_of
 
 from phenoprints.alignment import AlignmentSettings, fit_alignment
-from phenoprints.benchmarks import energy_distances, phenotypic_activity
+from phenoprints.benchmarks import cross_fitted_energy, phenotypic_activity
 from phenoprints.consistency import ConsistencySettings, screen_consistency
 from phenoprints.curation import Rules, phenoprints_table
 from phenoprints.curation.measured import measured_false
 from phenoprints.curation.phenoprints import genes_table
 from phenoprints.maps import MapSettings, map_tables, perturbation_map
+from phenoprints.maps.control_sets import Comparison, comparisons, strata
 
 THRESHOLDS = (0.01, 0.05)
 
@@ -135,23 +136,25 @@ def _against_controls(
     return [{"null_model": "", "judge": "judge-1", **row} for row in rows]
 
 
-def _activity(wells: pd.DataFrame, reader: Any, number: int) -> Any:
-    x, code, controls = _split(wells, reader)
-    table = phenotypic_activity(x, code, controls, num_null=2_000, seed=number)
-    return table["p_value"]
-
-
-def _split(wells: pd.DataFrame, reader: Any) -> tuple[Any, Any, Any]:
-    x = np.concatenate([reader.read(name) for name in reader.experiments])
+def _folds(wells: pd.DataFrame, reader: Any) -> list[Comparison]:
+    """Return a comparison of the conditions' wells with each fold of the controls."""
     is_control = (wells["role"] == "negative_control").to_numpy()
-    code = np.array([c[0] for c in wells.loc[~is_control, "conditions"]])
-    return x[~is_control], code, x[is_control]
+    first = np.array([c[0] if len(c) else -1 for c in wells["conditions"]])
+    code = np.where(is_control, -1, first)
+    usable = np.ones(len(wells), bool)
+    return list(comparisons(wells, reader, code, stratum=strata(wells), is_usable=usable))
+
+
+def _activity(wells: pd.DataFrame, reader: Any, number: int) -> Any:
+    folds = _folds(wells, reader)
+    return phenotypic_activity(folds, num_null=2_000, seed=number)["p_value"]
 
 
 def _energy(wells: pd.DataFrame, reader: Any) -> Record:
     """Return the mean U-statistic over conditions, and the mean distance between two wells."""
-    x, code, controls = _split(wells, reader)
-    table = energy_distances(x, code, controls, min_wells=2)
+    folds = _folds(wells, reader)
+    table = cross_fitted_energy(folds, min_wells=2)
+    x = folds[0].vectors[folds[0].group >= 0]
     rng = np.random.default_rng(0)
     a, b = rng.permutation(len(x)), rng.permutation(len(x))
     distance = np.linalg.norm(x[a] - x[b], axis=1)[a != b].mean()

@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from phenoprints.alignment import HeldOut
 from phenoprints.benchmarks import BenchmarkInputs
 from phenoprints.benchmarks.loading import pairs_of_annotation
 from phenoprints.maps import MapSettings, perturbation_map
@@ -16,13 +17,13 @@ SETTINGS = {
         "min_perturbations": 20,
     },
     "replicates": {"level": "gene"},
-    "magnitude": {"min_wells": 5, "max_controls": 50},
+    "magnitude": {"min_wells": 5, "max_controls": 50, "controls": "cross-fitted"},
     "compound_gene": {
         "truth": None, "active_nm": 1000, "inactive_nm": 10000, "negatives_per_positive": 2,
         "min_negatives": 5, "num_seeds": 20,
     },
     "mechanism": {"annotation": "pathway"},
-    "activity": {"num_null": 500, "p_value": 0.05},
+    "activity": {"num_null": 500, "p_value": 0.05, "negatives": "same-plate"},
     "clusters": {"min_genes": 3},
     "enrichment": {"num_neighbours": 4, "p_value": 0.05},
     "proximity_bias": {"num_samples": 500, "min_genes": 5},
@@ -35,10 +36,18 @@ class Embeddings:
         self.attributes = {"alignment": {"controls": "negative_control"}, "block": 7}
         indices = wells.groupby("experiment").indices
         self.arrays = {name: x[rows] for name, rows in indices.items()}
+        role = wells["role"].to_numpy()
+        self.is_control = {name: role[rows] == "negative_control" for name, rows in indices.items()}
         self.experiments = sorted(self.arrays)
 
     def read(self, experiment):
         return self.arrays[experiment]
+
+    num_folds = 1
+
+    def read_held_out(self, experiment, fold):
+        """Nothing was fitted on the controls: there is one fold of all of them."""
+        return HeldOut(fold, self.arrays[experiment], self.is_control[experiment])
 
 
 def build_inputs(strength=1.5, seed=0, **changes):
@@ -63,6 +72,7 @@ def build_inputs(strength=1.5, seed=0, **changes):
     wells = pd.DataFrame(rows, columns=["experiment", "conditions", "role"])
     wells["well_id"] = np.arange(len(wells), dtype=np.uint64)
     wells["replicate_group"] = "r"
+    wells["plate"] = "p"
     which = np.array([ids[0] for ids in wells["conditions"]])
     x = (rng.normal(size=(len(wells), 12)) + strength * own[which]).astype(np.float32)
     reader = Embeddings(wells, x)

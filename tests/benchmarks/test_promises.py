@@ -109,8 +109,8 @@ def test_perturbations_that_are_there_once_are_not_tested_and_told(make_inputs):
     table = run_benchmarks(["activity", "magnitude", "replicates"], inputs)
     reasons = table.groupby("benchmark")["reason"].first().to_dict()
     assert reasons == {
-        "activity": "no condition has two usable wells",
-        "magnitude": "no perturbation has 5 wells",
+        "activity": "of 40 conditions, 40 have fewer than two usable wells",
+        "magnitude": "no perturbation has 5 wells on plates with controls",
         "replicates": "no pair of replicate experiments shares enough perturbations",
     }
 

@@ -110,7 +110,7 @@ def test_the_sampled_null_is_near_the_exact_one_and_has_a_spread():
     x, names = make_map(300)
     pairs = make_pairs(names, 3000)
     exact = relationship_recall(x, names, pairs)
-    null = NullSettings(null="sampled", sample_size=400, seed=3)
+    null = NullSettings(null_model="sampled", sample_size=400, seed=3)
     sampled = relationship_recall(x, names, pairs, null=null)
     np.testing.assert_allclose(sampled["recall"], exact["recall"], atol=0.02)
     assert (sampled["sd"] > 0).all()

@@ -7,7 +7,7 @@ import pytest
 from phenoprints.benchmarks import run_benchmarks
 from phenoprints.benchmarks.contracts import BENCHMARKS
 from phenoprints.benchmarks.loading import groups_of_pairs, seen_by
-from phenoprints.benchmarks.on_wells import QUANTILES
+from phenoprints.benchmarks.on_controls import QUANTILES
 from phenoprints.benchmarks.running import BENCHMARK_FUNCTIONS
 
 

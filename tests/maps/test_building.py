@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from phenoprints.alignment import HeldOut
 from phenoprints.foundations.errors import (
     ConfigurationError,
     CorruptionError,
@@ -29,11 +30,19 @@ class Embeddings:
     def __init__(self, wells, x, attributes=None):
         indices = wells.groupby("experiment").indices
         self.arrays = {name: x[rows] for name, rows in indices.items()}
+        role = wells["role"].to_numpy()
+        self.is_control = {name: role[rows] == "negative_control" for name, rows in indices.items()}
         self.attributes = attributes or {"alignment": {"controls": "negative_control"}}
 
     @property
     def experiments(self):
         return sorted(self.arrays)
+
+    num_folds = 1
+
+    def read_held_out(self, experiment, fold):
+        """Nothing was fitted on the controls: there is one fold of all of them."""
+        return HeldOut(fold, self.arrays[experiment], self.is_control[experiment])
 
     def read(self, experiment):
         return self.arrays[experiment]
@@ -65,6 +74,7 @@ def make_screen(seed=0):
         rows += [(experiment, "treatment", [2, 3]), (experiment, "treatment", None)]
     wells = pd.DataFrame(rows, columns=["experiment", "role", "conditions"])
     wells["well_id"] = np.arange(len(wells), dtype=np.uint64)
+    wells["plate"] = "p"
     x = np.random.default_rng(seed).normal(size=(len(wells), 6)).astype(np.float32)
     return wells, conditions, x
 

@@ -13,7 +13,6 @@ from phenoprints.maps import (
     two_dimensions,
     unit_rows,
 )
-from phenoprints.maps.doses import null_lengths
 from phenoprints.maps.layout import layout_table
 from phenoprints.maps.summaries import sample_controls
 
@@ -97,41 +96,30 @@ def make_doses(lengths):
     return table, means
 
 
+def make_tested(p_values):
+    return pd.DataFrame({"length": 1.0, "p_value": p_values})
+
+
 @pytest.mark.parametrize(
-    ("lengths", "lowest"),
-    [((9, 0.01, 8), 1.0), ((9, 8, 9), 0.1), ((9, 9, 0.01), 10.0), ((0.01, 9, 9), np.nan)],
+    ("p_values", "lowest"),
+    [
+        ((0.001, 0.5, 0.002), 1.0),
+        ((0.001, 0.002, 0.001), 0.1),
+        ((0.001, 0.001, 0.5), 10.0),
+        ((0.5, 0.001, 0.001), np.nan),
+        ((0.001, 0.001, np.nan), 0.1),
+        ((np.nan, 0.5, 0.001), 1.0),
+        ((np.nan, np.nan, np.nan), np.nan),
+    ],
 )
-def test_the_lowest_active_concentration_is_the_one_above_which_all_are_active(lengths, lowest):
-    controls = np.random.default_rng(0).normal(size=(200, 6))
-    table, means = make_doses(lengths)
-    result = dose_response(table, means, null_lengths(controls, 4))
+def test_the_lowest_active_concentration_is_the_one_above_which_all_tested_ones_are_active(
+    p_values, lowest
+):
+    table, means = make_doses((9, 8, 7))
+    result = dose_response(table, means, make_tested(p_values))
     np.testing.assert_equal(result["lowest_active_concentration_um"].unique(), [lowest])
     assert result["concentration_um"].tolist() == [0.1, 1.0, 10.0]
     np.testing.assert_allclose(result["cosine_to_highest"], 1)
-
-
-def test_control_wells_are_active_as_often_as_the_threshold_says():
-    rng = np.random.default_rng(0)
-    controls = rng.normal(size=(1000, 8))
-    nulls = null_lengths(controls, 5)
-    means = rng.normal(size=(2000, 5, 8)).mean(axis=1)
-    table = pd.DataFrame(
-        {
-            "perturbation": [str(k) for k in range(2000)],
-            "cell_type": "",
-            "background": "",
-            "concentration_um": 1.0,
-            "num_wells": 5,
-        }
-    )
-    share = dose_response(table, means, nulls, activity_p_value=0.05)["is_active"].mean()
-    assert 0.03 < share < 0.07
-
-
-def test_more_wells_than_controls_have_no_p_value():
-    nulls = null_lengths(np.ones((3, 2)), 5, num_null=10)
-    assert np.isnan(nulls[:, 3:]).all()
-    assert np.isfinite(nulls[:, :3]).all()
 
 
 def test_clusters_stand_side_by_side():

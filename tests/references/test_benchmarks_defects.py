@@ -8,10 +8,9 @@ import pytest
 from sklearn.metrics import average_precision_score
 
 from phenoprints.benchmarks import energy_distances, phenotypic_activity
-from phenoprints.benchmarks.activity import null_precisions
 from phenoprints.benchmarks.compound_gene import average_precision
-from phenoprints.maps import dose_response
-from phenoprints.maps.doses import null_lengths
+from phenoprints.maps.control_sets import compare
+from phenoprints.maps.doses import dose_lengths
 from phenoprints.maps.summaries import sample_controls
 
 # EFAAR_benchmarking 1.0: errors that are built and never raised stand in test_benchmarks_efaar,
@@ -58,14 +57,9 @@ def test_a_p_value_can_be_0_in_efaar_and_not_here(efaar_benchmarking):
     null = np.sort(np.random.default_rng(0).random(50) / 100)
     _, p = efaar_benchmarking.pert_signal_magnitude_metric(drug, controls, null)
     assert p == 0
-    found = phenotypic_activity(drug + 20, np.zeros(6, int), controls, num_null=99)
-    assert found["p_value"].item() == 1 / 100
-    table = pd.DataFrame(
-        {"perturbation": ["drug"], "cell_type": [""], "background": [""],
-         "concentration_um": [1.0], "num_wells": [6]}
-    )  # fmt: skip
-    nulls = null_lengths(controls, 6, num_null=100)
-    doses = dose_response(table, drug.mean(axis=0)[None] * 50, nulls)
+    wells = compare(drug + 20, np.zeros(6, int), controls)
+    assert phenotypic_activity(wells, num_null=99)["p_value"].item() == 1 / 100
+    doses = dose_lengths(wells, num_null=99, activity_p_value=0.05)
     assert doses["p_value"].item() == 1 / 100
 
 
@@ -86,7 +80,7 @@ def test_copairs_ranks_ties_by_the_order_of_its_input_and_here_they_are_averaged
     columns = {"pos_sameby": ["group"], "pos_diffby": [], "neg_sameby": []}
     table = theirs(meta, same, **columns, neg_diffby=["is_control"], progress_bar=False)
     assert (table.loc[:1, "average_precision"] == 1).all()
-    found = phenotypic_activity(same[:2], np.zeros(2, int), same[2:], num_null=200)
+    found = phenotypic_activity(compare(same[:2], np.zeros(2, int), same[2:]), num_null=200)
     assert found["mean_average_precision"].item() == pytest.approx(
         np.mean([1, 1 / 2, 1 / 3, 1 / 4])
     )
@@ -106,7 +100,6 @@ def test_copairs_leaves_ties_out_of_its_p_values_and_here_they_count():
         scores, ["group"], null_size=1000, threshold=0.05, seed=0, progress_bar=False
     )
     assert table.set_index("group").loc[0, "p_value"] == pytest.approx(1 / 1001)
-    found = phenotypic_activity(x[:2], np.zeros(2, int), x[2:], num_null=1000)
-    share = (null_precisions(1, 1, 1000, 0) == 1.0).mean()
-    assert 0.4 < share < 0.6
-    assert found["p_value"].item() == pytest.approx((share * 1000 + 1) / 1001)
+    wells = compare(x[:2], np.zeros(2, int), x[2:])
+    found = phenotypic_activity(wells, num_null=1000, p_value=0.9)
+    assert found["p_value"].item() == pytest.approx(1 / 3)  # one of the three sets of two wells

@@ -202,6 +202,10 @@ def benchmark_rows(encoder: str) -> pd.DataFrame:
     table = pd.DataFrame(rows, columns=columns).assign(
         context="", encoder=encoder, block="4", seen=seen
     )
+    is_drawn = table["benchmark"] == "relationships"
+    table["significance"] = ((table["value"] - table["random"]) / table["random_sd"]).where(
+        is_drawn
+    )
     spread = np.hypot(table["sd"], table["random_sd"])
     return table.assign(z=(table["value"] - table["random"]) / spread)
 

@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from phenoprints.benchmarks.on_wells import QUANTILES
+from phenoprints.benchmarks.on_controls import QUANTILES
 from phenoprints.reports.stages.paper import index_rows, is_spread, paper_sections
 
 ENCODERS = ("ours", "untrained")

@@ -22,6 +22,7 @@ from phenoprints.benchmarks.groups import (
 )
 from phenoprints.benchmarks.inputs import BenchmarkInputs
 from phenoprints.benchmarks.magnitude import energy_distance, energy_distances
+from phenoprints.benchmarks.matched_energy import cross_fitted_energy, matched_energy
 from phenoprints.benchmarks.mechanism import mechanism_accuracy
 from phenoprints.benchmarks.proximity_bias import proximity_bias
 from phenoprints.benchmarks.published import published_results
@@ -38,9 +39,11 @@ __all__ = [
     "cluster_separation",
     "compound_gene_precision",
     "compound_gene_scores",
+    "cross_fitted_energy",
     "energy_distance",
     "energy_distances",
     "enrichment",
+    "matched_energy",
     "mechanism_accuracy",
     "neighbour_enrichment",
     "phenotypic_activity",

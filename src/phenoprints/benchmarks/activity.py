@@ -1,111 +1,312 @@
 """Which perturbations look like themselves and not like controls: mean average precision."""
 
-# N wells · M controls · K components
+# N wells · K components · P wells of a pool · U wells that are ranked · S sets · n wells of a set
 
 from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import replace
+from functools import partial
+from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 from scipy.stats import false_discovery_control
 
-from phenoprints.benchmarks.compound_gene import average_precision
-from phenoprints.foundations.errors import DataError
+from phenoprints.foundations.compiling import compiled
 from phenoprints.foundations.randomness import generator
 from phenoprints.maps import unit_rows
+from phenoprints.maps.control_sets import (
+    Comparison,
+    Pool,
+    SetDrawer,
+    Statistic,
+    group_values,
+    permutation_tests,
+)
 
-Floats = NDArray[np.floating]
+NEGATIVES = ("same-plate", "pooled")
+"""Which controls a well ranks the others of its group among."""
+
+MAX_WELLS = 500
+"""Wells of a condition that are ranked, at most; callers draw them."""
+
+DRAWN_PAIRS = 200_000_000
+"""Pairs of wells in the drawn sets of a group, at most: large groups have fewer sets."""
+
+MIN_SETS = 1000
+"""Sets that are drawn for a group of any size."""
+
+DECIMALS = 12
+"""Cosines that agree to so many decimals are ties: those of equal vectors differ in later ones."""
+
+COLUMNS = [
+    "group", "num_wells", "mean_average_precision", "random", "p_value", "corrected_p_value",
+    "is_active", "smallest_p", "num_sets", "num_compared", "reason",
+]  # fmt: skip
 
 
 def phenotypic_activity(
-    x: Floats,
-    group: NDArray[np.integer],
-    controls: Floats,
+    folds: Comparison | Iterable[Comparison],
     *,
+    negatives: str = "same-plate",
     num_null: int = 10_000,
     p_value: float = 0.05,
     seed: int = 0,
 ) -> pd.DataFrame:
-    """The mean average precision of every group of wells against control wells.
+    """Compute the mean average precision of every group of wells against control wells.
 
-    Each well of a group ranks the other wells of its group (positives) among the controls
-    (negatives) by cosine; the mean of its wells' average precisions is the group's.
+    Each well of a group ranks the other wells of its group (positives) among controls (negatives)
+    by cosine; the mean of its wells' average precisions is the group's.
 
     Parameters
     ----------
-    x, group
-        Wells (N, K), and the number of each well's group from 0 (-1: none).
-    controls
-        Control wells (M, K).
+    folds
+        A comparison of the groups' wells with each fold of the controls
+        (`phenoprints.maps.control_sets`).
+    negatives
+        `same-plate`: the controls of the well's own stratum, the field's `neg_sameby` plate;
+        `pooled`: all of them.
     num_null
-        Random rankings of as many positives and negatives. As in copairs, all wells of a group
-        share one ranking.
+        Sets of wells drawn per fold as the null; all sets are taken where there are at most so
+        many. Groups of more than 141 wells have fewer (`DRAWN_PAIRS`).
+    p_value
+        Threshold of the corrected p-value.
 
     Returns
     -------
-    One row per group: group, num_wells, mean_average_precision, random (its expectation for a
-    random ranking), p_value ((#{null >= value} + 1)/(num_null + 1), ties count), and
-    corrected_p_value (Benjamini-Hochberg), is_active, reason. Groups with fewer than two usable
-    wells have NaN and `too_few_wells`.
+    One row per group: group, num_wells, mean_average_precision, random (its mean over null sets),
+    p_value, corrected_p_value (Benjamini-Hochberg), is_active, smallest_p, num_sets, num_compared
+    and reason. A null set takes as many wells as the group has from each stratum, out of the
+    group's own wells and the controls there; the wells left over are its negatives. Without an
+    effect the group's wells are exchangeable with the controls of their plates, so the test is
+    exact whatever the offsets of plates, and accounts for wells of a group that share controls
+    and positives. Values and p-values are means over folds. Reasons: `too_few_wells` (fewer than
+    two usable), `no_controls` (fewer than two on plates with controls), `too_few_sets`.
 
-    Equals copairs' average_precision in absence of ties, which here give their expectation; its
-    p-value counts only null values above the observed one. Source: Kalinin et al. 2025,
+    Equals copairs' average_precision in absence of ties, which here give their expectation; the
+    null is another one. Source of the score: Kalinin et al. 2025,
     doi:10.1038/s41467-025-60306-2.
     """
-    negatives = unit_rows(np.asarray(controls, np.float64))
-    negatives = negatives[np.isfinite(negatives).all(axis=1)]
-    if not len(negatives):
-        raise DataError("activity: no control well has a usable embedding.")
-    length = np.einsum("nk,nk->n", x, x, dtype=np.float64)
-    code = np.where(np.isfinite(length) & (length > 0), group, -1)
-    num_groups = int(group.max(initial=-1)) + 1
-    order = np.argsort(code, kind="stable")
-    starts = np.searchsorted(code[order], np.arange(num_groups + 1))
-    nulls: dict[int, NDArray[np.float64]] = {}
-    rows = []
-    for number in range(num_groups):
-        own = x[order[starts[number] : starts[number + 1]]]
-        wells = unit_rows(np.asarray(own, np.float64))
-        if len(wells) > 1 and len(wells) not in nulls:
-            nulls[len(wells)] = null_precisions(len(wells) - 1, len(negatives), num_null, seed)
-        rows.append(_row(number, wells, negatives, nulls.get(len(wells))))
-    columns = ["group", "num_wells", "mean_average_precision", "random", "p_value", "reason"]
-    return _corrected(pd.DataFrame(rows, columns=columns), p_value)
+    kept = [folds] if isinstance(folds, Comparison) else folds
+    counts: list[NDArray[np.int32]] = []
+    table = permutation_tests(
+        (_counted(comparison, counts) for comparison in kept),
+        partial(_precisions, negatives=negatives),
+        SetDrawer(num_null, seed, "benchmarks", "activity", num_of=_sets_of_size),
+        threshold=p_value,
+        min_wells=2,
+    )
+    table = table.rename(columns={"value": "mean_average_precision", "null_value": "random"})
+    table["group"], table["num_wells"] = np.arange(len(table)), counts[0]
+    table.loc[table["num_wells"] < 2, "reason"] = "too_few_wells"
+    return _corrected(table, p_value)[COLUMNS]
 
 
-def null_precisions(
-    num_positives: int, num_negatives: int, num_null: int, seed: int
+def mean_average_precisions(
+    comparison: Comparison, negatives: str = "same-plate"
 ) -> NDArray[np.float64]:
-    """Average precisions (num_null,) of random rankings, by the stream of (seed, the two sizes)."""
-    rng = generator(seed, "benchmarks", "activity", num_positives, num_negatives)
-    total, step = num_positives + num_negatives, 1000
-    precision = np.empty(num_null)
-    hits = np.arange(1, num_positives + 1)
-    for start in range(0, num_null, step):
-        keys = rng.random((min(step, num_null - start), total), dtype=np.float32)
-        ranks = np.argpartition(keys, num_positives - 1, axis=1)[:, :num_positives]
-        precision[start : start + step] = (hits / (np.sort(ranks, axis=1) + 1)).mean(axis=1)
-    return precision
+    """Compute the mean average precision (G,) of each group in one fold; NaN where it has none."""
+    statistic = partial(_precisions, negatives=negatives)
+    return group_values(_normalised(comparison), statistic, min_wells=2)
 
 
-def _row(
-    number: int, wells: Floats, negatives: Floats, null: NDArray[np.float64] | None
-) -> dict[str, object]:
-    n = len(wells)
-    if null is None:
-        nan = float("nan")
-        return {
-            "group": number, "num_wells": n, "mean_average_precision": nan, "random": nan,
-            "p_value": nan, "reason": "too_few_wells",
-        }  # fmt: skip
-    others = ~np.eye(n, dtype=bool)
-    positive = (wells @ wells.T)[others].reshape(n, n - 1)
-    value = float(average_precision(positive, wells @ negatives.T).mean())
-    p = (int((null >= value - 1e-12).sum()) + 1) / (len(null) + 1)
-    return {
-        "group": number, "num_wells": n, "mean_average_precision": value,
-        "random": float(null.mean()), "p_value": p, "reason": "",
-    }  # fmt: skip
+def _counted(comparison: Comparison, counts: list[NDArray[np.int32]]) -> Comparison:
+    """Normalise the wells, and note how many usable ones each group has (G,)."""
+    result = _normalised(comparison)
+    usable = (result.group >= 0) & np.isfinite(result.vectors).all(axis=1)
+    number = np.bincount(result.group[usable], minlength=result.num_groups)
+    counts.append(number.astype(np.int32))
+    return result
+
+
+def _normalised(comparison: Comparison) -> Comparison:
+    return replace(comparison, vectors=unit_rows(comparison.vectors.astype(np.float64)))
+
+
+def _sets_of_size(num_wells: int) -> int:
+    return max(MIN_SETS, DRAWN_PAIRS // num_wells**2)
+
+
+def _precisions(comparison: Comparison, *, negatives: str) -> Statistic:
+    return _Ranker(comparison, negatives)
+
+
+class _Ranker:
+    """Ranks the wells of pools: controls first, then the group's own (P = C + n).
+
+    What pools with the same controls share, their cosines and ranks, is kept from one to the next.
+    """
+
+    def __init__(self, comparison: Comparison, negatives: str) -> None:
+        self._unit, self._is_pooled = comparison.vectors, negatives == "pooled"
+        is_finite = np.isfinite(self._unit).all(axis=1)
+        self._all_controls = np.flatnonzero(is_finite & comparison.is_control)
+        self._harmonic = np.append(0.0, np.cumsum(1 / np.arange(1, 2 + len(self._unit))))
+        self._rows = np.zeros(0, np.int64)
+        self._kept: tuple[_Counts, NDArray[np.float64]] | None = None
+
+    def __call__(self, pool: Pool) -> Callable[[NDArray[np.int64]], NDArray[np.float64]]:
+        own = np.zeros(len(pool.rows), bool)
+        own[pool.own] = True
+        order = np.argsort(own, kind="stable")
+        position = np.argsort(order)
+        number = np.repeat(np.arange(len(pool.sizes)), [size for size, _ in pool.sizes])[order]
+        mates = np.ones((len(number),) * 2, bool)
+        if not self._is_pooled:
+            mates = number[:, None] == number
+        counts = self._counts(pool.rows[order], len(order) - len(pool.own), mates)
+        return lambda sets: _mean_precisions(position[sets], *counts, mates, self._harmonic)
+
+    def _counts(
+        self, rows: NDArray[np.int64], num_controls: int, mates: NDArray[np.bool_]
+    ) -> _Counts:
+        controls, own = rows[:num_controls], rows[num_controls:]
+        if self._kept is None or not np.array_equal(controls, self._rows):
+            cosines = self._cosines(controls, controls)
+            ranked = self._ranked(controls, controls, cosines, mates[:num_controls, :num_controls])
+            self._rows, self._kept = controls, (_count(cosines, ranked), ranked)
+        among, ranked = self._kept
+        cosines = self._cosines(own, rows)
+        to_own = _count(np.ascontiguousarray(cosines[:, :num_controls].T), ranked)
+        of_own = _count(
+            cosines,
+            self._ranked(
+                own, controls, cosines[:, :num_controls], mates[num_controls:, :num_controls]
+            ),
+        )
+        parts = zip(among, to_own, of_own, strict=True)
+        whole = _Counts(*(np.concatenate([np.concatenate([a, b], axis=1), c]) for a, b, c in parts))
+        _count_own(*whole, mates, num_controls)
+        return whole
+
+    def _cosines(self, x: NDArray[np.int64], y: NDArray[np.int64]) -> NDArray[np.float64]:
+        cosines: NDArray[np.float64] = (self._unit[x] @ self._unit[y].T).round(DECIMALS)
+        return cosines
+
+    def _ranked(
+        self,
+        rows: NDArray[np.int64],
+        controls: NDArray[np.int64],
+        cosines: NDArray[np.float64],
+        mates: NDArray[np.bool_],
+    ) -> NDArray[np.float64]:
+        """Sort the cosines of rows to their negatives; -inf to itself and to no negative."""
+        if self._is_pooled:
+            controls = self._all_controls
+            values = self._cosines(rows, controls)
+        else:
+            values = np.where(mates, cosines, -np.inf)
+        values[rows[:, None] == controls] = -np.inf
+        values.sort(axis=1)
+        return values
+
+
+class _Counts(NamedTuple):
+    """Cosines of wells (P, P), and how many negatives of the first are nearer and as near to it."""
+
+    cosines: NDArray[np.float64]
+    above: NDArray[np.int64]
+    equal: NDArray[np.int64]
+
+
+@compiled()
+def _bisections(
+    cosines: NDArray[np.float64], ranked: NDArray[np.float64]
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    above = np.empty(cosines.shape, np.int64)
+    equal = np.empty(cosines.shape, np.int64)
+    for i in range(cosines.shape[0]):
+        right = np.searchsorted(ranked[i], cosines[i], side="right")
+        above[i] = ranked.shape[1] - right
+        equal[i] = right - np.searchsorted(ranked[i], cosines[i], side="left")
+    return above, equal
+
+
+def _count(cosines: NDArray[np.float64], ranked: NDArray[np.float64]) -> _Counts:
+    """Count the controls among the negatives of each row: `ranked` (P, U), ascending."""
+    return _Counts(cosines, *_bisections(cosines, ranked))
+
+
+@compiled()
+def _count_own(
+    cosines: NDArray[np.float64],
+    above: NDArray[np.int64],
+    equal: NDArray[np.int64],
+    mates: NDArray[np.bool_],
+    num_controls: int,
+) -> None:
+    """Count a group's own wells too, which are negatives of sets that leave them out."""
+    for i in range(len(cosines)):
+        for own in range(num_controls, len(cosines)):
+            if own == i or not mates[i, own]:
+                continue
+            for j in range(len(cosines)):
+                if cosines[i, own] > cosines[i, j]:
+                    above[i, j] += 1
+                elif cosines[i, own] == cosines[i, j]:
+                    equal[i, j] += 1
+
+
+@compiled()
+def _mean_precisions(
+    sets: NDArray[np.int64],
+    cosines: NDArray[np.float64],
+    above: NDArray[np.int64],
+    equal: NDArray[np.int64],
+    mates: NDArray[np.bool_],
+    harmonic: NDArray[np.float64],
+) -> NDArray[np.float64]:
+    """Compute the mean average precision of every set (S, n), with the expectation over ties.
+
+    Negatives of a well are its mates outside of the set. Blocks of tied items add what
+    `average_precision` states: with r positives and q negatives as near, p positives and k items
+    nearer, t = r + q and H = Σ 1/(k + j), (r/t)·[(p + 1)·H + (r - 1)/(t - 1)·(t - (k + 1)·H)].
+    """
+    num, n = sets.shape
+    values = np.empty(num)
+    others = np.empty(n - 1, np.int64)
+    for row in range(num):
+        total = 0.0
+        for a in range(n):
+            i = sets[row, a]
+            _nearest_first(sets[row], a, cosines[i], others)
+            first, nearer_mates = 0, 0
+            while first < n - 1:
+                j = others[first]
+                last, tied_mates = first, 0
+                while last < n - 1 and cosines[i, others[last]] == cosines[i, j]:
+                    tied_mates += mates[i, others[last]]
+                    last += 1
+                r = last - first
+                t = r + equal[i, j] - tied_mates
+                k = first + above[i, j] - nearer_mates
+                h = harmonic[k + t] - harmonic[k]
+                part = (first + 1) * h
+                if r > 1:
+                    part += (r - 1) / (t - 1) * (t - (k + 1) * h)
+                total += r / t * part
+                first, nearer_mates = last, nearer_mates + tied_mates
+        values[row] = total / (n * (n - 1))
+    return values
+
+
+@compiled()
+def _nearest_first(
+    members: NDArray[np.int64], skip: int, cosines: NDArray[np.float64], others: NDArray[np.int64]
+) -> None:
+    """Fill `others` with the members of a set, without the one at `skip`, nearest first."""
+    count = 0
+    for b in range(len(members)):
+        if b == skip:
+            continue
+        j, at = members[b], count
+        while at > 0 and cosines[others[at - 1]] < cosines[j]:
+            others[at] = others[at - 1]
+            at -= 1
+        others[at] = j
+        count += 1
 
 
 def random_activity(

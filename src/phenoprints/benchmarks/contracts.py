@@ -25,6 +25,7 @@ BENCHMARKS = Contract(
             ("random", pa.float64()),
             ("random_sd", pa.float64()),
             ("z", pa.float64()),
+            ("significance", pa.float64()),
             ("reason", pa.string()),
         ]
     ),
@@ -35,9 +36,12 @@ BENCHMARKS = Contract(
 """`context` is kind, cell type and background where a screen has several. `sd` is over draws, pairs
 or perturbations, as the benchmark says; `n` counts what the value is a mean of. `random` is the
 same figure for random vectors, names or scores, and `z` = (value - random)/sqrt(sd² + random_sd²),
-NaN where both are 0. `seen` says what the encoder has learned from: `none` of the screen, the
-`screen` (other experiments of it) or these `experiments` themselves. A benchmark that could not
-run has one row with metric "", NaN and the `reason`."""
+NaN where both are 0. `significance` says whether the value differs from chance, where z compares
+with the spread between perturbations: (value - mean)/sd of draws of the value itself without any
+signal (names, scores or labels permuted), NaN where there are none. `seen` says what the encoder
+has learned from: `none` of the screen, the `screen` (other experiments of it) or these
+`experiments` themselves. A benchmark that could not run has one row with metric "", NaN and the
+`reason`."""
 
 _MEASURE = [
     ("screen", pa.string()),

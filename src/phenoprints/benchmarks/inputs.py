@@ -12,6 +12,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from phenoprints.alignment import CrossFittedReader
 from phenoprints.foundations.errors import PhenoprintsError
 from phenoprints.maps import PerturbationMap
 from phenoprints.wells import EmbeddingsReader, describe_wells
@@ -32,7 +33,7 @@ class BenchmarkInputs:
 
     wells: pd.DataFrame
     conditions: pd.DataFrame
-    reader: EmbeddingsReader
+    reader: CrossFittedReader
     built: PerturbationMap
     is_usable: NDArray[np.bool_]
     settings: Mapping[str, Any]

@@ -102,6 +102,17 @@ def _table(
     )
 
 
+def distances(x: Floats, y: Floats, *, is_same: bool = False) -> NDArray[np.float64]:
+    """Compute the distances (N, M) between rows, in float64; 0 of a row to itself if `is_same`."""
+    centre = y.mean(axis=0, dtype=np.float64)
+    x, y = x - centre, y - centre
+    squared = np.einsum("nk,nk->n", x, x)[:, None] + np.einsum("mk,mk->m", y, y) - 2 * (x @ y.T)
+    lengths: NDArray[np.float64] = np.sqrt(np.maximum(squared, 0))
+    if is_same:
+        np.fill_diagonal(lengths, 0)
+    return lengths
+
+
 def magnitude_summary(values: Sequence[float]) -> tuple[float, float, int]:
     """Mean, median absolute deviation (scale 1) and number of the finite values."""
     finite = np.asarray(values, np.float64)

@@ -42,7 +42,7 @@ def _recall_of_map(inputs: BenchmarkInputs, part: PerturbationMap) -> Iterator[R
     pairs = [table.assign(source=source) for source, table in sorted(inputs.pairs.items())]
     known = pd.concat(pairs, ignore_index=True)
     null = NullSettings(
-        null=settings["null_model"],
+        null_model=settings["null_model"],
         num_samples=settings["num_samples"],
         sample_size=settings["sample_size"],
         num_random=inputs.settings["num_random"],

@@ -33,7 +33,7 @@ class NullSettings:
     `num_random` permutations of the names give the random baseline of every row; 0 gives none.
     """
 
-    null: str = "all-pairs"
+    null_model: str = "all-pairs"
     num_samples: int = 3
     sample_size: int = 5000
     num_random: int = 0
@@ -205,7 +205,7 @@ def _cuts_and_cosines(
     """What decides, once per null sample, and the cosines of each source's pairs."""
     size = len(unit) * (len(unit) - 1) // 2
     ranks = [_ranks(size, *level) for level in levels]
-    exact = null.null == "all-pairs"
+    exact = null.null_model == "all-pairs"
     flat = sorted({rank for pair in ranks for rank in pair if exact and 0 <= rank < size})
     every = np.concatenate([np.empty((0, 2), np.intp), *known.values()])
     values, cosines = scan_pairs(unit, flat, every)

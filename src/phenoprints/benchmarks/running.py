@@ -8,6 +8,7 @@ import pandas as pd
 
 from phenoprints.benchmarks.compound_gene import z_score
 from phenoprints.benchmarks.inputs import NAN, BenchmarkInputs, Row, one_line
+from phenoprints.benchmarks.on_controls import activity_rows, magnitude_rows
 from phenoprints.benchmarks.on_maps import (
     cluster_rows,
     enrichment_rows,
@@ -15,12 +16,7 @@ from phenoprints.benchmarks.on_maps import (
     proximity_bias_rows,
     relationship_rows,
 )
-from phenoprints.benchmarks.on_wells import (
-    activity_rows,
-    compound_gene_rows,
-    magnitude_rows,
-    replicate_rows,
-)
+from phenoprints.benchmarks.on_wells import compound_gene_rows, replicate_rows
 from phenoprints.foundations.errors import PhenoprintsError
 from phenoprints.foundations.progress import Progress
 
@@ -50,7 +46,21 @@ def run_benchmarks(names: Sequence[str], inputs: BenchmarkInputs) -> pd.DataFram
             table["value"], spreads["sd"], table["random"], spreads["random_sd"], strict=True
         )
     ]
+    table["significance"] = _significance(table)
     return table
+
+
+def _significance(table: pd.DataFrame) -> pd.Series:
+    """What a benchmark gives, else (value - random)/random_sd; NaN where that is 0 or not known.
+
+    Random baselines other than those of magnitude and activity are draws of the value itself.
+    """
+    spread = table["random_sd"].where(table["random_sd"] > 0)
+    of_draws = (table["value"] - table["random"]) / spread
+    if "significance" not in table:
+        return of_draws
+    gives_its_own = table["benchmark"].isin(["activity", "magnitude"])
+    return table["significance"].where(gives_its_own, of_draws)
 
 
 BENCHMARK_FUNCTIONS: dict[str, Callable[[BenchmarkInputs], Iterator[Row]]] = {

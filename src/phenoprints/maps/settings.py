@@ -12,6 +12,7 @@ class MapSettings(Maps):
     `mean` and `median` are EFAAR's. `guides_first`: genes are aggregated from guides, not wells.
     `centre_on: non-targeting` is refused after chromosome-arm correction, which has already removed
     the effect of cutting. A vector needs `min_wells` usable wells, else it is NaN. A concentration
-    is active where its mean is longer than that of as many control wells in all but
-    `activity_p_value` of `num_null` draws.
+    is active where its wells are farther from the controls of their plates than other sets of as
+    many wells from these plates, with p below `activity_p_value`; `num_null` sets are drawn per
+    fold of the controls. `null_model: experiment` takes sets from anywhere in the experiment.
     """

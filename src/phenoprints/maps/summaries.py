@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from phenoprints.alignment import CrossFittedReader
 from phenoprints.foundations.randomness import hash_uint64
 from phenoprints.maps.building import (
     PerturbationMap,
@@ -15,7 +16,8 @@ from phenoprints.maps.building import (
     aggregate_groups,
     find_origin,
 )
-from phenoprints.maps.doses import MAX_CONTROLS, dose_response, null_lengths
+from phenoprints.maps.control_sets import comparisons, strata
+from phenoprints.maps.doses import dose_lengths, dose_response
 from phenoprints.maps.guides import guide_concordance
 from phenoprints.maps.layout import layout_table
 from phenoprints.maps.neighbours import neighbour_table
@@ -28,7 +30,7 @@ def map_tables(
     built: PerturbationMap,
     wells: pd.DataFrame,
     conditions: pd.DataFrame,
-    reader: EmbeddingsReader,
+    reader: CrossFittedReader,
     *,
     is_usable: NDArray[np.bool_] | None = None,
     seed: int = 0,
@@ -86,7 +88,7 @@ def alignment_controls(
 def _doses(
     wells: pd.DataFrame,
     conditions: pd.DataFrame,
-    reader: EmbeddingsReader,
+    reader: CrossFittedReader,
     settings: MapSettings,
     is_usable: NDArray[np.bool_],
     seed: int,
@@ -98,10 +100,12 @@ def _doses(
     means = aggregate_groups(vectors, groups, origin, is_usable, how="mean")["concentration"]
     table = groups["concentration"].table
     table["num_wells"] = table["num_usable"]
-    is_control = alignment_controls(wells, reader, is_usable)
-    sample = sample_controls(wells, is_control, max_controls=MAX_CONTROLS, seed=seed)
-    controls = vectors.rows(sample) - origin
-    controls = controls[np.isfinite(controls).all(axis=1)]
-    num_wells = max(int(table["num_wells"].max()), 1)
-    nulls = null_lengths(controls, num_wells, num_null=settings.num_null, seed=seed)
-    return dose_response(table, means, nulls, activity_p_value=settings.activity_p_value)
+    folds = comparisons(
+        wells, reader, groups["concentration"].code,
+        stratum=strata(wells, settings.null_model), is_usable=is_usable,
+    )  # fmt: skip
+    tested = dose_lengths(
+        folds, num_null=settings.num_null,
+        activity_p_value=settings.activity_p_value, seed=seed,
+    )  # fmt: skip
+    return dose_response(table, means, tested, activity_p_value=settings.activity_p_value)

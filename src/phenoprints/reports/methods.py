@@ -296,8 +296,18 @@ def _relationships(settings: Mapping[str, Any]) -> str:
     return (
         f"recall of known relationships ({sources}) among pairs whose cosine lies below the "
         f"{100 * low:g}th or above the {100 * high:g}th percentile of "
-        f"{str(own.get('null', 'all-pairs')).replace('-', ' ')}"
+        f"{str(own.get('null_model', 'all-pairs')).replace('-', ' ')}"
     )
+
+
+def _which_controls(settings: Mapping[str, Any]) -> str:
+    if settings.get("controls") == "as-fitted":
+        return " that the alignment was fitted on"
+    return " under alignments fitted without them, the unbiased form plate by plate"
+
+
+def _of_which_plates(settings: Mapping[str, Any]) -> str:
+    return "of all plates" if settings.get("negatives") == "pooled" else "of the same plate"
 
 
 BENCHMARKS: dict[str, Callable[[Mapping[str, Any]], str]] = {
@@ -308,14 +318,19 @@ BENCHMARKS: dict[str, Callable[[Mapping[str, Any]], str]] = {
     ),
     "magnitude": lambda settings: (
         "the energy distance of perturbations from at most "
-        f"{(settings.get('magnitude') or {}).get('max_controls', 1000):,} controls [@szekely2013]"
+        f"{(settings.get('magnitude') or {}).get('max_controls', 1000):,} controls"
+        f"{_which_controls(settings.get('magnitude') or {})} [@szekely2013]"
     ),
     "compound-gene": lambda settings: (
         "average precision of compounds finding their genes by absolute cosine, over "
         f"{(settings.get('compound_gene') or {}).get('num_seeds', 100)} draws of other genes"
     ),
     "mechanism": lambda _: "mechanism of the nearest neighbour",
-    "activity": lambda _: "mean average precision of replicates against controls",
+    "activity": lambda settings: (
+        "mean average precision of replicates against controls "
+        + _of_which_plates(settings.get("activity") or {})
+        + ", tested by exchanging wells with controls of their plates"
+    ),
     "clusters": lambda _: "separation of known clusters",
     "enrichment": lambda _: "hypergeometric enrichment of neighbours",
     "proximity-bias": lambda _: "proximity bias of genes of one chromosome arm [@lazar2024]",

@@ -240,8 +240,8 @@ BEATS_RANDOM = Rule(
     "BE101",
     "Better than random",
     "A benchmark value means little until chance and an untrained network are subtracted.",
-    "the main measure of every benchmark with z above 3 over random.",
-    "z = 3, a choice of this report",
+    "main measures at least 3 standard deviations above what draws without any signal give.",
+    "3 standard deviations, a choice of this report",
     "Treat these values as no better than chance.",
 )
 IN_SAMPLE = Rule(

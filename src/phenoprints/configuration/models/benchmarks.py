@@ -52,6 +52,9 @@ class Magnitude(Section):
     """Wells that a perturbation needs."""
     max_controls: int = Field(1000, ge=2)
     """Control wells drawn at most."""
+    controls: Literal["cross-fitted", "as-fitted"] = "cross-fitted"
+    """Controls under maps that were fitted without them, or under the alignment fitted on them
+    (`as-fitted`: the published form, biased upwards, never used for significance)."""
 
 
 class CompoundGene(Section):
@@ -82,8 +85,10 @@ class Mechanism(Section):
 class Activity(Section):
     """Replicability of perturbations by mean average precision."""
 
+    negatives: Literal["same-plate", "pooled"] = "same-plate"
+    """Controls among which a well ranks its replicates: those of its own plate, or all."""
     num_null: int = Field(10_000, ge=100)
-    """Size of the null distribution."""
+    """Sets of wells, per fold of the controls, that a condition is compared with."""
     p_value: Fraction = 0.05
     """Corrected p-value below which a perturbation is active."""
 

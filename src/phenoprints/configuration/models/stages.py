@@ -252,7 +252,10 @@ class Maps(Section):
     activity_p_value: Fraction = 0.01
     """p-value below which a concentration is active."""
     num_null: int = Field(1000, ge=100, le=1_000_000)
-    """Draws of control wells that a concentration is compared with."""
+    """Sets of wells, per fold of the controls, that a concentration is compared with."""
+    null_model: Literal["plate-matched", "experiment"] = "plate-matched"
+    """Sets that a concentration is compared with: as many wells of each plate (`plate-matched`),
+    or of each experiment, which takes its plates for alike."""
 
 
 class Annotation(Section):

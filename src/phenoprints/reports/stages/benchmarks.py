@@ -24,7 +24,7 @@ NAME, TITLE = "benchmarks", "Benchmarks"
 QUESTION = "How good is the map, compared with chance and with an untrained network?"
 KEYS = ["screen", "benchmark", "source", "context", "metric"]
 BASELINE_KINDS = ("random", "untrained")
-MIN_Z = 3.0
+MIN_SIGNIFICANCE = 3.0
 MAX_HEADLINES = 5
 MAIN_MEASURES = (
     ("relationships", "", "recall_0.05_0.95"),
@@ -42,7 +42,7 @@ MAX_FIGURES = 12
 
 TIDY = (
     "benchmark", "source", "context", "encoder", "block", "metric", "value", "sd", "n", "seen",
-    "random", "random_sd", "z", "reason",
+    "random", "random_sd", "z", "significance", "reason",
 )  # fmt: skip
 
 
@@ -68,7 +68,8 @@ def page(run: Run) -> Page:
 def benchmark_table(run: Run) -> pd.DataFrame:
     """All rows of all benchmarks, with `screen`, the untrained network's value and `is_baseline`.
 
-    Rows without a metric are benchmarks that could not run; their `reason` says why.
+    `controls` marks magnitudes against in-sample controls. Rows without a metric are benchmarks
+    that could not run; their `reason` says why.
     """
     parts = []
     for screen, encoder in run.plan.evaluated_pairs:
@@ -76,7 +77,7 @@ def benchmark_table(run: Run) -> pd.DataFrame:
         if table is not None and len(table):
             parts.append(table.reindex(columns=TIDY).assign(screen=screen))
     if not parts:
-        return pd.DataFrame(columns=[*TIDY, "screen", "untrained", "is_baseline"])
+        return pd.DataFrame(columns=[*TIDY, "screen", "untrained", "is_baseline", "controls"])
     table = pd.concat(parts, ignore_index=True)
     for name in ("source", "context", "block", "seen", "reason", "metric"):
         table[name] = table[name].fillna("").astype(str)
@@ -92,12 +93,27 @@ def _with_untrained(run: Run, table: pd.DataFrame) -> pd.DataFrame:
     kind = {name: str(item["kind"]) for name, item in run.config["encoders"].items()}
     kinds = table["encoder"].map(lambda name: kind.get(name.removesuffix(".trimmed"), name))
     table["is_baseline"] = kinds.isin(BASELINE_KINDS)
+    table["controls"] = _controls(run, table)
     rows = table[kinds == "untrained"].groupby(KEYS, sort=False)["value"].first()
     keys = pd.MultiIndex.from_frame(table[KEYS])
     table["untrained"] = rows.reindex(keys).to_numpy(float) if len(rows) else np.nan
     order = [*KEYS, "value"]
     ascending = [True] * len(KEYS) + [False]
     return table.sort_values(order, ascending=ascending, ignore_index=True)
+
+
+def _controls(run: Run, table: pd.DataFrame) -> list[str]:
+    """`in-sample` for magnitudes against the controls that the alignment was fitted on, else ""."""
+    in_sample = {screen for screen in set(table["screen"]) if _is_in_sample(run, screen)}
+    return [
+        "in-sample" if row["benchmark"] == "magnitude" and row["screen"] in in_sample else ""
+        for row in records(table)
+    ]
+
+
+def _is_in_sample(run: Run, screen: str) -> bool:
+    own = run.config["screens"][screen].get("benchmarks") or run.config.get("benchmarks") or {}
+    return (own.get("magnitude") or {}).get("controls") == "as-fitted"
 
 
 def _answer(table: pd.DataFrame) -> str:
@@ -134,7 +150,7 @@ def _facts(table: pd.DataFrame) -> list[Fact]:
         facts.append(Fact((*path, "value"), label, value, note=_note(row), headline=is_large))
         facts += [
             Fact((*path, key), f"{label}: {key}", _float(row[key]))
-            for key in ("sd", "n", "random", "random_sd", "untrained", "z")
+            for key in ("sd", "n", "random", "random_sd", "untrained", "z", "significance")
             if not numbers.is_missing(row[key])
         ]
         if row["seen"]:
@@ -170,27 +186,35 @@ def _note(row: dict[str, Any]) -> str:
     parts = []
     if not numbers.is_missing(row["random"]):
         parts.append(f"random {numbers.number(row['random'])}")
-    if not numbers.is_missing(row["z"]):
-        parts.append(f"z {numbers.number(row['z'])}")
+    if not numbers.is_missing(row["significance"]):
+        parts.append(f"{numbers.number(row['significance'])} sd from chance")
+    if row["controls"]:
+        parts.append(f"{row['controls']} controls")
     return ", ".join(parts)
 
 
 def _random_verdict(table: pd.DataFrame) -> Verdict:
-    """Whether the best encoder's main measure of every benchmark stands clear of chance."""
-    main = table.loc[_headlines(table)].dropna(subset=["z"])
+    """Whether the best encoder's main measure of every benchmark differs from chance.
+
+    The significance counts, not z: z compares with the spread between perturbations, which is
+    large where many have an effect and many have none.
+    """
+    main = table.loc[_headlines(table)].dropna(subset=["significance"])
     if main.empty:
-        text = "no measure has a random baseline"
+        text = "no main measure was compared with chance"
         return Verdict(rules.BEATS_RANDOM, NOT_RUN, "run", text, page=NAME, anchor="all")
-    low = main[main["z"] < MIN_Z]
-    names = ", ".join(f"{row['benchmark']} (z {numbers.number(row['z'])})" for row in records(low))
+    low = main[main["significance"] < MIN_SIGNIFICANCE]
+    names = ", ".join(
+        f"{row['benchmark']} ({numbers.number(row['significance'])} sd)" for row in records(low)
+    )
     text = f"main measures that beat random: {len(main) - len(low)} of {len(main)}"
     return Verdict(
         rules.BEATS_RANDOM,
         CHECK if len(low) else PASS,
         "run",
         f"{text}; not {names}" if names else text,
-        f"smallest z {numbers.number(main['z'].min())}",
-        f"z of {MIN_Z:g}",
+        f"smallest significance {numbers.number(main['significance'].min())} sd",
+        f"{MIN_SIGNIFICANCE:g} sd",
         len(low),
         NAME,
         "all",
@@ -249,13 +273,18 @@ def _columns() -> list[Column]:
         Column("random", "Random", "number"),
         Column("untrained", "Untrained", "number"),
         Column("z", "z over random", "number"),
+        Column("significance", "Standard deviations from chance", "number"),
+        Column("controls", "Controls"),
         Column("seen", "Seen of the screen"),
     ]
 
 
 def _overview(table: pd.DataFrame) -> Section:
     note = (
-        "z = (value − random)/sqrt(sd² + sd_random²). A row whose encoder has seen the screen or "
+        "z = (value − random)/sqrt(sd² + sd_random²) compares with the spread between "
+        "perturbations or draws; whether a value differs from chance is the next column: its "
+        "distance from the mean of draws without any signal, in their standard deviations. A "
+        "row whose encoder has seen the screen or "
         "its experiments is in-sample: read it as an upper bound."
     )
     return Section("values", "All values", [overview(table, "all", "Benchmark values", note)])

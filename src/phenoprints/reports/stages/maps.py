@@ -26,6 +26,10 @@ SHOWN_LEVELS = ("gene", "compound", "concentration", "condition", "guide")
 
 MAX_HEAT = 60
 MAX_DOSES = 6
+DOSE_REASONS = {
+    "no_controls": "no control on its plates",
+    "too_few_sets": "too few controls on its plates",
+}
 MAX_NEIGHBOURS = 5
 TABLE_COLUMNS = ("level", "name", "kind", "cell_type", "background", "num_wells", "num_experiments")
 
@@ -248,19 +252,20 @@ def _doses_figure(names: dict[str, str], doses: pd.DataFrame) -> Figure:
             "group": part["perturbation"].astype(str),
         }
     ).sort_values(["group", "x"], kind="stable")
-    active = doses.groupby("perturbation")["lowest_active_concentration_um"].first().notna()
-    title = f"Active compounds: {int(active.sum())} of {len(active)}"
+    tested = doses[doses["p_value"].notna()]
+    active = tested.groupby("perturbation")["lowest_active_concentration_um"].first().notna()
+    title = f"Active compounds: {int(active.sum())} of {len(active)} tested"
     return Figure(
         anchor(names, "dose-response"),
         title,
-        f"Distance of the mean from the controls over log10 of the concentration in µM, for the "
-        f"{numbers.plural(len(shown), 'compound')} that go farthest. Good looks like a rise "
+        "Distance from the controls of the same plates over log10 of the concentration in µM, for "
+        f"the {numbers.plural(len(shown), 'compound')} that go farthest. Good looks like a rise "
         "towards high doses.",
         line_chart(
             frame.dropna(),
             title=title,
             x_title="log10 concentration (µM)",
-            y_title="length of the mean",
+            y_title="distance from the controls",
             has_points=True,
         ),
     )
@@ -271,13 +276,21 @@ def _doses_table(names: dict[str, str], doses: pd.DataFrame) -> Table:
         Column("perturbation", "Compound"),
         Column("concentration_um", "Concentration", "number", "µM"),
         Column("num_wells", "Wells", "count"),
-        Column("length", "Length of the mean", "number"),
+        Column("length", "Distance from the controls", "number"),
+        Column("null_length", "Distance without an effect", "number"),
         Column("p_value", "p", "number"),
+        Column("reason", "Not tested because"),
         Column("cosine_to_highest", "Cosine with highest dose", "number"),
         Column("lowest_active_concentration_um", "Active from", "number", "µM"),
     ]
-    caption = "Dose response: how far every concentration stands from the controls"
-    return Table(anchor(names, "doses"), caption, columns, doses)
+    caption = "Dose response: how far every concentration is from the controls of its plates"
+    note = (
+        "Distances are between the mean of the wells and the controls of the same plates, which "
+        "the alignment was fitted without. The distance without an effect is the mean over other "
+        "sets of as many wells from these plates; p is the share of them that are as far."
+    )
+    words = doses.assign(reason=doses["reason"].map(DOSE_REASONS).fillna(""))
+    return Table(anchor(names, "doses"), caption, columns, words, note)
 
 
 def _vectors_table(names: dict[str, str], table: pd.DataFrame) -> Table:
