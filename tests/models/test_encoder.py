@@ -161,6 +161,61 @@ def test_stochastic_depth_keeps_the_mean_and_does_nothing_in_evaluation() -> Non
     assert kept == pytest.approx([1.0, 0.9, 0.8, 0.7])
 
 
+def packed(encoder: models.Encoder) -> models.Encoder:
+    from types import MethodType
+
+    from phenoprints.models.vit import packed_forward
+
+    for block in encoder.backbone.blocks:
+        block.forward = MethodType(packed_forward, block)
+    return encoder
+
+
+@pytest.mark.parametrize("rate", [0.5, 0.999999])
+def test_packed_stochastic_depth_equals_that_of_all_crops(rate: float) -> None:
+    """Features and gradients with the same draws; a block that no crop keeps has gradients too."""
+    results = []
+    for pack in (lambda encoder: encoder, packed):
+        encoder = pack(models.build("vit-tiny", drop_path=rate, layer_scale=0.5).train())
+        torch.manual_seed(3)
+        features = encoder(crops().repeat(3, 1, 1, 1))
+        features.square().mean().backward()
+        gradients = [p.grad for p in encoder.parameters() if p.requires_grad]
+        assert all(g is not None for g in gradients[:-2])  # the last norm is not used
+        results.append([features, *gradients[:-2]])
+    for whole, few in zip(*results, strict=True):
+        torch.testing.assert_close(few, whole, rtol=1e-4, atol=1e-6)
+    encoder = packed(models.build("vit-tiny", drop_path=rate))
+    assert torch.equal(encoder(crops()), models.build("vit-tiny")(crops()))
+
+
+def test_packed_stochastic_depth_computes_kept_crops_only() -> None:
+    encoder = packed(models.build("vit-tiny", drop_path=0.5).train())
+    seen = []
+    for block in encoder.backbone.blocks:
+        block.in_proj.register_forward_hook(lambda m, args, out: seen.append(len(args[0])))
+    torch.manual_seed(0)
+    encoder(crops().repeat(100, 1, 1, 1)[:200])
+    assert seen[0] == 200  # the first block is never left out
+    assert seen[-1] / 200 == pytest.approx(0.5, abs=0.1)
+
+
+@pytest.mark.filterwarnings("ignore:The .grad attribute of a Tensor")  # torch's, while compiling
+def test_packed_blocks_compile_to_few_graphs() -> None:
+    """Sizes that differ from block to block become one graph of any size."""
+    from torch._dynamo.utils import counters
+
+    torch.compiler.reset()
+    counters.clear()
+    encoder = packed(models.build("vit-t16", crop_px=32, drop_path=0.5).train())
+    for block in encoder.backbone.blocks:
+        block.compile(backend="eager")
+    for _ in range(3):
+        encoder(crops().repeat(16, 1, 1, 1))
+    assert counters["stats"]["unique_graphs"] <= 3
+    torch.compiler.reset()
+
+
 @pytest.mark.filterwarnings("ignore:The .grad attribute of a Tensor")  # torch's, while compiling
 def test_blocks_compile_to_one_graph_whatever_their_drop_path(
     monkeypatch: pytest.MonkeyPatch,

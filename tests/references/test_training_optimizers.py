@@ -36,6 +36,25 @@ def test_lion_equals_algorithm_2_step_by_step() -> None:
         np.testing.assert_allclose(got.detach().numpy(), expected, rtol=1e-12, atol=1e-12)
 
 
+def test_lion_in_one_kernel_equals_lion_in_several() -> None:
+    """The compiled update of each flat parameter against the plain one, over several rates."""
+    shapes = [(3, 4), (5,), (2, 3, 2), ()]
+    start = [torch.randn(shape) for shape in shapes]
+    models = []
+    for is_fused in (False, True):
+        torch.manual_seed(1)
+        params = [torch.nn.Parameter(value.clone()) for value in start]
+        optimizer = Lion(params, lr=0.01, weight_decay=0.05, is_fused=is_fused)
+        for step in range(4):
+            optimizer.param_groups[0]["lr"] = 0.01 / (1 + step)
+            for p in params:
+                p.grad = torch.randn(p.shape)
+            optimizer.step()
+        models.append([*params, *(optimizer.state[p]["exp_avg"] for p in params)])
+    for plain, fused in zip(*models, strict=True):
+        torch.testing.assert_close(fused, plain, rtol=1e-6, atol=1e-7)
+
+
 def test_lion_leaves_parameters_without_gradient_alone() -> None:
     params = [torch.nn.Parameter(torch.ones(2)) for _ in range(2)]
     params[0].grad = torch.ones(2)

@@ -47,6 +47,14 @@ try:
 except TrainingInterruptedError as error:
     print("STOPPED", error, [p.name for p in finished(folder / "fsdp2.training" / "checkpoints")])
 fit(folder / "fsdp2", tables, TrainingSettings(**sharded))
+# The same with checkpoints in shards, written while training goes on.
+parts = {{**sharded, "checkpoint_form": "sharded"}}
+try:
+    fit(folder / "fsdp2.parts", tables, TrainingSettings(**parts, hours=1e-9))
+except TrainingInterruptedError as error:
+    (kept,) = finished(folder / "fsdp2.parts.training" / "checkpoints")
+    print("PARTS", sorted(path.name for path in kept.iterdir()))
+fit(folder / "fsdp2.parts", tables, TrainingSettings(**parts))
 # Steps that leave weights out: decoders of absent channels, the last norm of a classifier.
 mixed, source = of_two_screens(tables)
 for name, chosen in (("ddp-mixed", {{**settings, "devices": 2}}), ("fsdp2-mixed", sharded)):
@@ -105,10 +113,12 @@ def test_two_processes_and_two_shards_give_the_curve_of_one(
     assert [task.returncode for task in tasks] == [0, 0], told[0][1][-3000:] + told[1][1][-3000:]
     assert "stopped after step 1 of 6" in told[0][0]
     assert "['step-000000001']" in told[0][0]
+    shards = [f"shard-{n:05}-model-00001-of-00001.safetensors" for n in (1, 2)]
+    assert f"PARTS {[*shards, 'state.json']}" in told[0][0]
     mixed, source = of_two_screens(tables)
     fit(tmp_path / "one-mixed", mixed, chosen, AGNOSTIC, source=source)
     fit(tmp_path / "one-vit", tables, chosen, VIT_CLASSIFIER)
-    for name in ("ddp", "fsdp2", "ddp-mixed", "fsdp2-mixed", "ddp-vit"):
+    for name in ("ddp", "fsdp2", "fsdp2.parts", "ddp-mixed", "fsdp2-mixed", "ddp-vit"):
         one = "-".join(["one", *name.split("-")[1:]])
         np.testing.assert_allclose(losses(tmp_path / name), losses(tmp_path / one), rtol=1e-4)
         expected = models.load(tmp_path / one).state_dict()

@@ -14,6 +14,8 @@ torch = pytest.importorskip("torch")
 pytestmark = pytest.mark.torch
 
 from phenoprints import models, training  # noqa: E402
+from phenoprints.foundations.errors import CorruptionError  # noqa: E402
+from phenoprints.training.checkpoints import finished  # noqa: E402
 from phenoprints.training.devices import launch, prepare  # noqa: E402
 from phenoprints.training.loading import flipped  # noqa: E402
 from phenoprints.training.progress import peak_flops  # noqa: E402
@@ -80,6 +82,64 @@ def test_compiling_compiles_every_block(
     prepare(objective, chosen)
     assert [kind.__name__ for kind in compiled] == ["ParallelScalingBlock"] * 4 + ["Block"]
     assert objective.encoder.checkpoints_activations
+
+
+def test_packed_depth_and_shards_of_checkpoints_change_no_loss(
+    tmp_path: Path, tables: object, settings: Callable[..., object]
+) -> None:
+    """The draws of stochastic depth are those of the plain way, so the curve is the same."""
+    plain = settings(max_crops=96, drop_path=0.5, layer_scale=0.5)
+    fit(tmp_path / "plain", tables, plain)
+    changed = plain.replace(pack_depth=True, checkpoint_form="sharded", checkpoint_steps=2)
+    fit(tmp_path / "packed", tables, changed)
+    expected = losses(tmp_path / "plain")
+    np.testing.assert_allclose(losses(tmp_path / "packed"), expected, rtol=1e-4)
+    assert plain.identity() == changed.identity()
+
+
+@pytest.mark.parametrize("optimizer", ["lion", "adamw"])
+def test_resuming_from_shards_is_exact(
+    tmp_path: Path, tables: object, settings: Callable[..., object], optimizer: str
+) -> None:
+    chosen = settings(max_crops=80, optimizer=optimizer, checkpoint_form="sharded")
+    fit(tmp_path / "whole", tables, chosen)
+    with pytest.raises(training.TrainingInterruptedError):
+        fit(tmp_path / "stopped", tables, chosen.replace(hours=1e-9))
+    (kept,) = finished(tmp_path / "stopped.training/checkpoints")
+    names = [path.name for path in kept.iterdir()]
+    assert sorted(names) == ["shard-00001-model-00001-of-00001.safetensors", "state.json"]
+    fit(tmp_path / "stopped", tables, chosen)
+    for name in ("model.safetensors", "losses.csv"):
+        assert (tmp_path / "stopped" / name).read_bytes() == (
+            tmp_path / "whole" / name
+        ).read_bytes()
+
+
+def test_a_damaged_shard_is_named(
+    tmp_path: Path, tables: object, settings: Callable[..., object]
+) -> None:
+    chosen = settings(max_crops=80, checkpoint_form="sharded", hours=1e-9)
+    with pytest.raises(training.TrainingInterruptedError):
+        fit(tmp_path / "mae", tables, chosen)
+    (shard,) = (tmp_path / "mae.training").rglob("shard-*.safetensors")
+    content = bytearray(shard.read_bytes())
+    content[-1] ^= 1
+    shard.write_bytes(content)
+    with pytest.raises(CorruptionError, match=f"{shard.name} is not as it was written"):
+        fit(tmp_path / "mae", tables, chosen)
+
+
+@pytest.mark.filterwarnings("ignore:The .grad attribute of a Tensor")  # torch's, while compiling
+def test_a_compiled_step_gives_the_loss_of_a_plain_one(
+    tmp_path: Path, tables: object, settings: Callable[..., object]
+) -> None:
+    torch.compiler.reset()
+    plain = settings(max_crops=32, drop_path=0.0, precision="float32", panel_crops=0)
+    for name, compiled in (("plain", False), ("compiled", True)):
+        chosen = plain.replace(compile_step=compiled)
+        fit(tmp_path / name, tables, chosen)
+    torch.compiler.reset()
+    np.testing.assert_allclose(losses(tmp_path / "compiled"), losses(tmp_path / "plain"), rtol=1e-4)
 
 
 def test_adapting_batch_norm_gives_batches_of_one_experiment(

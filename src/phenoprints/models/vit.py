@@ -60,6 +60,46 @@ class StochasticDepth(nn.Module):
         draws = torch.rand(len(tokens_BND), 1, 1, device=tokens_BND.device)
         return tokens_BND * ((draws < self.kept) / self.kept).to(tokens_BND.dtype)
 
+    @torch.compiler.disable  # type: ignore[untyped-decorator]
+    def draw_rows(self, num_crops: int, device: torch.device) -> tuple[Tensor, Tensor]:
+        """Return the rows of the crops that keep the block, and the factor of their outputs.
+
+        Drawn on the CPU, so that the device is not waited for. Where no crop keeps it, the first
+        one is computed with factor 0: each weight has a gradient, as DDP expects.
+        """
+        rows = torch.nonzero(torch.rand(num_crops, device="cpu") < self.kept)[:, 0]
+        factor = torch.ones(()) / self.kept
+        if not len(rows):
+            rows, factor = torch.zeros(1, dtype=torch.int64), torch.zeros(())
+        return rows.to(device, non_blocking=True), factor.to(device, non_blocking=True)
+
+
+def packed_forward(block: Any, tokens_BND: Tensor) -> Tensor:
+    """The forward pass of a ParallelScalingBlock for the crops that stochastic depth keeps.
+
+    The crops are packed into a smaller batch, the others pass unchanged: equal to computing all of
+    them and multiplying those that drop the block by 0, up to rounding, without their cost.
+    Source: Oquab et al. 2023, doi:10.48550/arXiv.2304.07193, section 5, which fixes their number.
+    """
+    if not block.training:
+        whole: Tensor = type(block).forward(block, tokens_BND)
+        return whole
+    rows, factor = block.drop_path.draw_rows(len(tokens_BND), tokens_BND.device)
+    branch = block.ls(_branch(block, tokens_BND[rows])) * factor
+    return tokens_BND.index_add(0, rows, branch.to(tokens_BND.dtype))
+
+
+def _branch(block: Any, tokens_BND: Tensor) -> Tensor:
+    """What a ParallelScalingBlock adds to its input, before layer scale; as timm computes it."""
+    B, N, D = tokens_BND.shape
+    mlp, *qkv = torch.split(block.in_proj(block.in_norm(tokens_BND)), block.in_split, dim=-1)
+    q, k, v = (t.view(B, N, block.num_heads, block.head_dim) for t in qkv)
+    q, k, v = (t.transpose(1, 2) for t in (block.q_norm(q), block.k_norm(k), v))
+    attended = functional.scaled_dot_product_attention(q, k, v).transpose(1, 2).reshape(B, N, D)
+    grown: Tensor = block.mlp_out_proj(block.mlp_act(mlp + block.mlp_bias))
+    out: Tensor = block.attn_out_proj(attended) + grown
+    return out
+
 
 class ViTEncoder(Encoder):
     """timm's VisionTransformer with ParallelScalingBlock, and positions that are not learned.

@@ -22,9 +22,10 @@ MODEL, OPTIMIZER, STATE = "model.safetensors", "optimizer.safetensors", "state.j
 class Checkpoint:
     """All that training needs to go on after `step` optimiser steps.
 
-    `model` and `optimizer` are tensors by name; `identity` is what a resumed run must share;
-    `history` the rows of the log so far. The rate, the order of the crops and torch's random state
-    are functions of the step and need no state.
+    `model` and `optimizer` are tensors by name, both empty where they are in `shards` instead, a
+    folder; `identity` is what a resumed run must share; `history` the rows of the log so far. The
+    rate, the order of the crops and torch's random state are functions of the step and need no
+    state.
     """
 
     step: int
@@ -32,28 +33,53 @@ class Checkpoint:
     optimizer: Mapping[str, Tensor]
     identity: Mapping[str, Any]
     history: list[dict[str, Any]]
+    shards: Path | None = None
 
 
 def write_checkpoint(folder: Path, checkpoint: Checkpoint, *, keep: int) -> Path:
     """Publish a checkpoint as `folder/step-<number>`, then delete all but the newest `keep`."""
     from safetensors.torch import save_file
 
-    path = folder / f"step-{checkpoint.step:09d}"
-    with published_folder(path) as partial:
+    with published_folder(_place(folder, checkpoint)) as partial:
         save_file(_own(checkpoint.model), partial / MODEL)
         save_file(_own(checkpoint.optimizer), partial / OPTIMIZER)
-        state = {
-            "step": checkpoint.step,
-            "identity": dict(checkpoint.identity),
-            "history": checkpoint.history,
-            "sha256": {name: file_sha256(partial / name) for name in (MODEL, OPTIMIZER)},
-        }
-        publish_marker(partial / STATE, state, is_placed=False)
+        _mark(partial, checkpoint, is_sharded=False)
+    _forget(folder, keep)
+    return _place(folder, checkpoint)
+
+
+def publish_shards(folder: Path, shards: Path, checkpoint: Checkpoint, *, keep: int) -> Path:
+    """Publish a folder of shards as `write_checkpoint` publishes whole tensors; it is moved."""
+    with published_folder(_place(folder, checkpoint)) as partial:
+        for shard in sorted(shards.iterdir()):
+            shard.rename(partial / shard.name)
+        _mark(partial, checkpoint, is_sharded=True)
+    shards.rmdir()
+    _forget(folder, keep)
+    return _place(folder, checkpoint)
+
+
+def _place(folder: Path, checkpoint: Checkpoint) -> Path:
+    return folder / f"step-{checkpoint.step:09d}"
+
+
+def _mark(partial: Path, checkpoint: Checkpoint, *, is_sharded: bool) -> None:
+    files = sorted(path.name for path in partial.iterdir())
+    state = {
+        "step": checkpoint.step,
+        "identity": dict(checkpoint.identity),
+        "history": checkpoint.history,
+        "sha256": {name: file_sha256(partial / name) for name in files},
+        **({"is_sharded": True} if is_sharded else {}),
+    }
+    publish_marker(partial / STATE, state, is_placed=False)
+
+
+def _forget(folder: Path, keep: int) -> None:
     for old in finished(folder)[:-keep]:
         shutil.rmtree(old)
     for left in abandoned(folder):
         shutil.rmtree(left, ignore_errors=True)
-    return path
 
 
 def _own(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
@@ -86,6 +112,8 @@ def newest(folder: Path, identity: Mapping[str, Any]) -> Checkpoint | None:
         for name, expected in state.get("sha256", {}).items():
             if file_sha256(path / name) != expected:
                 raise ValueError(f"{name} is not as it was written")
+        if state.get("is_sharded"):
+            return Checkpoint(state["step"], {}, {}, state["identity"], state["history"], path)
         model, optimizer = load_file(path / MODEL), load_file(path / OPTIMIZER)
     except (SafetensorError, OSError, ValueError, KeyError, TypeError) as error:
         if isinstance(error, ConfigurationError):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import warnings
+from types import MethodType
 from typing import Any
 
 import torch
@@ -11,6 +12,7 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from phenoprints.foundations.errors import ConfigurationError, CorruptionError
+from phenoprints.models.vit import StochasticDepth, packed_forward
 from phenoprints.training.settings import TrainingSettings
 
 Tensors = dict[str, Tensor]
@@ -114,11 +116,17 @@ def blocks_of(objective: nn.Module) -> list[nn.Module]:
 
 
 def prepare(objective: nn.Module, settings: TrainingSettings) -> None:
-    """Compile each block and let the encoder recompute activations, where configured."""
+    """Compile, pack what stochastic depth keeps, and recompute activations, where configured."""
     encoder = objective.encoder
+    if settings.pack_depth:
+        for block in blocks_of(objective):
+            if isinstance(getattr(block, "drop_path", None), StochasticDepth):
+                block.forward = MethodType(packed_forward, block)  # type: ignore[method-assign]
     if settings.activation_checkpointing and hasattr(encoder, "checkpoints_activations"):
         encoder.checkpoints_activations = True  # type: ignore[assignment]
-    if settings.compile:
+    if settings.compile_step:
+        objective.compile()
+    elif settings.compile:
         for block in blocks_of(objective):
             block.compile()
 

@@ -24,6 +24,7 @@ from phenoprints.training.objectives import DinoObjective, Objective
 from phenoprints.training.optimizers import build_optimizer, learning_rate, set_learning_rate
 from phenoprints.training.progress import Progress
 from phenoprints.training.settings import TrainingSettings
+from phenoprints.training.sharded import ShardedWriter, load_shards
 
 
 @dataclass
@@ -56,6 +57,7 @@ class Trainer:
         self.module, self.optimizer = self._set_up()
         self.step = 0
         self._finite: list[tuple[int, Tensor]] = []
+        self._shards = self._sharded_writer()
         self._saved_at = time.monotonic()
 
     def _set_up(self) -> tuple[Any, Any]:
@@ -65,6 +67,13 @@ class Trainer:
             return module, self.fabric.setup_optimizers(optimizer)
         optimizer = build_optimizer(self.run.objective, self.settings)
         return tuple(self.fabric.setup(self.run.objective, optimizer))  # type: ignore[return-value]
+
+    def _sharded_writer(self) -> ShardedWriter | None:
+        if self.settings.checkpoint_form == "whole":
+            return None
+        rank, size = self.fabric.global_rank, self.fabric.world_size
+        keep = self.settings.keep_checkpoints
+        return ShardedWriter(self.run.folder, rank=rank, world_size=size, keep=keep)
 
     @property
     def _plain(self) -> tuple[Any, Any]:
@@ -177,6 +186,7 @@ class Trainer:
         if wants_stop or is_due:
             self.save()
         if wants_stop:
+            self.finish_saving()
             raise TrainingInterruptedError(
                 f"Training stopped after step {self.step} of {self.run.num_steps}: "
                 f"{interruption.reason or 'another process was asked to'}. Start it again to go on."
@@ -190,22 +200,34 @@ class Trainer:
         return [bool(flag > 0) for flag in self.fabric.all_reduce(flags, reduce_op="max").tolist()]
 
     def save(self) -> None:
-        """Write a checkpoint of the current step."""
+        """Write a checkpoint of the current step; shards are written while training goes on."""
         self._check_finite()
-        model, optimizer = full_state(*self._plain)
-        if self.fabric.is_global_zero:
-            history = self.run.progress.history
-            checkpoint = Checkpoint(self.step, model, optimizer, self.run.identity, history)
-            write_checkpoint(self.run.folder, checkpoint, keep=self.settings.keep_checkpoints)
-        self.fabric.barrier()
+        history = list(self.run.progress.history)
+        if self._shards is not None:
+            started = Checkpoint(self.step, {}, {}, self.run.identity, history)
+            self._shards.start(*self._plain, started)
+        else:
+            model, optimizer = full_state(*self._plain)
+            if self.fabric.is_global_zero:
+                checkpoint = Checkpoint(self.step, model, optimizer, self.run.identity, history)
+                write_checkpoint(self.run.folder, checkpoint, keep=self.settings.keep_checkpoints)
+            self.fabric.barrier()
         self._saved_at = time.monotonic()
+
+    def finish_saving(self) -> None:
+        """Wait for a checkpoint that is still being written."""
+        if self._shards is not None:
+            self._shards.finish()
 
     def _resume(self) -> None:
         checkpoint = newest(self.run.folder, self.run.identity)
         if checkpoint is None:
             self.run.progress.begin(0, [])
             return
-        load_state(*self._plain, dict(checkpoint.model), dict(checkpoint.optimizer))
+        if checkpoint.shards is not None:
+            load_shards(checkpoint.shards, *self._plain)
+        else:
+            load_state(*self._plain, dict(checkpoint.model), dict(checkpoint.optimizer))
         self.step = checkpoint.step
         self.run.progress.begin(checkpoint.step, checkpoint.history)
 
@@ -242,5 +264,8 @@ def _memory_named(num_crops: int) -> Iterator[None]:
 def run_training(run: Run, fabric: Any) -> tuple[Trainer, dict[str, Tensor]]:
     """Train to the end; the trainer, and the objective's weights (on the first process)."""
     trainer = Trainer(run, fabric)
-    trainer.fit()
+    try:
+        trainer.fit()
+    finally:
+        trainer.finish_saving()
     return trainer, trainer.state()

@@ -20,7 +20,8 @@ class Lion(Optimizer):
     """Sign of an interpolated momentum, with decoupled weight decay.
 
     update = sign(β1·m + (1 - β1)·g); p ← p·(1 - lr·λ) - lr·update; m ← β2·m + (1 - β2)·g.
-    All parameters of a group are updated at once (foreach).
+    All parameters of a group are updated at once (foreach), or each by one compiled kernel that
+    reads and writes it once (`is_fused`), equal up to rounding.
 
     Source: Chen et al. 2023, Algorithm 2, doi:10.48550/arXiv.2302.06675.
     """
@@ -31,8 +32,11 @@ class Lion(Optimizer):
         lr: float = 1e-4,
         betas: tuple[float, float] = (0.9, 0.95),
         weight_decay: float = 0.0,
+        *,
+        is_fused: bool = False,
     ) -> None:
         super().__init__(params, {"lr": lr, "betas": betas, "weight_decay": weight_decay})
+        self.kernel: Any = torch.compile(lion_update, dynamic=True) if is_fused else None
 
     @torch.no_grad()
     def step(self, closure: Callable[[], float] | None = None) -> float | None:  # type: ignore[override]
@@ -54,6 +58,13 @@ class Lion(Optimizer):
         gradients = [p.grad for p in params if p.grad is not None]
         momenta = [self.state[p]["exp_avg"] for p in params]
         lr, (beta1, beta2) = float(group["lr"]), group["betas"]
+        if self.kernel is not None:
+            rates = torch.tensor(
+                [lr, lr * group["weight_decay"], beta1, beta2], device=params[0].device
+            )
+            for tensors in zip(params, gradients, momenta, strict=True):
+                self.kernel(*(_local(t).view(-1) for t in tensors), rates)
+            return
         torch._foreach_mul_(params, 1.0 - lr * group["weight_decay"])
         updates = torch._foreach_mul(momenta, beta1)
         torch._foreach_add_(updates, gradients, alpha=1.0 - beta1)
@@ -61,6 +72,19 @@ class Lion(Optimizer):
         torch._foreach_add_(params, updates, alpha=-lr)
         torch._foreach_mul_(momenta, beta2)
         torch._foreach_add_(momenta, gradients, alpha=1.0 - beta2)
+
+
+def lion_update(param: Tensor, gradient: Tensor, momentum: Tensor, rates: Tensor) -> None:
+    """Update one flat parameter and its momentum in place; `rates` are lr, lr·λ, β1 and β2."""
+    lr, decay, beta1, beta2 = rates.unbind()
+    update = torch.sign(beta1 * momentum + (1.0 - beta1) * gradient)
+    param.copy_(param * (1.0 - decay) - lr * update)
+    momentum.copy_(beta2 * momentum + (1.0 - beta2) * gradient)
+
+
+def _local(tensor: Tensor) -> Tensor:
+    """The part of a sharded tensor that this process holds."""
+    return tensor.to_local() if hasattr(tensor, "to_local") else tensor  # type: ignore[no-any-return]
 
 
 def parameter_groups(module: nn.Module, weight_decay: float) -> list[dict[str, Any]]:
@@ -87,7 +111,8 @@ def build_optimizer(module: nn.Module, settings: TrainingSettings) -> Optimizer:
     groups = [g for g in parameter_groups(module, settings.weight_decay) if g["params"]]
     fast, slow = settings.betas
     if settings.optimizer == "lion":
-        return Lion(groups, lr=settings.learning_rate, betas=(fast, slow))
+        fused = settings.compile_step
+        return Lion(groups, lr=settings.learning_rate, betas=(fast, slow), is_fused=fused)
     if settings.optimizer == "adamw":
         return torch.optim.AdamW(groups, lr=settings.learning_rate, betas=(fast, slow))
     return torch.optim.SGD(groups, lr=settings.learning_rate, momentum=fast)

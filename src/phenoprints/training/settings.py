@@ -9,10 +9,10 @@ from phenoprints.foundations.errors import ConfigurationError, Problem, raise_pr
 
 SPEED_ONLY = frozenset(
     {
-        "activation_checkpointing", "cache_mb", "checkpoint_minutes", "checkpoint_steps", "compile",
-        "device",
-        "devices", "hours", "keep_checkpoints", "log_steps", "micro_batch_size", "nodes",
-        "num_workers", "panel_blocks", "strategy",
+        "activation_checkpointing", "cache_mb", "checkpoint_form", "checkpoint_minutes",
+        "checkpoint_steps", "compile", "compile_step", "device", "devices", "hours",
+        "keep_checkpoints", "log_steps", "micro_batch_size", "nodes", "num_workers", "pack_depth",
+        "panel_blocks", "strategy",
     }
 )  # fmt: skip
 """Settings that change where and how fast training runs, not what it computes; but where crops

@@ -84,6 +84,11 @@ class Training(Section):
     """Arithmetic of the network."""
     compile: bool = False
     """Compile each block with torch.compile."""
+    compile_step: bool = False
+    """Compile the whole loss and Lion's update instead of each block."""
+    pack_depth: bool = False
+    """Let stochastic depth compute a block for the crops that keep it only, packed into a smaller
+    batch."""
     activation_checkpointing: bool = False
     """Recompute activations instead of keeping them in memory."""
     device: Literal["auto", "cpu", "cuda"] = "auto"
@@ -104,6 +109,9 @@ class Training(Section):
     """Optimiser steps between checkpoints, beside the minutes; null without."""
     keep_checkpoints: int = Field(2, ge=1, le=1000)
     """Newest checkpoints that are kept while training runs."""
+    checkpoint_form: Literal["whole", "sharded"] = "whole"
+    """One file that is gathered while training waits, or shards that each process writes in the
+    background."""
     log_steps: int = Field(10, ge=1)
     """Optimiser steps between rows of the logs."""
     panel_crops: int = Field(4, ge=0, le=1000)
