@@ -215,9 +215,9 @@ class Trainer:
         self._saved_at = time.monotonic()
 
     def finish_saving(self) -> None:
-        """Wait for a checkpoint that is still being written."""
+        """Wait for a checkpoint that is still being written; nothing is saved after it."""
         if self._shards is not None:
-            self._shards.finish()
+            self._shards.close()
 
     def _resume(self) -> None:
         checkpoint = newest(self.run.folder, self.run.identity)

@@ -76,9 +76,19 @@ class ShardedWriter:
         if self._thread is not None:
             self._thread.join()
             self._thread = None
+            if not self.is_alone:  # no process goes on before the first one has published
+                torch.distributed.barrier(self.group)
         if self._error is not None:
             error, self._error = self._error, None
             raise error
+
+
+    def close(self) -> None:
+        """Finish, and leave the processes' group, which would keep them from ending."""
+        self.finish()
+        if self.group is not None:
+            torch.distributed.destroy_process_group(self.group)
+            self.group = None
 
 
 def flat_state(module: nn.Module, optimizer: Optimizer) -> dict[str, Tensor]:
