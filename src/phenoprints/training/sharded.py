@@ -82,7 +82,6 @@ class ShardedWriter:
             error, self._error = self._error, None
             raise error
 
-
     def close(self) -> None:
         """Finish, and leave the processes' group, which would keep them from ending."""
         self.finish()
