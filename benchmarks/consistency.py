@@ -19,10 +19,15 @@ def embeddings(num_wells: list[int], num_features: int) -> tuple[np.ndarray, np.
     return rng.standard_normal((len(condition), num_features)).astype(np.float32), condition
 
 
-def ours(x: np.ndarray, condition: np.ndarray) -> Timing:
-    from phenoprints.consistency import experiment_consistency
+def ours(x: np.ndarray, condition: np.ndarray, plate: np.ndarray | None = None) -> Timing:
+    """The null of the experiment, or with plates the plate-matched one."""
+    from phenoprints.consistency import Design, experiment_consistency
 
-    task = partial(experiment_consistency, x, condition, num_null=NUM_NULL)
+    null_model = "experiment" if plate is None else "plate-matched"
+    task = partial(
+        experiment_consistency, x, condition, Design(plate=plate), null_model=null_model,
+        num_null=NUM_NULL,
+    )  # fmt: skip
     return timed(task, clock=time.process_time)
 
 
@@ -96,3 +101,76 @@ def experiment_1400(_how: str, _folder: Path) -> Timing:
 def experiment_18600(_how: str, _folder: Path) -> Timing:
     """One experiment of 18,600 wells, 1,024 features, conditions of 2 to 20 wells, K = 10,000."""
     return ours(*embeddings([*range(2, 21)] * 89, 1024))
+
+
+def spread(
+    num_plates: int, replicates: list[int], *, on_plate: int = 1
+) -> tuple[np.ndarray, np.ndarray]:
+    """Conditions on random plates, up to `on_plate` wells on a plate, and the plates."""
+    rng = np.random.default_rng(3)
+    slots = np.repeat(np.arange(num_plates), on_plate)
+    plates = [rng.choice(slots, n, replace=False) for n in replicates]
+    return np.repeat(np.arange(len(replicates)), replicates), np.concatenate(plates)
+
+
+def plate_matched(num_plates: int, replicates: list[int], *, on_plate: int = 1) -> Timing:
+    condition, plate = spread(num_plates, replicates, on_plate=on_plate)
+    x = np.random.default_rng(0).standard_normal((len(condition), 1024)).astype(np.float32)
+    return ours(x, condition, plate)
+
+
+def straightforward_matched(num_plates: int, replicates: list[int], *, share: int) -> Timing:
+    """Random sets with a condition's plates, drawn again on a conflict, in numpy."""
+    condition, plate = spread(num_plates, replicates)
+    rng = np.random.default_rng(0)
+    x = rng.standard_normal((len(condition), 1024)).astype(np.float32)
+    unit = x / np.linalg.norm(x, axis=1, keepdims=True)
+    on_plate = [np.flatnonzero(plate == p) for p in range(num_plates)]
+    chosen = range(0, len(replicates), share)
+    start = time.process_time()
+    for c in chosen:
+        own = np.flatnonzero(condition == c)
+        observed = (unit[own] @ unit[own].T).mean()
+        null = np.empty(NUM_NULL)
+        for k in range(NUM_NULL):
+            while True:
+                rows = np.array([rng.choice(on_plate[p]) for p in plate[own]])
+                if len(np.unique(condition[rows])) == len(rows):
+                    break
+            null[k] = (unit[rows] @ unit[rows].T).mean()
+        max(int((null >= observed).sum()), 1) / NUM_NULL
+    seconds = (time.process_time() - start) * len(replicates) / len(chosen)
+    return Timing(seconds, f"({len(chosen)} of {len(replicates)} conditions, scaled)")
+
+
+SMALL = [4] * 200 + [6] * 100
+
+
+@benchmark(
+    "consistency-plate-matched-1400-wells-16-plates",
+    max_seconds=0.3,
+    min_ratios={"straightforward": 1000},
+)
+def plate_matched_1400(how: str, _folder: Path) -> Timing:
+    """1,400 wells on 16 plates, 300 conditions of 4 or 6 wells, 1,024 features, K = 10,000."""
+    if how == "straightforward":
+        return straightforward_matched(16, SMALL, share=100)
+    return plate_matched(16, SMALL)
+
+
+@benchmark("consistency-plate-matched-1400-wells-two-per-plate", max_seconds=0.3)
+def plate_matched_1400_two(_how: str, _folder: Path) -> Timing:
+    """The same with up to two wells of a condition on a plate."""
+    return plate_matched(16, SMALL, on_plate=2)
+
+
+@benchmark("consistency-plate-matched-18600-wells-50-plates", max_seconds=5.0)
+def plate_matched_50(_how: str, _folder: Path) -> Timing:
+    """18,600 wells on 50 plates, 4,650 conditions of four wells, 1,024 features, K = 10,000."""
+    return plate_matched(50, [4] * 4650)
+
+
+@benchmark("consistency-plate-matched-18600-wells-16-plates", max_seconds=1.0)
+def plate_matched_16(_how: str, _folder: Path) -> Timing:
+    """18,600 wells on 16 plates, 4,650 conditions of four wells, 1,024 features, K = 10,000."""
+    return plate_matched(16, [4] * 4650)

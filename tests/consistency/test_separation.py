@@ -79,3 +79,11 @@ def test_a_screen_without_treatments_gives_nothing():
     fitted = np.ones(len(controls), dtype=bool)
     settings = ConsistencySettings()
     assert design_warnings(controls, conditions, settings, is_fitted=fitted, folds=3) == []
+
+
+def test_folds_that_hold_fewer_controls_than_a_condition_has_wells():
+    settings = ConsistencySettings(null_model="negative-controls", control_guard=False)
+    assert warned(settings) == []
+    assert warned(settings, controls=48, plates=1, experiments=1, replicates=2) == []
+    (text,) = warned(settings, controls=16, plates=1, experiments=1, replicates=2)
+    assert "fewer than 100 distinct null sets" in text

@@ -188,6 +188,23 @@ def test_a_condition_keeps_its_null_when_others_are_not_tested():
     assert part["p_value"].equals(both["p_value"])
 
 
+def test_plates_that_no_design_joins_are_drawn_apart(monkeypatch):
+    """Two groups of plates: together they count what each counts alone, table or not."""
+    x, condition, plate = unequal_layout(13, num_plates=5)
+    x, plate = np.concatenate([x, x]), np.concatenate([plate, plate + 5])
+    condition = np.concatenate([condition, condition + 80])
+    own = condition >= 80
+    for table_bytes in (400 << 20, 0):
+        monkeypatch.setattr("phenoprints.consistency.shared.TABLE_BYTES", table_bytes)
+        both = experiment_consistency(x, condition, Design(plate=plate), num_null=1000)
+        label = np.where(own, condition, None)
+        alone = experiment_consistency(
+            x, label, Design(plate=plate, group=condition), num_null=1000
+        )
+        part = both[both["condition"] >= 80].reset_index(drop=True)
+        assert part["p_value"].equals(alone["p_value"])
+
+
 @pytest.mark.parametrize("per_plate", [1, 6])
 def test_rarely_valid_and_crowded_compositions_are_drawn_directly(per_plate):
     """A condition on every plate, or with six wells on each of two: the shared draws refuse."""

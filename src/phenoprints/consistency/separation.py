@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from phenoprints.alignment.folds import assign_folds
+from phenoprints.alignment.folds import HeldOut, HeldOutControls, assign_folds
 from phenoprints.consistency.facts import well_facts
 from phenoprints.consistency.pseudo_conditions import copying_reasons
 from phenoprints.consistency.screen import screen_consistency
@@ -79,9 +79,30 @@ def design_warnings(
     return [
         *_alone_warning(alone, tested),
         *_position_warning(tested),
-        *_sets_warning(wells, conditions, settings, alone, threshold),
+        *_sets_warning(_Layout(wells, is_fitted, folds), conditions, settings, alone, threshold),
         *(_control_warning(facts, wells, is_fitted, folds) if settings.control_guard else ()),
     ]
+
+
+class _Layout(ArrayEmbeddings):
+    """Vectors that hold nothing, (N, 1), with the folds that an alignment will have."""
+
+    def __init__(self, wells: pd.DataFrame, is_fitted: NDArray[np.bool_], folds: int) -> None:
+        super().__init__(wells, np.ones((len(wells), 1), np.float32))
+        self.wells, self.num_folds = wells, max(folds, 1)
+        fold = assign_folds(wells, is_fitted, self.num_folds)
+        names = wells["experiment"].to_numpy()
+        self.fold_of = {name: fold[names == name] for name in self.experiments}
+
+    def held_out_controls(self, experiment: str) -> HeldOutControls:
+        fold = self.fold_of[experiment]
+        rows = np.flatnonzero(fold >= 0).astype(np.int32)
+        return HeldOutControls(rows, fold[rows], self.read(experiment)[rows])
+
+    def read_held_out(self, experiment: str, fold: int) -> HeldOut:
+        own = self.fold_of[experiment]
+        vectors = np.where(((own < 0) | (own == fold))[:, None], self.read(experiment), np.nan)
+        return HeldOut(fold, vectors.astype(np.float32), own == fold)
 
 
 def _alone(tested: pd.DataFrame) -> set[int]:
@@ -116,7 +137,7 @@ def _position_warning(tested: pd.DataFrame) -> Iterator[str]:
 
 
 def _sets_warning(
-    wells: pd.DataFrame,
+    layout: _Layout,
     conditions: pd.DataFrame,
     settings: ConsistencySettings,
     alone: set[int],
@@ -125,8 +146,7 @@ def _sets_warning(
     """Count the null sets by running the test itself, on vectors that hold nothing."""
     num_null = max(100, int(np.ceil(1.0 / threshold)) + 1)
     few = settings.replace(num_null=num_null, control_guard=False)
-    nothing = ArrayEmbeddings(wells, np.ones((len(wells), 1), np.float32))
-    table = screen_consistency(wells, conditions, nothing, settings=few)
+    table = screen_consistency(layout.wells, conditions, layout, settings=few)
     tests = table[(table["num_wells"] > 1) & ~table["condition_id"].isin(alone)]
     tests = tests[tests["level"] == "condition"]
     can = can_reach(tests, threshold).reindex(tests.index, fill_value=False)

@@ -115,13 +115,17 @@ def _start(draws: _Draws, tests: Sequence[Comparison], num_null: int) -> kernels
 
 @dataclass(frozen=True)
 class _Draws:
-    """The slots of every stratum, their random streams, and the vectors that are drawn."""
+    """The slots of every stratum, their random streams, and the vectors that are drawn.
+
+    `local` is the row of `units` for every position in the pool's rows, -1 in other strata.
+    """
 
     pool: Pool
     strata: NDArray[np.int64]
     num_slots: NDArray[np.int64]
     random: list[np.random.Generator]
     group: NDArray[np.int64]
+    local: NDArray[np.int64]
     units: NDArray[np.float32]
     table: NDArray[np.float32] | None
 
@@ -135,13 +139,18 @@ class _Draws:
         streams: Streams,
     ) -> _Draws:
         strata = np.flatnonzero(needed)
-        units = vectors.units(pool.rows)
+        starts = pool.offsets[pool.strata]
+        chosen = np.concatenate([np.arange(starts[s], starts[s + 1]) for s in strata])
+        local = np.full(len(pool.rows), -1, dtype=np.int64)
+        local[chosen] = np.arange(len(chosen))
+        units = vectors.units(pool.rows[chosen])
         return cls(
             pool=pool,
             strata=strata,
             num_slots=needed[strata],
             random=[streams(f"stratum {s}") for s in strata],
             group=np.repeat(pool.groups, np.diff(pool.offsets)),
+            local=local,
             units=units,
             table=_table(units, num_null * int(needed.sum()) ** 2),
         )
@@ -158,8 +167,8 @@ class _Draws:
         """Draw the next wells of every slot, (S, B) positions in the pool."""
         num_slots = int(self.num_slots.sum())
         width = 4 * num_slots + (0 if self.table is not None else 2 * self.units.shape[1])
-        num_draws = int(np.clip(BLOCK_BYTES // (4 * num_slots * width), 16, max(wanted, 16)))
-        positions = np.arange(len(self.units))
+        num_draws = int(np.clip(BLOCK_BYTES // (4 * num_slots * width), 1, max(wanted, 16)))
+        positions = np.arange(len(self.local))
         parts = [
             kernels.draw_distinct(
                 positions,
@@ -172,10 +181,10 @@ class _Draws:
 
     def cosines(self, positions: NDArray[np.int64]) -> NDArray[np.float32]:
         """Return the cosines (S, S, B) of slots i < j in every draw; see kernels.CONFLICT."""
-        group = self.group[positions]
+        group, rows = self.group[positions], self.local[positions]
         if self.table is not None:
-            return kernels.looked_up_cosines(self.table, positions, group)
-        wells = self.units[positions.T]
+            return kernels.looked_up_cosines(self.table, rows, group)
+        wells = self.units[rows.T]
         return kernels.arranged_cosines(wells @ wells.transpose(0, 2, 1), group)
 
 
