@@ -95,7 +95,7 @@ NUM_WELLS, WELLS_IN_PART, WELLS_IN_EXPERIMENT = 16_000_000, 500_000, 1_400
 
 
 def write_manifest(folder: Path) -> None:
-    """A manifest of 16 M wells of one site each, and the sites of 20 M wells, in parts."""
+    """A manifest of 16 M wells of one site each, in parts."""
     import pyarrow as pa
     import pyarrow.parquet as pq
 
@@ -107,44 +107,41 @@ def write_manifest(folder: Path) -> None:
          ("height", pa.int32()), ("width", pa.int32()), ("channels", pa.list_(pa.string()))]
     )  # fmt: skip
     channels = pa.array([[f"c{i}" for i in range(6)]], schema.field("channels").type)
-    with pq.ParquetWriter(folder / "sites.parquet", schema, compression="zstd") as writer:
-        for part in range(NUM_WELLS * 5 // 4 // WELLS_IN_PART):
-            number = np.arange(part * WELLS_IN_PART, (part + 1) * WELLS_IN_PART)
-            ids = pa.array(hash_uint64(0, number.astype(np.uint64)))
-            name = (number // WELLS_IN_EXPERIMENT).astype(str)
-            index = (number % WELLS_IN_EXPERIMENT).astype(str)
-            text = np.char.add(np.char.add("zarr:images/experiment-", name), "/plate-1.zarr#")
-            locators = pa.array(np.char.add(text, index).astype(object))
-            side = pa.array(np.full(len(number), 2048, np.int32))
-            one = pa.array(np.ones(len(number), np.int32))
-            every = channels.take(pa.array(np.zeros(len(number), np.int32)))
-            writer.write_table(pa.table([ids, one, locators, side, side, every], schema=schema))
-            if number[0] < NUM_WELLS:
-                offsets = pa.array(np.arange(len(number) + 1, dtype=np.int32))
-                conditions = pa.array((number % 100_000).astype(np.int32))
-                wells = {
-                    "well_id": ids,
-                    "screen": pa.array(["screen"]).take(pa.array(np.zeros(len(number), np.int32))),
-                    "experiment": pa.array(np.char.add("experiment-", name).astype(object)),
-                    "conditions": pa.ListArray.from_arrays(offsets, conditions),
-                    "locators": pa.ListArray.from_arrays(offsets, locators),
-                }
-                pq.write_table(pa.table(wells), folder / "manifest" / f"part-{part:05}.parquet")
+    for part in range(NUM_WELLS // WELLS_IN_PART):
+        number = np.arange(part * WELLS_IN_PART, (part + 1) * WELLS_IN_PART)
+        ids = pa.array(hash_uint64(0, number.astype(np.uint64)))
+        name = (number // WELLS_IN_EXPERIMENT).astype(str)
+        index = (number % WELLS_IN_EXPERIMENT).astype(str)
+        text = np.char.add(np.char.add("zarr:images/experiment-", name), "/plate-1.zarr#")
+        locators = pa.array(np.char.add(text, index).astype(object))
+        side = pa.array(np.full(len(number), 2048, np.int32))
+        one = pa.array(np.ones(len(number), np.int32))
+        every = channels.take(pa.array(np.zeros(len(number), np.int32)))
+        sites = pa.table([ids, one, locators, side, side, every], schema=schema)
+        pq.write_table(sites, folder / "manifest" / f"sites-{part:05}.parquet", compression="zstd")
+        offsets = pa.array(np.arange(len(number) + 1, dtype=np.int32))
+        conditions = pa.array((number % 100_000).astype(np.int32))
+        wells = {
+            "well_id": ids,
+            "screen": pa.array(["screen"]).take(pa.array(np.zeros(len(number), np.int32))),
+            "experiment": pa.array(np.char.add("experiment-", name).astype(object)),
+            "conditions": pa.ListArray.from_arrays(offsets, conditions),
+            "locators": pa.ListArray.from_arrays(offsets, locators),
+        }
+        pq.write_table(pa.table(wells), folder / "manifest" / f"part-{part:05}.parquet")
 
 
 @benchmark("training-corpus", max_memory_gb=5, prepares=True)
 def corpus_of_16_million(how: str, folder: Path) -> Timing:
-    """The training set of a manifest of 16 M wells, from its parts and a table of 20 M sites."""
-    from phenoprints.training.manifest import corpus_of_manifest, parts_of
+    """The training set of a manifest of 16 M wells, from its parts."""
+    from phenoprints.training.dataset import corpus_of_manifest
 
     if how == "prepare":
         write_manifest(folder)
         return Timing(0.0)
     conditions = pd.DataFrame({"condition_id": [0], "perturbation": ["p"]})
     watch = Stopwatch()
-    corpus = corpus_of_manifest(
-        parts_of(folder / "manifest"), {"screen": folder / "sites.parquet"}, conditions
-    )
+    corpus = corpus_of_manifest(folder / "manifest", conditions)
     learned, _ = corpus.split(0.02, (), 0)
     told = f"({len(corpus):,} wells, {len(learned):,} to learn from, {corpus.fingerprint()[:8]})"
     return watch.timing(told)

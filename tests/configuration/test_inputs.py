@@ -165,9 +165,10 @@ def test_a_training_job_reads_a_manifest_or_a_screen(inputs):
     found = inputs.training_inputs(job(encoder="second"))
     assert found["manifest"] == ["results/r/curation/chosen/manifest.provenance.json"]
     assert found["start_from"] == ["results/r/encoders/mae.provenance.json"]
-    assert "wells" not in found
+    assert not {"wells", "sites"} & set(found)
     found = inputs.training_inputs(job(encoder="wsl"))
     assert found["wells"] == ["results/r/screens/images/wells.parquet"]
+    assert found["sites"] == ["results/r/screens/images/sites.parquet"]
     assert found["quality"] == ["results/r/quality/images.parquet"]
     assert "manifest" not in found
 

@@ -22,7 +22,7 @@ from phenoprints.foundations.errors import (
     MissingInputError,
     TableError,
 )
-from phenoprints.wells.contracts import WELLS
+from phenoprints.wells import SITES, WELLS
 
 RULES = Rules(judges=("j",), min_experiments=3, min_wells=20, hold_out=("e5",))
 
@@ -213,8 +213,12 @@ def test_bytes_depend_neither_on_workers_nor_on_the_order_of_parts(parts, phenop
             folder / "manifest", folder / "reasons", workers=workers,
         )  # fmt: skip
         results.append((tree(folder / "manifest"), tree(folder / "reasons"), funnel.steps))
-    assert len(results[0][0]) == 3
+    assert len(results[0][0]) == 2 * 3  # wells and their sites
     assert results[0] == results[1] == results[2]
+
+
+def wells_of(manifest):
+    return pd.read_parquet(sorted(manifest.glob("part-*.parquet")))
 
 
 def test_files_and_memory_agree(parts, wells, phenoprints, quality, tmp_path, funnel):
@@ -225,7 +229,7 @@ def test_files_and_memory_agree(parts, wells, phenoprints, quality, tmp_path, fu
         tmp_path / "manifest", tmp_path / "reasons",
     )  # fmt: skip
     assert written.steps == funnel.steps
-    ids = pd.read_parquet(tmp_path / "manifest")["well_id"].to_numpy()
+    ids = wells_of(tmp_path / "manifest")["well_id"].to_numpy()
     np.testing.assert_array_equal(ids, wells["well_id"][funnel.is_kept])
     reasons = pd.read_parquet(tmp_path / "reasons")
     pd.testing.assert_frame_equal(reasons, funnel.reasons, check_dtype=False)
@@ -235,8 +239,8 @@ def test_pandas_polars_and_duckdb_read_the_manifest(parts, phenoprints, tmp_path
     funnel = write_manifest(
         TableParts(parts), phenoprints, RULES, tmp_path / "manifest", tmp_path / "reasons"
     )
-    files = str(tmp_path / "manifest" / "*.parquet")
-    by_pandas = pd.read_parquet(tmp_path / "manifest")
+    files = str(tmp_path / "manifest" / "part-*.parquet")
+    by_pandas = wells_of(tmp_path / "manifest")
     by_polars = pl.read_parquet(files)
     by_duckdb = duckdb.sql(f"select * from read_parquet('{files}') order by experiment").df()
     expected = [*WELLS.schema.names, "locators"]
@@ -299,3 +303,28 @@ def test_an_experiment_to_hold_out_must_be_there(wells, conditions):
     assert '"t/e1" is no experiment' in str(error.value)
     assert "s/e1" in str(error.value)
     assert '"e1" is no' not in str(error.value)
+
+
+def test_a_manifest_carries_its_sites(wells, phenoprints, tmp_path):
+    sites = pd.DataFrame(
+        {
+            "well_id": np.repeat(wells["well_id"], 2), "site": np.tile([2, 1], len(wells)),
+            "locator": [f"zarr:{i}" for i in range(2 * len(wells))], "height": 64, "width": 32,
+            "channels": [["DNA", "ER"]] * (2 * len(wells)),
+        }
+    ).astype({"site": "int32", "height": "int32", "width": "int32"})  # fmt: skip
+    quality = sites[["well_id", "site"]][:60:3].assign(verdict="fail")
+    parts = screen_parts(wells, np.arange(40, dtype=np.int32), quality=quality, sites=sites)
+    write_manifest(TableParts(parts), phenoprints, RULES, tmp_path / "m", tmp_path / "r")
+    kept = pd.concat(map(pd.read_parquet, sorted((tmp_path / "m").glob("part-*.parquet"))))
+    found = pd.concat(map(SITES.read, sorted((tmp_path / "m").glob("sites-*.parquet"))))
+    assert 0 < kept["well_id"].nunique() < len(wells)
+    expected = kept[["well_id", "locators"]].explode("locators").dropna()
+    assert found["well_id"].tolist() == expected["well_id"].tolist()
+    assert found["locator"].tolist() == expected["locators"].tolist()
+    own = found.merge(sites, on=["well_id", "site"], suffixes=("", "_own"))
+    assert own["locator"].tolist() == own["locator_own"].tolist() == found["locator"].tolist()
+    assert (found["height"] == 64).all()
+    assert set(map(tuple, found["channels"])) == {("DNA", "ER")}
+    pairs = set(zip(quality["well_id"], quality["site"], strict=True))
+    assert not pairs & set(zip(found["well_id"], found["site"], strict=True))

@@ -64,12 +64,19 @@ def test_files_give_what_memory_gives(tables, wells, wells_per_part):
     assert len(parts) == len(expected) == {1: 6, 201: 3, 399: 3, 10_000: 1}[wells_per_part]
     for number, table in enumerate(expected):
         got = parts.read(number, deciding_only=False)
-        columns = [*WELLS.schema.names, "is_failing", "is_unusual", "has_no_images", "locators"]
+        columns = [
+            *WELLS.schema.names,
+            "is_failing",
+            "is_unusual",
+            "has_no_images",
+            "locators",
+            "sites",
+        ]
         assert got.column_names == columns
         for name in columns:
             assert got[name].to_pylist() == table[name].to_pylist(), name
         deciding = parts.read(number, deciding_only=True)
-        assert not {"locators", "plate"} & set(deciding.column_names)
+        assert not {"locators", "sites", "plate"} & set(deciding.column_names)
         for name in ("conditions", "is_failing", "is_unusual", "has_no_images"):
             assert deciding[name].to_pylist() == table[name].to_pylist(), name
 

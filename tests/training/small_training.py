@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 
 from phenoprints import training
+from phenoprints.wells import CONDITIONS, SITES, Screen
 
 Tables = tuple[pd.DataFrame, pd.DataFrame]
 MAE = training.EncoderPlan("mae", "vit-tiny")
@@ -62,3 +63,20 @@ def fit(
 def losses(folder: Path) -> list[float]:
     with open(folder / "losses.csv", newline="") as stream:
         return [float(row["loss"]) for row in csv.DictReader(stream)]
+
+
+def write_screen(
+    folder: Path,
+    wells: pd.DataFrame,
+    sites: pd.DataFrame,
+    conditions: pd.DataFrame,
+    quality: pd.DataFrame,
+) -> Screen:
+    """The tables as a stored screen with its quality."""
+    wells.to_parquet(folder / "wells.parquet")
+    SITES.write(folder / "sites.parquet", sites)
+    given = {"kind": "compound", "concentration_um": 1.0, **conditions}
+    empty = dict.fromkeys(CONDITIONS.schema.names, "")
+    CONDITIONS.write(folder / "conditions.parquet", pd.DataFrame({**empty, **given}))
+    quality.to_parquet(folder / "quality.parquet")
+    return Screen.open(folder, folder / "quality.parquet")

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import sys
+from pathlib import Path
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -9,9 +12,16 @@ import pytest
 pytest.importorskip("torch")
 pytestmark = pytest.mark.torch
 
+
+sys.path.insert(0, str(Path(__file__).parent))
+from small_training import write_screen  # noqa: E402
+
 from phenoprints.foundations.errors import ConfigurationError, DataError  # noqa: E402
-from phenoprints.training.corpus import NO_CLASS, build_corpus  # noqa: E402
-from phenoprints.training.manifest import corpus_of_screen  # noqa: E402
+from phenoprints.training.dataset import (  # noqa: E402
+    NO_CLASS,
+    build_corpus,
+    corpus_of_screen,
+)
 from phenoprints.training.settings import TrainingSettings  # noqa: E402
 
 Tables = tuple[pd.DataFrame, pd.DataFrame]
@@ -50,19 +60,19 @@ def test_wells_with_one_named_condition_have_a_class(tables: Tables) -> None:
     assert not len(aside)
 
 
-def test_unperturbed_wells_are_a_class_where_asked_for(tables: Tables) -> None:
+def test_unperturbed_wells_are_a_class_where_asked_for(tables: Tables, tmp_path: Path) -> None:
     """As the untreated well among the 1,139 classes of RxRx1; what is not known is no class."""
     wells, sites = tables
     lists = [[0], [1], [0, 1], [], None, *([[1]] * 58), []]
     conditions = pd.DataFrame({"condition_id": [0, 1], "perturbation": ["b", "a"]})
     passed = sites[["well_id", "site"]].assign(verdict="pass")
-    given = wells.assign(conditions=lists), sites, conditions, passed
-    corpus = corpus_of_screen(*given, labels="perturbation", classify_unperturbed=True)
+    screen = write_screen(tmp_path, wells.assign(conditions=lists), sites, conditions, passed)
+    corpus = corpus_of_screen(screen, labels="perturbation", classify_unperturbed=True)
     assert corpus.class_names == ("a", "b", "unperturbed")
     class_of = dict(zip(corpus.well_ids, corpus.classes, strict=True))
     assert [class_of[w] for w in wells["well_id"][:5]] == [1, 0, NO_CLASS, 2, NO_CLASS]
     assert class_of[wells["well_id"].iloc[-1]] == 2
-    without = corpus_of_screen(*given, labels="perturbation")
+    without = corpus_of_screen(screen, labels="perturbation")
     assert without.class_names == ("a", "b")
     assert (without.classes == NO_CLASS).sum() == 4
 

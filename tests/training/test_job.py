@@ -31,6 +31,7 @@ from phenoprints.screens.images.stores import (  # noqa: E402
     array_metadata,
     create_array,
 )
+from phenoprints.training.dataset import corpus_of_screen  # noqa: E402
 from phenoprints.training.job import (  # noqa: E402
     TrainingJob,
     command,
@@ -39,10 +40,13 @@ from phenoprints.training.job import (  # noqa: E402
     run_job,
 )
 from phenoprints.training.making import make_encoder, show_openphenom  # noqa: E402
-from phenoprints.training.manifest import corpus_of_screen  # noqa: E402
 from phenoprints.training.sampling import CropSampler  # noqa: E402
 from phenoprints.training.settings import TrainingSettings  # noqa: E402
 from phenoprints.training.sources import StoredImages  # noqa: E402
+from phenoprints.wells import SITES  # noqa: E402
+
+sys.path.insert(0, str(Path(__file__).parent))
+from small_training import write_screen  # noqa: E402
 
 NUM = 24
 TRAINING = {
@@ -96,17 +100,16 @@ def job(tmp_path: Path) -> TrainingJob:
     quality = pd.concat([quality, quality.assign(site=np.int32(1))], ignore_index=True)
     quality.loc[0, "verdict"] = "fail"
     quality.loc[NUM + 1, "verdict"] = "fail"
-    for name, table in {"wells": wells, "sites": sites, "conditions": conditions}.items():
-        table.to_parquet(tmp_path / f"{name}.parquet")
-    quality.to_parquet(tmp_path / "quality.parquet")
+    write_screen(tmp_path, wells, sites, conditions, quality)
     manifest = wells.assign(locators=[[locator] for locator in sites["locator"]])[4:]
     (tmp_path / "manifest").mkdir()
     manifest[:10].to_parquet(tmp_path / "manifest" / "part-00000.parquet")
     manifest[10:].to_parquet(tmp_path / "manifest" / "part-00001.parquet")
+    SITES.write(tmp_path / "manifest" / "sites-00000.parquet", sites[4:14])
+    SITES.write(tmp_path / "manifest" / "sites-00001.parquet", sites[14:])
     return TrainingJob(
         settings={"kind": "mae", "architecture": "vit-tiny", "training": TRAINING},
         folder=str(tmp_path / "encoder"),
-        sites={"small": str(tmp_path / "sites.parquet")},
         images={"small": str(tmp_path / "images.json")},
         conditions=str(tmp_path / "conditions.parquet"),
         manifest=str(tmp_path / "manifest"),
@@ -119,7 +122,7 @@ def classifying(job: TrainingJob, tmp_path: Path, **settings: object) -> Trainin
         job,
         settings={**network, **settings},
         manifest=None,
-        wells=str(tmp_path / "wells.parquet"),
+        screen=str(tmp_path),
         quality=str(tmp_path / "quality.parquet"),
     )
 
@@ -174,8 +177,8 @@ def test_crops_of_several_screens_keep_their_places(job: TrainingJob, tmp_path: 
     quality = pd.DataFrame({"well_id": [], "site": [], "verdict": []}).astype(
         {"well_id": np.uint64, "site": np.int32}
     )
-    conditions = pd.read_parquet(job.conditions)
-    corpus = corpus_of_screen(wells, sites, conditions, quality)
+    conditions = pd.read_parquet(tmp_path / "conditions.parquet")
+    corpus = corpus_of_screen(write_screen(tmp_path, wells, sites, conditions, quality))
     images = open_images(tmp_path / "images.json")
     source = StoredImages(corpus, {"a": images, "b": images})
     crops = CropSampler(corpus.sites, 32, seed=0).batch(0, 20)
@@ -183,24 +186,23 @@ def test_crops_of_several_screens_keep_their_places(job: TrainingJob, tmp_path: 
     np.testing.assert_array_equal(source.read(crops, 32), whole.read(crops, 32))
 
 
-def test_a_manifest_of_other_sites_is_refused(job: TrainingJob, tmp_path: Path) -> None:
-    pd.read_parquet(job.sites["small"])[:-1].to_parquet(job.sites["small"])
-    with pytest.raises(DataError, match="names 20 sites, the tables of sites have 19"):
+def test_a_manifest_without_all_of_its_sites_is_refused(job: TrainingJob, tmp_path: Path) -> None:
+    part = tmp_path / "manifest" / "sites-00001.parquet"
+    SITES.write(part, SITES.read(part)[:-1])
+    with pytest.raises(DataError, match="has no site"):
         job.corpus()
-    with pytest.raises(ConfigurationError, match="a manifest, or wells and quality"):
+    part.unlink()
+    with pytest.raises(DataError, match="2 parts of wells and 1 of sites"):
+        job.corpus()
+    with pytest.raises(ConfigurationError, match="a manifest and its conditions, or a screen"):
         dataclasses.replace(job, manifest=None).corpus()
 
 
 def test_missing_stores_are_all_named_before_training(job: TrainingJob, tmp_path: Path) -> None:
-    sites = pd.read_parquet(job.sites["small"])
-    moved = sites["locator"].str.replace("e.zarr#7", "f.zarr#7")
-    sites.assign(locator=moved).to_parquet(job.sites["small"])
-    for part in (tmp_path / "manifest").glob("*.parquet"):
-        table = pd.read_parquet(part)
-        table["locators"] = [
-            [x.replace("e.zarr#7", "f.zarr#7") for x in y] for y in table["locators"]
-        ]
-        table.to_parquet(part)
+    for part in (tmp_path / "manifest").glob("sites-*.parquet"):
+        sites = SITES.read(part)
+        moved = sites["locator"].str.replace("e.zarr#7", "f.zarr#7")
+        SITES.write(part, sites.assign(locator=moved))
     (tmp_path / "images" / "e.zarr" / "zarr.json").unlink()
     with pytest.raises(FileNotFoundError) as error:
         run_job(job)

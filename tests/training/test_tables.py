@@ -2,25 +2,30 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 pytest.importorskip("torch")
 pytestmark = pytest.mark.torch
 
+sys.path.insert(0, str(Path(__file__).parent))
+from small_training import write_screen  # noqa: E402
+
+from phenoprints.foundations.columns import NamesBuilder, Texts, text_keys  # noqa: E402
 from phenoprints.foundations.errors import DataError, MissingInputError  # noqa: E402
-from phenoprints.training import tables as reading  # noqa: E402
-from phenoprints.training.columns import NamesBuilder, Texts, pair_keys, text_keys  # noqa: E402
-from phenoprints.training.corpus import build_corpus  # noqa: E402
-from phenoprints.training.manifest import (  # noqa: E402
+from phenoprints.training import dataset as reading  # noqa: E402
+from phenoprints.training.dataset import (  # noqa: E402
+    build_corpus,
     corpus_of_manifest,
     corpus_of_screen,
-    parts_of,
 )
+from phenoprints.wells import SITES  # noqa: E402
 
 Tables = tuple[pd.DataFrame, pd.DataFrame]
 CONDITIONS = pd.DataFrame({"condition_id": range(5), "perturbation": list("vwxyz"), "gene": ""})
@@ -38,42 +43,31 @@ def several(tables: Tables) -> Tables:
     return wells, pd.concat([second, sites], ignore_index=True)
 
 
-def manifest_of(wells: pd.DataFrame, sites: pd.DataFrame) -> pd.DataFrame:
-    """All wells but four, and all their sites but the second one of the first with two."""
-    named = sites.groupby("well_id")["locator"].agg(list)
-    table = wells[4:].assign(locators=[sorted(named[w]) for w in wells["well_id"][4:]])
-    short = table.index[table["locators"].map(len) == 2][0]
-    table.at[short, "locators"] = table.at[short, "locators"][:1]
-    return table
+def write_manifest(folder: Path, wells: pd.DataFrame, sites: pd.DataFrame) -> pd.DataFrame:
+    """All wells but four in two parts, and all their sites but the first one of two; the sites."""
+    folder.mkdir(parents=True, exist_ok=True)
+    kept = sites[sites["well_id"].isin(wells["well_id"][4:])]
+    number_of = kept.groupby("well_id")["site"].transform("size")
+    kept = kept.drop(index=kept.index[number_of == 2][0])
+    for number, part in enumerate((wells[4:40], wells[40:])):
+        part.to_parquet(folder / f"part-{number:05}.parquet", row_group_size=7)
+        own = kept[kept["well_id"].isin(part["well_id"])]
+        table = pa.Table.from_pandas(own[SITES.schema.names], SITES.schema, preserve_index=False)
+        pq.write_table(table, folder / f"sites-{number:05}.parquet", row_group_size=7)
+    return kept
 
 
 @pytest.mark.parametrize("rows", [3, 1000])
-def test_a_manifest_in_files_and_pieces(
+def test_a_manifest_is_read_from_its_folder_in_pieces(
     several: Tables, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, rows: int
 ) -> None:
     wells, sites = several
-    manifest = manifest_of(wells, sites)
-    of_screen = {s: wells.loc[wells["screen"] == s, "well_id"] for s in ("a", "b")}
-    tables = {s: sites[sites["well_id"].isin(ids)] for s, ids in of_screen.items()}
-    expected = corpus_of_manifest([manifest], tables, CONDITIONS, labels="perturbation")
-    kept = {(w, x) for w, listed in zip(manifest["well_id"], manifest["locators"], strict=True)
-            for x in listed}  # fmt: skip
-    pairs = [(w, x) in kept for w, x in zip(sites["well_id"], sites["locator"], strict=True)]
+    kept = write_manifest(tmp_path / "manifest", wells, sites)
     labels = CONDITIONS.set_index("condition_id")["perturbation"]
-    plain = build_corpus(wells[4:], sites[pairs], labels=labels)
-    assert expected.fingerprint() == plain.fingerprint()
-    assert (len(expected), len(expected.locators)) == (60, sum(map(len, manifest["locators"])))
-
-    monkeypatch.setattr(reading, "PIECE_ROWS", rows)
-    (tmp_path / "manifest").mkdir()
-    manifest[:40].to_parquet(tmp_path / "manifest" / "part-00000.parquet")
-    manifest[40:].to_parquet(tmp_path / "manifest" / "part-00001.parquet")
-    for name, table in tables.items():
-        table.to_parquet(tmp_path / f"{name}.parquet", row_group_size=7)
-    paths = {name: str(tmp_path / f"{name}.parquet") for name in tables}
-    found = corpus_of_manifest(
-        parts_of(tmp_path / "manifest"), paths, CONDITIONS, labels="perturbation"
-    )
+    expected = build_corpus(wells[4:], kept, labels=labels)
+    monkeypatch.setattr(reading, "BATCH_ROWS", rows)
+    found = corpus_of_manifest(tmp_path / "manifest", CONDITIONS, labels="perturbation")
+    assert (len(found), len(found.locators)) == (60, len(kept))
     assert found.fingerprint() == expected.fingerprint()
     assert list(found.locators) == list(expected.locators)
     assert found.channel_sets == (("dna",), ("dna", "er"))
@@ -91,18 +85,14 @@ def test_failed_wells_and_sites_stay_out(several: Tables, tmp_path: Path) -> Non
             "verdict": ["fail", "fail", "fail", "fail", "pass"],
         }
     )
-    found = corpus_of_screen(wells, sites, CONDITIONS, quality)
-    for name, table in {"wells": wells, "sites": sites, "quality": quality}.items():
-        table.to_parquet(tmp_path / f"{name}.parquet")
-    paths = [str(tmp_path / f"{name}.parquet") for name in ("wells", "sites", "quality")]
-    assert corpus_of_screen(*paths[:2], CONDITIONS, paths[2]).fingerprint() == found.fingerprint()
+    found = corpus_of_screen(write_screen(tmp_path, wells, sites, CONDITIONS, quality))
     assert set(wells["well_id"]) - set(found.well_ids) == {ids[0], ids[4]}
     row = int(np.searchsorted(found.well_ids, ids[2]))
     first, last = found.sites.first[row : row + 2]
     assert list(found.locators[first:last]) == ["array:2/é"]
 
 
-def test_a_well_that_stands_there_twice_is_named(tables: Tables) -> None:
+def test_a_well_that_is_there_twice_is_named(tables: Tables) -> None:
     wells, sites = tables
     twice = pd.concat([wells, wells[3:4]])
     with pytest.raises(
@@ -111,12 +101,16 @@ def test_a_well_that_stands_there_twice_is_named(tables: Tables) -> None:
         build_corpus(twice, sites)
 
 
-def test_what_is_not_there_is_named(several: Tables, tmp_path: Path) -> None:
-    manifest, sites = manifest_of(*several), {"a": tmp_path / "sites.parquet"}
-    with pytest.raises(MissingInputError, match=r"sites\.parquet: the table is not there"):
-        corpus_of_manifest([manifest], sites, CONDITIONS)
-    with pytest.raises(MissingInputError, match="no part of a manifest"):
-        parts_of(tmp_path)
+def test_a_manifest_without_sites_is_refused_with_the_command(
+    several: Tables, tmp_path: Path
+) -> None:
+    write_manifest(tmp_path, *several)
+    for path in tmp_path.glob("sites-*"):
+        path.unlink()
+    with pytest.raises(MissingInputError, match=r"no sites-\*\.parquet[\s\S]*snakemake curate"):
+        corpus_of_manifest(tmp_path, CONDITIONS)
+    with pytest.raises(MissingInputError, match=r"no part-\*\.parquet"):
+        corpus_of_manifest(tmp_path / "none", CONDITIONS)
 
 
 def test_names_are_numbers_in_the_order_of_the_names() -> None:
@@ -137,13 +131,12 @@ def test_texts_of_several_pieces_keep_their_order() -> None:
     assert (column[0], list(column[1:]), len(column)) == ("r", ["p", "q"], 3)
 
 
-def test_keys_of_pairs_depend_on_both_and_on_nothing_else() -> None:
+def test_keys_of_texts_depend_on_nothing_else() -> None:
     texts = pa.array(["x", "a", "b", "a"])
-    ids = np.array([7, 1, 1, 2], dtype=np.uint64)  # 1 ^ "b" is 2 ^ "a"
-    keys = pair_keys(ids, texts)
-    assert len(set(keys.tolist())) == 4
-    assert list(pair_keys(ids[1:], texts[1:])) == list(keys[1:])
-    assert list(pair_keys(ids, texts.cast(pa.large_string()))) == list(keys)
+    keys = text_keys(texts)
+    assert list(text_keys(texts[1:])) == list(keys[1:])
+    assert list(text_keys(texts.cast(pa.large_string()))) == list(keys)
+    assert (len(set(keys.tolist())), keys[1]) == (3, keys[3])
     # FNV-1a of "a" in 64 bits, as its authors print it.
-    assert int(text_keys(pa.array(["a"]))[0]) == 0xAF63DC4C8601EC8C
+    assert int(keys[1]) == 0xAF63DC4C8601EC8C
     assert len(text_keys(pa.array([]).cast(pa.string()))) == 0

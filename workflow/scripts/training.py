@@ -2,6 +2,7 @@
 
 import logging
 import sys
+from pathlib import Path
 
 from phenoprints.foundations.jobs import logged
 from phenoprints.foundations.provenance import artefact_path, write_provenance
@@ -10,17 +11,16 @@ from phenoprints.training.job import TrainingJob, launch_job
 with logged(snakemake.log):
     logging.basicConfig(stream=sys.stderr, level=logging.INFO, format="%(message)s")
     paths, settings = snakemake.input, snakemake.params.settings
-    names = [path.split("/")[-2] for path in paths.sites]
+    names = [path.split("/")[-2] for path in paths.images]
     folder = artefact_path(snakemake.output[0])
     manifest, start = paths.get("manifest"), paths.get("start_from")
     job = TrainingJob(
         settings=settings,
         folder=str(folder),
-        sites=dict(zip(names, paths.sites, strict=True)),
         images=dict(zip(names, paths.images, strict=True)),
-        conditions=paths.conditions[0],
         manifest=str(artefact_path(manifest[0])) if manifest else None,
-        wells=None if manifest else paths.wells[0],
+        conditions=paths.conditions[0],
+        screen=None if manifest else str(Path(paths.wells[0]).parent),
         quality=None if manifest else paths.quality[0],
         start_from=str(artefact_path(start[0])) if start else None,
         seed=snakemake.params.seed,

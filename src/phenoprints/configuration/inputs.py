@@ -379,13 +379,13 @@ class Inputs:
     # Training
 
     def training_inputs(self, wildcards: Wildcards) -> dict[str, Paths]:
-        """Return what a training job reads: a manifest with its screens, or a screen's quality."""
+        """Return what a training job reads: a manifest, or a screen with its quality; and images."""
         encoder = self.config["encoders"][wildcards.encoder]
         manifest = encoder.get("manifest")
         screens = self.config["manifests"][manifest]["screens"] if manifest else [encoder["screen"]]
-        kinds = {"sites": "screen_sites", "images": "screen_images"}
+        kinds = {"images": "screen_images"}
         if not manifest:
-            kinds |= {"wells": "screen_wells", "conditions": "screen_conditions"}
+            kinds |= {name: f"screen_{name}" for name in ("wells", "sites", "conditions")}
             kinds |= {"quality": "quality"}
         inputs = {name: self.paths_for(kind, "screen", screens) for name, kind in kinds.items()}
         if manifest:

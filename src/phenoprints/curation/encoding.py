@@ -29,6 +29,10 @@ ENCODED = pa.schema(
 """The columns that decide; texts may be dictionaries. Beside FLAGS, whatever else stands in a part
 goes into the manifest as it is."""
 
+SITES_OF_WELL = "sites"
+"""Optional column: the good sites of a well, a list of structs with the columns of SITES but the
+well's id. A manifest has them as a table of its own."""
+
 FLAGS = ("is_failing", "is_unusual", "has_no_images")
 """Optional columns of type bool: what other stages found out about a well."""
 

@@ -13,6 +13,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
+from phenoprints.curation.encoding import SITES_OF_WELL
 from phenoprints.curation.parts import split_by_experiment
 from phenoprints.foundations.errors import Problem, TableError, raise_problems
 from phenoprints.wells import SITES, WELLS, WHOLE_WELL
@@ -75,7 +76,7 @@ class Facts:
 
 
 def joined(wells: pa.Table, new_ids: NDArray[np.int32], facts: Facts) -> pa.Table:
-    """The wells with the manifest's condition ids, flags and the locators of sites that are good.
+    """The wells with the manifest's condition ids, flags and their good sites.
 
     Parameters
     ----------
@@ -99,7 +100,10 @@ def joined(wells: pa.Table, new_ids: NDArray[np.int32], facts: Facts) -> pa.Tabl
         return table.append_column("locators", pa.array([[]] * len(wells), pa.list_(pa.string())))
     if "locator" not in facts.sites.column_names:
         return table
-    return table.append_column("locators", _locators(len(wells), row, facts.sites, failed))
+    offsets, good = _good_sites(len(wells), row, facts.sites, failed)
+    locators = pa.ListArray.from_arrays(offsets, one_chunk(good["locator"]))
+    table = table.append_column("locators", locators)
+    return table.append_column(SITES_OF_WELL, pa.ListArray.from_arrays(offsets, _structs(good)))
 
 
 def screen_parts(
@@ -139,8 +143,7 @@ def _arrow(table: pd.DataFrame, columns: Sequence[str]) -> pa.Table:
 
 def renumber(conditions: pa.ChunkedArray, new_ids: NDArray[np.int32]) -> pa.Array:
     """The lists with every id replaced by new_ids[id]; a null list stays null."""
-    lists = conditions.combine_chunks()
-    lists = lists if isinstance(lists, pa.Array) else pa.concat_arrays(lists.chunks)
+    lists = one_chunk(conditions)
     old = lists.values.to_numpy()
     raise_problems(
         [Problem("wells", f"condition_id {i} is not in the conditions table", "a known condition")
@@ -202,13 +205,24 @@ def _modalities(wells: pa.Table, row: NDArray[np.int64]) -> NDArray[np.object_]:
     return names[row]
 
 
-def _locators(num_wells: int, row: NDArray[np.int64], sites: pa.Table, failed: _Failed) -> pa.Array:
-    """By well the locators of its sites that did not fail, in order of site."""
+def _good_sites(
+    num_wells: int, row: NDArray[np.int64], sites: pa.Table, failed: _Failed
+) -> tuple[pa.Array, pa.Table]:
+    """Return offsets by well, and its sites that did not fail, in order of well and site."""
     site = sites["site"].to_numpy()
     good = np.flatnonzero((row >= 0) & ~np.isin(_site_keys(row, site), failed.sites))
     order = good[np.lexsort((site[good], row[good]))]
     counts = np.bincount(row[order], minlength=num_wells)
     offsets = np.concatenate([[0], np.cumsum(counts)]).astype(np.int32)
-    chosen = sites["locator"].take(pa.array(order)).combine_chunks()
-    chosen = chosen if isinstance(chosen, pa.Array) else pa.concat_arrays(chosen.chunks)
-    return pa.ListArray.from_arrays(pa.array(offsets), chosen)
+    return pa.array(offsets), sites.take(pa.array(order))
+
+
+def _structs(sites: pa.Table) -> pa.StructArray:
+    names = [name for name in SITES.schema.names if name != "well_id"]
+    return pa.StructArray.from_arrays([one_chunk(sites[name]) for name in names], names=names)
+
+
+def one_chunk(column: pa.ChunkedArray) -> pa.Array:
+    """Return the column as one array."""
+    joined = column.combine_chunks()
+    return joined if isinstance(joined, pa.Array) else pa.concat_arrays(joined.chunks)

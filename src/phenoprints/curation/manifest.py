@@ -40,9 +40,11 @@ def write_manifest(
 ) -> Funnel:
     """Run the funnel and publish two folders of Parquet parts, whole or not at all.
 
-    `manifest` holds the wells to learn from, with the columns of the wells table, condition ids in
-    the numbering of `phenoprints`, and `locators`; `reasons` holds well_id, step and reason of
-    all others. Their bytes depend neither on `workers` nor on the order of the parts.
+    `manifest` holds the wells to learn from (part-*.parquet), with the columns of the wells table,
+    condition ids in the numbering of `phenoprints`, and `locators`; and their good sites
+    (sites-*.parquet, contract SITES), where the screens have images. `reasons` holds well_id, step
+    and reason of all other wells. Their bytes depend neither on `workers` nor on the order of the
+    parts.
     """
     with published_folder(manifest) as stays, published_folder(reasons) as leaves:
         sink = FolderSink(stays, leaves)

@@ -7,11 +7,13 @@ from typing import Protocol
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
-from phenoprints.curation.encoding import FLAGS
+from phenoprints.curation.encoding import FLAGS, SITES_OF_WELL
 from phenoprints.curation.steps import REASON_WORDS, STEP_WORDS, Reason
+from phenoprints.wells import SITES
 
 REASON_SCHEMA = pa.schema(
     [("well_id", pa.uint64()), ("step", pa.string()), ("reason", pa.string())]
@@ -39,7 +41,10 @@ class MemorySink:
 
 
 class FolderSink:
-    """Writes part-00000.parquet, … into two folders: wells that stay, and reasons of the others."""
+    """Writes two folders: the wells that stay with their sites, and the reasons of the others.
+
+    Part 0 is part-00000.parquet in both; the sites of its wells are sites-00000.parquet.
+    """
 
     def __init__(self, manifest: Path, reasons: Path) -> None:
         self.manifest, self.reasons = manifest, reasons
@@ -50,8 +55,20 @@ class FolderSink:
         is_kept = reason == Reason.KEPT
         columns = [column for column in part.column_names if column not in FLAGS]
         kept = part.select(columns).filter(pa.array(is_kept))
+        if SITES_OF_WELL in columns:
+            write_part(self.manifest / name.replace("part", "sites"), sites_table(kept))
+            kept = kept.drop_columns([SITES_OF_WELL])
         write_part(self.manifest / name, kept)
         write_part(self.reasons / name, reasons_table(part, reason))
+
+
+def sites_table(wells: pa.Table) -> pa.Table:
+    """Return the sites of some wells as a table of the contract SITES, in order of the wells."""
+    lists = wells[SITES_OF_WELL].combine_chunks()
+    flat = lists.flatten() if len(lists) else pa.array([], lists.type.value_type)
+    owners = wells["well_id"].combine_chunks().take(pc.list_parent_indices(lists))
+    columns = dict(zip((field.name for field in flat.type), flat.flatten(), strict=True))
+    return pa.table({"well_id": owners, **columns}).cast(SITES.schema)
 
 
 def reasons_table(part: pa.Table, reason: NDArray[np.int8]) -> pa.Table:
@@ -83,7 +100,10 @@ def write_part(path: Path, table: pa.Table) -> None:
         compression={  # ids are hashes: compressing them only costs time
             field.name: "NONE" if field.name == "well_id" else "zstd" for field in table.schema
         },
-        use_dictionary=[n for n, text in zip(table.column_names, is_text, strict=True) if text]
+        use_dictionary=[
+            *(n for n, text in zip(table.column_names, is_text, strict=True) if text),
+            *(["channels.list.element"] if "channels" in table.column_names else []),
+        ]
         or False,
         store_schema=False,
         write_statistics=True,

@@ -17,9 +17,8 @@ from phenoprints.embeddings.selection import Selection
 from phenoprints.embeddings.units import Work
 from phenoprints.foundations.errors import TableError
 from phenoprints.foundations.parquet import TableReader
-from phenoprints.wells import failed_sites
+from phenoprints.wells import Screen
 from phenoprints.wells.rows import experiment_ranges
-from phenoprints.wells.screen import VERDICTS
 
 WELL_COLUMNS = ("well_id", "experiment", "plate", "well")
 SITE_COLUMNS = ("well_id", "site", "locator", "height", "width", "channels")
@@ -80,9 +79,7 @@ class ScreenTables:
         """The sites that fail quality control."""
         if self.quality is None:
             return None
-        verdicts = TableReader(self.quality, VERDICTS).batches(PORTION_WELLS)
-        failing = [part.filter(pc.equal(part["verdict"], "fail")) for part in verdicts]
-        return failed_sites(pa.concat_tables(failing).to_pandas()) if failing else None
+        return Screen(self.wells.path.parent, Path(self.quality)).failed_sites()
 
     def selection(
         self, wells: slice, sites: slice, *, skipped: int = 0, site_numbers: Sequence[int] = ()

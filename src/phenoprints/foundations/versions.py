@@ -6,7 +6,7 @@ STAGE_VERSIONS = {
     "embeddings": 1,
     "alignment": 3,
     "consistency": 2,
-    "curation": 2,
+    "curation": 3,
     "training": 3,
     "probes": 1,
     "maps": 1,

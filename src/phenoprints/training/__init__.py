@@ -1,6 +1,6 @@
 """How an encoder learns from a manifest."""
 
-from phenoprints.training.corpus import Corpus, build_corpus
+from phenoprints.training.dataset import Corpus, build_corpus, corpus_of_manifest, corpus_of_screen
 from phenoprints.training.interruption import TrainingInterruptedError
 from phenoprints.training.settings import TrainingSettings
 from phenoprints.training.sources import ArrayImages, CropSource
@@ -15,5 +15,7 @@ __all__ = [
     "TrainingInterruptedError",
     "TrainingSettings",
     "build_corpus",
+    "corpus_of_manifest",
+    "corpus_of_screen",
     "train",
 ]

@@ -6,7 +6,7 @@ import numpy as np
 
 from phenoprints.foundations.encoder_folders import training_flops as flops_of_folder
 from phenoprints.models.flops import training_flops
-from phenoprints.training.corpus import Corpus
+from phenoprints.training.dataset import Corpus
 from phenoprints.training.objectives import Objective
 from phenoprints.training.sampling import CropSampler
 

@@ -15,19 +15,22 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
-import pandas as pd
-
 from phenoprints.foundations.claims import only_writer
 from phenoprints.foundations.errors import ConfigurationError, PhenoprintsError
 from phenoprints.foundations.progress import Outlet, told_to
 from phenoprints.foundations.publishing import publish_json
 from phenoprints.screens.images import open_images
-from phenoprints.training.corpus import Corpus
+from phenoprints.training.dataset import (
+    CONDITION_COLUMNS,
+    Corpus,
+    corpus_of_manifest,
+    corpus_of_screen,
+)
 from phenoprints.training.interruption import SIGNALS
-from phenoprints.training.manifest import corpus_of_manifest, corpus_of_screen, parts_of
 from phenoprints.training.settings import TrainingSettings
 from phenoprints.training.sources import StoredImages
 from phenoprints.training.train import EncoderPlan, Outcome, train
+from phenoprints.wells import CONDITIONS, Screen
 
 DONE = "done.json"
 """What the processes of a job leave for the one that started them."""
@@ -46,23 +49,22 @@ class TrainingJob:
         The encoder's entry of the configuration, its `training` resolved.
     folder
         Where the encoder is written.
-    sites, images
-        By screen, the table of sites and images.json.
-    conditions
-        The conditions in the numbering of the wells.
-    manifest
-        The folder of a manifest; or None, and `wells` and `quality` of the one screen.
+    images
+        By screen, its images.json.
+    manifest, conditions
+        The folder of a manifest, and the table of conditions in its numbering.
+    screen, quality
+        In place of a manifest: the folder of one screen, and its quality table.
     start_from
         A model folder, or None.
     """
 
     settings: Mapping[str, Any]
     folder: str
-    sites: Mapping[str, str]
     images: Mapping[str, str]
-    conditions: str
     manifest: str | None = None
-    wells: str | None = None
+    conditions: str | None = None
+    screen: str | None = None
     quality: str | None = None
     start_from: str | None = None
     seed: int = 0
@@ -79,14 +81,12 @@ class TrainingJob:
         labels = self.settings.get("labels", "perturbation") if is_classifier else None
         asks_for_unperturbed = bool(self.settings.get("classify_unperturbed"))
         chosen: dict[str, Any] = {"labels": labels, "classify_unperturbed": asks_for_unperturbed}
-        conditions = pd.read_parquet(self.conditions)
-        if self.manifest is not None:
-            parts = parts_of(self.manifest)
-            return corpus_of_manifest(parts, self.sites, conditions, **chosen)
-        if self.wells is None or self.quality is None:
-            raise ConfigurationError("A training job needs a manifest, or wells and quality.")
-        (sites,) = self.sites.values()
-        return corpus_of_screen(self.wells, sites, conditions, self.quality, **chosen)
+        if self.manifest is not None and self.conditions is not None:
+            conditions = CONDITIONS.read(self.conditions, CONDITION_COLUMNS)
+            return corpus_of_manifest(self.manifest, conditions, **chosen)
+        if self.screen is not None:
+            return corpus_of_screen(Screen.open(self.screen, self.quality), **chosen)
+        raise ConfigurationError("A training job needs a manifest and its conditions, or a screen.")
 
 
 def run_job(job: TrainingJob) -> dict[str, Any]:

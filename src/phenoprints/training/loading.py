@@ -16,7 +16,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from phenoprints.training.corpus import Corpus
+from phenoprints.training.dataset import Corpus
 from phenoprints.training.sampling import Crops, CropSampler
 from phenoprints.training.sources import CropSource
 

@@ -18,7 +18,7 @@ from phenoprints.configuration.models.training import Training
 from phenoprints.foundations.errors import MissingInputError, Problem, raise_problems
 from phenoprints.foundations.names import inside
 from phenoprints.screens.images import ScreenImages
-from phenoprints.training.corpus import Corpus
+from phenoprints.training.dataset import Corpus
 from phenoprints.training.sampling import Crops
 
 ZARR_LOCATOR = "^zarr:(?P<path>[^#]*)#"

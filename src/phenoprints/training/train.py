@@ -14,7 +14,7 @@ import torch
 from phenoprints import models
 from phenoprints.foundations.errors import DataError, Problem, raise_problems
 from phenoprints.training import costs
-from phenoprints.training.corpus import Corpus
+from phenoprints.training.dataset import Corpus
 from phenoprints.training.devices import accelerator, launch
 from phenoprints.training.loading import Batch, Loader, Place
 from phenoprints.training.loop import Run, run_training

@@ -39,6 +39,17 @@ def single_condition(lists: Any) -> NDArray[np.int32]:
     return result
 
 
+def first_condition(lists: Any) -> NDArray[np.int32]:
+    """Return the first condition that each well lists, else -1 (unperturbed or unknown)."""
+    array = _list_array(lists)
+    length = array.value_lengths().fill_null(0).to_numpy(zero_copy_only=False)
+    is_listed = length > 0
+    first = np.full(len(array), NO_CONDITION, dtype=np.int32)
+    starts = (np.cumsum(length) - length)[is_listed]
+    first[is_listed] = array.flatten().to_numpy(zero_copy_only=False)[starts]
+    return first
+
+
 def num_conditions(lists: Any) -> NDArray[np.int32]:
     """Return how many different conditions each well has: 0 when unperturbed or unknown.
 

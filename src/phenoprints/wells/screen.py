@@ -2,22 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
 import pyarrow as pa
+import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from phenoprints.foundations.errors import DataError, MissingInputError
 from phenoprints.foundations.parquet import TableReader
 from phenoprints.foundations.tables import Contract
 from phenoprints.wells.contracts import CONDITIONS, SITES, WELLS
-from phenoprints.wells.quality import failed_sites, usable_wells
-from phenoprints.wells.rows import experiment_ranges, ranges_of_wells
+from phenoprints.wells.quality import WHOLE_WELL, failed_sites, usable_wells
+from phenoprints.wells.rows import ROWS_AT_ONCE, experiment_ranges, ranges_of_wells
 
 VERDICTS = ("well_id", "site", "verdict")
 """Columns of the quality table that decide which wells and sites are usable."""
@@ -81,11 +83,30 @@ class Screen:
         sites = _read(SITES, self.folder / "sites.parquet", rows, None)
         if not usable:
             return sites
-        failed = failed_sites(self.verdicts(experiment))
-        pairs = pd.MultiIndex.from_frame(sites[["well_id", "site"]])
-        is_whole = sites["well_id"].isin(failed.get_level_values(0)[failed.get_level_values(1) < 0])
-        kept: pd.DataFrame = sites[~is_whole & ~pairs.isin(failed)].reset_index(drop=True)
+        passes = _passing(sites["well_id"], sites["site"], failed_sites(self.verdicts(experiment)))
+        kept: pd.DataFrame = sites[passes].reset_index(drop=True)
         return kept
+
+    def site_batches(self, num_rows: int, *, usable: bool = False) -> Iterator[pa.Table]:
+        """Yield the sites as Arrow tables of at most `num_rows` rows, in order; see `sites`."""
+        reader = TableReader(self.folder / "sites.parquet", SITES.schema.names)
+        failed = self.failed_sites() if usable else None
+        for table in reader.batches(num_rows):
+            if failed is None:
+                yield table
+                continue
+            ids, numbers = table["well_id"].to_numpy(), table["site"].to_numpy()
+            yield table.filter(pa.array(_passing(ids, numbers, failed)))
+
+    def failed_sites(self) -> pd.MultiIndex:
+        """Return the pairs (well_id, site) that failed quality; site -1 is a well as a whole."""
+        parts = [pa.schema([("well_id", pa.uint64()), ("site", pa.int32())]).empty_table()]
+        if self.quality_path is not None:
+            for part in TableReader(self.quality_path, VERDICTS).batches(ROWS_AT_ONCE):
+                failing = part.filter(pc.equal(part["verdict"], "fail"))
+                parts.append(failing.select(["well_id", "site"]))
+        found = pa.concat_tables(parts, promote_options="permissive").to_pandas()
+        return failed_sites(found.assign(verdict="fail"))
 
     @property
     def conditions(self) -> pd.DataFrame:
@@ -132,6 +153,14 @@ class Screen:
                 f'{self.folder}: no experiment is called "{experiment}". Expected one of {known}.'
             )
         return ranges[experiment]
+
+
+def _passing(ids: Any, numbers: Any, failed: pd.MultiIndex) -> NDArray[np.bool_]:
+    """Return which sites neither failed nor belong to a well that did."""
+    pairs = pd.MultiIndex.from_arrays([ids, numbers])
+    wells = failed.get_level_values(0)[failed.get_level_values(1) == WHOLE_WELL]
+    passes: NDArray[np.bool_] = ~pairs.isin(failed) & ~np.isin(ids, wells)
+    return passes
 
 
 def _read(

@@ -14,7 +14,6 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from phenoprints.foundations.compiling import compiled
-from phenoprints.foundations.randomness import hash_uint64
 
 FNV_OFFSET, FNV_PRIME = np.uint64(0xCBF29CE484222325), np.uint64(0x100000001B3)
 
@@ -37,15 +36,15 @@ class Names:
         return found
 
     def take(self, rows: NDArray[np.int64]) -> Names:
-        """The column of some of the rows."""
+        """Return the column of some of the rows."""
         return Names(self.codes[rows], self.names)
 
     def is_in(self, names: Sequence[str]) -> NDArray[np.bool_]:
-        """Whether each row has one of the names."""
+        """Return whether each row has one of the names."""
         return np.asarray(np.isin(self.names, list(names))[self.codes], dtype=np.bool_)
 
     def groups(self, rows: NDArray[np.int64]) -> list[NDArray[np.int64]]:
-        """The rows by name, in the order of the names."""
+        """Return the rows by name, in the order of the names."""
         codes = self.codes[rows]
         order = np.argsort(codes, kind="stable")
         starts = np.flatnonzero(np.diff(codes[order])) + 1
@@ -71,7 +70,7 @@ class NamesBuilder:
             self._pieces.append(np.array(numbers, dtype=np.int32)[codes])
 
     def finish(self) -> Names:
-        """The whole column."""
+        """Return the whole column."""
         names = np.array(list(self._numbers), dtype=np.str_)
         order = np.argsort(names, kind="stable")
         place = np.empty(len(names), dtype=np.int32)
@@ -114,7 +113,7 @@ class Texts(Sequence[str]):
         return str(self._pieces[piece][place - int(self._starts[piece])].as_py())
 
     def pieces(self, values: NDArray[Any]) -> Iterator[tuple[pa.Array, NDArray[Any]]]:
-        """The arrow arrays as they are, each with the values (one per row) of its texts.
+        """Yield the Arrow arrays as they are, each with the values (one per row) of its texts.
 
         Texts without a row have the value 0.
         """
@@ -123,22 +122,17 @@ class Texts(Sequence[str]):
         return zip(self._pieces, np.split(placed, self._starts[1:-1]), strict=True)
 
     def keys(self) -> NDArray[np.uint64]:
-        """64 bits for each text, equal for equal texts."""
+        """Return 64 bits for each text, equal for equal texts."""
         return np.asarray(joined(map(text_keys, self._pieces), np.uint64)[self._order])
 
 
 def joined(pieces: Iterable[NDArray[Any]], dtype: Any) -> NDArray[Any]:
-    """The pieces one after the other; empty without any."""
+    """Return the pieces one after the other; empty without any."""
     return np.concatenate([np.empty(0, dtype), *pieces], dtype=dtype)
 
 
-def pair_keys(ids: NDArray[np.uint64], texts: pa.Array) -> NDArray[np.uint64]:
-    """64 bits for each pair of an id and a text, the same for equal pairs; texts have no nulls."""
-    return np.asarray(hash_uint64(0, ids) ^ text_keys(texts))
-
-
 def text_keys(texts: pa.Array) -> NDArray[np.uint64]:
-    """64 bits for each text, the same for equal ones; there are no nulls."""
+    """Return 64 bits for each text, the same for equal ones; there must be no nulls."""
     large = texts.cast(pa.large_string())
     _, offsets, data = large.buffers()
     if not len(large):
