@@ -379,7 +379,7 @@ class Inputs:
     # Training
 
     def training_inputs(self, wildcards: Wildcards) -> dict[str, Paths]:
-        """Return what a training job reads: a manifest, or a screen with its quality; and images."""
+        """Return what a training job reads: images, and a manifest or a screen with quality."""
         encoder = self.config["encoders"][wildcards.encoder]
         manifest = encoder.get("manifest")
         screens = self.config["manifests"][manifest]["screens"] if manifest else [encoder["screen"]]
