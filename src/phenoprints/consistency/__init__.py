@@ -7,11 +7,13 @@ from phenoprints.consistency.experiment import experiment_consistency
 from phenoprints.consistency.held_out import held_out_consistency
 from phenoprints.consistency.screen import screen_consistency
 from phenoprints.consistency.settings import ConsistencySettings
+from phenoprints.consistency.several import condition_consistency
 
 __all__ = [
     "ConsistencySettings",
     "Design",
     "combine_cauchy",
+    "condition_consistency",
     "experiment_consistency",
     "held_out_consistency",
     "repeated_vectors",

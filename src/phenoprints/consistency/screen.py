@@ -25,6 +25,7 @@ from phenoprints.consistency.settings import (
     WITHIN,
     ConsistencySettings,
 )
+from phenoprints.consistency.several import floor_clip
 from phenoprints.foundations.progress import Progress
 from phenoprints.wells import (
     EmbeddingsReader,
@@ -245,8 +246,3 @@ def may_leave(x: NDArray[Any], label: pd.Series) -> pd.Series:
     is_failed = pd.Series(~np.isfinite(x).all(axis=1), index=label.index)
     left = (~is_failed).groupby(label).transform("sum")
     return is_failed & ~(left < 2)
-
-
-def floor_clip(num_null: int) -> tuple[float, float]:
-    """The range of p-values that `num_null` null sets resolve: a 1 would force any result to 1."""
-    return 1.0 / num_null, 1.0 - 1.0 / num_null
