@@ -6,7 +6,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Iterable, Sequence
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, ExitStack
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from phenoprints.models import Encoder
 
-Precision = Literal["float32", "bfloat16"]
+Precision = Literal["float32", "bfloat16", "int8", "fp8"]
 MAX_QUEUED = 3
 """Forward passes that may wait on an accelerator: enough that it never idles."""
 
@@ -216,7 +216,7 @@ class UnitPass:
         if device.type == "cuda":
             crops = crops.pin_memory().to(device, non_blocking=True)
         crops = self.look.fitted(crops)
-        with arithmetic(device, self.look.precision):
+        with arithmetic(encoder, self.look.precision):
             features = encoder.features(crops, "all" if len(self.block_rows) else "last")
         if device.type == "cuda":
             self._wait_for_earlier()
@@ -330,9 +330,20 @@ def channel_order(wanted: Sequence[str], there: Sequence[str]) -> list[int] | No
     )
 
 
-def arithmetic(device: torch.device, precision: Precision) -> AbstractContextManager[Any]:
-    """The context of a forward pass: bfloat16 by autocast, or plain float32."""
+def arithmetic(encoder: Encoder, precision: Precision) -> AbstractContextManager[Any]:
+    """The context of a forward pass: plain float32, bfloat16 by autocast, or products in 8 bits.
+
+    With 8 bits everything but the products of the blocks is as in bfloat16.
+    """
     import torch
 
-    is_bfloat16 = precision == "bfloat16"
-    return torch.autocast(device.type, dtype=torch.bfloat16, enabled=is_bfloat16)
+    from phenoprints.models.quantized import eight_bits
+
+    stack = ExitStack()
+    is_plain = precision == "float32"
+    stack.enter_context(
+        torch.autocast(encoder.device.type, dtype=torch.bfloat16, enabled=not is_plain)
+    )
+    if precision in ("int8", "fp8"):
+        stack.enter_context(eight_bits(encoder, precision))
+    return stack

@@ -119,8 +119,9 @@ class Inference(Section):
 
     batch_size: int = Field(128, ge=1, le=1_000_000)
     """Crops of a forward pass."""
-    precision: Literal["float32", "bfloat16"] = "float32"
-    """Arithmetic of the forward pass."""
+    precision: Literal["float32", "bfloat16", "int8", "fp8"] = "float32"
+    """Arithmetic of the forward pass; `int8` and `fp8` have the blocks' products in 8 bits and all
+    else as `bfloat16`."""
     stored_as: Literal["float32", "float16"] = "float32"
     """Type of the stored vectors."""
     device: Literal["auto", "cpu", "cuda"] = "auto"
