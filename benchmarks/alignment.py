@@ -115,6 +115,60 @@ def prepare(folder: Path) -> None:
     write_rows(folder / "embeddings", wells, x, attributes={})
 
 
+WITHOUT = "without folds"
+
+
+def cross_fitting(how: str, folder: Path, shape: tuple[int, int, int]) -> Timing:
+    """Fit and store the alignment of plates in a store, with the default folds or without any."""
+    from phenoprints.alignment import AlignmentSettings, fit_alignment, save_alignment
+    from phenoprints.embeddings import open_embeddings
+    from phenoprints.embeddings.writing import write_rows
+
+    num_experiments, num_controls, num_features = shape
+    if how == "prepare":
+        rng = np.random.default_rng(0)
+        well = np.tile(np.arange(384 + num_controls), num_experiments)
+        wells = pd.DataFrame(
+            {
+                "experiment": np.char.mod("e%03d", np.arange(num_experiments)).repeat(
+                    384 + num_controls
+                ),
+                "plate": "p", "row": well // 24 + 1, "column": well % 24 + 1,
+                "well_id": np.arange(len(well), dtype=np.uint64),
+                "role": np.where(well < num_controls, "negative_control", "treatment"),
+            }
+        )  # fmt: skip
+        mixing = rng.standard_normal((num_features, num_features), dtype=np.float32)
+        x = rng.standard_normal((len(wells), num_features), dtype=np.float32) @ mixing
+        wells.to_parquet(folder / "wells.parquet")
+        write_rows(folder / "embeddings", wells, x, attributes={})
+        return Timing(0.0)
+    wells = pd.read_parquet(folder / "wells.parquet")
+    settings = AlignmentSettings() if how == "ours" else AlignmentSettings(folds=0)
+    watch = Stopwatch()
+    reader = open_embeddings(folder / "embeddings")
+    save_alignment(fit_alignment(wells, reader, settings), folder / f"alignment of {how}")
+    return watch.timing()
+
+
+@benchmark("alignment-folds-180-d384", min_ratios={WITHOUT: 1 / 1.6}, prepares=True)
+def folds_180(how: str, folder: Path) -> Timing:
+    """Fit and store TVN with its folds: 180 experiments of 48 controls, 384 features."""
+    return cross_fitting(how, folder, (180, 48, 384))
+
+
+@benchmark("alignment-folds-16-d1024", min_ratios={WITHOUT: 1 / 1.6}, prepares=True)
+def folds_16(how: str, folder: Path) -> Timing:
+    """Fit and store TVN with its folds: 16 experiments of 48 controls, 1,024 features."""
+    return cross_fitting(how, folder, (16, 48, 1024))
+
+
+@benchmark("alignment-folds-16-d384-dense", min_ratios={WITHOUT: 1 / 4}, prepares=True)
+def folds_dense(how: str, folder: Path) -> Timing:
+    """Fit and store TVN with its folds: 16 experiments of 400 controls, 384 features."""
+    return cross_fitting(how, folder, (16, 400, 384))
+
+
 @benchmark("alignment-jump-742825", max_memory_gb=3, prepares=True)
 def jump(how: str, folder: Path) -> Timing:
     """JUMP's real well table (742,825 wells) with 384 random features: align and build the map."""

@@ -4,7 +4,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -39,6 +39,13 @@ class Affine:
         y: Floats = np.empty((len(x), self.num_components), dtype)
         self.write(x, y)
         return y
+
+    def coloured(self, colour: Floats | None, dtype: type[np.floating]) -> Affine:
+        """Return the map followed by the matrix `colour` (K, K), in `dtype`; None: as it is."""
+        if colour is None or self.matrix is None:
+            return replace(self, offset=self.offset.astype(dtype, copy=False))
+        low = colour.astype(dtype, copy=False)
+        return Affine(self.centre, self.matrix @ low, None, (self.offset @ low).astype(dtype))
 
     def write(self, x: Floats, y: Floats) -> None:
         """Write the mapped rows of x into y (N, K), in the type of y; few at a time."""

@@ -71,7 +71,7 @@ def _gathered(
         for name in (name for name in names if name not in skipped):
             x, own = controls.vectors(name), controls.rows(name)
             finite = np.isfinite(x).all(axis=1)
-            batches[name] = BatchControls(x[finite], of_well[own[finite]])
+            batches[name] = BatchControls(x if finite.all() else x[finite], of_well[own[finite]])
             start = sum(map(len, rows))
             rows.append(own[finite])
             slices[name] = slice(start, start + len(rows[-1]))

@@ -13,7 +13,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from phenoprints.alignment.affine import Floats
-from phenoprints.alignment.methods import Dtype, Method
+from phenoprints.alignment.methods import BatchPart, Dtype, Method
 from phenoprints.alignment.shared import THIN, SharedPart
 from phenoprints.alignment.statistics import ControlStatistics
 from phenoprints.foundations.randomness import hash_uint64
@@ -176,18 +176,25 @@ def fit_without(
     is_out = {name: ~kept[name] if name in fitted else np.ones_like(kept[name]) for name in batches}
     frozen = total if isinstance(total, SharedPart) else None
     shared = frozen or method.share(_rest(batches, is_out, cast(ControlStatistics, total)))
-    ready = shared.astype(dtype)
-    projected = {name: ready.project_rows(batches[name].x, dtype) for name in fitted}
-    statistics = ((name, ControlStatistics.of_rows(projected[name][kept[name]])) for name in fitted)
-    pooled, parts = method.fit_batches(shared, statistics, dtype, stacked=True)
-    shared = frozen or pooled
-    colour = None if shared.colour is None else shared.colour.astype(dtype)
-    vectors = {}
-    for name in fitted:
-        rows = projected.pop(name)[is_out[name] if only_held_out else slice(None)]
-        y = parts.pop(name).rows(rows)
-        vectors[name] = y if colour is None else y @ colour
-    return FittedFold(shared, vectors)
+    ready, projected = shared.astype(dtype), {}
+
+    def statistics() -> Iterator[tuple[str, ControlStatistics]]:
+        for name in fitted:
+            projected[name] = ready.project_rows(batches[name].x, dtype)
+            yield name, ControlStatistics.of_rows(projected[name][kept[name]])
+
+    def wanted(name: str, part: BatchPart) -> Floats:
+        rows = projected.pop(name)
+        return part.rows(rows[is_out[name]] if only_held_out else rows)
+
+    if frozen is None:
+        shared, white = method.fit_batches(shared, statistics(), dtype, wanted, stacked=True)
+    else:
+        white = method.each_batch(frozen, statistics(), dtype, wanted)
+    if shared.colour is not None:
+        colour = shared.colour.astype(dtype)
+        white = {name: white.pop(name) @ colour for name in fitted}
+    return FittedFold(shared, white)
 
 
 def _rest(

@@ -5,9 +5,9 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 
@@ -17,6 +17,7 @@ from phenoprints.alignment.shared import SharedPart, centred_features, principal
 from phenoprints.alignment.statistics import ControlStatistics, merge
 
 Dtype = type[np.floating[Any]]
+T = TypeVar("T")
 Projected = Iterator[tuple[str, ControlStatistics]]
 
 
@@ -46,7 +47,7 @@ class BatchPart(ABC):
 
     @abstractmethod
     def affine(self, shared: SharedPart, dtype: Dtype) -> Affine:
-        """Return the whole map of the batch, from features to aligned vectors, in `dtype`."""
+        """Return the map of the batch from features to vectors, in `dtype`, before the colour."""
 
 
 @dataclass(frozen=True)
@@ -90,9 +91,12 @@ class Method(ABC):
         shared = self.share(total)
         kept = [name for name in counts if name not in skipped]
         projected = ((name, shared.project(statistics[name])) for name in kept)
-        shared, parts = self.fit_batches(shared, projected, dtype)
         ready = self.in_precision(shared, dtype)
-        affines = {name: parts.pop(name).affine(ready, dtype) for name in list(parts)}
+        shared, white = self.fit_batches(
+            shared, projected, dtype, lambda _, part: part.affine(ready, dtype)
+        )
+        colour = None if shared.colour is None else shared.colour.astype(dtype)
+        affines = {name: white.pop(name).coloured(colour, dtype) for name in list(white)}
         return FittedMaps(total, shared, affines, counts, skipped, notes)
 
     def fit_frozen(
@@ -108,12 +112,17 @@ class Method(ABC):
     def fit_batch(self, shared: SharedPart, controls: ControlStatistics, dtype: Dtype) -> Affine:
         """Return the map of one batch under a shared part that was fitted before, unchanged."""
         part = self.batch_part(shared, shared.project(controls), dtype)
-        return part.affine(self.in_precision(shared, dtype), dtype)
+        return self.map_of(part, shared, dtype)
+
+    def map_of(self, part: BatchPart, shared: SharedPart, dtype: Dtype) -> Affine:
+        """Return the whole map of a batch."""
+        white = part.affine(self.in_precision(shared, dtype), dtype)
+        return white.coloured(shared.colour, dtype)
 
     def transform(self, x: Floats, shared: SharedPart, part: BatchPart, dtype: Dtype) -> Floats:
         """Return rows x (N, D) of one batch, mapped step by step where they are few."""
         if len(x) > x.shape[1]:
-            return part.affine(self.in_precision(shared, dtype), dtype)(x)
+            return self.map_of(part, shared, dtype)(x)
         y = part.rows(shared.project_rows(x, dtype))
         return y if shared.colour is None else y @ shared.colour.astype(dtype, copy=False)
 
@@ -135,15 +144,27 @@ class Method(ABC):
         shared: SharedPart,
         projected: Projected,
         dtype: Dtype,
+        use: Callable[[str, BatchPart], T],
         *,
         stacked: bool = False,  # noqa: ARG002
-    ) -> tuple[SharedPart, dict[str, BatchPart]]:
+    ) -> tuple[SharedPart, dict[str, T]]:
         """Fit every batch; return the shared part with what pooling the batches adds to it.
 
+        What `use` makes of each batch, by name and part, is kept; parts themselves are not.
         `stacked` pools the wells of many small batches in one product of `dtype`, which is faster
         and rounds otherwise.
         """
-        return shared, {name: self.batch_part(shared, batch, dtype) for name, batch in projected}
+        return shared, self.each_batch(shared, projected, dtype, use)
+
+    def each_batch(
+        self,
+        shared: SharedPart,
+        projected: Projected,
+        dtype: Dtype,
+        use: Callable[[str, BatchPart], T],
+    ) -> dict[str, T]:
+        """Return what `use` makes of every batch, under a shared part that is complete."""
+        return {name: use(name, self.batch_part(shared, of, dtype)) for name, of in projected}
 
     def in_precision(self, shared: SharedPart, dtype: Dtype) -> SharedPart:
         """Return the shared part as the maps of the batches use it."""

@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -17,7 +18,7 @@ from phenoprints.alignment.covariances import (
     root,
 )
 from phenoprints.alignment.limits import DEFAULT_LIMITS, Limits
-from phenoprints.alignment.methods import BatchPart, Dtype, Method, Projected
+from phenoprints.alignment.methods import BatchPart, Dtype, Method, Projected, T
 from phenoprints.alignment.shared import THIN, SharedPart, principal_components
 from phenoprints.alignment.statistics import ControlStatistics, merge
 from phenoprints.foundations.errors import DataError
@@ -43,23 +44,16 @@ class Whitened(BatchPart):
             standardised -= self.mean.astype(projected.dtype, copy=False)
         return self.inverse_root.after(standardised)
 
-    def whitening(self, matrix: Floats, dtype: Dtype) -> tuple[Floats, Floats]:
-        """Return the product of the shared matrix and the root (D, K), and the offset (K,)."""
-        if self.mean is None:
-            whitened = self.inverse_root.after((matrix / self.spread).astype(dtype))
-            return whitened, np.zeros(len(self.spread))
-        scaled = matrix.astype(dtype, copy=False) / self.spread.astype(dtype)
-        return self.inverse_root.after(scaled), -self.inverse_root.after(self.mean[None])[0]
-
     def affine(self, shared: SharedPart, dtype: Dtype) -> Affine:
-        """Return the fused map of the batch."""
+        """Return the product of the shared matrix and the root, with its offset (K,)."""
         assert shared.matrix is not None
-        whitened, offset = self.whitening(shared.matrix, dtype)
-        if shared.colour is not None:
-            colour = shared.colour.astype(dtype, copy=False)
-            whitened, offset = whitened @ colour, offset @ colour
         centre = shared.centre.astype(dtype, copy=False)
-        return Affine(centre, whitened, None, offset.astype(dtype))
+        if self.mean is None:
+            whitened = self.inverse_root.after((shared.matrix / self.spread).astype(dtype))
+            return Affine(centre, whitened, None, np.zeros(len(self.spread), dtype))
+        scaled = shared.matrix.astype(dtype, copy=False) / self.spread.astype(dtype)
+        offset = -self.inverse_root.after(self.mean[None])[0]
+        return Affine(centre, self.inverse_root.after(scaled), None, offset)
 
 
 @dataclass(frozen=True)
@@ -99,20 +93,27 @@ class TypicalVariation(Method):
         return self._whiten(shared, projected, dtype)[0]
 
     def fit_batches(
-        self, shared: SharedPart, projected: Projected, dtype: Dtype, *, stacked: bool = False
-    ) -> tuple[SharedPart, dict[str, BatchPart]]:
+        self,
+        shared: SharedPart,
+        projected: Projected,
+        dtype: Dtype,
+        use: Callable[[str, BatchPart], T],
+        *,
+        stacked: bool = False,
+    ) -> tuple[SharedPart, dict[str, T]]:
         """Whiten every batch; add the colour (current) or the pooled spread (efaar-1.0)."""
         if self.variant == "efaar-1.0":
             batches = list(projected)
             shared = replace(shared, spread=merge(batch for _, batch in batches).scale())
-            return super().fit_batches(shared, iter(batches), dtype)
-        pooled, parts = PooledScatter(dtype if stacked else None), {}
+            return shared, self.each_batch(shared, iter(batches), dtype, use)
+        pooled, made = PooledScatter(dtype if stacked else None), {}
         for name, batch in projected:
-            parts[name], own = self._whiten(shared, batch, dtype)
+            part, own = self._whiten(shared, batch, dtype)
             pooled.add(own)
+            made[name] = use(name, part)
         total = pooled.statistics()
         gain, ridge, divisor = self.regularization.of(total)
-        return replace(shared, colour=root(total.scatter() / divisor, gain, ridge, 0.25)), parts
+        return replace(shared, colour=root(total.scatter() / divisor, gain, ridge, 0.25)), made
 
     def in_precision(self, shared: SharedPart, dtype: Dtype) -> SharedPart:
         """Return the shared part in `dtype`; `efaar-1.0` divides its matrix before rounding it."""
