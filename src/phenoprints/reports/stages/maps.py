@@ -114,7 +114,7 @@ def _section(run: Run, names: dict[str, str], folder: Path, table: pd.DataFrame)
     if neighbours is not None:
         parts.append(_neighbours_table(names, neighbours, level))
     if doses is not None and len(doses):
-        parts += [_doses_figure(names, doses), _doses_table(names, doses)]
+        parts += [_doses_figure(names, doses), _doses_table(run, names, doses)]
     parts.append(_vectors_table(names, table))
     return Section(anchor(names, "section"), f"{names['screen']} by {names['encoder']}", parts)
 
@@ -271,7 +271,7 @@ def _doses_figure(names: dict[str, str], doses: pd.DataFrame) -> Figure:
     )
 
 
-def _doses_table(names: dict[str, str], doses: pd.DataFrame) -> Table:
+def _doses_table(run: Run, names: dict[str, str], doses: pd.DataFrame) -> Table:
     columns = [
         Column("perturbation", "Compound"),
         Column("concentration_um", "Concentration", "number", "µM"),
@@ -287,10 +287,21 @@ def _doses_table(names: dict[str, str], doses: pd.DataFrame) -> Table:
     note = (
         "Distances are between the mean of the wells and the controls of the same plates, which "
         "the alignment was fitted without. The distance without an effect is the mean over other "
-        "sets of as many wells from these plates; p is the share of them that are as far."
+        "sets of as many wells from these plates; p is the share of them that are as far. "
+        + _by_chance(run, names["screen"], int(doses["p_value"].notna().sum()))
     )
     words = doses.assign(reason=doses["reason"].map(DOSE_REASONS).fillna(""))
     return Table(anchor(names, "doses"), caption, columns, words, note)
+
+
+def _by_chance(run: Run, screen: str, num_tested: int) -> str:
+    """State how many of the tested concentrations would be active if none had an effect."""
+    settings = run.config["screens"][screen].get("maps") or run.config.get("maps") or {}
+    threshold = float(settings.get("activity_p_value", 0.01))
+    return (
+        f"Active is p below {threshold:g}: of {num_tested} tested concentrations about "
+        f"{numbers.number(num_tested * threshold)} would be if none had an effect."
+    )
 
 
 def _vectors_table(names: dict[str, str], table: pd.DataFrame) -> Table:
