@@ -40,7 +40,7 @@ def test_statistics_equal_equation_2():
     rng = np.random.default_rng(0)
     x = rng.standard_normal((70, 33)).astype(np.float32)
     condition = rng.integers(0, 12, 70)
-    table = experiment_consistency(x, condition, num_null=10, null_model="experiment")
+    table = experiment_consistency(x, condition, num_null=100, null_model="experiment")
     expected = [mean_cosine(x[condition == c].astype(float)) for c in table["condition"]]
     np.testing.assert_allclose(table["statistic"], expected, rtol=0, atol=1e-6)
 
