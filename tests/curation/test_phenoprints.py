@@ -308,7 +308,10 @@ def test_a_screen_none_of_whose_tests_can_reach_the_threshold_is_warned_of():
     found = told(warnings_of({"j": {"s": rows}}, table, Rules(judges=("j",)), {}))
     assert "no test can fall below 0.01: at most 27 distinct null sets" in found["resolution"]
     assert expected_false(table, Rules())["rate"] == 0
-    one = rows.assign(smallest_p=[1 / 28, 1 / 28, 1e-4], num_sets=[27, 27, 1e5])
+    one = rows.assign(
+        smallest_p=[1 / 28, 1 / 28, 1e-4], num_sets=[27, 27, 1e5], p_value=[np.nan, np.nan, 0.5],
+        reason=["too_few_sets", "too_few_sets", ""],
+    )  # fmt: skip
     assert told(warnings_of({"j": {"s": one}}, table, Rules(judges=("j",)), {})) == {}
 
 
