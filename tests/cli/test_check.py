@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import shutil
-from itertools import combinations, product
 from pathlib import Path
 
 import numpy as np
@@ -17,7 +16,6 @@ from phenoprints.cli.check import head_lines
 from phenoprints.cli.estimates import Size, embedding_cost, network_of, training_cost
 from phenoprints.cli.facts import planned_facts
 from phenoprints.cli.heads import vector_heads
-from phenoprints.cli.reach import reach, smallest_p, treatment_rows
 from phenoprints.configuration import load
 from phenoprints.embeddings import Geometry
 from phenoprints.foundations.errors import ImageError
@@ -225,76 +223,6 @@ def test_networks_of_others_are_known_by_name():
     assert network_of(densenet).features == 2208
 
 
-LIMITS = {"compound": {"min_experiments": 1, "min_wells": 2, "scope": "within-experiments"}}
-ACROSS = {"compound": LIMITS["compound"] | {"scope": "across-experiments"}}
-
-
-def rows_of(layout: dict[str, list[int]]) -> pd.DataFrame:
-    """Treatment rows from the numbers of wells of each condition in each experiment."""
-    rows = [
-        {"experiment": experiment, "condition_id": condition, "kind": "compound", "number": 1}
-        for experiment, sizes in layout.items()
-        for condition, size in enumerate(sizes)
-        for _ in range(size)
-    ]
-    return pd.DataFrame(rows).assign(well_id=np.arange(len(rows)))
-
-
-def num_sets(sizes: list[int], n: int) -> int:
-    """Sets of n wells of different conditions, by listing them."""
-    wells = [[(c, w) for w in range(size)] for c, size in enumerate(sizes)]
-    return sum(1 for chosen in combinations(wells, n) for _ in product(*chosen))
-
-
-@pytest.mark.parametrize("sizes", [[2, 2], [3, 3, 3], [2, 3, 4, 2], [2, 1, 1]])
-def test_the_smallest_p_is_that_of_an_enumeration(sizes):
-    floor = smallest_p(rows_of({"e": sizes}), LIMITS, 10_000)
-    for condition, n in enumerate(sizes):
-        sets = num_sets(sizes, n) if len(sizes) >= n > 1 else 0
-        if sets:
-            assert floor[condition] == pytest.approx(1 / (sets + 1))
-        else:
-            assert condition not in floor.index
-
-
-def test_the_smallest_p_is_1_over_k_where_there_are_many_sets():
-    floor = smallest_p(rows_of({"e": [3] * 60}), LIMITS, 10_000)
-    assert (floor == 1e-4).all()
-    assert len(floor) == 60
-
-
-def test_across_experiments_one_well_in_each_is_enough():
-    rows = rows_of({"a": [1] * 40, "b": [1] * 40, "c": [1] * 40})
-    assert smallest_p(rows, LIMITS, 1000).empty
-    assert (smallest_p(rows, ACROSS, 1000) == 1e-3).all()
-
-
-def test_reach_counts_what_passes_each_step():
-    rows = rows_of({"a": [2, 2, 2, 1], "b": [2, 2, 0, 0]})
-    found = reach(rows, LIMITS, num_null=1000, p_value=0.2)
-    assert (found.conditions, found.reach_step_3, found.best) == (4, 3, (2, 4))
-    assert found.can_pass_step_5 == 3
-    assert reach(rows, LIMITS, num_null=1000, p_value=0.01).can_pass_step_5 == 0
-
-
-def test_rows_leave_out_controls_and_unknown_wells():
-    wells = pd.DataFrame(
-        {
-            "well_id": np.arange(5, dtype=np.uint64),
-            "experiment": "e",
-            "role": ["treatment", "treatment", "treatment", "negative_control", "treatment"],
-            "conditions": [[0], [0, 1, 1], None, [2], []],
-        }
-    )
-    conditions = pd.DataFrame({"condition_id": [0, 1, 2], "kind": "compound"})
-    rows = treatment_rows(wells, conditions)
-    assert rows[["well_id", "condition_id", "number"]].to_numpy().tolist() == [
-        [0, 0, 1],
-        [1, 0, 2],
-        [1, 1, 2],
-    ]
-
-
 def test_hold_out_and_scope_reach_the_test(example):
     from phenoprints.cli.facts import facts_of
 
@@ -302,9 +230,11 @@ def test_hold_out_and_scope_reach_the_test(example):
     facts = facts_of("example", config)
     manifest = config["manifests"]["phenoprints"]
     settings = config["screens"]["example"]["consistency"]
-    assert facts.reach(manifest, settings).best == (3, 6)
+    found = facts.feasibility(manifest, settings)
+    assert (found.most_experiments, found.most_wells) == (3, 6)
     held = {**manifest, "hold_out": ["run-1", "example/run-2"]}
-    assert facts.reach(held, settings).best == (1, 2)
+    found = facts.feasibility(held, settings)
+    assert (found.most_experiments, found.most_wells) == (1, 2)
 
 
 def test_batches_with_few_controls_per_component_are_named(example, capsys):

@@ -82,7 +82,7 @@ def _verdicts(
         yield from (("FAIL", f"{of.name}: {text}") for text in of.failures)
     for name, manifest in config["manifests"].items():
         for screen in manifest["screens"]:
-            if screen in facts and facts[screen].rows is not None:
+            if screen in facts and facts[screen].screen is not None:
                 yield _verdict(f"manifest {name} on {screen}", manifest, config, facts[screen])
 
 
@@ -90,24 +90,25 @@ def _verdict(
     name: str, manifest: Mapping[str, Any], config: Mapping[str, Any], facts: ScreenFacts
 ) -> tuple[str, str]:
     settings = config["screens"][facts.name]["consistency"]
-    reach = facts.reach(manifest, settings)
+    found = facts.feasibility(manifest, settings)
     text = (
-        f"{name}: {count(reach.reach_step_3)} of {count(reach.conditions)} conditions reach step 3"
+        f"{name}: {count(found.reach_step_3)} of {count(found.conditions)} conditions reach step 3"
     )
-    if reach.reach_step_3 == 0:
-        most_experiments, most_wells = reach.best
+    if found.reach_step_3 == 0:
         return "FAIL", (
-            f"{text}. The best has {most_experiments} experiments and {most_wells} wells.\n"
+            f"{text}. The best has {found.most_experiments} experiments and {found.most_wells} "
+            "wells.\n"
             "    To fix: choose a preset that fits the screen, or set min_experiments, min_wells."
         )
     if not manifest["judges"]:
         return "PASS", f"{text}; there is no step 5."
-    text += f", {count(reach.can_pass_step_5)} can have p < {manifest['p_value']:g}"
-    if reach.can_pass_step_5 == 0:
+    text += f", {count(found.can_pass_step_5)} can have p < {manifest['p_value']:g}"
+    if found.can_pass_step_5 == 0:
         return "FAIL", (
             f"{text}: no condition can pass step 5.\n"
-            "    To fix: raise consistency.num_null or p_value, or test across experiments."
+            "    To fix: raise consistency.num_null or p_value, test across experiments, or see "
+            "consistency.null_model."
         )
-    if reach.can_pass_step_5 < reach.reach_step_3:
+    if found.can_pass_step_5 < found.reach_step_3:
         return "CHECK", f"{text}; the others have too few wells or conditions beside them."
     return "PASS", f"{text}."

@@ -10,18 +10,20 @@ from phenoprints.cli.estimates import Size
 from phenoprints.configuration import screen_seed, screen_settings
 
 if TYPE_CHECKING:
+    import numpy as np
     import pandas as pd
+    from numpy.typing import NDArray
 
-    from phenoprints.cli.reach import Reach
+    from phenoprints.curation import Feasibility
     from phenoprints.screens import Screen
 
-SCOPE_FROM_PRESET = "preset"
 SHOWN = 3
 
 
 @dataclass(frozen=True)
 class ScreenFacts:
-    """Counts of a screen; None is unknown. `rows` are its treatments, where it was read.
+    """Counts of a screen; None is unknown. `screen` are its tables and `tests` the best case of
+    its consistency tests, where it was read.
 
     `failures` say what would stop a run, `warnings` what a user should know. `controls_of_batch`
     counts the wells that the alignment of each batch is fitted on, quality aside.
@@ -37,26 +39,23 @@ class ScreenFacts:
     conditions: int | None = None
     warnings: list[str] = field(default_factory=list)
     failures: list[str] = field(default_factory=list)
-    rows: pd.DataFrame | None = None
-    limits: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    screen: Screen | None = None
+    tests: pd.DataFrame | None = None
     controls_of_batch: Mapping[str, int] = field(default_factory=dict)
 
-    def reach(self, manifest: Mapping[str, Any], settings: Mapping[str, Any]) -> Reach:
-        """How far the screen's conditions can get in a manifest."""
-        from phenoprints.cli.reach import reach
+    def feasibility(self, manifest: Mapping[str, Any], settings: Mapping[str, Any]) -> Feasibility:
+        """Return how many of the screen's conditions can pass each step of a manifest."""
+        from phenoprints.consistency import ConsistencySettings
+        from phenoprints.curation import Rules, feasibility
 
-        assert self.rows is not None
-        scope = settings["scope"]
-        limits = {
-            kind: {**of, **manifest["limits"][kind]}
-            | ({} if scope == SCOPE_FROM_PRESET else {"scope": scope})
-            for kind, of in self.limits.items()
-        }
-        rows = self.rows[self.rows["number"] <= manifest["max_perturbations"]]
-        held_out = {name.removeprefix(f"{self.name}/") for name in manifest["hold_out"]}
-        rows = rows[~rows["experiment"].isin(held_out)]
-        options = {"num_null": settings["num_null"], "p_value": manifest["p_value"]}
-        return reach(rows, limits, **options)
+        assert self.screen is not None
+        return feasibility(
+            self.screen.wells,
+            self.screen.conditions,
+            Rules.from_section(manifest),
+            tests=self.tests if manifest["judges"] else None,
+            settings=ConsistencySettings.from_section(settings),
+        )
 
 
 def planned_facts(name: str, screen: Mapping[str, Any]) -> ScreenFacts:
@@ -81,7 +80,6 @@ def planned_facts(name: str, screen: Mapping[str, Any]) -> ScreenFacts:
 
 def facts_of(name: str, config: Mapping[str, Any]) -> ScreenFacts:
     """The facts of a screen whose tables are read; image headers only as far as its source does."""
-    from phenoprints.cli.reach import treatment_rows
     from phenoprints.screens import read
 
     settings = config["screens"][name]
@@ -103,8 +101,8 @@ def facts_of(name: str, config: Mapping[str, Any]) -> ScreenFacts:
             *screen.notes["warnings"],
         ],
         failures=_refused(screen, settings),
-        rows=treatment_rows(screen.wells, screen.conditions),
-        limits=settings["limits"],
+        screen=screen,
+        tests=_best_case(screen, settings) if thresholds_of(name, config) else None,
         controls_of_batch=controls_of_batch(screen.wells, settings)[1],
     )
 
@@ -160,26 +158,46 @@ def thresholds_of(name: str, config: Mapping[str, Any]) -> list[float]:
     ]
 
 
+def _best_case(screen: Screen, settings: Mapping[str, Any]) -> pd.DataFrame:
+    from phenoprints.consistency import ConsistencySettings, best_case
+
+    return best_case(
+        screen.wells,
+        screen.conditions,
+        ConsistencySettings.from_section(settings["consistency"], settings["limits"]),
+        is_fitted=_is_fitted(screen, settings),
+        folds=int(settings["alignment"]["folds"]),
+    )
+
+
+def _is_fitted(screen: Screen, settings: Mapping[str, Any]) -> NDArray[np.bool_]:
+    """Return the wells that the alignment will be fitted on."""
+    from phenoprints.wells import control_role
+
+    options = settings["alignment"]
+    role = control_role(
+        screen.wells, options["controls"], min_controls=int(options["min_controls"])
+    )
+    chosen: NDArray[np.bool_] = (screen.wells["role"] == role).to_numpy(dtype=bool)
+    chosen &= options["method"] != "none"
+    return chosen
+
+
 def layout_warnings(
     screen: Screen, settings: Mapping[str, Any], thresholds: list[float]
 ) -> list[str]:
     """Return what the layout keeps the tests of the screen from separating; [] without tests."""
     from phenoprints.consistency import ConsistencySettings
     from phenoprints.consistency.separation import design_warnings
-    from phenoprints.wells import control_role
 
     if not thresholds:
         return []
-    options = settings["alignment"]
-    role = control_role(
-        screen.wells, options["controls"], min_controls=int(options["min_controls"])
-    )
     return design_warnings(
         screen.wells,
         screen.conditions,
         ConsistencySettings.from_section(settings["consistency"], settings["limits"]),
-        is_fitted=(screen.wells["role"] == role).to_numpy() & (options["method"] != "none"),
-        folds=int(options["folds"]),
+        is_fitted=_is_fitted(screen, settings),
+        folds=int(settings["alignment"]["folds"]),
         threshold=min(thresholds),
     )
 

@@ -16,6 +16,9 @@ from phenoprints.consistency.settings import ConsistencySettings
 from phenoprints.wells import ArrayEmbeddings
 from phenoprints.wells.designs import fixed_positions
 
+MIN_NULL = 100
+"""Random sets that are enough to count those that exist."""
+
 MAX_FIXED = 0.5
 """Share of conditions that keep their positions from which a caution is given."""
 
@@ -41,6 +44,53 @@ def can_reach(table: pd.DataFrame, threshold: float) -> pd.Series:
     tests = table[(table["level"] == "condition") & has_sets]
     can: pd.Series = (tests["smallest_p"] < threshold) & (tests["reason"] == "")
     return can
+
+
+def best_case(
+    wells: pd.DataFrame,
+    conditions: pd.DataFrame,
+    settings: ConsistencySettings,
+    *,
+    is_fitted: NDArray[np.bool_],
+    folds: int,
+) -> pd.DataFrame:
+    """Return the tests of a screen as if every condition were as consistent as can be.
+
+    The null sets are counted by running the tests on vectors that hold nothing.
+
+    Parameters
+    ----------
+    wells, conditions : DataFrame
+        As in phenoprints.wells.contracts.
+    settings : ConsistencySettings
+        The null model, the scope, the number of random sets.
+    is_fitted : (N,) bool
+        Wells that the alignment will be fitted on.
+    folds : int
+        Folds of these wells.
+
+    Returns
+    -------
+    DataFrame
+        As screen_consistency, with the smallest p-value of each test as its p-value; missing
+        where there is no test.
+    """
+    table = _on_nothing(_Layout(wells, is_fitted, folds), conditions, settings, MIN_NULL)
+    num_null, formula = settings.num_null, settings.p_value_formula
+    num_sets = table["num_sets"].to_numpy(dtype=np.float64)
+    from_draws = 1.0 / (num_null + (formula == "plus-1"))
+    floor = np.where(num_sets <= num_null, 1.0 / (num_sets + 1.0), from_draws)
+    # Few sets were all visited, so that the table has the value itself.
+    floor = np.where(num_sets <= MIN_NULL, table["smallest_p"], floor)
+    floor[table["p_value"].isna() | np.isnan(num_sets)] = np.nan
+    return table.assign(p_value=floor, smallest_p=floor)
+
+
+def _on_nothing(
+    layout: _Layout, conditions: pd.DataFrame, settings: ConsistencySettings, num_null: int
+) -> pd.DataFrame:
+    few = settings.replace(num_null=num_null, control_guard=False)
+    return screen_consistency(layout.wells, conditions, layout, settings=few)
 
 
 def design_warnings(
@@ -143,10 +193,8 @@ def _sets_warning(
     alone: set[int],
     threshold: float,
 ) -> Iterator[str]:
-    """Count the null sets by running the test itself, on vectors that hold nothing."""
-    num_null = max(100, int(np.ceil(1.0 / threshold)) + 1)
-    few = settings.replace(num_null=num_null, control_guard=False)
-    table = screen_consistency(layout.wells, conditions, layout, settings=few)
+    num_null = max(MIN_NULL, int(np.ceil(1.0 / threshold)) + 1)
+    table = _on_nothing(layout, conditions, settings, num_null)
     tests = table[(table["num_wells"] > 1) & ~table["condition_id"].isin(alone)]
     tests = tests[tests["level"] == "condition"]
     can = can_reach(tests, threshold).reindex(tests.index, fill_value=False)

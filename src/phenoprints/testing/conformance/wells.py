@@ -16,7 +16,6 @@ import pandas as pd
 
 from phenoprints.alignment import AlignmentSettings, fit_alignment
 from phenoprints.cli.facts import control_warnings, planned_facts
-from phenoprints.cli.reach import treatment_rows
 from phenoprints.consistency.facts import well_facts
 from phenoprints.curation.encoding import encode
 from phenoprints.curation.joining import screen_parts
@@ -202,11 +201,6 @@ def _by_quality(screen: OddScreen) -> dict[int, int]:
     return _counts_of(table[table["kind"] == REPLICATES])
 
 
-def _by_check(screen: OddScreen) -> dict[int, int]:
-    rows = treatment_rows(screen.wells, screen.conditions)
-    return _counts(rows.loc[rows["number"] == 1, "condition_id"].to_numpy())
-
-
 def _by_curation(screen: OddScreen) -> dict[int, int]:
     part = _encoded(screen)
     first = np.append(part.values, -1)[part.offsets[:-1]]
@@ -287,7 +281,6 @@ QUESTIONS: dict[str, dict[str, Ask]] = {
     "wells by single condition": {
         "consistency": _by_consistency, "maps": _by_maps, "embeddings": _by_embeddings,
         "probes": _by_probes, "quality": _by_quality, "curation": _by_curation,
-        "check": _by_check,
     },
     "distance from the rim": {
         "wells": lambda screen: edge_distance(screen.wells).tolist(),
