@@ -1,4 +1,4 @@
-"""Screens: tables of JUMP, encoding of 93 million wells, packing, reading of crops and wells."""
+"""Screens: tables of JUMP, packing, reading of crops and wells."""
 
 from __future__ import annotations
 
@@ -8,8 +8,6 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-import pyarrow as pa
-import pyarrow.parquet as pq
 from registry import Stopwatch, Timing, benchmark
 
 NUM_CONDITIONS = 1_000_000
@@ -29,74 +27,6 @@ def jump_tables(_how: str, folder: Path) -> Timing:
     stopwatch = Stopwatch()
     screen = read({"source": "jump-cp", "root": str(folder)})
     return stopwatch.timing(f"({len(screen.wells):,} wells)")
-
-
-def nested_part(number: int) -> pa.Table:
-    """A part of a hundred experiments whose wells list one or two perturbations as structs."""
-    rng = np.random.default_rng(number)
-    n = WELLS_PER_PART
-    experiment = np.arange(n, dtype=np.int32) // WELLS_PER_EXPERIMENT
-    role = rng.choice(4, n, p=[0.75, 0.15, 0.05, 0.05]).astype(np.int8)
-    block = rng.integers(0, 667, n // WELLS_PER_EXPERIMENT)[experiment] * 1500
-    condition = (block + rng.integers(10, 1500, n)) % NUM_CONDITIONS
-    condition = np.where(role == 0, condition, role)
-    lengths = np.where(role == 3, 0, 1) + ((role == 0) & (rng.random(n) < 0.03))
-    offsets = np.concatenate([[0], np.cumsum(lengths)]).astype(np.int32)
-    place = np.arange(offsets[-1]) - np.repeat(offsets[:-1], lengths)
-    values = np.repeat(condition, lengths) + place
-    names = pd.Series(values % NUM_CONDITIONS // 4).astype(str)
-    structs = pa.StructArray.from_arrays(
-        [pa.array("perturbation-" + names), pa.array(np.full(len(values), "compound")),
-         pa.array(values % NUM_CONDITIONS % 4 * 2.5 + 0.1)],
-        ["perturbation", "kind", "concentration_um"],
-    )  # fmt: skip
-    at = np.arange(n) % WELLS_PER_EXPERIMENT
-    wells = [f"{chr(65 + i // 24)}{i % 24 + 1:02}" for i in range(384)]
-    roles = ["treatment", "negative_control", "positive_control", "unperturbed"]
-
-    def words(codes: np.ndarray, values: list[str]) -> pa.DictionaryArray:
-        return pa.DictionaryArray.from_arrays(codes, values)
-
-    return pa.table(
-        {
-            "well_id": rng.integers(0, 2**64, n, dtype=np.uint64),
-            "experiment": words(experiment, [f"e-{number:03}-{i:03}" for i in range(100)]),
-            "plate": words((at // 384 % 24).astype(np.int8), [str(i) for i in range(24)]),
-            "well": words((at % 384).astype(np.int16), wells),
-            "role": words(role, roles),
-            "cell_type": words(np.zeros(n, np.int8), ["HUVEC"]),
-            "background": words(np.zeros(n, np.int8), [""]),
-            "perturbations": pa.ListArray.from_arrays(offsets, structs),
-        }
-    )
-
-
-def encode(how: str, folder: Path, num_parts: int) -> Timing | None:
-    from phenoprints.screens.encoding import encode_parts
-
-    files = [folder / f"nested-{number:03}.parquet" for number in range(num_parts)]
-    if how == "prepare":
-        for number, file in enumerate(files):
-            if not file.exists():
-                pq.write_table(nested_part(number), file, compression="zstd", store_schema=False)
-        return None
-    stopwatch = Stopwatch()
-    conditions = encode_parts(files, folder / "encoded", workers=2)
-    return stopwatch.timing(
-        f"({num_parts * WELLS_PER_PART:,} wells, {len(conditions):,} conditions)"
-    )
-
-
-@benchmark("screens-encode-93m-wells", max_seconds=90, max_memory_gb=2.0, prepares=True)
-def encode_93m(how: str, folder: Path) -> Timing | None:
-    """93 million wells with nested perturbations become encoded parts; two threads."""
-    return encode(how, folder, 100)
-
-
-@benchmark("screens-encode-9m-wells", max_seconds=12, max_memory_gb=2.0, prepares=True)
-def encode_9m(how: str, folder: Path) -> Timing | None:
-    """9.3 million wells with nested perturbations become encoded parts; two threads."""
-    return encode(how, folder, 10)
 
 
 # --- images ------------------------------------------------------------------------------------

@@ -23,7 +23,6 @@ CHARTS = {
     "histogram": lambda: figures.p_value_histogram(P, title="a <title>"),
     "qq": lambda: figures.qq_plot(P, title="a <title>"),
     "funnel": lambda: figures.funnel_chart(STEPS, title="a <title>"),
-    "bars": lambda: figures.bar_chart(BARS, title="a <title>", value_title="v"),
     "intervals": lambda: figures.interval_chart(
         INTERVALS, title="a <title>", value_title="v", reference=1.0
     ),

@@ -9,9 +9,9 @@ import pandas as pd
 
 from phenoprints.reports.platemaps import (
     ColourScale,
+    Plate,
     category_map,
     colour_bar,
-    plate_map,
 )
 
 
@@ -20,6 +20,10 @@ def plate(num_rows: int, num_columns: int) -> pd.DataFrame:
     role = np.where(column == 0, "negative_control", "treatment")
     value = np.linspace(0, 1, row.size)
     return pd.DataFrame({"row": row + 1, "column": column + 1, "value": value, "role": role})
+
+
+def plate_map(wells, *, title, scale, shape=None):
+    return Plate(wells, shape).numbers(wells["value"].to_numpy(), title=title, scale=scale)
 
 
 def num_squares(svg: str) -> int:

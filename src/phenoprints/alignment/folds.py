@@ -18,9 +18,6 @@ from phenoprints.alignment.shared import THIN, SharedPart
 from phenoprints.alignment.statistics import ControlStatistics
 from phenoprints.foundations.randomness import hash_uint64
 
-NUM_FOLDS = 3
-"""Folds of the controls; the measurements behind this number are in docs/alignment.md."""
-
 
 @dataclass(frozen=True)
 class HeldOutControls:

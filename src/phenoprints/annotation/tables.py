@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import gzip
-from collections.abc import Mapping
 from pathlib import Path
 
 import pandas as pd
@@ -83,11 +82,3 @@ def read_truth(path: str | Path) -> pd.DataFrame:
         TableError,
     )
     return table[list(needed)]
-
-
-def clusters_of_column(table: pd.DataFrame, name: str, group: str) -> Mapping[str, frozenset[str]]:
-    """Groups by an annotation: value of column `group` to the members in column `name`."""
-    rows = table[table[group].fillna("") != ""]
-    return {
-        str(value): frozenset(members.astype(str)) for value, members in rows.groupby(group)[name]
-    }

@@ -12,7 +12,6 @@ from numpy.typing import NDArray
 from phenoprints.cli.runs import run_folder
 from phenoprints.embeddings import EmbeddingReader, open_embeddings
 from phenoprints.embeddings.exports import (
-    Reader,
     to_anndata,
     to_profiles,
     write_anndata,
@@ -20,7 +19,7 @@ from phenoprints.embeddings.exports import (
 )
 from phenoprints.foundations.errors import MissingInputError
 from phenoprints.foundations.publishing import publish_table
-from phenoprints.wells.contracts import CONDITIONS, WELLS
+from phenoprints.wells import CONDITIONS, WELLS, EmbeddingsReader
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -46,7 +45,7 @@ def run(arguments: argparse.Namespace) -> int:
 ENDINGS = {"anndata": ".h5ad", "profiles": ".parquet", "gallery": "/workspace_dl"}
 
 
-def opened(folder: Path, screen: str, encoder: str, *, is_aligned: bool) -> Reader:
+def opened(folder: Path, screen: str, encoder: str, *, is_aligned: bool) -> EmbeddingsReader:
     """The embeddings of a pair in a run, or the same as the run aligned them."""
     embeddings = open_embeddings(folder / "embeddings" / screen / encoder)
     if not is_aligned:

@@ -15,11 +15,6 @@ from phenoprints.curation.encoding import FLAGS, SITES_OF_WELL
 from phenoprints.curation.steps import REASON_WORDS, STEP_WORDS, Reason
 from phenoprints.wells import SITES
 
-REASON_SCHEMA = pa.schema(
-    [("well_id", pa.uint64()), ("step", pa.string()), ("reason", pa.string())]
-)
-"""A row per well that left: at which step, and why."""
-
 
 class Sink(Protocol):
     """Where the decisions about a part go."""

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from phenoprints.foundations.errors import DataError
 from phenoprints.foundations.names import file_name
 from phenoprints.foundations.publishing import publish_table, published
+from phenoprints.wells import EmbeddingsReader
 
 if TYPE_CHECKING:
     from anndata import AnnData
@@ -37,22 +38,7 @@ CONDITION_METADATA = {
 }
 
 
-class Reader(Protocol):
-    """What gives the vectors: embeddings, or aligned ones."""
-
-    @property
-    def experiments(self) -> list[str]:
-        """The experiments, in the order of the wells table."""
-
-    @property
-    def attributes(self) -> dict[str, Any]:
-        """What describes the vectors."""
-
-    def read(self, experiment: str) -> NDArray[np.float32]:
-        """The vectors (n, D) of an experiment's wells."""
-
-
-def all_rows(reader: Reader, wells: pd.DataFrame) -> NDArray[np.float32]:
+def all_rows(reader: EmbeddingsReader, wells: pd.DataFrame) -> NDArray[np.float32]:
     """The vectors of all wells (n, D), in the order of the wells table."""
     rows = np.concatenate([reader.read(experiment) for experiment in reader.experiments])
     if len(rows) != len(wells):
@@ -60,7 +46,7 @@ def all_rows(reader: Reader, wells: pd.DataFrame) -> NDArray[np.float32]:
     return rows
 
 
-def feature_names(reader: Reader, num_features: int) -> list[str]:
+def feature_names(reader: EmbeddingsReader, num_features: int) -> list[str]:
     """The names of the features: those of the profiles, else the encoder's name and a number."""
     named = reader.attributes.get("features")
     if named:
@@ -89,7 +75,7 @@ def _joined(texts: pd.Series[str], listed: Sequence[int] | None) -> str:
 
 
 def to_anndata(
-    reader: Reader, wells: pd.DataFrame, conditions: pd.DataFrame | None = None
+    reader: EmbeddingsReader, wells: pd.DataFrame, conditions: pd.DataFrame | None = None
 ) -> AnnData:
     """An AnnData of the wells: X the vectors, obs the metadata, uns what describes them.
 
@@ -121,7 +107,7 @@ def write_anndata(path: str | Path, data: AnnData) -> None:
 
 
 def to_profiles(
-    reader: Reader, wells: pd.DataFrame, conditions: pd.DataFrame | None = None
+    reader: EmbeddingsReader, wells: pd.DataFrame, conditions: pd.DataFrame | None = None
 ) -> pd.DataFrame:
     """One row per well, Metadata_ columns first and then the features, as pycytominer writes."""
     rows = all_rows(reader, wells)

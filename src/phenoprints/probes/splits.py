@@ -14,7 +14,6 @@ from numpy.typing import NDArray
 from phenoprints.foundations.errors import DataError, Problem, raise_problems
 from phenoprints.foundations.randomness import generator
 
-SPLITS = ("train", "validation", "test")
 MIN_CLASSES = 2
 CANDIDATES = 100
 """Seeded draws of experiments, of which the one that shows most classes everywhere is taken."""

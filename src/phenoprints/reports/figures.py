@@ -98,18 +98,6 @@ def interval_chart(
     return to_svg(layers, title=title, height=height)
 
 
-def bar_chart(frame: pd.DataFrame, *, title: str, value_title: str) -> Markup:
-    """A bar per row of `frame` (name, value, text), longest names kept whole."""
-    alt = _altair()
-    base = alt.Chart(frame).encode(
-        y=alt.Y("name:N", sort=None, title=None, axis=alt.Axis(labelLimit=260, ticks=False)),
-        x=alt.X("value:Q", title=value_title),
-    )
-    bars = base.mark_bar(color=palettes.OKABE_ITO[0])
-    words = base.mark_text(align="left", dx=4, color=INK).encode(text="text:N")
-    return to_svg(bars + words, title=title, height=max(40, 22 * len(frame)))
-
-
 def line_chart(
     frame: pd.DataFrame,
     *,

@@ -145,17 +145,6 @@ class Plate:
         )
 
 
-def plate_map(
-    wells: pd.DataFrame,
-    *,
-    title: str,
-    scale: ColourScale,
-    shape: tuple[int, int] | None = None,
-) -> Markup:
-    """One plate: `wells` has row, column (from 1), role and a number as value (see Plate)."""
-    return Plate(wells, shape).numbers(wells["value"].to_numpy(), title=title, scale=scale)
-
-
 def category_map(
     wells: pd.DataFrame,
     *,

@@ -66,11 +66,6 @@ class Cell:
     href: str = ""
     glyph: str = ""
 
-    @property
-    def verdict_class(self) -> str:
-        """The class that colours a verdict, "" for other cells."""
-        return f"verdict-{self.text.lower().replace(' ', '-')}" if self.glyph else ""
-
 
 @dataclass(frozen=True)
 class Table:

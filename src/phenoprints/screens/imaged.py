@@ -26,7 +26,6 @@ from phenoprints.screens.tables import find_files
 from phenoprints.screens.welltable import WellTable, read_well_table
 from phenoprints.wells.plates import parse_wells
 
-FILE_COLUMNS = ("plate", "well", "site", "channel", "path")
 SITE_KEY = ["plate", "well", "site"]
 SITE_COLUMNS = (*SITE_KEY, "height", "width")
 

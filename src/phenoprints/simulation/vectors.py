@@ -12,7 +12,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from phenoprints.foundations.randomness import generator
-from phenoprints.wells import edge_distance
+from phenoprints.wells import edge_distance, single_condition
 
 Floats = NDArray[np.float32]
 
@@ -160,6 +160,6 @@ def _levels(wells: pd.DataFrame, effects: VectorEffects) -> list[tuple[float, ND
         (getattr(effects, name), wells.groupby(by, sort=True).ngroup().to_numpy())
         for name, by in keys.items()
     ]
-    condition = np.array([c[0] if len(c) else -1 for c in wells["conditions"]], dtype=np.int64)
+    condition = single_condition(wells["conditions"])
     num_active = round(effects.active * (condition.max(initial=-1) + 1))
     return [*levels, (effects.effect, np.where(condition < num_active, condition, -1))]

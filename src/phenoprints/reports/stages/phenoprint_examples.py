@@ -12,7 +12,7 @@ from phenoprints.reports.examples import Example, bad_wells, example_gallery
 from phenoprints.reports.frames import is_true, records
 from phenoprints.reports.runs import Run
 from phenoprints.reports.stages.phenoprint_tables import judges_of
-from phenoprints.wells import CONTROL_ROLES
+from phenoprints.wells import CONTROL_ROLES, single_condition
 
 NUM_STRONG = 3
 
@@ -62,10 +62,9 @@ def _wells_of(
     chosen: list[tuple[str, dict[str, Any]]], wells: pd.DataFrame, conditions: pd.DataFrame
 ) -> list[Example]:
     """One well of each condition, all on the first plate that has the first of them."""
-    single = wells[wells["conditions"].map(lambda ids: ids is not None and len(ids) == 1)]
-    code = single["conditions"].map(lambda ids: int(ids[0]))
     names = conditions.set_index("condition_id")[["perturbation", "concentration_um"]]
-    keyed = single.assign(code=code).merge(names, left_on="code", right_index=True)
+    coded = wells.assign(code=single_condition(wells["conditions"]))
+    keyed = coded[coded["code"] >= 0].merge(names, left_on="code", right_index=True)
     examples: list[Example] = []
     plate: tuple[str, str] | None = None
     for what, row in chosen:

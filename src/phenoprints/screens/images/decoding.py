@@ -12,8 +12,6 @@ from numpy.typing import NDArray
 from phenoprints.foundations.errors import ImageError
 from phenoprints.screens.images.headers import Header, quiet_tifffile, read_header
 
-Plane = NDArray[np.uint8] | NDArray[np.uint16]
-
 
 def decode_plane(
     content: bytes, name: str, *, shape: tuple[int, int] | None = None, bits: int | None = None

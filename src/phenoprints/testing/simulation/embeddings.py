@@ -13,10 +13,9 @@ from numpy.typing import NDArray
 
 from phenoprints.foundations.errors import DataError
 from phenoprints.foundations.randomness import generator, well_ids
-from phenoprints.wells.plates import smallest_format, well_name
+from phenoprints.wells.plates import PLATE_FORMATS, smallest_format, well_name
 
-PLATE_SHAPES = ((8, 12), (16, 24), (32, 48))
-TRUTHS = ("full", "partial", "none")
+PLATE_SHAPES = [PLATE_FORMATS[size] for size in (96, 384, 1536)]
 
 
 @dataclass(frozen=True)
