@@ -1,17 +1,24 @@
 """What a run would take: crops, disk and GPU hours, by stated assumptions.
 
-Arithmetic of a transformer: 2 FLOP per weight and token, 4 per pair of tokens and width in each
-block; training is three forward passes, of a masked autoencoder over a quarter of the tokens and
-over all of them in the decoder. That gives 722 GFLOP a crop for L/8 and 4,108 for G/8, as counted.
+Operations of networks are counted by the formulas of `foundations.architectures`, as training does.
 A GPU is an H100 at 40 % of its dense bfloat16 peak; published runs reached 4 to 15 %.
 """
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
+
+from phenoprints.configuration.models.training import Training
+from phenoprints.foundations.architectures import (
+    BACKWARD_FACTOR,
+    Convolutional,
+    Transformer,
+    architecture,
+    masked_training_flops,
+    transformer_flops,
+)
 
 GFLOP_PER_SECOND = 395_000.0
 CORE_GFLOP_PER_SECOND = 90.0  # 8 crops of S/16 a second in float32 on one core
@@ -20,36 +27,6 @@ BYTES = {"float32": 4, "float16": 2}
 DECODED_BYTES_PER_SECOND = 100e6  # PNG and LZW on one core
 WELLS_PER_SECOND = {"screens": 70_000.0, "consistency": 14_000.0, "curation": 4_000_000.0}
 ALIGNED_NUMBERS_PER_SECOND = 8e6  # wells × features of TVN on one core
-
-
-MASKED_SHARE = 0.25
-DECODER = {"decoder_width": 512, "decoder_blocks": 8}
-PASSES_OF_TRAINING = 3
-
-# Width, blocks and MLP width by size.
-_SIZES = {
-    "t": (192, 12, 768),
-    "s": (384, 12, 1536),
-    "b": (768, 12, 3072),
-    "l": (1024, 24, 4096),
-    "h": (1280, 32, 5120),
-    "g": (1664, 48, 8192),
-}
-_TIMM_SIZES = {
-    "tiny": (192, 12, 768),
-    "small": (384, 12, 1536),
-    "base": (768, 12, 3072),
-    "large": (1024, 24, 4096),
-    "giant": (1536, 40, 6144),
-}
-# GFLOP per megapixel of one crop, features and blocks of networks that are no transformers.
-_CONVOLUTIONAL = {
-    "cnn-small": (48, 256, 1),
-    "cnn-tiny": (29, 96, 1),
-    "densenet161": (315, 2208, 1),
-    "mu-net": (523, 1024, 1),
-    "mu-net-tiny": (20, 64, 1),
-}
 
 
 @dataclass(frozen=True)
@@ -82,47 +59,32 @@ class Network:
 
 
 def network_of(encoder: Mapping[str, Any], crop_px: int = 256, channels: int = 6) -> Network:
-    """The cost of an encoder's network on crops of `crop_px` with this many channels."""
+    """Return the cost of an encoder's network on crops of `crop_px` with this many channels."""
     name = {"openphenom": "ca-vit-s16"}.get(encoder["kind"], encoder.get("architecture", ""))
-    if encoder["kind"] == "timm":
-        name = encoder["model"]
-    for family, numbers in _CONVOLUTIONAL.items():
-        if name == family:
-            gflop = numbers[0] * crop_px**2 / 1e6
-            return Network(PASSES_OF_TRAINING * gflop, gflop, *numbers[1:])
-    shape, patch_px = _transformer(name)
-    patches = (crop_px / patch_px) ** 2
-    is_agnostic = name.startswith("ca-")
-    tokens = patches * channels if is_agnostic else patches
-    once = _gflop(shape, tokens)
-    width, blocks, _ = shape
-    if encoder["kind"] != "mae":
-        return Network(PASSES_OF_TRAINING * once, once, width, blocks)
-    decoder = {**DECODER, **encoder.get("training", {})}
-    wide = decoder["decoder_width"]
-    if is_agnostic:  # a decoder of one block for each channel
-        decoding = channels * _gflop((wide, 1, 4 * wide), patches)
+    shape = architecture(encoder["model"] if encoder["kind"] == "timm" else name)
+    if isinstance(shape, Convolutional):
+        once = shape.flops_per_pixel * crop_px**2
     else:
-        decoding = _gflop((wide, decoder["decoder_blocks"], 4 * wide), tokens)
-    step = _gflop(shape, MASKED_SHARE * tokens) + decoding
-    return Network(PASSES_OF_TRAINING * step, once, width, blocks)
+        once = transformer_flops(shape, crop_px=crop_px, num_channels=channels)
+    step = BACKWARD_FACTOR * once
+    if encoder["kind"] == "mae" and isinstance(shape, Transformer):
+        step = _masked_step(encoder, shape, crop_px, channels)
+    return Network(step / 1e9, once / 1e9, shape.width, shape.num_blocks)
 
 
-def _transformer(name: str) -> tuple[tuple[int, int, int], int]:
-    """Shape and patch by name: ours (`ca-vit-l8`), or timm's (`vit_large_patch14_…`)."""
-    if name.endswith("vit-tiny"):
-        return (96, 4, 384), 8
-    if ours := re.fullmatch(r"(?:ca-)?vit-([tsblhg])(\d+)", name):
-        return _SIZES[ours[1]], int(ours[2])
-    patch = re.search(r"patch(\d+)", name)
-    size = next((shape for word, shape in _TIMM_SIZES.items() if word in name), _SIZES["b"])
-    return size, int(patch[1]) if patch else 16
-
-
-def _gflop(shape: tuple[int, int, int], tokens: float) -> float:
-    width, blocks, mlp_width = shape
-    weights = blocks * (4 * width**2 + 2 * width * mlp_width)
-    return (2 * weights * tokens + 4 * tokens**2 * width * blocks) / 1e9
+def _masked_step(
+    encoder: Mapping[str, Any], shape: Transformer, crop_px: int, channels: int
+) -> float:
+    """Operations of one crop in the training of a masked autoencoder."""
+    training = {**Training().given(), **encoder.get("training", {})}
+    return masked_training_flops(
+        shape,
+        (training["decoder_width"], training["decoder_blocks"]),
+        crop_px=crop_px,
+        num_channels=channels,
+        mask_fraction=training["mask_fraction"],
+        predicts_all=training["fourier_weight"] > 0 and training["fourier_loss"] != "patch",
+    )
 
 
 @dataclass(frozen=True)

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 import torch
 
+from phenoprints.foundations.architectures import HEADS, SIZES, TINY
 from phenoprints.foundations.errors import ConfigurationError
 from phenoprints.models.cnn import DenseNet161, SmallCNN
 from phenoprints.models.encoder import Encoder, EncoderConfig, channel_names
@@ -18,28 +19,16 @@ DEFAULT_CROP_PX = 256
 """Crops of every microscopy encoder of the paper."""
 
 
-def _vit(
-    width: int, num_blocks: int, num_heads: int, patch_px: int, mlp_width: int = 0
-) -> ViTShape:
-    return ViTShape(width, num_blocks, num_heads, patch_px, mlp_width or 4 * width)
+def _vit(width: int, num_blocks: int, mlp_width: int, patch_px: int, num_heads: int) -> ViTShape:
+    return ViTShape(width, num_blocks, num_heads, patch_px, mlp_width)
 
-
-_SIZES = {
-    "t": (192, 12, 3, 768),
-    "s": (384, 12, 6, 1536),
-    "b": (768, 12, 12, 3072),
-    "l": (1024, 24, 16, 4096),
-    "h": (1280, 32, 16, 5120),
-    "g": (1664, 48, 16, 8192),  # Zhai et al. 2022
-}
-"""Width, blocks, heads and MLP width of the transformers, by letter."""
 
 VITS: dict[str, tuple[ViTShape, int]] = {
     # 4 blocks of width 96 for the simulated screen's crops of 32 px
-    "vit-tiny": (_vit(96, 4, 3, 8), 32),
+    "vit-tiny": (_vit(*TINY, 3), 32),
     **{
-        f"vit-{letter}{patch_px}": (_vit(*sizes[:3], patch_px, sizes[3]), DEFAULT_CROP_PX)
-        for letter, sizes in _SIZES.items()
+        f"vit-{letter}{patch_px}": (_vit(*sizes, patch_px, HEADS[letter]), DEFAULT_CROP_PX)
+        for letter, sizes in SIZES.items()
         for patch_px in (8, 16)
     },
 }
