@@ -14,8 +14,6 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from phenoprints.alignment import CrossFittedReader
-from phenoprints.consistency import combine_cauchy
-from phenoprints.foundations.compiling import compiled
 from phenoprints.foundations.errors import DataError
 from phenoprints.foundations.randomness import generator
 from phenoprints.maps.aggregation import Floats
@@ -244,28 +242,13 @@ def drawn_sets(
     sizes: Iterable[tuple[int, int]], num: int, rng: np.random.Generator
 ) -> NDArray[np.int64]:
     """Draw sets (num, n): of each stratum distinct positions, all subsets equally likely."""
+    from phenoprints.maps.kernels import distinct
+
     parts, start = [], 0
     for size, taken in sizes:
-        parts.append(_distinct(rng.random((num, taken)), size) + start)
+        parts.append(distinct(rng.random((num, taken)), size) + start)
         start += size
     return np.concatenate(parts, axis=1)
-
-
-@compiled()
-def _distinct(uniform: NDArray[np.float64], size: int) -> NDArray[np.int64]:
-    """Floyd's sampling: rows of distinct numbers below `size` from rows of uniform numbers."""
-    num, taken = uniform.shape
-    chosen = np.empty((num, taken), np.int64)
-    for row in range(num):
-        for k in range(taken):
-            last = size - taken + k
-            value = int(uniform[row, k] * (last + 1))
-            for before in range(k):
-                if chosen[row, before] == value:
-                    value = last
-                    break
-            chosen[row, k] = value
-    return chosen
 
 
 Statistic = Callable[[Pool], Callable[[NDArray[np.int64]], NDArray[np.float64]]]
@@ -373,6 +356,8 @@ class Folds:
 
 
 def _combined(p: pd.Series) -> float:
+    from phenoprints.consistency import combine_cauchy  # loads numba
+
     return float(combine_cauchy(p.to_numpy(np.float64)))
 
 

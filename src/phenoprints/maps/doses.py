@@ -11,7 +11,6 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from phenoprints.foundations.compiling import compiled
 from phenoprints.maps.aggregation import Floats, unit_rows
 from phenoprints.maps.control_sets import (
     Comparison,
@@ -59,10 +58,11 @@ def dose_lengths(
 
 def _lengths(comparison: Comparison) -> Statistic:
     """Give the lengths of mean differences: |Σ z|² = Σ Σ z·z, the products serve all sets."""
+    from phenoprints.maps.kernels import lengths_of_sums
 
     def prepare(pool: Pool) -> Callable[[NDArray[np.int64]], NDArray[np.float64]]:
         z = contrasts(comparison.vectors[pool.rows].astype(np.float64), pool)
-        return partial(_lengths_of_sums, z @ z.T)
+        return partial(lengths_of_sums, z @ z.T)
 
     return prepare
 
@@ -79,24 +79,6 @@ def contrasts(x: NDArray[np.float64], pool: Pool) -> NDArray[np.float64]:
         parts.append((own - own.mean(axis=0)) * (size / (size - taken) / len(pool.own)))
         start += size
     return np.concatenate(parts)
-
-
-@compiled()
-def _lengths_of_sums(
-    products: NDArray[np.float64], positions: NDArray[np.int64]
-) -> NDArray[np.float64]:
-    """The lengths (S,) of sums of vectors from their products (P, P), for sets (S, n)."""
-    num, taken = positions.shape
-    lengths = np.empty(num)
-    for row in range(num):
-        total = 0.0
-        for a in range(taken):
-            i = positions[row, a]
-            total += products[i, i]
-            for b in range(a):
-                total += 2 * products[i, positions[row, b]]
-        lengths[row] = np.sqrt(max(total, 0.0))
-    return lengths
 
 
 def dose_response(
