@@ -205,3 +205,18 @@ def test_a_page_that_would_be_too_large_carries_fewer_rows(monkeypatch: pytest.M
     assert "perturbation number 4999" not in less
     assert "perturbation number 999" in less
     assert 'data-rows="5000" data-file="tables/p-t.csv"' in less
+
+
+def test_designs_of_conditions_count_wells_on_each_plate() -> None:
+    from phenoprints.reports.stages.screens import _designs_table
+
+    wells = pd.DataFrame(
+        {
+            "experiment": "e", "plate": ["p1", "p1", "p2", "p1", "p2", "p1"],
+            "well": [f"A0{i}" for i in range(6)], "role": ["treatment"] * 5 + ["negative_control"],
+            "conditions": [[1], [1], [1], [2], [2], [0]],
+        }
+    )  # fmt: skip
+    frame = _designs_table("s", wells).frame
+    assert frame.to_numpy().tolist() == [["2 + 1", 3, 2, 1], ["1 + 1", 2, 2, 1]]
+    assert _designs_table("s", wells[:0]).frame.empty

@@ -114,3 +114,9 @@ def test_experiments_whose_wells_are_apart_are_refused(tmp_path):
         experiment_ranges(path)
     pq.write_table(pa.table({"experiment": ["a", "a", "b"]}), path, row_group_size=1)
     assert experiment_ranges(path) == {"a": slice(0, 2), "b": slice(2, 3)}
+
+
+def test_designs_count_the_wells_of_each_condition(folder):
+    designs = Screen.open(folder).designs
+    assert designs.columns.tolist() == ["condition_id", "experiment", "plate", "well", "num_wells"]
+    assert designs.groupby("experiment")["num_wells"].sum().to_dict() == COUNTS

@@ -17,7 +17,9 @@ from numpy.typing import NDArray
 from phenoprints.foundations.errors import DataError, MissingInputError
 from phenoprints.foundations.parquet import TableReader
 from phenoprints.foundations.tables import Contract
+from phenoprints.wells.conditions import single_condition
 from phenoprints.wells.contracts import CONDITIONS, SITES, WELLS
+from phenoprints.wells.designs import design_table
 from phenoprints.wells.quality import WHOLE_WELL, failed_sites, usable_wells
 from phenoprints.wells.rows import ROWS_AT_ONCE, experiment_ranges, ranges_of_wells
 
@@ -112,6 +114,14 @@ class Screen:
     def conditions(self) -> pd.DataFrame:
         """The conditions table (contract CONDITIONS)."""
         return CONDITIONS.read(self.folder / "conditions.parquet")
+
+    @property
+    def designs(self) -> pd.DataFrame:
+        """The wells of each single condition by experiment, plate and position (`design_table`)."""
+        wells = self.wells(columns=["experiment", "plate", "well", "conditions"])
+        condition = pd.Series(single_condition(wells["conditions"]))
+        table = design_table(wells, condition.where(condition >= 0))
+        return table.rename(columns={"label": "condition_id"}).astype({"condition_id": np.int32})
 
     def verdicts(self, experiment: str | None = None) -> pd.DataFrame:
         """Return well_id, site and verdict of one experiment, or of all; empty without quality."""

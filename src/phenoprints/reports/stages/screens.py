@@ -15,7 +15,13 @@ from phenoprints.reports.platemaps import category_legend, category_map
 from phenoprints.reports.runs import Run
 from phenoprints.reports.tables import Column, Table
 from phenoprints.reports.verdicts import CHECK, FAIL, PASS, Verdict
-from phenoprints.wells import control_role
+from phenoprints.wells import (
+    PERTURBED_ROLES,
+    compositions,
+    control_role,
+    design_table,
+    single_condition,
+)
 from phenoprints.wells.plates import largest_shape
 
 NAME, TITLE = "screens", "Screens"
@@ -33,6 +39,7 @@ ROLE_FILLS = dict(
 ROLE_WORDS = {role: role.replace("_", " ") for role in ROLE_FILLS}
 ROLE_WORD_FILLS = {ROLE_WORDS[role]: fill for role, fill in ROLE_FILLS.items()}
 MAX_UNKNOWN = 0.10
+MAX_DESIGNS = 20
 WELL_COLUMNS = (
     "well_id",
     "experiment",
@@ -173,6 +180,7 @@ def _section(screen: str, wells: pd.DataFrame, conditions: pd.DataFrame) -> Sect
         Table(f"{screen}-experiments", f"Experiments of {screen}", columns, experiments),
         _layout_gallery(screen, wells),
         _replication_figure(screen, wells),
+        _designs_table(screen, wells),
         _conditions_table(screen, wells, conditions),
     ]
     return Section(screen, f"Screen {screen}", parts)
@@ -236,6 +244,31 @@ def _replication_figure(screen: str, wells: pd.DataFrame) -> Figure:
             is_whole=True,
         ),
     )
+
+
+def _designs_table(screen: str, wells: pd.DataFrame) -> Table:
+    """How many conditions of an experiment have how many wells on how many plates."""
+    condition = pd.Series(single_condition(wells["conditions"]), index=wells.index)
+    is_tested = (condition >= 0) & wells["role"].isin(PERTURBED_ROLES)
+    design = design_table(wells, condition.where(is_tested))
+    shapes = compositions(design).map(lambda pairs: tuple(sorted(n for _, n in pairs)[::-1]))
+    counts = shapes.value_counts().head(MAX_DESIGNS)
+    frame = pd.DataFrame(
+        {
+            "design": [" + ".join(map(str, shape)) for shape in counts.index],
+            "wells": [sum(shape) for shape in counts.index],
+            "plates": [len(shape) for shape in counts.index],
+            "conditions": counts.to_numpy(),
+        }
+    )
+    columns = [
+        Column("design", "Wells on each plate"),
+        Column("wells", "Wells", "count"),
+        Column("plates", "Plates", "count"),
+        Column("conditions", "Conditions", "count"),
+    ]
+    note = "Perturbed wells with a single condition; a condition counts once in each experiment."
+    return Table(f"{screen}-designs", "Designs of conditions", columns, frame, note)
 
 
 def _conditions_table(screen: str, wells: pd.DataFrame, conditions: pd.DataFrame) -> Table:
