@@ -22,7 +22,6 @@ NUM_IMAGES = 16
 """Images that are packed; wells share them, so that the files stay in memory."""
 MAX_WELLS = 4096
 NUM_WORKERS = 4
-GOAL = 0.95
 RXRX3_CROPS = 80e6
 TRIMMED_AFTER = {
     "vit-l8": (15, 20), "vit-g8": (38,),
@@ -164,14 +163,3 @@ def rxrx3_hours(encoder: Any, crops_per_s: float) -> dict[int, float]:
             shorter = from_config(replace(encoder.config, num_blocks=block))
         shares[block] = forward_flops(shorter, len(CHANNELS)) / whole
     return {block: share * hours for block, share in sorted(shares.items())}
-
-
-def tell(found: EndToEnd) -> None:
-    """Print one network's figures."""
-    hours = ", ".join(f"{h:,.1f} h to block {block}" for block, h in found.rxrx3_hours.items())
-    print(
-        f"{found.network} embed: {found.crops_per_s:,.1f} crops/s from packed images, "
-        f"{found.ratio:.3f} of the bare forward pass (goal {GOAL}), "
-        f"{100 * found.waiting_share:.0f} % waiting for images; RxRx3 takes {hours}",
-        flush=True,
-    )

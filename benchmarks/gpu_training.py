@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import gc
 import math
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,10 +26,6 @@ SMOKE = {"compile": False, "decoder_width": 32, "decoder_blocks": 1, "decoder_he
 NUM_SITES, SIZE_PX, SMOKE_SIZE_PX = 24, 2048, 64
 NUM_WELLS = 20_000
 """Wells share the sites, so that the files stay in memory."""
-MFU_GOALS = {"vit-s16": 0.2, "ca-vit-s16": 0.2, "vit-l8": 0.4, "vit-g8": 0.4}
-"""Share of the card's stated peak that training should reach on an H100 or H200."""
-RATE_GOALS = {"vit-s16": (2200, 4000), "ca-vit-s16": (2200, 4000)}
-"""Crops per second there from packed images: the goal, and how far it may stretch."""
 
 
 @dataclass(frozen=True)
@@ -108,33 +105,62 @@ def _train(
     name: str, batch: int, device: Any, folder: Path, steps: float
 ) -> tuple[pd.DataFrame, int]:
     """Rows of speed.csv of a training of about so many steps, and one row of them before."""
-    from phenoprints.screens.images import ScreenImages
-    from phenoprints.training import EncoderPlan
     from phenoprints.training.devices import launch
-    from phenoprints.training.loading import Place
     from phenoprints.training.loop import Trainer
     from phenoprints.training.progress import SPEEDS
+
+    settings = settings_of(recipe_of(name), batch, device.type, steps)
+    fabric = launch(settings)
+    run = _run(name, settings, folder, fabric.device)
+    Trainer(run, fabric).fit()
+    run.progress.close()
+    return pd.read_csv(run.folder.parent / SPEEDS), run.num_steps
+
+
+def _run(name: str, settings: Any, folder: Path, device: Any) -> Any:
+    from phenoprints.screens.images import ScreenImages
+    from phenoprints.training import EncoderPlan
+    from phenoprints.training.loading import Place
     from phenoprints.training.sources import StoredImages
     from phenoprints.training.train import build_run
     from training import corpus
 
     size_px = SIZE_PX if name in RECIPES_OF else SMOKE_SIZE_PX
-    settings = settings_of(recipe_of(name), batch, device.type, steps)
     wells = corpus(NUM_SITES, size_px, num_wells=NUM_WELLS)
-    work = folder / f"{name}-{batch}.training"
-    fabric = launch(settings)
-    run = build_run(
+    return build_run(
         wells,
         StoredImages(wells, {"s": ScreenImages(str(folder))}),
-        work,
+        folder / f"{name}-{settings.batch_size}.training",
         plan=EncoderPlan("mae", name),
         settings=settings,
         seed=0,
-        place=Place(device=fabric.device),
+        place=Place(device=device),
     )
-    Trainer(run, fabric).fit()
+
+
+def loader_rate(name: str, device: Any, folder: Path, *, seconds: float) -> dict[str, Any]:
+    """Crops per second that the loader reads and copies to the device, with nothing to train."""
+    import torch
+
+    batch = recipe_of(name).get("micro_batch_size") or 8
+    batch = min(batch, 8) if device.type == "cpu" else batch
+    settings = settings_of(recipe_of(name), batch, device.type, 1e6)
+    # The network is not run; a tiny one of the same crops is built in its place.
+    run = _run("vit-t16" if name in RECIPES_OF else name, settings, folder, device)
+    num_crops, start = 0, None
+    for step in run.loader.batches(0, run.num_steps):
+        step.on(device)
+        if start is None:  # threads are reading ahead from here on
+            start = time.perf_counter()
+            continue
+        num_crops += len(step)
+        if time.perf_counter() - start > seconds:
+            break
+    if device.type == "cuda":
+        torch.cuda.synchronize()
+    spent = time.perf_counter() - (start or 0.0)
     run.progress.close()
-    return pd.read_csv(work / SPEEDS), run.num_steps
+    return {"batch": batch, "num_workers": settings.num_workers, "crops_per_s": num_crops / spent}
 
 
 def settings_of(recipe: Mapping[str, Any], batch: int, device: str, steps: float) -> Any:
@@ -149,21 +175,3 @@ def settings_of(recipe: Mapping[str, Any], batch: int, device: str, steps: float
         "validation_fraction": 0.0, "num_epochs": 1_000_000, "max_crops": batch * num_steps,
     }  # fmt: skip
     return TrainingSettings(**{**recipe, **changes})
-
-
-def tell(found: FromStore) -> None:
-    """Print one network's figures, and what is aimed at."""
-    mfu = "" if found.mfu is None else f", MFU {100 * found.mfu:.1f} %"
-    aims = []
-    if found.network in RATE_GOALS:
-        goal, stretch = RATE_GOALS[found.network]
-        aims.append(f"{goal:,} crops/s (stretch {stretch:,})")
-    if found.network in MFU_GOALS:
-        aims.append(f"{MFU_GOALS[found.network]:.0%} MFU")
-    aim = f"; goal {' and '.join(aims)}" if aims else ""
-    print(
-        f"{found.network} train from packed images ({found.recipe}): {found.crops_per_s:,.1f} "
-        f"crops/s{mfu}, {found.ratio:.3f} of the bare step, at most {100 * found.waiting:.1f} % "
-        f"waiting for crops, batch {found.batch}, {found.peak_memory_gb:.1f} GB{aim}",
-        flush=True,
-    )

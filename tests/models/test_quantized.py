@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 
@@ -65,44 +67,35 @@ def test_features_are_near_and_the_encoder_is_as_before(kind: str, precision: to
     assert encoder.fingerprint() == before
 
 
-def planted(num_groups: int = 8, of_each: int = 5) -> tuple[torch.Tensor, list[tuple[str, str]]]:
-    """Crops of textures in groups that share their frequencies, and the pairs within groups."""
-    rng = np.random.default_rng(3)
-    y, x = np.mgrid[:32, :32]
-    images, names = [], []
-    for group in range(num_groups):
-        waves = rng.uniform(0.1, 1.2, (6, 2))
-        for member in range(of_each):
-            phase = rng.uniform(0, 6.3, 6)
-            pattern = [np.sin(a * x + b * y + p) for (a, b), p in zip(waves, phase, strict=True)]
-            noisy = np.stack(pattern) + rng.normal(0, 0.7, (6, 32, 32))
-            images.append(np.clip(128 + 40 * noisy, 0, 255).astype(np.uint8))
-            names.append(f"g{group}-{member}")
-    pairs = [(a, b) for a in names for b in names if a < b and a.split("-")[0] == b.split("-")[0]]
-    return torch.from_numpy(np.stack(images)), pairs
-
-
 @pytest.mark.parametrize("kind", KINDS)
-def test_recall_of_known_pairs_is_that_of_full_precision(kind: str) -> None:
-    images, pairs = planted()
+def test_recall_of_known_pairs_is_that_of_full_precision(
+    kind: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.syspath_prepend(str(Path(__file__).parents[2] / "benchmarks"))
+    from gpu_precision import planted, recall
+
+    images, pairs = planted(32)
     encoder = models.build("vit-s16", crop_px=32, layer_scale=1.0)
-    plain = encoder.features(images).double().numpy()
+    plain = recall(encoder.features(images).numpy(), pairs)
     with eight_bits(encoder, kind):
-        quantised = encoder.features(images).double().numpy()
-    recalls = []
-    names = sorted({name for pair in pairs for name in pair})
-    for vectors in (plain, quantised):
-        centred = (vectors - vectors.mean(0)) / vectors.std(0)
-        unit = centred / np.linalg.norm(centred, axis=1, keepdims=True)
-        cosines = unit @ unit.T
-        upper = cosines[np.triu_indices(len(names), 1)]
-        at = {name: i for i, name in enumerate(names)}
-        known = np.array([cosines[at[a], at[b]] for a, b in pairs])
-        low, high = np.quantile(upper, [0.05, 0.95])
-        recalls.append(float(((known <= low) | (known >= high)).mean()))
-    interval = 1.96 * np.sqrt(recalls[0] * (1 - recalls[0]) / len(pairs))
-    assert recalls[0] > 0.2
-    assert abs(recalls[1] - recalls[0]) <= interval
+        quantised = recall(encoder.features(images).numpy(), pairs)
+    interval = 1.96 * np.sqrt(plain * (1 - plain) / len(pairs))
+    assert plain > 0.2
+    assert abs(quantised - plain) <= interval
+
+
+def test_blocks_in_eight_bits_compile_to_one_graph() -> None:
+    from torch._dynamo.utils import counters
+
+    torch.compiler.reset()
+    counters.clear()
+    encoder = models.build("vit-tiny", layer_scale=1.0)
+    with eight_bits(encoder, "int8"), torch.inference_mode():
+        for block in encoder.backbone.blocks:
+            block.compile(backend="eager")
+        encoder.features(crops())
+    assert counters["stats"]["unique_graphs"] == 1
+    torch.compiler.reset()
 
 
 def test_networks_without_blocks_are_refused() -> None:

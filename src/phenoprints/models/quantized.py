@@ -31,50 +31,68 @@ def eight_bits(encoder: Encoder, kind: Kind) -> Iterator[None]:
 
     Each row of an input and each row of a weight has a scale of its own, from its largest absolute
     value; products are accumulated in 32 bits. Norms, attention, biases and the residual stay as
-    they are, and so do the encoder's weights and fingerprint. Raises ConfigurationError for a
-    network without transformer blocks.
+    they are, and so do the encoder's weights and fingerprint, after the block. Raises
+    ConfigurationError for a network without transformer blocks.
     """
-    layers = _layers(encoder)
-    for layer in layers:
-        layer.forward = _forward(layer, kind)  # type: ignore[method-assign,assignment]
+    places = _places(encoder)
+    for parent, name, layer in places:
+        setattr(parent, name, _quantized(layer, kind))
     try:
         yield
     finally:
-        for layer in layers:
-            del layer.forward
+        for parent, name, layer in places:
+            setattr(parent, name, layer)
 
 
-def _layers(encoder: Encoder) -> list[nn.Linear]:
+def _places(encoder: Encoder) -> list[tuple[nn.Module, str, nn.Linear]]:
+    """The linear layers of the blocks: where each is, and under which name."""
     blocks = getattr(getattr(encoder, "backbone", None), "blocks", None)
     if blocks is None:
         raise ConfigurationError(
             f"{encoder.config.name}: inference in 8 bits needs a vision transformer. To fix: set "
             "inference.precision to bfloat16 or float32."
         )
-    return [module for module in blocks.modules() if isinstance(module, nn.Linear)]
+    return [
+        (parent, name, layer)
+        for parent in blocks.modules()
+        for name, layer in parent.named_children()
+        if isinstance(layer, nn.Linear)
+    ]
 
 
-def _forward(layer: nn.Linear, kind: Kind) -> Callable[[Tensor], Tensor]:
+def _quantized(layer: nn.Linear, kind: Kind) -> EightBitLinear:
+    """The layer in 8 bits, made once for each kind and device."""
     cached = getattr(layer, CACHED, None)
-    if cached is None or cached[0] != kind or cached[1].device != layer.weight.device:
-        cached = (kind, *quantized_rows(layer.weight.detach(), kind))
+    if cached is None or cached.kind != kind or cached.weight.device != layer.weight.device:
+        cached = EightBitLinear(layer, kind)
         object.__setattr__(layer, CACHED, cached)
-    product = _compiled(kind) if layer.weight.is_cuda else PRODUCTS[kind]
-
-    def forward(inputs: Tensor) -> Tensor:
-        rows = inputs.reshape(-1, inputs.shape[-1])
-        dtype = _result_type(inputs)
-        out = product(rows, cached[1], cached[2], dtype)
-        out = out if layer.bias is None else out + layer.bias.to(dtype)
-        return out.reshape(*inputs.shape[:-1], -1)
-
-    return forward
+    found: EightBitLinear = cached
+    return found
 
 
-def _result_type(inputs: Tensor) -> torch.dtype:
-    """The type that a linear layer has there: bfloat16 under autocast."""
-    device = inputs.device.type
-    return torch.get_autocast_dtype(device) if torch.is_autocast_enabled(device) else inputs.dtype
+class EightBitLinear(nn.Module):
+    """A linear layer whose product is computed in 8 bits; it is not trained and not stored."""
+
+    weight: Tensor
+    scale: Tensor
+
+    def __init__(self, layer: nn.Linear, kind: Kind) -> None:
+        super().__init__()
+        self.kind, self.bias = kind, layer.bias
+        weight, scale = quantized_rows(layer.weight.detach(), kind)
+        self.register_buffer("weight", weight)
+        self.register_buffer("scale", scale)
+
+    def forward(self, inputs: Tensor) -> Tensor:
+        """The layer's output (…, N), in bfloat16 under autocast."""
+        device, dtype = inputs.device.type, inputs.dtype
+        if torch.is_autocast_enabled(device):
+            dtype = torch.get_autocast_dtype(device)
+        is_alone = inputs.is_cuda and not torch.compiler.is_compiling()
+        product = _compiled(self.kind) if is_alone else PRODUCTS[self.kind]
+        out: Tensor = product(inputs.flatten(0, -2), self.weight, self.scale, dtype)
+        out = out if self.bias is None else out + self.bias.to(dtype)
+        return out.reshape(*inputs.shape[:-1], out.shape[-1])
 
 
 def quantized_rows(values_MK: Tensor, kind: Kind) -> tuple[Tensor, Tensor]:
