@@ -57,15 +57,15 @@ def test_the_largest_network_needs_room_for_its_checkpoint() -> None:
 
 
 def test_counts_come_from_the_files_beside_the_inputs(tmp_path: Path) -> None:
-    sites, manifest = [], str(tmp_path / "manifest.provenance.json")
+    images, manifest = [], str(tmp_path / "manifest.provenance.json")
     for name, counts in {"a": (100, 200), "b": (300, 400)}.items():
         (tmp_path / name).mkdir()
         notes = {"counts": {"wells": counts[0], "sites": counts[1]}}
         (tmp_path / name / "notes.json").write_text(json.dumps(notes))
-        sites.append(str(tmp_path / name / "sites.parquet"))
-    assert learned_counts(sites, None) == (400, 600)
-    assert learned_counts(sites, manifest) == (0, 0)
+        images.append(str(tmp_path / name / "images.json"))
+    assert learned_counts(images, None) == (400, 600)
+    assert learned_counts(images, manifest) == (0, 0)
     Path(manifest).write_text(json.dumps({"rows": {"in": 400, "out": 10}}))
-    assert learned_counts(sites, manifest) == (10, 15)
+    assert learned_counts(images, manifest) == (10, 15)
     Path(manifest).write_text("{")
-    assert learned_counts(sites, manifest) == (0, 0)
+    assert learned_counts(images, manifest) == (0, 0)

@@ -47,7 +47,7 @@ def test_training_asks_for_what_its_devices_need(training, expected):
 
 def test_a_training_job_ends_before_its_limit_and_asks_for_memory():
     assert resources(training={"hours": 2.5}).training_minutes(JOB) == 165
-    inputs = SimpleNamespace(sites=["absent/sites.parquet"], get=lambda name: None)
+    inputs = SimpleNamespace(images=["absent/images.json"], get=lambda name: None)
     assert resources().training_memory_mb(JOB, inputs) > 3_000
 
 

@@ -60,20 +60,20 @@ def _model_mb(architecture: str) -> float:
     return MODEL_BYTES * (millions + decoders * DECODER_MILLIONS)
 
 
-def learned_counts(sites: Sequence[str], manifest: str | None) -> tuple[int, int]:
+def learned_counts(images: Sequence[str], manifest: str | None) -> tuple[int, int]:
     """Wells and sites that a training job learns from, as the files beside its inputs state them.
 
     Parameters
     ----------
-    sites
-        Paths of the sites tables; each screen's notes.json beside them counts wells and sites.
+    images
+        Paths of images.json of each screen; notes.json beside it counts wells and sites.
     manifest
         Path of the provenance of a manifest, which counts its wells; None: all wells.
 
     0 and 0 while these files are not there, as on a dry run.
     """
     try:
-        counts = [_read(Path(path).with_name("notes.json"))["counts"] for path in sites]
+        counts = [_read(Path(path).with_name("notes.json"))["counts"] for path in images]
         num_wells = sum(count["wells"] for count in counts)
         num_sites = sum(count["sites"] for count in counts)
         if manifest is None:

@@ -71,7 +71,7 @@ class JobResources:
     def training_memory_mb(self, wildcards: Any, input: Any) -> int:  # noqa: A002
         """Return megabytes of a training job, by the wells that it learns from."""
         manifest = input.get("manifest")
-        wells, sites = learned_counts(input.sites, manifest[0] if manifest else None)
+        wells, sites = learned_counts(input.images, manifest[0] if manifest else None)
         encoder = self.config["encoders"][wildcards.encoder]
         return training_memory_mb(encoder, num_wells=wells, num_sites=sites)
 
