@@ -19,9 +19,6 @@ from phenoprints.foundations.randomness import generator
 from phenoprints.screens import read
 from phenoprints.simulation import Noise, PlateLayout, SimulatedVectors, draw_vectors, lay_out
 
-SCREENS_PER_UNIT = 5
-"""Screens of a unit share the layout and the covariance of the noise; seeds differ."""
-
 DMSO_REPLICATES = 3
 """Wells of a random label, on as many plates of a week."""
 
@@ -43,9 +40,8 @@ def screen_of(cell: Cell, number: int) -> Screen:
     """Return screen `number` of a cell."""
     if cell.source == DMSO:
         return _dmso_screen(number)
-    unit = number // SCREENS_PER_UNIT
-    wells, conditions = lay_out(cell.layout, seed=unit)
-    noise = Noise.of(cell.features, unit, cell.degrees, factor_share=cell.factor_share)
+    wells, conditions = lay_out(cell.layout, seed=number)
+    noise = Noise.of(cell.features, number, cell.degrees, factor_share=cell.factor_share)
     judges = {}
     for judge in (f"judge-{j + 1}" for j in range(cell.judges)):
         key = f"{cell.name}/{judge}"

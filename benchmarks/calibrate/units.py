@@ -17,13 +17,15 @@ from pathlib import Path
 
 from benchmarks.calibrate.cells import Cell
 from benchmarks.calibrate.measure import Record, measure_screen
-from benchmarks.calibrate.sources import SCREENS_PER_UNIT
 
 import phenoprints
 from phenoprints.foundations.progress import Progress
 
 DEFAULT_SECONDS = 15.0
 """Estimated processor time that a cell gets by default."""
+
+SCREENS_PER_UNIT = 5
+"""Screens that are measured and kept together."""
 
 MIN_SCREENS, MAX_SCREENS = 10, 40
 """Screens of a cell by default."""
