@@ -6,9 +6,11 @@ from dataclasses import asdict, dataclass, field
 from functools import cache
 from typing import Any
 
+import numpy as np
 from benchmarks.calibrate.covering import covering_design
 
 from phenoprints.simulation import PlateLayout, VectorEffects
+from phenoprints.simulation.layouts import replicate_plates
 from phenoprints.simulation.vectors import FACTOR_SHARE
 
 FACTORS: dict[str, tuple[Any, ...]] = {
@@ -75,6 +77,18 @@ class Cell:
         effects = self.effects
         places = effects.edge or effects.row or effects.column or effects.position
         return bool(self.layout.positions == "fixed" and places)
+
+    @property
+    def most_on_a_plate(self) -> int:
+        """Most wells that at least half of the conditions have on one plate."""
+        counts = [np.bincount(row).max() for row in replicate_plates(self.layout)]
+        return int(np.sort(counts)[(len(counts) - 1) // 2])
+
+    @property
+    def is_alone(self) -> bool:
+        """Whether conditions have all replicates of an experiment on a plate of their own."""
+        one_plate = self.layout.spread == "one-plate"
+        return one_plate and self.layout.conditions <= self.layout.plates
 
     @property
     def is_planted(self) -> bool:

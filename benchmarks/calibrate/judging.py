@@ -9,8 +9,10 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from benchmarks.calibrate.bounds import mean_bounds, rate_bounds
-from benchmarks.calibrate.cells import DEFAULT_NULL, Cell
+from benchmarks.calibrate.cells import DEFAULT_NULL, SIMULATED, Cell
 from benchmarks.calibrate.measure import ANY, Record
+
+from phenoprints.alignment.folds import NUM_FOLDS
 
 LIMITS = {"each": (0.015, 0.065), ANY: (0.03, 0.125)}
 """Most that may be called at 0.01 and at 0.05 without effect: per judge, and by any of two."""
@@ -47,6 +49,7 @@ def judge_cell(cell: Cell, records: Sequence[Record]) -> list[dict[str, Any]]:
         rows += _power_rows(cell, counts[counts["planted"]])
     else:
         rows += _guard_rows(cell, counts, records)
+        rows.append(_check_row(cell, counts, records))
     if cell.group == "controls":
         rows.append(_distance_row(records))
     design = {"cell": cell.name, "group": cell.group, "screens": len(records)}
@@ -80,8 +83,8 @@ def exception(cell: Cell, null_model: str, test: str) -> str:
     offset_blind = null_model in ("experiment", "any-wells", "negative-controls")
     if offset_blind and cell.effects.plate and cell.layout.spread != "many-plates":
         return "this null does not separate plates"
-    if test in ("conditions", "genes") and cell.layout.conditions <= cell.layout.plates:
-        return "no other conditions on the plate"
+    if test in ("conditions", "genes") and cell.is_alone:
+        return "no other condition on the plate"
     return ""
 
 
@@ -175,7 +178,11 @@ def _not_run(cell: Cell, part: pd.DataFrame, truth: float) -> dict[str, str]:
 
 def may_not_run(cell: Cell) -> str:
     """Return why the guard of a cell may be NOT RUN; "" where it must RUN."""
-    del cell
+    in_fold = cell.layout.controls // NUM_FOLDS
+    if cell.source == SIMULATED and cell.most_on_a_plate > in_fold:
+        return (
+            f"{cell.most_on_a_plate} wells of a condition on a plate, {in_fold} controls of a fold"
+        )
     return ""
 
 
@@ -223,6 +230,21 @@ def _power_verdict(cell: Cell, gain: pd.Series) -> tuple[str, str]:
     if cell.layout.spread == "many-plates":
         return (FAIL if high < 0 or mean <= 0 else PASS), text
     return NOT_JUDGED, text
+
+
+def _check_row(cell: Cell, counts: pd.DataFrame, records: Sequence[Record]) -> dict[str, Any]:
+    """Judge the warnings of `phenoprints check`: given where due, and nowhere else."""
+    own = counts[(counts["null_model"] == DEFAULT_NULL) & (counts["test"] == "conditions")]
+    share = own["tested"].sum() / (len(own) * cell.layout.conditions)
+    is_due = cell.has_fixed_place_effect or cell.is_alone or share == 0
+    may_warn = cell.layout.positions == "fixed" or share < 1 or bool(may_not_run(cell))
+    warned = np.mean([bool(r["warnings"]) for r in records])
+    first = next((r["warnings"][0] for r in records if r["warnings"]), "silent")
+    is_wrong = (is_due and warned < 1) or (warned > 0 and not (is_due or may_warn))
+    return {
+        "null_model": DEFAULT_NULL, "test": "check", "judge": "each", "truth": math.nan,
+        "tested": len(records), "verdict": FAIL if is_wrong else PASS, "reason": first,
+    }  # fmt: skip
 
 
 def _distance_row(records: Sequence[Record]) -> dict[str, Any]:

@@ -14,6 +14,7 @@ from benchmarks.calibrate.sources import Screen, screen_of
 from phenoprints.alignment import AlignmentSettings, fit_alignment
 from phenoprints.benchmarks import cross_fitted_energy, phenotypic_activity
 from phenoprints.consistency import ConsistencySettings, screen_consistency
+from phenoprints.consistency.separation import design_warnings
 from phenoprints.curation import Rules, phenoprints_table
 from phenoprints.curation.measured import measured_false
 from phenoprints.curation.phenoprints import genes_table
@@ -33,13 +34,14 @@ def measure_screen(cell: Cell, number: int) -> Record:
 
     The record has ``counts``: rows of null model, test, judge, tested, and called at 0.01 and
     0.05; ``guard``: rows of null model and judge with the page's rate and interval, or the reason
-    why it is NOT RUN; ``distance``: of the energy statistic; and ``seconds``.
+    why it is NOT RUN; ``warnings`` of the layout; ``distance``, the energy statistic; ``seconds``.
     """
     start = time.perf_counter()
     screen = screen_of(cell, number)
     wells, conditions = screen.wells, screen.conditions
     aligned = {judge: _aligned(cell, screen, judge) for judge in screen.judges}
-    record: Record = {"screen": number, "counts": [], "guard": []}
+    warnings = _warnings(wells, conditions)
+    record: Record = {"screen": number, "warnings": warnings, "counts": [], "guard": []}
     for null_model in cell.null_models:
         counts, guard = _consistency(cell, wells, conditions, aligned, null_model, number)
         record["counts"] += counts
@@ -57,6 +59,17 @@ def _aligned(cell: Cell, screen: Screen, judge: str) -> Any:
     settings = AlignmentSettings(method=cell.method, remove_position=cell.remove_position)
     fitted = fit_alignment(screen.wells, vectors, settings, is_precomputed=screen.is_precomputed)
     return fitted.of(vectors)
+
+
+def _warnings(wells: pd.DataFrame, conditions: pd.DataFrame) -> list[str]:
+    """Return what `phenoprints check` names in the layout."""
+    return design_warnings(
+        wells,
+        conditions,
+        ConsistencySettings(),
+        is_fitted=(wells["role"] == "negative_control").to_numpy(),
+        folds=AlignmentSettings().folds,
+    )
 
 
 def _consistency(

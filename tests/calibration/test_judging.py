@@ -4,7 +4,14 @@ from __future__ import annotations
 
 import pytest
 from benchmarks.calibrate.cells import cell_of
-from benchmarks.calibrate.judging import FAIL, NOT_JUDGED, PASS, judge_all, judge_cell
+from benchmarks.calibrate.judging import (
+    FAIL,
+    NOT_JUDGED,
+    PASS,
+    judge_all,
+    judge_cell,
+    may_not_run,
+)
 
 
 def counts(called, *, null_model="plate-matched", test="conditions", judge="judge-1", **more):
@@ -19,8 +26,11 @@ def guard(rate, low, high, *, null_model="plate-matched", judge="judge-1", reaso
     }  # fmt: skip
 
 
-def records(make_counts, make_guard=lambda k: [], screens=20):
-    return [{"screen": k, "counts": make_counts(k), "guard": make_guard(k)} for k in range(screens)]
+def records(make_counts, make_guard=lambda k: [], screens=20, warnings=()):
+    return [
+        {"screen": k, "counts": make_counts(k), "guard": make_guard(k), "warnings": warnings}
+        for k in range(screens)
+    ]
 
 
 def verdicts(rows):
@@ -120,3 +130,32 @@ def test_power_is_compared_with_the_paper_s_null_screen_by_screen():
     assert verdict(30, 42, offset=0.0) == FAIL
     assert verdict(30, 10, offset=0.6) == PASS
     assert verdict(30, 30, offset=0.6) == FAIL
+
+
+@pytest.mark.parametrize(
+    ("levels", "warnings", "expected"),
+    [
+        ({}, (), PASS),
+        ({}, ("too few",), FAIL),
+        ({"positions": "fixed", "place": "edge"}, (), FAIL),
+        ({"positions": "fixed", "place": "edge"}, ("positions",), PASS),
+        ({"positions": "fixed"}, ("positions",), PASS),
+        ({"spread": "one-plate", "controls": 8}, ("controls",), PASS),
+        ({"spread": "one-plate", "conditions": 3}, (), FAIL),
+    ],
+)
+def test_check_warns_where_it_must_and_nowhere_else(levels, warnings, expected):
+    cell = cell_of("x", "covering", **{"conditions": 80, **levels})
+    rows = judge_cell(cell, records(lambda k: [counts(0)], warnings=warnings))
+    assert verdicts(rows)[("plate-matched", "check", "each")] == expected
+
+
+@pytest.mark.parametrize(
+    ("spread", "controls", "may"),
+    [("one-plate", 8, True), ("one-plate", 16, False), ("mixed", 8, False),
+     ("many-plates", 8, False)],
+)  # fmt: skip
+def test_the_guard_may_be_silent_only_where_a_fold_cannot_copy_most_conditions(
+    spread, controls, may
+):
+    assert bool(may_not_run(cell_of("x", "covering", spread=spread, controls=controls))) == may
