@@ -235,7 +235,7 @@ def _power_verdict(cell: Cell, gain: pd.Series) -> tuple[str, str]:
 def _check_row(cell: Cell, counts: pd.DataFrame, records: Sequence[Record]) -> dict[str, Any]:
     """Judge the warnings of `phenoprints check`: given where due, and nowhere else."""
     own = counts[(counts["null_model"] == DEFAULT_NULL) & (counts["test"] == "conditions")]
-    share = own["tested"].sum() / (len(own) * cell.layout.conditions)
+    share = own["tested"].sum() / max(len(own) * cell.layout.conditions, 1)
     is_due = cell.has_fixed_place_effect or cell.is_alone or share == 0
     may_warn = cell.layout.positions == "fixed" or share < 1 or bool(may_not_run(cell))
     warned = np.mean([bool(r["warnings"]) for r in records])
