@@ -8,6 +8,7 @@ import math
 import multiprocessing
 import os
 import sys
+import threading
 from collections import defaultdict
 from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
@@ -108,7 +109,7 @@ def run_units(
     results: dict[str, list[Record]] = defaultdict(list)
     context = multiprocessing.get_context("spawn")
     progress = Progress("units", len(ordered))
-    with ProcessPoolExecutor(processes, mp_context=context) as pool:
+    with ProcessPoolExecutor(processes, context, _end_with_parent) as pool:
         jobs = {pool.submit(run_unit, unit, folder): unit for unit in ordered}
         for job in progress.each(as_completed(jobs)):
             if job.exception() is None:
@@ -119,3 +120,10 @@ def run_units(
     if failed:
         raise RuntimeError(f"{len(failed)} units failed") from next(iter(failed.values()))
     return {name: sorted(rows, key=lambda r: r["screen"]) for name, rows in results.items()}
+
+
+def _end_with_parent() -> None:
+    """End this worker when its parent process ends, however it ends."""
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        threading.Thread(target=lambda: (parent.join(), os._exit(1)), daemon=True).start()
