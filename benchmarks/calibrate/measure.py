@@ -23,6 +23,9 @@ from phenoprints.maps.control_sets import Comparison, comparisons, strata
 
 THRESHOLDS = (0.01, 0.05)
 
+CONTROL_SETS = 500
+"""Null sets of activity and doses: p-values are valid for any number, and resolve 0.01."""
+
 ANY = "any"
 """The name of the union of all judges."""
 
@@ -142,7 +145,7 @@ def _against_controls(
     """Return counts of the tests that compare wells with controls."""
     rows = [{"test": "activity", **count(_activity(wells, reader, number))}]
     if cell.layout.kind == "compound":
-        levels = MapSettings(levels=("concentration",))
+        levels = MapSettings(levels=("concentration",), num_null=CONTROL_SETS)
         built = perturbation_map(wells, conditions, reader, levels)
         doses = map_tables(built, wells, conditions, reader, seed=number)["doses"]
         rows.append({"test": "doses", **count(doses["p_value"])})
@@ -160,7 +163,7 @@ def _folds(wells: pd.DataFrame, reader: Any) -> list[Comparison]:
 
 def _activity(wells: pd.DataFrame, reader: Any, number: int) -> Any:
     folds = _folds(wells, reader)
-    return phenotypic_activity(folds, num_null=2_000, seed=number)["p_value"]
+    return phenotypic_activity(folds, num_null=CONTROL_SETS, seed=number)["p_value"]
 
 
 def _energy(wells: pd.DataFrame, reader: Any) -> Record:

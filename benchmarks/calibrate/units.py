@@ -100,12 +100,14 @@ def run_unit(unit: Unit, folder: Path) -> list[Record]:
 def run_units(
     units: Sequence[Unit], folder: Path, *, processes: int = 1
 ) -> dict[str, list[Record]]:
-    """Run all units, the dearest first, and return the records of each cell in order.
+    """Run all units and return the records of each cell in order.
+
+    The first units of all cells come first, the dearest ahead.
 
     A unit that fails does not stop the others; its error is raised at the end.
     """
     os.environ.update(dict.fromkeys(THREADS, "1"))
-    ordered = sorted(units, key=lambda unit: -unit.cell.cost)
+    ordered = sorted(units, key=lambda unit: (unit.first, -unit.cell.cost))
     results: dict[str, list[Record]] = defaultdict(list)
     context = multiprocessing.get_context("spawn")
     progress = Progress("units", len(ordered))
