@@ -13,6 +13,7 @@ from typing import Any
 
 import pandas as pd
 from benchmarks.calibrate.cells import Cell
+from benchmarks.calibrate.judging import may_not_run
 
 COLUMNS = [
     "cell", "group", "null_model", "test", "judge", "screens", "tested", "truth", "called_0.01",
@@ -20,6 +21,7 @@ COLUMNS = [
     "run_share", "verdict", "reason", "design",
 ]  # fmt: skip
 START, END = "<!-- calibration: start -->", "<!-- calibration: end -->"
+LIST_START, LIST_END = "<!-- not-run: start -->", "<!-- not-run: end -->"
 
 Rows = Sequence[Mapping[str, Any]]
 
@@ -67,12 +69,26 @@ def write_results(rows: Rows, cells: Sequence[Cell], folder: Path) -> None:
 
 
 def write_docs(rows: Rows, cells: Sequence[Cell], page: Path) -> None:
-    """Replace the table between the two markers of a page."""
-    text = page.read_text(encoding="utf-8")
-    head, rest = text.split(START)
-    tail = rest.split(END)[1]
+    """Replace the table of results in a page, between its markers."""
     body = "\n\n".join([_dated(rows, cells), *_tables(rows, cells)])
-    page.write_text(f"{head}{START}\n{body}\n{END}{tail}", encoding="utf-8")
+    text = replace_between(page.read_text(encoding="utf-8"), START, END, body)
+    page.write_text(text, encoding="utf-8")
+
+
+def replace_between(text: str, start: str, end: str, body: str) -> str:
+    """Return the text with `body` on the lines between two markers."""
+    head, rest = text.split(start)
+    return f"{head}{start}\n{body}\n{end}{rest.split(end)[1]}"
+
+
+def not_run_list(cells: Sequence[Cell]) -> str:
+    """Return the Markdown list of the cells whose guard may be NOT RUN, by reason."""
+    reasons: dict[str, list[str]] = {}
+    for cell in cells:
+        reason = may_not_run(cell)
+        if reason and not cell.is_planted:
+            reasons.setdefault(reason, []).append(f"`{cell.name}`")
+    return "\n".join(f"- {reason}: {', '.join(names)}." for reason, names in reasons.items())
 
 
 def _dated(rows: Rows, cells: Sequence[Cell]) -> str:
