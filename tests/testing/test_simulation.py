@@ -8,6 +8,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from phenoprints.consistency import ConsistencySettings
+from phenoprints.consistency.facts import well_facts
+from phenoprints.consistency.pseudo_conditions import copying_reasons
+from phenoprints.consistency.separation import design_warnings
 from phenoprints.foundations.errors import ConfigurationError
 from phenoprints.testing.simulation import (
     BAD_KINDS,
@@ -52,6 +56,22 @@ def test_default_screen_has_the_stated_size(screen: SimulatedScreen) -> None:
     assert set(screen.wells["role"]) == {
         "treatment", "negative_control", "positive_control", "unperturbed",
     }  # fmt: skip
+
+
+def test_controls_of_the_default_screen_can_copy_every_treatment(screen: SimulatedScreen) -> None:
+    """So that the control guard of the demo runs; only the positive control keeps its positions."""
+    facts = well_facts(screen.wells, screen.conditions)
+    controls = facts[facts["is_control"]].assign(fold=-1)  # the alignment uses unperturbed wells
+    reasons = copying_reasons(facts[facts["is_tested"]], controls)
+    assert (reasons == "").sum() == len(screen.truth)
+    assert reasons[reasons != ""].tolist() == ["positions_differ"]
+    assert design_warnings(
+        screen.wells,
+        screen.conditions,
+        ConsistencySettings(),
+        is_fitted=(screen.wells["role"] == "unperturbed").to_numpy(),
+        folds=3,
+    ) == []  # fmt: skip
 
 
 def test_every_condition_has_a_well_on_every_plate(screen: SimulatedScreen) -> None:
