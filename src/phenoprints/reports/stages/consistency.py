@@ -142,7 +142,7 @@ def _verdicts(
 ) -> list[Verdict]:
     return [
         _single_verdict(names, table),
-        _null_verdict(config, names, table, threshold),
+        null_verdict(config, names, table, threshold),
         _untestable_verdict(names, table),
         *shared_verdicts(names, screen_power(table, threshold)),
     ]
@@ -173,9 +173,10 @@ def _single_verdict(names: Mapping[str, str], table: pd.DataFrame) -> Verdict:
     )
 
 
-def _null_verdict(
+def null_verdict(
     config: Mapping[str, Any], names: Mapping[str, str], table: pd.DataFrame, threshold: float
 ) -> Verdict:
+    """CHECK when null sets, drawn or existing, are too few for the threshold."""
     num_null = int(config["screens"][names["screen"]]["consistency"]["num_null"])
     tests = table[(table["level"] == "condition") & table["p_value"].notna()]
     most = int(tests.groupby("condition_id").size().max()) if len(tests) else 1
