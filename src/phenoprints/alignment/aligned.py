@@ -63,15 +63,21 @@ class Alignment:
         self._check(experiment, x)
         return self.corrections[experiment](x, self.num_components)
 
-    def hold_out(self, experiment: str, fold: int, x: Floats) -> HeldOut:
-        """Return all wells of one experiment under the maps fitted without one fold."""
+    def hold_out(
+        self, experiment: str, fold: int, x: Floats, *, own_positions: bool = False
+    ) -> HeldOut:
+        """Return all wells of one experiment under the maps fitted without one fold.
+
+        `own_positions` is that of CrossFit.read.
+        """
         cross_fit = self._cross_fit()
         if not 0 <= fold < cross_fit.num_folds:
             raise DataError(
                 f"alignment: there is no fold {fold}. Expected 0 to {cross_fit.num_folds - 1}."
             )
         self._check(experiment, x)
-        return cross_fit.read(experiment, fold, x, self.corrections[experiment])
+        correction = self.corrections[experiment]
+        return cross_fit.read(experiment, fold, x, correction, own_positions=own_positions)
 
     def held_out_controls(self, experiment: str) -> HeldOutControls:
         """Return the control vectors of one experiment, each from its own fold's map."""
@@ -160,6 +166,17 @@ class AlignedEmbeddings:
             The alignment has no folds, or no such fold.
         """
         return self.alignment.hold_out(experiment, fold, self.source.read(experiment))
+
+    def read_sets(self, experiment: str, fold: int) -> HeldOut:
+        """Return the same for sets of control wells, whose positions are corrected as others' are.
+
+        Where effects of positions are removed, few controls of a row are left without a fold, and
+        controls would keep more of their effect than other wells do. So these effects are fitted on
+        all controls here, and those of a control of the fold on all but itself. Sets of controls
+        can be compared with sets of treatments, single wells cannot.
+        """
+        x = self.source.read(experiment)
+        return self.alignment.hold_out(experiment, fold, x, own_positions=True)
 
     def read_all(self) -> NDArray[np.float32]:
         """The aligned vectors of the whole screen (N, K), experiments in order."""

@@ -15,7 +15,7 @@ from phenoprints.alignment.affine import Floats
 from phenoprints.alignment.corrections import Correction
 from phenoprints.alignment.folds import HeldOut, HeldOutControls
 from phenoprints.alignment.methods import Method
-from phenoprints.alignment.positions import fit_positions
+from phenoprints.alignment.positions import fit_positions, without_own
 from phenoprints.alignment.shared import SharedPart
 from phenoprints.alignment.statistics import ControlStatistics
 
@@ -62,24 +62,40 @@ class CrossFit:
         """Number of folds."""
         return len(self.folds)
 
-    def read(self, experiment: str, fold: int, x: Floats, correction: Correction) -> HeldOut:
+    def read(
+        self,
+        experiment: str,
+        fold: int,
+        x: Floats,
+        correction: Correction,
+        *,
+        own_positions: bool = False,
+    ) -> HeldOut:
         """Return the wells x (N, D) of one experiment under the maps without `fold`.
 
         `correction` is that of the plain alignment: batches, positions and arms are those of it.
+        With `own_positions`, effects of positions are fitted on all controls, and each control of
+        the fold is corrected by those that were fitted without itself.
         """
         controls = self.controls[experiment]
         is_fitted = _mask(len(x), controls.rows[controls.fold != fold])
+        own = controls.rows[controls.fold == fold]
         y = self._mapped(fold, x, is_fitted, correction.batch_of_well)
         if correction.position is not None:
             at = correction.position.at
-            y -= fit_positions(y, is_fitted, at).of_wells(at)
+            used = is_fitted | _mask(len(x), own) if own_positions else is_fitted
+            effects = fit_positions(y, used, at)
+            of_wells = effects.of_wells(at)
+            if own_positions:
+                of_wells[own] = without_own(y, own, effects, used, at)
+            y -= of_wells
         offsets = self.folds[fold].arm_offsets
         if correction.arm is not None and offsets is not None:
             cut = correction.arm.codes >= 0
             y[cut] -= offsets[correction.arm.codes[cut]]
         y[is_fitted] = np.nan
         vectors = padded(y, controls.vectors.shape[1])
-        return HeldOut(fold, vectors, _mask(len(x), controls.rows[controls.fold == fold]))
+        return HeldOut(fold, vectors, _mask(len(x), own))
 
     def weighted_sums(
         self,

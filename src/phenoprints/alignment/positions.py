@@ -29,6 +29,10 @@ class Positions:
     row: NDArray[np.integer]
     column: NDArray[np.integer]
 
+    def take(self, rows: NDArray[np.intp]) -> Positions:
+        """Return the positions of some wells."""
+        return Positions(self.plate[rows], self.row[rows], self.column[rows])
+
 
 @dataclass(frozen=True)
 class PositionEffects:
@@ -75,6 +79,48 @@ def fit_positions(y: Floats, is_control: NDArray[np.bool_], at: Positions) -> Po
         else:
             untouched.append(str(name))
     return PositionEffects(plates, plate, row, column, tuple(untouched))
+
+
+def without_own(
+    y: Floats,
+    rows: NDArray[np.intp],
+    effects: PositionEffects,
+    is_control: NDArray[np.bool_],
+    at: Positions,
+) -> Floats:
+    """Return the effects of the wells `rows` (M,), fitted on the plate's controls but the well.
+
+    The effects of its own row and column are medians over the other controls there, less the other
+    effects of `effects`, which were fitted on all controls: one step of the polish. One control has
+    next to no influence on the effects of other lines.
+
+    Parameters
+    ----------
+    y
+        (N, K) the vectors that `effects` were fitted on.
+    rows
+        Control wells.
+    effects, is_control, at
+        The fit, the wells of the fit, and where all wells are.
+
+    Returns
+    -------
+    (M, K) float
+    """
+    usable = is_control & np.isfinite(y).all(axis=1)
+    index = np.searchsorted(effects.plates, at.plate)
+    total = effects.of_wells(at)[rows]
+    for effect, line in ((effects.row, at.row), (effects.column, at.column)):
+        for number, well in enumerate(rows):
+            is_other = usable & (index == index[well]) & (line == line[well])
+            is_other[well] = False
+            own = effect[index[well], line[well] - 1]
+            total[number] -= own
+            others = np.flatnonzero(is_other)
+            if len(others) >= MIN_CONTROLS_IN_LINE:
+                rest = y[others] - effects.of_wells(at.take(others)) + own
+                total[number] += np.median(rest, axis=0)
+    return total
 
 
 def median_polish(

@@ -9,8 +9,8 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from phenoprints.alignment import CrossFittedReader
-from phenoprints.consistency.held_out import folds_of_wells, is_cross_fitted, read_fold
+from phenoprints.alignment import AlignedEmbeddings, CrossFittedReader
+from phenoprints.consistency.held_out import UNTOUCHED, folds_of_wells, is_cross_fitted, read_fold
 from phenoprints.consistency.pseudo_conditions import PseudoConditions, choose_pseudo_conditions
 from phenoprints.wells import EmbeddingsReader
 
@@ -97,13 +97,20 @@ def _samples(
             own = members[of_member == experiment]
             if own.empty:
                 continue
-            x = read_fold(reader, str(experiment), number, len(rows)).vectors
+            x = _vectors(reader, str(experiment), number, len(rows))
             first = np.sort(rows)
             pool = first[is_here.to_numpy()[first]]
             index = np.concatenate([pool, own["row"].to_numpy()])
             stacked = _stacked(facts.loc[index], len(pool), own)
             parts.append((str(experiment), stacked, x[np.searchsorted(first, index)]))
         yield from [_joined(parts)] if across else parts
+
+
+def _vectors(reader: CrossFittedReader, experiment: str, fold: int, num_wells: int) -> NDArray[Any]:
+    """Vectors under a fold's maps; alignments that remove positions read sets in their own way."""
+    if fold != UNTOUCHED and isinstance(reader, AlignedEmbeddings):
+        return reader.read_sets(experiment, fold).vectors
+    return read_fold(reader, experiment, fold, num_wells).vectors
 
 
 def _stacked(facts: pd.DataFrame, num_pool: int, members: pd.DataFrame) -> pd.DataFrame:
