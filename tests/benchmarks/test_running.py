@@ -125,3 +125,41 @@ def test_pairs_make_groups_again(make_inputs):
     groups = groups_of_pairs(inputs.pairs["screen"])
     assert len(groups) == 8
     assert groups["G04"] == {"G04", "G05", "G06", "G07"}
+
+
+def test_effects_of_some_conditions_differ_from_chance_although_conditions_differ_from_another(
+    make_inputs,
+):
+    """24 of 40 conditions have a large effect: z divides by the spread between conditions."""
+    inputs = make_inputs(strength=0.0)
+    effect = 3 * np.random.default_rng(1).normal(size=(41, 12))
+    effect[[0, *range(25, 41)]] = 0
+    for experiment, rows in inputs.wells.groupby("experiment").indices.items():
+        which = [ids[0] for ids in inputs.wells["conditions"].iloc[rows]]
+        inputs.reader.arrays[experiment] += effect[which].astype(np.float32)
+    table = run_benchmarks(["activity"], inputs)
+    assert value(table, "activity", "mean_average_precision", "z") < 3
+    assert value(table, "activity", "mean_average_precision", "significance") > 10
+    assert 24 / 40 <= value(table, "activity", "fraction_active") <= 27 / 40
+
+
+def test_without_effects_the_significance_of_activity_and_magnitude_is_small(make_inputs):
+    """Conditions share controls: the spread between them would understate that of their mean."""
+    found = [
+        run_benchmarks(["activity", "magnitude"], make_inputs(strength=0.0, seed=seed))
+        for seed in range(12)
+    ]
+    for benchmark, metric in (("activity", "mean_average_precision"), ("magnitude", "unbiased")):
+        whole = pd.concat(found)
+        values = whole[(whole["benchmark"] == benchmark) & (whole["metric"] == metric)]
+        assert values["significance"].notna().all()
+        assert values["significance"].abs().max() < 5
+        assert (values["significance"].abs() < 3).mean() > 0.9
+
+
+def test_controls_that_the_alignment_was_fitted_on_have_no_significance(make_inputs):
+    settings = {**make_inputs().settings}
+    settings["magnitude"] = {**settings["magnitude"], "controls": "as-fitted"}
+    table = run_benchmarks(["magnitude"], make_inputs(settings=settings))
+    assert table["value"].notna().all()
+    assert table["significance"].isna().all()

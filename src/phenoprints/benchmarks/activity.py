@@ -109,20 +109,23 @@ def mean_average_precisions(
 ) -> NDArray[np.float64]:
     """Compute the mean average precision (G,) of each group in one fold; NaN where it has none."""
     statistic = partial(_precisions, negatives=negatives)
-    return group_values(_normalised(comparison), statistic, min_wells=2)
+    return group_values(_with_directions(comparison), statistic, min_wells=2)
 
 
 def _counted(comparison: Comparison, counts: list[NDArray[np.int32]]) -> Comparison:
-    """Normalise the wells, and note how many usable ones each group has (G,)."""
-    result = _normalised(comparison)
-    usable = (result.group >= 0) & np.isfinite(result.vectors).all(axis=1)
-    number = np.bincount(result.group[usable], minlength=result.num_groups)
+    """Note how many usable wells each group has (G,), and leave out those without a direction."""
+    result = _with_directions(comparison)
+    number = np.bincount(result.group[result.group >= 0], minlength=result.num_groups)
     counts.append(number.astype(np.int32))
     return result
 
 
-def _normalised(comparison: Comparison) -> Comparison:
-    return replace(comparison, vectors=unit_rows(comparison.vectors.astype(np.float64)))
+def _with_directions(comparison: Comparison) -> Comparison:
+    """Leave out wells whose vector is 0 or not finite."""
+    length = np.einsum("nk,nk->n", comparison.vectors, comparison.vectors, dtype=np.float64)
+    usable = np.isfinite(length) & (length > 0)
+    group = np.where(usable, comparison.group, -1)
+    return replace(comparison, group=group, is_control=comparison.is_control & usable)
 
 
 def _sets_of_size(num_wells: int) -> int:
@@ -140,10 +143,11 @@ class _Ranker:
     """
 
     def __init__(self, comparison: Comparison, negatives: str) -> None:
-        self._unit, self._is_pooled = comparison.vectors, negatives == "pooled"
-        is_finite = np.isfinite(self._unit).all(axis=1)
-        self._all_controls = np.flatnonzero(is_finite & comparison.is_control)
-        self._harmonic = np.append(0.0, np.cumsum(1 / np.arange(1, 2 + len(self._unit))))
+        self._vectors, self._is_pooled = comparison.vectors, negatives == "pooled"
+        self._all_controls = np.flatnonzero(comparison.is_control)
+        if self._is_pooled:
+            self._of_all_controls = self._directions(self._all_controls)
+        self._harmonic = np.append(0.0, np.cumsum(1 / np.arange(1, 2 + len(self._vectors))))
         self._rows = np.zeros(0, np.int64)
         self._kept: tuple[_Counts, NDArray[np.float64]] | None = None
 
@@ -181,9 +185,11 @@ class _Ranker:
         _count_own(*whole, mates, num_controls)
         return whole
 
+    def _directions(self, rows: NDArray[np.int64]) -> NDArray[np.float64]:
+        return np.asarray(unit_rows(self._vectors[rows].astype(np.float64)), np.float64)
+
     def _cosines(self, x: NDArray[np.int64], y: NDArray[np.int64]) -> NDArray[np.float64]:
-        cosines: NDArray[np.float64] = (self._unit[x] @ self._unit[y].T).round(DECIMALS)
-        return cosines
+        return _products(self._directions(x), self._directions(y))
 
     def _ranked(
         self,
@@ -195,12 +201,17 @@ class _Ranker:
         """Sort the cosines of rows to their negatives; -inf to itself and to no negative."""
         if self._is_pooled:
             controls = self._all_controls
-            values = self._cosines(rows, controls)
+            values = _products(self._directions(rows), self._of_all_controls)
         else:
             values = np.where(mates, cosines, -np.inf)
         values[rows[:, None] == controls] = -np.inf
         values.sort(axis=1)
         return values
+
+
+def _products(x: NDArray[np.float64], y: NDArray[np.float64]) -> NDArray[np.float64]:
+    cosines: NDArray[np.float64] = (x @ y.T).round(DECIMALS)
+    return cosines
 
 
 class _Counts(NamedTuple):

@@ -39,9 +39,9 @@ def cross_fitted_energy(
         controls = np.flatnonzero(comparison.is_control)
         rng = generator(seed, "benchmarks", "magnitude", fold)
         drawn = np.sort(rng.permutation(controls)[:max_controls])
-        rows = np.flatnonzero(comparison.group >= 0)
-        x, group = comparison.vectors[rows], comparison.group[rows]
-        table = energy_distances(x, group, comparison.vectors[drawn], min_wells=min_wells)
+        table = energy_distances(
+            comparison.vectors, comparison.group, comparison.vectors[drawn], min_wells=min_wells
+        )
         table = table.reindex(np.arange(comparison.num_groups))
         matched = matched_energy(comparison, min_wells=min_wells, seed=seed)
         tables.append(table.assign(group=table.index, unbiased=matched))

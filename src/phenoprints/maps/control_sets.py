@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import combinations, product
 from math import comb, prod
+from tempfile import TemporaryFile
 
 import numpy as np
 import pandas as pd
@@ -87,8 +88,9 @@ def comparisons(
 ) -> Iterator[Comparison]:
     """Yield a comparison for each fold of a screen, with the usable wells of groups and controls.
 
-    `group` and `stratum` have an entry per row of `wells`. One fold is in memory at a time. Raises
-    DataError where the alignment was fitted without folds.
+    `group` and `stratum` have an entry per row of `wells`. The vectors of a fold are in a temporary
+    file (`TMPDIR`, wells × components × 4 bytes). Raises DataError where the alignment was fitted
+    without folds.
     """
     if not reader.num_folds:
         raise DataError(
@@ -96,17 +98,40 @@ def comparisons(
             "(alignment.folds: 0), and such controls are not comparable with other wells.\n"
             "  To fix: set alignment.folds: 4 (or any number from 2), and run again."
         )
-    num_groups = int(np.max(group, initial=-1)) + 1
     for fold in range(reader.num_folds):
-        parts = []
-        for experiment, rows in experiment_rows(wells).items():
+        yield _comparison(wells, reader, fold, group, stratum, is_usable)
+
+
+def _comparison(
+    wells: pd.DataFrame,
+    reader: CrossFittedReader,
+    fold: int,
+    group: NDArray[np.integer],
+    stratum: NDArray[np.integer],
+    is_usable: NDArray[np.bool_],
+) -> Comparison:
+    """Gather one fold; its vectors are kept in a temporary file, one experiment in memory."""
+    rows, is_control, width = [], [], 0
+    with TemporaryFile() as spool:
+        for experiment, index in experiment_rows(wells).items():
             held = reader.read_held_out(experiment, fold)
-            chosen = (held.is_control | (group[rows] >= 0)) & is_usable[rows]
-            index, is_control = rows[chosen], held.is_control[chosen]
-            code = np.where(is_control, -1, group[index]).astype(np.int64)
-            parts.append((held.vectors[chosen], code, is_control, stratum[index].astype(np.int64)))
-        vectors, code, is_control, own_stratum = map(np.concatenate, zip(*parts, strict=True))
-        yield Comparison(vectors, code, is_control, own_stratum, num_groups)
+            chosen = (held.is_control | (group[index] >= 0)) & is_usable[index]
+            rows.append(index[chosen])
+            is_control.append(held.is_control[chosen])
+            held.vectors[chosen].astype(np.float32, copy=False).tofile(spool)
+            width = held.vectors.shape[1]
+        spool.flush()
+        kept, of_fold = np.concatenate(rows), np.concatenate(is_control)
+        vectors: Floats = np.empty((0, width), np.float32)
+        if len(kept):
+            vectors = np.memmap(spool, np.float32, "r", shape=(len(kept), width))
+    return Comparison(
+        vectors,
+        np.where(of_fold, -1, group[kept]).astype(np.int64),
+        of_fold,
+        stratum[kept].astype(np.int64),
+        int(np.max(group, initial=-1)) + 1,
+    )
 
 
 @dataclass(frozen=True)
@@ -302,16 +327,22 @@ def relabelled(comparison: Comparison, rng: np.random.Generator) -> Comparison:
 
     What remains is a comparison in which no group has an effect, with the same design and offsets.
     """
-    vectors = comparison.vectors.copy()
+    vectors = np.array(comparison.vectors)
     for rows in _rows_by(comparison.stratum, _usable(comparison)).values():
         vectors[rows] = comparison.vectors[rng.permutation(rows)]
     return replace(comparison, vectors=vectors)
 
 
 def some_groups(comparison: Comparison, groups: NDArray[np.integer]) -> Comparison:
-    """Return a comparison in which only the wells of some groups, and the controls, take part."""
-    group = np.where(np.isin(comparison.group, groups), comparison.group, -1)
-    return replace(comparison, group=group)
+    """Return a comparison of the controls and some groups, which keep their numbers."""
+    kept = np.flatnonzero(comparison.is_control | np.isin(comparison.group, groups))
+    return Comparison(
+        comparison.vectors[kept],
+        comparison.group[kept],
+        comparison.is_control[kept],
+        comparison.stratum[kept],
+        comparison.num_groups,
+    )
 
 
 class Folds:
