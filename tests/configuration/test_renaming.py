@@ -154,3 +154,17 @@ def test_a_configuration_that_pyyaml_has_loaded_and_dumped_means_the_same(
     dumped = yaml.safe_dump(yaml.safe_load(text), default_style='"' if is_quoted else None)
     quiet = {"warn": lambda _: None}
     assert load(yaml.safe_load(dumped), **quiet) == load(yaml.safe_load(text), **quiet)
+
+
+@pytest.mark.parametrize("key", ["null", '"null"', "None"])
+def test_the_null_of_an_earlier_version_is_read_under_every_spelling(key, tmp_path):
+    """YAML reads the key null as nothing; str() in Python makes None of it."""
+    path = tmp_path / "mine.yaml"
+    text = yaml.safe_dump(MINIMAL) + f"consistency: {{{key}: distinct-conditions}}\n"
+    path.write_text(text)
+    lines: list[str] = []
+    config = load(path, warn=lines.append)
+    assert config["consistency"]["null_model"] == "experiment"
+    assert config["screens"]["a"]["consistency"]["null_model"] == "experiment"
+    assert len(lines) == 1
+    assert "write null_model: experiment" in lines[0]

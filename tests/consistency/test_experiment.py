@@ -280,14 +280,14 @@ def test_crowded_strata_are_drawn_uniformly():
     """Twelve of thirteen conditions in a set: blind draws fail, and each is left out as often."""
     pool = Pool.of(np.repeat(np.arange(13), 2), np.tile([0, 1], 13))
     random = np.random.default_rng(0)
-    sets, _ = kernels.draw_matched(np.repeat([0, 1], 6), arrays(pool), 13_000, random)
+    sets, *_ = kernels.draw_matched(np.repeat([0, 1], 6), arrays(pool), 13_000, random)
     groups = np.sort(sets // 2, axis=1)
     assert (np.diff(groups, axis=1) > 0).all()
     assert (sets[:, :6] % 2 == 0).all()
     assert (sets[:, 6:] % 2 == 1).all()
     missing = 78 - groups.sum(axis=1)
     assert chisquare(np.bincount(missing, minlength=13)).pvalue > 1e-3
-    too_many, _ = kernels.draw_matched(np.repeat([0, 1], 7), arrays(pool), 5, random)
+    too_many, *_ = kernels.draw_matched(np.repeat([0, 1], 7), arrays(pool), 5, random)
     assert (too_many == -1).all()
 
 

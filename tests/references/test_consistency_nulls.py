@@ -11,7 +11,7 @@ from scipy.stats import binom, chisquare, ks_2samp
 from phenoprints.consistency import Design, experiment_consistency, kernels
 from phenoprints.consistency.nulls import null_counts
 from phenoprints.consistency.pool import Pool
-from phenoprints.consistency.shared import Comparison, can_share, shared_counts
+from phenoprints.consistency.shared import MAX_PER_STRATUM, Comparison, shared_counts
 from phenoprints.consistency.vectors import Vectors
 
 
@@ -27,6 +27,10 @@ def documented_draw(group, plate, composition, rng):
             return tuple(sorted(rows))
 
 
+def can_share(composition):
+    return np.bincount(composition).max() <= MAX_PER_STRATUM
+
+
 def arrays(pool):
     return kernels.PoolArrays(pool.strata, pool.groups, pool.rows, pool.offsets)
 
@@ -36,13 +40,13 @@ PLATE = np.array([0, 0, 0, 0, 0, 0, 1, 1, 1, 1, 1, 1, 1, 1, 2, 2, 2, 2, 2, 2])
 COMPOSITIONS = [[0, 0], [0, 1], [1, 1, 2], [0, 1, 2], [0, 1, 1, 2], [1, 1, 1, 2, 2]]
 
 
-def all_sets(composition):
+def all_sets(composition, group=GROUP, plate=PLATE):
     """Sets and probabilities by trying every combination of rows."""
     weights = {}
-    for rows in combinations(range(len(GROUP)), len(composition)):
+    for rows in combinations(range(len(group)), len(composition)):
         rows = np.array(rows)
-        if len(set(GROUP[rows])) == len(rows) and sorted(PLATE[rows]) == sorted(composition):
-            sizes = [np.sum((GROUP[i] == GROUP) & (PLATE[i] == PLATE)) for i in rows]
+        if len(set(group[rows])) == len(rows) and sorted(plate[rows]) == sorted(composition):
+            sizes = [np.sum((group == group[i]) & (plate == plate[i])) for i in rows]
             weights[tuple(rows.tolist())] = 1 / np.prod(sizes)
     total = sum(weights.values())
     return {rows: weight / total for rows, weight in weights.items()}
@@ -86,7 +90,7 @@ def test_direct_draws_have_these_probabilities(composition, max_restarts, monkey
     num_draws = 20_000 if max_restarts else 5000
     pool = Pool.of(GROUP, PLATE)
     slots = pool.in_order(np.array(composition))
-    sets, _ = draw(slots, arrays(pool), num_draws, np.random.default_rng(1))
+    sets, *_ = draw(slots, arrays(pool), num_draws, np.random.default_rng(1))
     sets = sets[sets[:, 0] >= 0]
     expected = all_sets(composition)
     number = {rows: i for i, rows in enumerate(expected)}
@@ -103,6 +107,56 @@ def test_a_crowded_pool_has_as_many_sets_as_permutations():
     sets, _, is_all = kernels.list_sets(np.arange(5), arrays(pool), 1000)
     assert is_all
     assert {tuple(rows) for rows in sets % 5} == set(permutations(range(5)))
+
+
+CROSSED_GROUP = np.array([0, 0, 0, 1, 2, 2, 3, 0, 1, 1, 2, 3, 3, 3, 0, 1, 2, 3, 3])
+CROSSED_PLATE = np.repeat([0, 1, 2], [7, 7, 5])
+
+
+@pytest.mark.parametrize("part", [[0, 1, 2, 3], [0, 1], [0, 2, 3], [1, 3]])
+def test_parts_of_crossed_draws_are_documented_draws(part):
+    """All groups on all plates, in unequal numbers: one order of groups fills two, one, one."""
+    pool = Pool.of(CROSSED_GROUP, CROSSED_PLATE)
+    assert pool.are_crossed(np.arange(3))
+    assert not Pool.of(GROUP, PLATE).are_crossed(np.arange(3))
+    uniforms = np.random.default_rng(0).random((30_000, 4, 2))
+    slots = np.array([0, 0, 1, 2])
+    positions = kernels.draw_crossed(slots, pool.strata, pool.offsets, uniforms)
+    sets = np.sort(pool.rows[positions[:, part]], axis=1)
+    expected = all_sets(slots[part].tolist(), CROSSED_GROUP, CROSSED_PLATE)
+    number = {rows: i for i, rows in enumerate(expected)}
+    drawn = np.bincount([number[tuple(rows)] for rows in sets.tolist()], minlength=len(expected))
+    assert chisquare(drawn, 30_000 * np.array(list(expected.values()))).pvalue > 1e-3
+
+
+def test_the_share_of_valid_draws_from_crossed_plates():
+    pool = Pool.of(CROSSED_GROUP, CROSSED_PLATE)
+    composition = np.array([0, 0, 1, 2])
+    rng = np.random.default_rng(0)
+    orders = np.argsort(rng.random((20_000, 3, 4)), axis=2)
+    groups = np.sort(np.concatenate([orders[:, 0, :2], orders[:, 1:, 0]], axis=1), axis=1)
+    valid = (np.diff(groups, axis=1) > 0).all(axis=1).mean()
+    assert pool.crossed_share(composition) == pytest.approx(4 * 3 * 2 / (4 * 3 * 4 * 4))
+    assert pool.crossed_share(composition) == pytest.approx(valid, abs=0.015)
+
+
+def test_genes_with_many_wells_on_every_plate_share_their_draws(monkeypatch):
+    """Six wells of 40 genes on each of three plates, some lost: as direct draws, in p-values."""
+    rng = np.random.default_rng(0)
+    condition = np.tile(np.repeat(np.arange(40), 6), 3)
+    plate = np.repeat(np.arange(3), 240)
+    kept = rng.random(720) > 0.05
+    condition, plate = condition[kept], plate[kept]
+    x = rng.standard_normal((len(condition), 8)) + rng.standard_normal((3, 8))[plate]
+    tables = []
+    for cost in (10_000, 0):  # of direct draws: too much, or nothing
+        monkeypatch.setattr("phenoprints.consistency.shared.DIRECT_COST", cost)
+        tables.append(experiment_consistency(x, condition, Design(plate=plate), num_null=4000))
+    shared, direct = (table["p_value"].to_numpy() for table in tables)
+    assert not np.array_equal(shared, direct)
+    spread = np.sqrt(np.maximum(direct * (1 - direct), 1e-3) / 4000)
+    assert (np.abs(shared - direct) < 4.5 * np.sqrt(2) * spread).all()
+    np.testing.assert_allclose(tables[0]["num_sets"], tables[1]["num_sets"], rtol=0.2)
 
 
 def unequal_layout(seed, num_plates=9, num_conditions=80):
@@ -132,7 +186,7 @@ def test_shared_draws_have_the_distribution_of_direct_draws():
     shared = shared_counts(vectors, pool, tests, 4000, lambda key: streams[int(key.split()[1])])
     p_values = []
     for composition, counts in zip(chosen, shared, strict=True):
-        direct, _ = kernels.draw_matched(pool.in_order(composition), arrays(pool), 4000, rng)
+        direct, *_ = kernels.draw_matched(pool.in_order(composition), arrays(pool), 4000, rng)
         values = vectors.statistics(direct, np.array([len(composition)]))[0]
         at_most = 4000 - counts.at_least
         drawn = np.repeat(grid, np.diff(at_most, append=4000))

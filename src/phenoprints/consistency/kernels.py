@@ -127,6 +127,38 @@ def draw_distinct(
 
 
 @compiled(fastmath=VECTORS)
+def draw_crossed(
+    slots: NDArray[np.int64],
+    strata: NDArray[np.int64],
+    offsets: NDArray[np.int64],
+    uniforms: NDArray[np.float64],
+) -> NDArray[np.int64]:
+    """Draw one position of each slot's stratum, of distinct groups, where all strata have all.
+
+    Every stratum owns one entry of each of G groups, in the same order; entry e owns the positions
+    offsets[e]:offsets[e + 1]. A random order of the groups fills the slots, so that every part of
+    a set is itself a uniform draw. `uniforms` is (K, n, 2) in [0, 1); returned are (K, n).
+    """
+    num_groups = strata[slots[0] + 1] - strata[slots[0]]
+    num_sets, size = uniforms.shape[0], uniforms.shape[1]
+    order = np.arange(num_groups)
+    swapped = np.empty(size, np.int64)
+    sets = np.empty((num_sets, size), np.int64)
+    for k in range(num_sets):
+        for j in range(size):
+            other = j + int(uniforms[k, j, 0] * (num_groups - j))
+            order[j], order[other] = order[other], order[j]
+            swapped[j] = other
+            entry = strata[slots[j]] + order[j]
+            count = offsets[entry + 1] - offsets[entry]
+            sets[k, j] = offsets[entry] + int(uniforms[k, j, 1] * count)
+        for j in range(size - 1, -1, -1):  # undone: a set depends on its own uniforms alone
+            other = swapped[j]
+            order[j], order[other] = order[other], order[j]
+    return sets
+
+
+@compiled(fastmath=VECTORS)
 def _free_entry(
     first: int,
     last: int,
@@ -198,25 +230,26 @@ def _draw_in_turn(
 @compiled(fastmath=VECTORS)
 def draw_matched(
     slots: NDArray[np.int64], pool: PoolArrays, num_sets: int, random: np.random.Generator
-) -> tuple[NDArray[np.int64], int]:
+) -> tuple[NDArray[np.int64], int, int]:
     """Draw sets of one row of each slot's stratum, every choice of distinct groups equally likely.
 
     Independent draws are repeated until all groups differ, at most `MAX_RESTARTS` times; then
     slots are filled in turn with free groups and drawn anew a few times (Gibbs sampling).
-    Returned are the sets (num_sets, n), -1 where none was found, and the number of independent
-    draws that were made.
+    Returned are the sets (num_sets, n), -1 where none was found, and how many independent draws
+    were made and had distinct groups.
     """
     size = slots.shape[0]
     sets = np.full((num_sets, size), -1, np.int64)
     last_set = np.full(pool.groups.max() + 1, -1, np.int64)
     entries = np.empty(size, np.int64)
-    stamp = 0
+    stamp, num_valid = 0, 0
     for k in range(num_sets):
         is_drawn = False
         first_try = stamp
         while not is_drawn and stamp < first_try + MAX_RESTARTS:
             stamp += 1
             is_drawn = _draw_freely(slots, pool, last_set, stamp, entries, random)
+        num_valid += is_drawn
         if not is_drawn:
             last_set[:] = -1
             is_drawn = _draw_in_turn(slots, pool, last_set, stamp, entries, random)
@@ -225,7 +258,7 @@ def draw_matched(
                 start = pool.offsets[entries[j]]
                 count = pool.offsets[entries[j] + 1] - start
                 sets[k, j] = pool.rows[start + int(random.random() * count)]
-    return sets, stamp
+    return sets, stamp, num_valid
 
 
 @compiled()

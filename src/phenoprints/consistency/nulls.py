@@ -23,14 +23,16 @@ from phenoprints.consistency.pool import CAP, Pool
 from phenoprints.consistency.shared import (
     Comparison,
     Streams,
-    can_share,
-    is_worthwhile,
+    choose_shared,
     shared_counts,
 )
 from phenoprints.consistency.vectors import Vectors
 
 DRAWS_PER_BLOCK = 1 << 20
 """Wells drawn at a time: bounds the memory of the random numbers, never changes the draws."""
+
+TINY = 1e-300
+"""Least share of draws that is divided by."""
 
 MAX_ROUNDS = 20
 """Rounds of direct draws before a composition counts as one that no null set can copy."""
@@ -188,9 +190,9 @@ def _by_shared_draws(
 ) -> dict[int, Counts]:
     """Compare with draws that all compositions share, where these cost less than direct ones."""
     found: dict[int, Counts] = {}
-    shareable = {i: test for i, test in tests.items() if can_share(test.composition)}
-    for part in _connected(shareable):
-        if not is_worthwhile(list(part.values())):
+    for connected in _connected(tests):
+        part = choose_shared(pool, connected)
+        if not part:
             continue
         counts = shared_counts(vectors, pool, list(part.values()), num_null, streams)
         for (i, test), count in zip(part.items(), counts, strict=True):
@@ -238,13 +240,14 @@ def _directly(
 def _draw_matched(
     pool: Pool, slots: NDArray[np.int64], num_null: int, stream: np.random.Generator
 ) -> tuple[NDArray[np.int64], float]:
-    """Draw `num_null` sets, fewer where many draws are dead ends; and the share of valid tries."""
+    """Draw `num_null` sets, fewer where many draws are dead ends; and the share of valid draws."""
     sets = np.empty((0, len(slots)), dtype=np.int64)
-    num_tries = 0
+    num_tries, num_valid = 0, 0
     for _ in range(MAX_ROUNDS):
-        drawn, tries = kernels.draw_matched(slots, _arrays(pool), num_null, stream)
+        drawn, tries, valid = kernels.draw_matched(slots, _arrays(pool), num_null, stream)
         sets = np.concatenate([sets, drawn[drawn[:, 0] >= 0]])
-        num_tries += tries
+        num_tries, num_valid = num_tries + tries, num_valid + valid
         if len(sets) >= num_null:
             break
-    return sets[:num_null], len(sets) / max(num_tries, 1)
+    share = max(num_valid, 1) / max(num_tries, 1) / max(pool.distinct_share(slots), TINY)
+    return sets[:num_null], min(share, 1.0)

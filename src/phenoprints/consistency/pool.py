@@ -58,6 +58,30 @@ class Pool:
         """Return the offsets of one stratum's entries, for draws from this stratum alone."""
         return self.offsets[self.strata[stratum] : self.strata[stratum + 1] + 1]
 
+    def are_crossed(self, strata: NDArray[np.int64]) -> bool:
+        """Return whether all of some strata have the same groups."""
+        first, *others = (self.groups[self.strata[s] : self.strata[s + 1]] for s in strata)
+        return all(np.array_equal(first, other) for other in others)
+
+    def crossed_share(self, composition: NDArray[np.int64]) -> float:
+        """Return the share of independent draws with distinct groups, in crossed strata.
+
+        With G groups in every stratum: G!/(G - n)! over the product of G!/(G - n_s)!.
+        """
+        needed = np.unique(composition, return_counts=True)[1]
+        log_free = np.log(self.num_entries[composition[0]] - np.arange(len(composition)))
+        log_valid = log_free.sum() - sum(log_free[:n].sum() for n in needed)
+        return float(np.exp(log_valid))
+
+    def distinct_share(self, composition: NDArray[np.int64]) -> float:
+        """Return the share of independent slots whose groups differ within each stratum."""
+        strata, needed = np.unique(composition, return_counts=True)
+        shares = [
+            np.prod(1.0 - np.arange(n) / self.num_entries[s])
+            for s, n in zip(strata, needed, strict=True)
+        ]
+        return float(np.prod(shares))
+
     def can_hold(self, composition: NDArray[np.int64]) -> bool:
         """Return whether every stratum, and all together, have as many groups as a set needs."""
         needed = np.bincount(composition, minlength=len(self.num_entries))

@@ -3,7 +3,9 @@
 For every draw each stratum gives an ordered sample of wells of distinct groups, independently of
 the other strata. The cosines between all of them serve every composition that the strata can fill:
 its statistic is a sum over its own slots. Draws in which two wells of a composition have the same
-group do not count for it, so that every choice of distinct groups is equally likely.
+group do not count for it, so that every choice of distinct groups is equally likely. Where every
+stratum has all groups, one random order of the groups gives all wells of a draw, and every draw
+counts.
 """
 
 # B draws of a block · S slots · P wells of the pool · D features
@@ -57,15 +59,30 @@ class SharedCounts(NamedTuple):
     valid_share: float
 
 
-def can_share(composition: NDArray[np.int64]) -> bool:
-    """Return whether shared draws have enough wells of every stratum for a composition."""
-    return int(np.bincount(composition).max()) <= MAX_PER_STRATUM
+def choose_shared(pool: Pool, tests: dict[int, Comparison]) -> dict[int, Comparison]:
+    """Return the compositions of connected strata for which shared draws cost least.
+
+    These are the ones with at most so many wells in any stratum; all others need direct draws.
+    """
+    most = {i: int(np.unique(t.composition, return_counts=True)[1].max()) for i, t in tests.items()}
+    size = {i: len(test.composition) for i, test in tests.items()}
+    best, least = {}, DIRECT_COST * sum(size.values())
+    for limit in sorted(set(most.values())):
+        chosen = {i: test for i, test in tests.items() if most[i] <= limit}
+        needed = _slots_needed(list(chosen.values()))
+        if limit > MAX_PER_STRATUM and not _are_joint(pool, needed):
+            break
+        cost = int(needed.sum()) ** 2 + DIRECT_COST * sum(size[i] for i in tests if i not in chosen)
+        if cost <= least:
+            best, least = chosen, cost
+    return best
 
 
-def is_worthwhile(tests: Sequence[Comparison]) -> bool:
-    """Return whether shared draws cost less than a direct draw for every composition."""
-    num_slots = int(_slots_needed(tests).sum())
-    return num_slots**2 <= DIRECT_COST * sum(len(test.composition) for test in tests)
+def _are_joint(pool: Pool, needed: NDArray[np.int64]) -> bool:
+    """Return whether one random order of groups can fill all slots, so that no draw conflicts."""
+    strata = np.flatnonzero(needed)
+    num_groups = pool.num_entries[strata[0]]
+    return bool(needed.sum() <= num_groups) and pool.are_crossed(strata)
 
 
 def shared_counts(
@@ -83,9 +100,14 @@ def shared_counts(
         positions = draws.next(int(state.left.max()))
         kernels.count_at_least(draws.cosines(positions), pool.rows[positions], state, matrix)
     counts = np.split(state.at_least, state.firsts[1:-1])
+    shares = (
+        [pool.crossed_share(test.composition) for test in tests]
+        if draws.is_joint
+        else (num_null - np.maximum(state.left, 0)) / state.num_drawn
+    )
     return [
-        SharedCounts(count if left == 0 else None, (num_null - max(left, 0)) / drawn)
-        for count, left, drawn in zip(counts, state.left, state.num_drawn, strict=True)
+        SharedCounts(count if left == 0 else None, share)
+        for count, left, share in zip(counts, state.left, shares, strict=True)
     ]
 
 
@@ -117,12 +139,15 @@ def _start(draws: _Draws, tests: Sequence[Comparison], num_null: int) -> kernels
 class _Draws:
     """The slots of every stratum, their random streams, and the vectors that are drawn.
 
-    `local` is the row of `units` for every position in the pool's rows, -1 in other strata.
+    Where all strata have the same groups and enough of them, one random order of the groups fills
+    all slots; else each stratum draws for itself. `local` is the row of `units` for every position
+    in the pool's rows, -1 in other strata.
     """
 
     pool: Pool
     strata: NDArray[np.int64]
     num_slots: NDArray[np.int64]
+    is_joint: bool
     random: list[np.random.Generator]
     group: NDArray[np.int64]
     local: NDArray[np.int64]
@@ -148,6 +173,7 @@ class _Draws:
             pool=pool,
             strata=strata,
             num_slots=needed[strata],
+            is_joint=_are_joint(pool, needed),
             random=[streams(f"stratum {s}") for s in strata],
             group=np.repeat(pool.groups, np.diff(pool.offsets)),
             local=local,
@@ -168,6 +194,11 @@ class _Draws:
         num_slots = int(self.num_slots.sum())
         width = 4 * num_slots + (0 if self.table is not None else 2 * self.units.shape[1])
         num_draws = int(np.clip(BLOCK_BYTES // (4 * num_slots * width), 1, max(wanted, 16)))
+        if self.is_joint:
+            slots = np.repeat(self.strata, self.num_slots)
+            uniforms = self.random[0].random((num_draws, num_slots, 2))
+            drawn = kernels.draw_crossed(slots, self.pool.strata, self.pool.offsets, uniforms)
+            return np.ascontiguousarray(drawn.T)
         positions = np.arange(len(self.local))
         parts = [
             kernels.draw_distinct(
