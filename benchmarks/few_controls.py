@@ -48,11 +48,14 @@ class Screen:
         return fit_alignment(self.wells, self, chosen, is_precomputed=precomputed).of(self)
 
 
-def simulated(num_controls: int, num_features: int, seed: int, effect: float = 0.0) -> Screen:
+def simulated(
+    num_controls: int, num_features: int, seed: int, effect: float = 0.0, rank: int = RANK
+) -> Screen:
     """Correlated wells with a decaying spectrum, an offset per batch, effects of groups.
 
     Half of the conditions have an effect of length `effect` times the noise; the groups of `GROUP`
-    conditions share half of it. Conditions have one well in every batch.
+    conditions share half of it. Effects are spread over the `rank` directions of the largest
+    variance. Conditions have one well in every batch.
     """
     rng = np.random.default_rng(seed)
     spectrum = np.arange(1, num_features + 1) ** -0.5
@@ -66,7 +69,7 @@ def simulated(num_controls: int, num_features: int, seed: int, effect: float = 0
         + rng.normal(size=(NUM_BATCHES, num_features))[batch]
     )
     if effect:
-        z += _effects(rng, num_features, effect)[condition] * (condition >= 0)[:, None]
+        z += _effects(rng, num_features, effect, rank)[condition] * (condition >= 0)[:, None]
     wells = pd.DataFrame(
         {
             "experiment": np.char.add("e", batch.astype(str)), "plate": "p",
@@ -78,11 +81,11 @@ def simulated(num_controls: int, num_features: int, seed: int, effect: float = 0
     return Screen(wells, z @ mixing)
 
 
-def _effects(rng: np.random.Generator, num_features: int, effect: float) -> np.ndarray:
-    """Effects (C, D) along the leading directions; the second half of the conditions has none."""
-    shared = rng.normal(size=(NUM_CONDITIONS // GROUP, RANK)).repeat(GROUP, axis=0)
+def _effects(rng: np.random.Generator, num_features: int, effect: float, rank: int) -> np.ndarray:
+    """Effects (C, D) along the first directions; the second half of the conditions has none."""
+    shared = rng.normal(size=(NUM_CONDITIONS // GROUP, rank)).repeat(GROUP, axis=0)
     effects = np.zeros((NUM_CONDITIONS, num_features))
-    effects[:, :RANK] = shared + rng.normal(size=shared.shape)
+    effects[:, :rank] = shared + rng.normal(size=shared.shape)
     effects *= effect * np.sqrt(num_features) / np.linalg.norm(effects, axis=1, keepdims=True)
     effects[NUM_CONDITIONS // 2 :] = 0
     return effects
@@ -142,15 +145,17 @@ def shrinkage() -> Iterator[dict[str, object]]:
     """Ridge against oracle approximating shrinkage on screens with planted effects."""
     for num_features in NUM_FEATURES:
         for num_controls in NUM_CONTROLS:
-            for kind in ("ridge", "oas"):
-                rows = [
-                    _recovery(simulated(num_controls, num_features, seed, 0.35), kind)
-                    for seed in range(NUM_SEEDS)
-                ]
-                yield {
-                    "features": num_features, "controls": num_controls, "shrinkage": kind,
-                    **{key: np.mean([row[key] for row in rows]) for key in rows[0]},
-                }  # fmt: skip
+            for directions, rank in (("leading", RANK), ("all", num_features)):
+                for kind in ("ridge", "oas"):
+                    rows = [
+                        _recovery(simulated(num_controls, num_features, seed, 0.35, rank), kind)
+                        for seed in range(NUM_SEEDS)
+                    ]
+                    yield {
+                        "features": num_features, "controls": num_controls,
+                        "effects": directions, "shrinkage": kind,
+                        **{key: np.mean([row[key] for row in rows]) for key in rows[0]},
+                    }  # fmt: skip
 
 
 def _recovery(screen: Screen, kind: str) -> dict[str, float]:
