@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -15,6 +14,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from phenoprints.configuration.layout import REPORT_PAGES
 from phenoprints.consistency.contracts import CONSISTENCY
 from phenoprints.foundations.publishing import publish_json
 from phenoprints.reports import PAGE_NAMES, build
@@ -355,10 +355,5 @@ def test_building_reports_imports_no_torch() -> None:
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
 
 
-def test_rule_file_lists_the_pages_that_are_written() -> None:
-    text = (ROOT / "workflow/rules/reports.smk").read_text(encoding="utf-8")
-    block = re.search(r"PAGES = \{(.*?)\}", text, re.DOTALL)
-    assert block is not None
-    assert tuple(re.findall(r'"([a-z]+)":', block.group(1))) == PAGE_NAMES
-    captions = (ROOT / "workflow/report/pages.rst").read_text(encoding="utf-8")
-    assert set(re.findall(r'^  "([a-z]+)": ', captions, re.MULTILINE)) == set(PAGE_NAMES)
+def test_the_layout_lists_the_pages_that_are_written() -> None:
+    assert tuple(REPORT_PAGES) == PAGE_NAMES
