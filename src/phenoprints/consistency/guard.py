@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from phenoprints.alignment import AlignedEmbeddings, CrossFittedReader
 from phenoprints.consistency.held_out import UNTOUCHED, folds_of_wells, is_cross_fitted, read_fold
 from phenoprints.consistency.pseudo_conditions import PseudoConditions, choose_pseudo_conditions
-from phenoprints.wells import EmbeddingsReader
+from phenoprints.wells import EmbeddingsReader, experiment_rows
 
 NOT_HELD_OUT = "not_cross_fitted"
 """The reason where embeddings come without maps that were fitted without their controls."""
@@ -87,7 +87,7 @@ def _samples(
     Wells under one map: the tested ones as the pool, the fold's controls, and each
     pseudo-condition's wells once more with its label.
     """
-    experiments = facts.groupby("experiment", sort=True).indices
+    experiments = experiment_rows(facts)
     for number in np.unique(chosen.members["fold"]).tolist():
         members = chosen.members[chosen.members["fold"] == number]
         is_here = facts["is_tested"] | (fold == number)

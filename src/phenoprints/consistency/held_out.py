@@ -21,7 +21,7 @@ from phenoprints.consistency.sample import Sample
 from phenoprints.consistency.settings import NEGATIVE_CONTROLS, ConsistencySettings
 from phenoprints.foundations.errors import DataError
 from phenoprints.foundations.randomness import generator
-from phenoprints.wells import EmbeddingsReader, read_checked
+from phenoprints.wells import EmbeddingsReader, experiment_rows, read_checked
 
 NO_FOLDS = """embeddings: no maps that were fitted without some of the controls.
   Expected them for null_model: negative-controls, which compares wells with controls.
@@ -42,9 +42,9 @@ def folds_of_wells(facts: pd.DataFrame, reader: CrossFittedReader) -> NDArray[np
     The rows of each experiment in `facts` are in the order of the reader's rows.
     """
     fold = np.full(len(facts), UNTOUCHED, dtype=np.int64)
-    for experiment, rows in facts.groupby("experiment", sort=True).indices.items():
-        held_out = reader.held_out_controls(str(experiment))
-        fold[np.sort(rows)[held_out.rows]] = held_out.fold
+    for experiment, rows in experiment_rows(facts).items():
+        held_out = reader.held_out_controls(experiment)
+        fold[rows[held_out.rows]] = held_out.fold
     return fold
 
 
@@ -82,8 +82,8 @@ def control_folds(facts: pd.DataFrame, reader: EmbeddingsReader) -> list[HeldOut
         raise DataError(NO_FOLDS)
     fold = folds_of_wells(facts, reader)
     is_control = facts["is_control"].to_numpy(dtype=np.bool_)
-    experiments = facts.groupby("experiment", sort=True).indices
-    order = np.concatenate([np.sort(rows) for rows in experiments.values()])
+    experiments = experiment_rows(facts)
+    order = np.concatenate(list(experiments.values()))
     folds = []
     for number in np.unique(fold[is_control]).tolist():
         parts = [

@@ -14,6 +14,7 @@ from phenoprints.consistency.cauchy import combine_cauchy
 from phenoprints.consistency.design import Design
 from phenoprints.consistency.experiment import experiment_consistency
 from phenoprints.foundations.errors import DataError
+from phenoprints.wells import experiment_rows
 
 
 def floor_clip(num_null: int) -> tuple[float, float]:
@@ -74,9 +75,9 @@ def condition_consistency(
             "condition and one experiment per well."
         )
     parts = []
-    for name, rows in wells.groupby("experiment", sort=True).indices.items():
+    for name, rows in experiment_rows(wells).items():
         own_plate = None if plate is None else np.asarray(plate)[rows]
-        design = Design(str(name), plate=own_plate)
+        design = Design(name, plate=own_plate)
         labels = wells["condition"].to_numpy(dtype=object)[rows]
         parts.append(
             experiment_consistency(matrix[rows], labels, design, num_null=num_null, **options)
