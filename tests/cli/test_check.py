@@ -162,7 +162,7 @@ def test_planned_screens_are_estimated(capsys):
     assert main(["check", str(ROOT / "config/examples/paper.yaml")]) == 0
     out = capsys.readouterr().out
     assert "2,200,000" in out
-    assert "networks; for these at most 4,8" in out
+    assert "networks; for these at most 4,9" in out
 
 
 PLANNED = """

@@ -205,7 +205,7 @@ ONE_FAULT = {
     "key twice": (
         "run: demo",
         "run: first\nrun: demo",
-        "mine.yaml, line 2: run: this key stands twice (first in line 1); expected it once",
+        "mine.yaml, line 2: run: duplicate key (first in line 1); expected it once",
     ),
     "not YAML": ("run: demo", "run: [demo", "not readable as YAML: did not find expected ',' or"),
 }

@@ -13,6 +13,7 @@ from phenoprints.configuration import RenamedSettingWarning, freeze, load, renam
 from phenoprints.configuration.reading import Source, read
 from phenoprints.configuration.renaming import RENAMED, Renamed, modernize
 from phenoprints.foundations.errors import ConfigurationError
+from phenoprints.maps import MapSettings
 
 MINIMAL = {
     "run": "r",
@@ -85,6 +86,24 @@ def test_mistakes_below_an_old_name_are_told_with_their_line(tmp_path):
     )
     with pytest.raises(ConfigurationError, match=r"line 7: manifests\.m\.sampling_fractions\.unp"):
         load(path)
+
+
+def test_null_is_a_key_that_yaml_reads_as_nothing_and_python_as_none(tmp_path):
+    """As written, as PyYAML dumps it again, and with keys that `str` made text of."""
+    text = "run: r\nscreens: {a: {source: simulated}}\nconsistency: {null: any-wells}\n"
+    content = yaml.safe_load(text)
+    by_str = {**content, "consistency": {str(k): v for k, v in content["consistency"].items()}}
+    lines: list[str] = []
+    for number, each in enumerate([text, yaml.safe_dump(content), yaml.safe_dump(by_str)]):
+        path = tmp_path / f"{number}.yaml"
+        path.write_text(each)
+        config = load(path, warn=lines.append)
+        assert config["consistency"]["null_model"] == "any-wells"
+    assert [line.rpartition("; ")[2] for line in lines] == ["write null_model"] * 3
+
+
+def test_settings_of_stored_maps_are_read_by_their_old_names():
+    assert MapSettings.stored({"origin": "none", "levels": ["gene"]}).centre_on == "none"
 
 
 NULL = Renamed("consistency", "null", "null_model", {"distinct-conditions": "experiment"})

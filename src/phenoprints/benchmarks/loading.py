@@ -90,7 +90,7 @@ def load_inputs(
         embeddings = SomeExperiments(embeddings, sorted(wells["experiment"].unique()))
         built = perturbation_map(
             wells, conditions, alignment.of(embeddings),
-            MapSettings(**built.attributes["settings"]), is_usable=usable,
+            MapSettings.stored(built.attributes["settings"]), is_usable=usable,
         )  # fmt: skip
     experiments = wells["experiment"].unique()
     beside = Path(paths["wells"]).parent

@@ -10,6 +10,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from phenoprints.cli.runs import run_folder
+from phenoprints.configuration.layout import artefact
 from phenoprints.embeddings import EmbeddingReader, open_embeddings
 from phenoprints.embeddings.exports import (
     to_anndata,
@@ -26,8 +27,8 @@ def run(arguments: argparse.Namespace) -> int:
     """Write the export and print where it is."""
     folder = run_folder(arguments.run)
     screen, encoder = arguments.screen, arguments.encoder
-    wells = WELLS.read(folder / "screens" / screen / "wells.parquet")
-    conditions = CONDITIONS.read(folder / "screens" / screen / "conditions.parquet")
+    wells = WELLS.read(artefact(folder, "screen_wells", screen=screen))
+    conditions = CONDITIONS.read(artefact(folder, "screen_conditions", screen=screen))
     target = Path(arguments.output or f"{screen}.{encoder}{ENDINGS[arguments.to]}")
     if arguments.to == "gallery":
         files = gallery(folder, screen, encoder, wells, target)

@@ -63,7 +63,7 @@ def error_of_section(
 
 
 def _called(model: type[Section]) -> str:
-    """The name of the section that a class of a stage extends, else that of the class."""
+    """Return the name of the section that a stage's class extends, else that of the class."""
     sections = {
         part.get("$ref", "").rpartition("/")[2]: name
         for name, part in schema()["properties"].items()
@@ -82,7 +82,7 @@ def _placed(detail: Detail, source: Source) -> tuple[tuple[int, str], Problem]:
 def _followed(
     detail: Detail, node: Mapping[str, Any], value: Any
 ) -> tuple[KeyPath, Mapping[str, Any]]:
-    """The path of keys to a mistake, without pydantic's tags, and its node of the schema.
+    """Return the path of keys to a mistake, without pydantic's tags, and its node of the schema.
 
     An unknown or missing key has the node of the mapping that it is not in.
     """

@@ -16,7 +16,7 @@ from phenoprints.foundations.publishing import publish_text, sweep
 
 
 def freeze(config: Mapping[str, Any]) -> str:
-    """The canonical JSON text of a resolved configuration: sorted keys, one final line break."""
+    """Return the canonical JSON text of a resolved configuration: sorted keys, a final newline."""
     text = json.dumps(config, indent=2, sort_keys=True, ensure_ascii=False, allow_nan=False)
     return text + "\n"
 
@@ -31,7 +31,7 @@ def write_frozen(path: str | Path, config: Mapping[str, Any]) -> None:
 
 
 def checksum_path(path: Path) -> Path:
-    """Where the sha256 of a frozen configuration lies."""
+    """Return the path of the sha256 of a frozen configuration."""
     return path.with_name(path.name + ".sha256")
 
 
@@ -70,7 +70,7 @@ def thaw(path: str | Path) -> dict[str, Any]:
 
 
 def _present(config: dict[str, Any], path: str | Path) -> dict[str, Any]:
-    """The configuration as this version would have resolved it."""
+    """Return the configuration as this version would have resolved it."""
     source, old_names, _ = modernize(Source(config, {}, str(path)))
     if not old_names:
         return config

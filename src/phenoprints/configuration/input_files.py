@@ -1,4 +1,4 @@
-"""The files that a configuration names, and those of them that are not there."""
+"""Files that a configuration names, and which of them are missing."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _FREE_SOURCES = ("simulated", "planned")
 
 
 def found_files(root: str | Path, patterns: str | list[str]) -> list[str]:
-    """The paths below `root` that exist, globs expanded and sorted."""
+    """Return the paths below `root` that exist, globs expanded and sorted."""
     folder = Path(root).expanduser()
     found: list[Path] = []
     for pattern in listed(patterns):
@@ -30,7 +30,7 @@ def found_files(root: str | Path, patterns: str | list[str]) -> list[str]:
 
 
 def missing_inputs(config: Mapping[str, Any]) -> list[Problem]:
-    """Every file, folder or glob of a resolved configuration that leads to nothing, by its key."""
+    """List every file, folder or glob that is named and does not exist, by its key."""
     return [
         Problem(f"{key}: {Path(root) / pattern}", "there is no such file", fix=_fix(key))
         for key, root, pattern in named_paths(config)
@@ -39,7 +39,7 @@ def missing_inputs(config: Mapping[str, Any]) -> list[Problem]:
 
 
 def named_paths(config: Mapping[str, Any]) -> Iterator[tuple[str, str, str]]:
-    """Every path that must exist, as (key, root, path or glob below it)."""
+    """Yield every path that must exist, as (key, root, path or glob below it)."""
     for name, screen in config["screens"].items():
         yield from _of_screen(f"screens.{name}", screen)
     for name, encoder in config["encoders"].items():

@@ -269,7 +269,7 @@ class Inputs:
         return any(encoder == name for _, name in self.plan.block_pairs)
 
     def _tasks_of(self, wildcards: Wildcards) -> dict[str, Any]:
-        """The probe tasks that the blocks of a pair are used for, by name."""
+        """Return the probe tasks that the blocks of a pair are used for, by name."""
         if not self._is_probed(wildcards.encoder):
             return {}
         tasks = self.config["probes"]["tasks"]
@@ -455,7 +455,7 @@ class Inputs:
 
 
 def _known_tables(settings: Mapping[str, Any], asked: set[str]) -> list[str]:
-    """The names of the tables of known biology that benchmarks ask for, sorted."""
+    """Return the names of the tables of known biology that benchmarks ask for, sorted."""
     sources = settings["relationships"]["sources"]
     groups = settings["clusters"]["source"]
     names: set[str] = set()

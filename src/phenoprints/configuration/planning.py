@@ -88,7 +88,7 @@ class Plan:
 
 
 def plan(config: Mapping[str, Any]) -> Plan:
-    """The plan of a resolved configuration."""
+    """Return the plan of a resolved configuration."""
     screens, order = config["screens"], learning_order(config)
     tasks = config["probes"]["tasks"]
     judged, evaluated = _judge_pairs(config), _evaluation_pairs(config)
@@ -128,7 +128,7 @@ LATER_SETTINGS = (
 
 
 def screen_settings(config: Mapping[str, Any], screen: str) -> dict[str, Any]:
-    """The settings that a screen's tables depend on, beside its seed, without later stages'.
+    """Return the settings that a screen's tables depend on, without its seed and later stages'.
 
     A rule that reads a screen takes these as its params, so that a changed threshold of alignment
     does not read the screen again.
@@ -138,7 +138,7 @@ def screen_settings(config: Mapping[str, Any], screen: str) -> dict[str, Any]:
 
 
 def screen_seed(config: Mapping[str, Any], screen: str) -> int:
-    """The seed of a screen: a simulated one may have its own, else the run's."""
+    """Return the seed of a screen: its own for a simulated one that has one, else the run's."""
     own = config["screens"][screen].get("seed")
     return int(config["seed"] if own is None else own)
 
@@ -148,14 +148,14 @@ IMAGE_SETTINGS = ("window_percentiles", "pack_compression", "pack_chunk_px", "ma
 
 
 def image_settings(config: Mapping[str, Any], screen: str) -> dict[str, Any]:
-    """The settings that a screen's prepared images depend on."""
+    """Return the settings that a screen's prepared images depend on."""
     settings = config["screens"][screen]
     chosen = {key: settings[key] for key in IMAGE_SETTINGS if key in settings}
     return dict(sorted({**screen_settings(config, screen), **chosen}.items()))
 
 
 def learning_order(config: Mapping[str, Any]) -> list[tuple[str, str]]:
-    """Manifests and encoders, as (section, name), each after all that it needs."""
+    """Return manifests and encoders, as (section, name), each after all that it needs."""
     graph = dependencies(config)
     order: list[tuple[str, str]] = []
 
@@ -171,7 +171,7 @@ def learning_order(config: Mapping[str, Any]) -> list[tuple[str, str]]:
 
 
 def shared_jobs(config: Mapping[str, Any], planned: Plan) -> dict[Pair, Names]:
-    """For each pair of screen and network the encoders that may look in the same jobs, sorted.
+    """Return for each pair of screen and network the encoders that may share its jobs, sorted.
 
     Encoders are ready at the same time when the chains of manifests and judges that they need are
     equally long; none of them then needs what another one sees.
@@ -185,7 +185,7 @@ def shared_jobs(config: Mapping[str, Any], planned: Plan) -> dict[Pair, Names]:
 
 
 def _depth(config: Mapping[str, Any], encoder: str) -> int:
-    """Encoders in the longest chain that must be there before an encoder is."""
+    """Count the encoders in the longest chain that an encoder depends on."""
     if encoder.endswith(TRIMMED):
         return 1 + _depth(config, base_encoder(encoder))
     item = config["encoders"][encoder]
@@ -195,7 +195,7 @@ def _depth(config: Mapping[str, Any], encoder: str) -> int:
 
 
 def screens_seen(config: Mapping[str, Any], encoder: str) -> tuple[str, ...]:
-    """The screens whose images an encoder has learned from, through its starting point too."""
+    """Return the screens whose images an encoder has learned from, also before it started."""
     seen: set[str] = set()
     name: str | None = base_encoder(encoder)
     while name:

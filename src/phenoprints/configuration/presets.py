@@ -45,7 +45,7 @@ SOURCE_PRESETS: dict[str, str | dict[str, str]] = {
 
 
 def preset(name: str | Mapping[str, str]) -> Limits:
-    """Limits of every kind of perturbation: min_experiments, min_wells, scope.
+    """Return the limits of every kind of perturbation: min_experiments, min_wells, scope.
 
     `name` is a preset, or a preset per kind; kinds that it does not speak of get the paper's.
     """
@@ -59,7 +59,7 @@ def preset(name: str | Mapping[str, str]) -> Limits:
 
 
 def preset_of_screen(screen: Mapping[str, Any]) -> str | Mapping[str, str]:
-    """The preset that a screen names, else that of its source."""
+    """Return the preset that a screen names, else that of its source."""
     named = screen.get("preset")
     if named:
         return named  # type: ignore[no-any-return]

@@ -1,4 +1,4 @@
-"""YAML files read as plain data, together with the line that every key stands on."""
+"""Read YAML files as plain data, together with the line of every key."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ class Source:
 
 
 def read(path: str | Path) -> Source:
-    """The content of one YAML file with its lines; tags, bombs and duplicated keys are refused."""
+    """Read one YAML file with its lines; tags, bombs and duplicate keys are refused."""
     name = str(path)
     text = _text(Path(path))
     try:
@@ -108,7 +108,7 @@ def merge(first: Mapping[str, Any], second: Mapping[str, Any]) -> dict[str, Any]
 def plain(
     content: Mapping[Any, Any], origin: str, places: Mapping[KeyPath, tuple[str, int]]
 ) -> dict[str, Any]:
-    """The content with text keys and numbers like 1e-4 read; what JSON cannot hold is refused."""
+    """Return the content with text keys and numbers like 1e-4; refuse what JSON cannot hold."""
     problems: list[Problem] = []
     source = Source({}, dict(places), origin)
     result = _plain(content, (), source, problems)
@@ -117,7 +117,7 @@ def plain(
 
 
 def key_text(key: Any) -> str:
-    """A key as text: YAML reads the bare words null, true and 12 as other things than text."""
+    """Return a key as text: YAML reads the bare words null, true and 12 as something else."""
     if key is None:
         return "null"
     return str(key).lower() if isinstance(key, bool) else str(key)
@@ -143,7 +143,7 @@ def _plain(value: Any, path: KeyPath, source: Source, problems: list[Problem]) -
 
 
 def dotted(path: KeyPath) -> str:
-    """A path of keys as users write it: `screens.demo.columns.role`, items as `[0]`."""
+    """Return a path of keys as users write it: `screens.demo.columns.role`, items as `[0]`."""
     text = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in path)
     return text.removeprefix(".") or "the file"
 
@@ -166,7 +166,7 @@ def _places(root: yaml.Node, file: str) -> dict[KeyPath, tuple[str, int]]:
         if here in places and isinstance(key, str):
             first = places[here][1]
             raise ConfigurationError(
-                f"{file}, line {line}: {dotted(here)}: this key stands twice (first in line "
+                f"{file}, line {line}: {dotted(here)}: duplicate key (first in line "
                 f"{first}); expected it once."
             )
         places[here] = (file, line)

@@ -25,7 +25,7 @@ HEAD = """# Configuration
 A run is described by one YAML file: `snakemake --configfile mine.yaml -- all`. Single values can be
 replaced on the command line: `--config run=second seed=1`. Four dictionaries (screens, encoders,
 manifests, evaluation) say what exists, and the workflow follows from them; the other sections set
-how each stage works. An unknown key is an error. Examples stand in `config/examples/`.
+how each stage works. An unknown key is an error. Examples are in `config/examples/`.
 
 Names match `^[a-z0-9][a-z0-9-]*$`. Paths of a screen lie below its `root`, which is relative to
 the working directory. A screen may hold its own `quality`, `alignment`, `consistency`, `maps` and
@@ -43,7 +43,7 @@ This page is generated from the models in `phenoprints.configuration.models`
 
 
 def reference() -> str:
-    """The text of `config/README.md`."""
+    """Return the text of `config/README.md`."""
     parts = [HEAD, *_top(), *_screens(), *_encoders(), *_sections(), *_presets(), *_recipes()]
     return "\n".join(parts)
 

@@ -1,4 +1,4 @@
-"""Names that point at one another: every reference is checked, and cycles are printed."""
+"""Check references between screens, encoders and manifests, and find cycles."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _Fault = tuple[KeyPath, str]
 
 
 def base_encoder(name: str) -> str:
-    """The encoder behind a derived one: `a` for `a.trimmed`, else the name itself."""
+    """Return the encoder behind a derived one: `a` for `a.trimmed`, else the name itself."""
     return name.removesuffix(TRIMMED)
 
 
@@ -41,7 +41,7 @@ def can_see(config: Config, encoder: str, screen: str) -> bool:
 
 
 def wrong_references(config: Config, source: Source) -> list[Problem]:
-    """Every reference that leads nowhere, and every one that cannot be followed."""
+    """List every reference to something that does not exist or cannot be used."""
     checks = (_screens, _encoders, _manifests, _evaluation, _probes, _paper)
     found = (fault for check in checks for fault in check(config))
     return [
@@ -50,7 +50,7 @@ def wrong_references(config: Config, source: Source) -> list[Problem]:
 
 
 def cycles(config: Config, source: Source) -> list[Problem]:
-    """The first cycle of encoders, manifests and judges, printed as a → b → a."""
+    """Describe the first cycle of encoders, manifests and judges as a → b → a."""
     graph = dependencies(config)
     loop = _first_cycle(graph)
     if not loop:
@@ -66,7 +66,7 @@ Node = tuple[str, str]
 
 
 def dependencies(config: Config) -> dict[Node, list[Node]]:
-    """What each manifest and encoder needs first: manifests their judges, encoders their manifest.
+    """Map each manifest and encoder to what it needs: its judges, or its manifest and its start.
 
     Nodes are ("manifests" | "encoders", name), sorted; a trimmed encoder counts as its base.
     """
@@ -115,7 +115,7 @@ def _one_missing(path: KeyPath, name: str | None, known: Iterable[str], what: st
 
 
 def _screens(config: Config) -> Iterator[_Fault]:
-    """Simulated screens of one seed would hold the same wells; each needs its own."""
+    """Yield simulated screens with the seed of another one, which would have the same wells."""
     first: dict[int, str] = {}
     for name, screen in config["screens"].items():
         if screen["source"] == "simulated":
@@ -243,7 +243,7 @@ def _probes(config: Config) -> Iterator[_Fault]:
 
 
 def _paper(config: Config) -> Iterator[_Fault]:
-    """What stands for the paper's rows must be there; its own names are those of the table."""
+    """Yield unknown names among those that stand for rows of the paper."""
     chosen = config["reports"].get("paper") or {}
     known = {
         "encoders": config["encoders"],

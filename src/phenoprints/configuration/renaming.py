@@ -90,6 +90,17 @@ def modernize(source: Source) -> tuple[Source, list[str], list[Problem]]:
     return state.source, state.warnings, state.conflicts
 
 
+def present_names(section: str, values: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the settings that an artefact of an earlier version was stored with, as of now.
+
+    >>> present_names("maps", {"origin": "none"})
+    {'centre_on': 'none'}
+    """
+    source, _, _ = modernize(Source({section: dict(values)}))
+    settings: dict[str, Any] = source.content[section]
+    return settings
+
+
 def warn_renamed(message: str) -> None:
     """Issue a `RenamedSettingWarning`."""
     warnings.warn(message, RenamedSettingWarning, stacklevel=4)

@@ -1,4 +1,4 @@
-"""From what a user wrote to what every stage reads: defaults, presets, recipes, overrides."""
+"""Resolve what a user wrote: defaults, presets, recipes, overrides."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def load(
     *,
     warn: Callable[[str], object] = warn_renamed,
 ) -> dict[str, Any]:
-    """The resolved configuration: checked, with defaults, presets, recipes and overrides laid in.
+    """Return the resolved configuration: checked, with defaults, presets, recipes and overrides.
 
     Parameters
     ----------
@@ -101,7 +101,7 @@ def _source(
 
 
 def _safe(source: Source) -> Source:
-    """The source, unless it asks Snakemake to run the Python that it holds."""
+    """Return the source, unless it asks Snakemake to run Python that it contains."""
     if TEMPLATE_SWITCH in source.content:
         where = source.where((TEMPLATE_SWITCH,))
         raise UnsafeInputError(

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any, Self
+
 from phenoprints.configuration.models.stages import Maps
+from phenoprints.configuration.renaming import present_names
 
 
 class MapSettings(Maps):
@@ -16,3 +20,8 @@ class MapSettings(Maps):
     many wells from these plates, with p below `activity_p_value`; `num_null` sets are drawn per
     fold of the controls. `null_model: experiment` takes sets from anywhere in the experiment.
     """
+
+    @classmethod
+    def stored(cls, values: Mapping[str, Any]) -> Self:
+        """Return the settings that a map was stored with, by an earlier version too."""
+        return cls.from_section(present_names("maps", values))

@@ -39,7 +39,7 @@ def map_tables(
 
     Arguments are those that the map was built from; its settings are taken from its attributes.
     """
-    settings = MapSettings(**built.attributes["settings"])
+    settings = MapSettings.stored(built.attributes["settings"])
     tables = {
         "neighbours": neighbour_table(built.table, built.vectors, settings.num_neighbours),
         "layout": layout_table(built.table, built.vectors, how=settings.layout, seed=seed),
