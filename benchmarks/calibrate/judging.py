@@ -12,7 +12,7 @@ from benchmarks.calibrate.bounds import mean_bounds, rate_bounds
 from benchmarks.calibrate.cells import DEFAULT_NULL, SIMULATED, Cell
 from benchmarks.calibrate.measure import ANY, Record
 
-from phenoprints.alignment.folds import NUM_FOLDS
+from phenoprints.alignment import AlignmentSettings
 
 LIMITS = {"each": (0.015, 0.065), ANY: (0.03, 0.125)}
 """Most that may be called at 0.01 and at 0.05 without effect: per judge, and by any of two."""
@@ -178,7 +178,7 @@ def _not_run(cell: Cell, part: pd.DataFrame, truth: float) -> dict[str, str]:
 
 def may_not_run(cell: Cell) -> str:
     """Return why the guard of a cell may be NOT RUN; "" where it must RUN."""
-    in_fold = cell.layout.controls // NUM_FOLDS
+    in_fold = cell.layout.controls // AlignmentSettings().folds
     if cell.source == SIMULATED and cell.most_on_a_plate > in_fold:
         return (
             f"{cell.most_on_a_plate} wells of a condition on a plate, {in_fold} controls of a fold"
