@@ -21,7 +21,6 @@ from phenoprints.maps.control_sets import (
     Comparison,
     Pool,
     SetDrawer,
-    Statistic,
     group_values,
     permutation_tests,
 )
@@ -93,7 +92,7 @@ def phenotypic_activity(
     counts: list[NDArray[np.int32]] = []
     table = permutation_tests(
         (_counted(comparison, counts) for comparison in kept),
-        partial(_precisions, negatives=negatives),
+        partial(_Ranker, negatives=negatives),
         SetDrawer(num_null, seed, "benchmarks", "activity", num_of=_sets_of_size),
         threshold=p_value,
         min_wells=2,
@@ -108,7 +107,7 @@ def mean_average_precisions(
     comparison: Comparison, negatives: str = "same-plate"
 ) -> NDArray[np.float64]:
     """Compute the mean average precision (G,) of each group in one fold; NaN where it has none."""
-    statistic = partial(_precisions, negatives=negatives)
+    statistic = partial(_Ranker, negatives=negatives, only_own=True)
     return group_values(_with_directions(comparison), statistic, min_wells=2)
 
 
@@ -132,17 +131,15 @@ def _sets_of_size(num_wells: int) -> int:
     return max(MIN_SETS, DRAWN_PAIRS // num_wells**2)
 
 
-def _precisions(comparison: Comparison, *, negatives: str) -> Statistic:
-    return _Ranker(comparison, negatives)
-
-
 class _Ranker:
     """Ranks the wells of pools: controls first, then the group's own (P = C + n).
 
     What pools with the same controls share, their cosines and ranks, is kept from one to the next.
     """
 
-    def __init__(self, comparison: Comparison, negatives: str) -> None:
+    def __init__(self, comparison: Comparison, negatives: str, only_own: bool = False) -> None:
+        """Take the wells; `only_own` serves no sets but the groups' own wells, and is faster."""
+        self._only_own = only_own
         self._vectors, self._is_pooled = comparison.vectors, negatives == "pooled"
         self._all_controls = np.flatnonzero(comparison.is_control)
         if self._is_pooled:
@@ -160,7 +157,12 @@ class _Ranker:
         mates = np.ones((len(number),) * 2, bool)
         if not self._is_pooled:
             mates = number[:, None] == number
-        counts = self._counts(pool.rows[order], len(order) - len(pool.own), mates)
+        num_controls = len(order) - len(pool.own)
+        if self._only_own:
+            counts = self._counts_of_own(pool.rows[order], num_controls, mates)
+            position, mates = position - num_controls, mates[num_controls:, num_controls:]
+        else:
+            counts = self._counts(pool.rows[order], num_controls, mates)
         return lambda sets: _mean_precisions(position[sets], *counts, mates, self._harmonic)
 
     def _counts(
@@ -173,17 +175,27 @@ class _Ranker:
             self._rows, self._kept = controls, (_count(cosines, ranked), ranked)
         among, ranked = self._kept
         cosines = self._cosines(own, rows)
-        to_own = _count(np.ascontiguousarray(cosines[:, :num_controls].T), ranked)
-        of_own = _count(
-            cosines,
-            self._ranked(
-                own, controls, cosines[:, :num_controls], mates[num_controls:, :num_controls]
-            ),
-        )
+        to_controls = cosines[:, :num_controls]
+        to_own = _count(np.ascontiguousarray(to_controls.T), ranked)
+        mates_of_own = mates[num_controls:, :num_controls]
+        of_own = _count(cosines, self._ranked(own, controls, to_controls, mates_of_own))
         parts = zip(among, to_own, of_own, strict=True)
         whole = _Counts(*(np.concatenate([np.concatenate([a, b], axis=1), c]) for a, b, c in parts))
         _count_own(*whole, mates, num_controls)
         return whole
+
+    def _counts_of_own(
+        self, rows: NDArray[np.int64], num_controls: int, mates: NDArray[np.bool_]
+    ) -> _Counts:
+        """Count for the group's own wells alone (n, n)."""
+        controls, own = rows[:num_controls], rows[num_controls:]
+        cosines = self._cosines(own, rows)
+        to_controls, to_own = np.split(cosines, [num_controls], axis=1)
+        mates_of_own, among_own = np.split(mates[num_controls:], [num_controls], axis=1)
+        ranked = self._ranked(own, controls, to_controls, mates_of_own)
+        counts = _count(np.ascontiguousarray(to_own), ranked)
+        _count_own(*counts, np.ascontiguousarray(among_own), 0)
+        return counts
 
     def _directions(self, rows: NDArray[np.int64]) -> NDArray[np.float64]:
         return np.asarray(unit_rows(self._vectors[rows].astype(np.float64)), np.float64)
