@@ -298,12 +298,15 @@ def _reasons_table(names: Mapping[str, str], table: pd.DataFrame) -> Table:
     return Table(anchor(names, "reasons"), "Why tests have no p-value", columns, counts)
 
 
+MARKS = {"single_position": "One position", "single_plate": "One plate"}
+"""Marks of a test's wells, shown as yes or no; results of version 0.1 have the first only."""
+
 TEST_COLUMNS = (
     Column("experiment", "Experiment"),
     Column("num_wells", "Wells", "count"),
     Column("statistic", "Statistic", "number"),
     Column("p_value", "p", "number"),
-    Column("single_position", "One position"),
+    *(Column(mark, title) for mark, title in MARKS.items()),
     Column("reason", "Reason"),
 )
 
@@ -327,6 +330,9 @@ def _tests_tables(run: Run, names: Mapping[str, str], table: pd.DataFrame) -> li
 def _tests_table(
     names: Mapping[str, str], what: str, level: str, columns: list[Column], frame: pd.DataFrame
 ) -> Table:
-    told = [column for column in columns if is_told(frame[column.name])]
-    words = frame.assign(single_position=np.where(frame["single_position"], "yes", "no"))
+    there = [column for column in columns if column.name in frame]
+    told = [column for column in there if is_told(frame[column.name])]
+    words = frame.assign(
+        **{mark: np.where(frame[mark], "yes", "no") for mark in MARKS if mark in frame}
+    )
     return Table(anchor(names, what), f"Tests of {level}, smallest p first", told, words)
