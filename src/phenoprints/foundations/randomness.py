@@ -51,8 +51,9 @@ def well_ids(screen: str, experiment: Any, plate: Any, well: Any) -> NDArray[np.
     little-endian. A "/" within the name of an experiment is escaped, so that experiment "a/b",
     plate "c" and experiment "a", plate "b/c" differ.
     """
+    names = {name: _escaped(str(name)) for name in set(experiment)}
     keys = (
-        f"{screen}/{_escaped(str(e))}/{p}/{w}".encode()
+        f"{screen}/{names[e]}/{p}/{w}".encode()
         for e, p, w in zip(experiment, plate, well, strict=True)
     )
     return np.fromiter(

@@ -65,13 +65,15 @@ def num_conditions(lists: Any) -> NDArray[np.int32]:
 def distinct_counts(offsets: NDArray[np.integer], values: NDArray[np.integer]) -> NDArray[np.int32]:
     """Return the number of different values of each list, values[offsets[i]:offsets[i + 1]]."""
     counts = np.diff(offsets).astype(np.int32)
-    row = np.repeat(np.arange(len(counts)), counts)
-    of_several = counts[row] > 1
-    row, listed = row[of_several], values[of_several]
+    several = np.flatnonzero(counts > 1)
+    lengths = counts[several].astype(np.int64)
+    row = np.repeat(several, lengths)
+    first = np.repeat(offsets[:-1][several] - (np.cumsum(lengths) - lengths), lengths)
+    listed = values[first + np.arange(len(row))]
     order = np.lexsort((listed, row))
     row, listed = row[order], listed[order]
     is_repeated = (row[1:] == row[:-1]) & (listed[1:] == listed[:-1])
-    counts -= np.bincount(row[1:][is_repeated], minlength=len(counts)).astype(np.int32)
+    np.subtract.at(counts, row[1:][is_repeated], 1)
     return counts
 
 
