@@ -258,7 +258,7 @@ def _doses_figure(names: dict[str, str], doses: pd.DataFrame) -> Figure:
     return Figure(
         anchor(names, "dose-response"),
         title,
-        "Distance from the controls of the same plates over log10 of the concentration in µM, for "
+        "Distance from the controls over log10 of the concentration in µM, for "
         f"the {numbers.plural(len(shown), 'compound')} that go farthest. Good looks like a rise "
         "towards high doses.",
         line_chart(
@@ -276,6 +276,7 @@ def _doses_table(run: Run, names: dict[str, str], doses: pd.DataFrame) -> Table:
         Column("perturbation", "Compound"),
         Column("concentration_um", "Concentration", "number", "µM"),
         Column("num_wells", "Wells", "count"),
+        Column("num_compared", "Of these beside controls", "count"),
         Column("length", "Distance from the controls", "number"),
         Column("null_length", "Distance without an effect", "number"),
         Column("p_value", "p", "number"),
@@ -283,20 +284,27 @@ def _doses_table(run: Run, names: dict[str, str], doses: pd.DataFrame) -> Table:
         Column("cosine_to_highest", "Cosine with highest dose", "number"),
         Column("lowest_active_concentration_um", "Active from", "number", "µM"),
     ]
-    caption = "Dose response: how far every concentration is from the controls of its plates"
+    caption = "Dose response: how far every concentration is from the controls"
+    settings = _settings(run, names["screen"])
+    where = "experiments" if settings.get("null_model") == "experiment" else "plates"
     note = (
-        "Distances are between the mean of the wells and the controls of the same plates, which "
+        f"Distances are between the mean of the wells and the controls of the same {where}, which "
         "the alignment was fitted without. The distance without an effect is the mean over other "
-        "sets of as many wells from these plates; p is the share of them that are as far. "
-        + _by_chance(run, names["screen"], int(doses["p_value"].notna().sum()))
+        f"sets of as many wells from these {where}; p is the share of them that are as far. "
+        + _by_chance(settings, int(doses["p_value"].notna().sum()))
     )
     words = doses.assign(reason=doses["reason"].map(DOSE_REASONS).fillna(""))
     return Table(anchor(names, "doses"), caption, columns, words, note)
 
 
-def _by_chance(run: Run, screen: str, num_tested: int) -> str:
+def _settings(run: Run, screen: str) -> dict[str, Any]:
+    """The settings of maps of a screen."""
+    own: dict[str, Any] = run.config["screens"][screen].get("maps") or run.config.get("maps") or {}
+    return own
+
+
+def _by_chance(settings: dict[str, Any], num_tested: int) -> str:
     """State how many of the tested concentrations would be active if none had an effect."""
-    settings = run.config["screens"][screen].get("maps") or run.config.get("maps") or {}
     threshold = float(settings.get("activity_p_value", 0.01))
     return (
         f"Active is p below {threshold:g}: of {num_tested} tested concentrations about "
