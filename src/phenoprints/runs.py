@@ -20,7 +20,7 @@ from phenoprints.configuration import Plan, plan, thaw
 from phenoprints.configuration.layout import artefact
 from phenoprints.foundations.errors import MissingInputError
 from phenoprints.foundations.provenance import artefact_path
-from phenoprints.wells import CONDITIONS, WELLS
+from phenoprints.wells import CONDITIONS, WELLS, Screen
 
 if TYPE_CHECKING:
     from anndata import AnnData
@@ -85,6 +85,12 @@ class Run:
     def path(self, kind: str, **names: str) -> Path:
         """Return the path of an artefact; `kind` is a key of `configuration.layout.LAYOUT`."""
         return artefact(self.folder, kind, **names)
+
+    def screen(self, screen: str) -> Screen:
+        """Open the tables of a screen, to be read by experiment or whole, with its quality."""
+        wells = self._existing("screen_wells", "screens", screen=screen)
+        quality = self.path("quality", screen=screen)
+        return Screen(wells.parent, quality if quality.is_file() else None)
 
     def wells(self, screen: str) -> pd.DataFrame:
         """Return the wells table of a screen (contract WELLS)."""

@@ -13,6 +13,7 @@ import pytest
 import phenoprints as pp
 from phenoprints.configuration import load, write_frozen
 from phenoprints.foundations.errors import MissingInputError
+from phenoprints.screens.storing import write_screen
 
 
 def test_packages_are_attributes_and_nothing_heavy_is_imported() -> None:
@@ -66,3 +67,22 @@ def test_a_funnel_is_a_dictionary(run: pp.runs.Run, tmp_path: Path) -> None:
     opened.path("funnel", manifest="m").parent.mkdir(parents=True)
     opened.path("funnel", manifest="m").write_text(json.dumps({"steps": []}), "utf-8")
     assert opened.funnel("m") == {"steps": []}
+
+
+def test_a_run_opens_its_screens_with_their_quality(run: pp.runs.Run) -> None:
+    with pytest.raises(MissingInputError, match="run snakemake screens"):
+        run.screen("s")
+    read = pp.screens.read({"source": "simulated", "experiments": 2}, name="s")
+    write_screen(read, run.path("screen_wells", screen="s").parent)
+    screen = run.screen("s")
+    assert screen.experiments == sorted(read.wells["experiment"].unique())
+    assert screen.usable().all()
+    first = screen.experiments[0]
+    verdicts = pd.DataFrame({"well_id": read.wells["well_id"], "site": -1, "verdict": "pass"})
+    verdicts.loc[0, "verdict"] = "fail"
+    run.path("quality", screen="s").parent.mkdir()
+    verdicts.to_parquet(run.path("quality", screen="s"))
+    assert (~run.screen("s").usable(first)).sum() == 1
+    num_sites = (read.sites["well_id"] == read.wells["well_id"][0]).sum()
+    lost = len(screen.sites(first)) - len(run.screen("s").sites(first, usable=True))
+    assert lost == num_sites
