@@ -4,8 +4,6 @@ A field's annotation, bounds and default are its schema and validation; the docs
 its sentence in the reference. `title` is the phrase with which messages describe what they expect.
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Annotated, Any, Literal, Self, TypeVar
 

@@ -1,7 +1,5 @@
 """Settings of manifests, of what is compared, and of probes."""
 
-from __future__ import annotations
-
 from typing import Literal, get_args
 
 from pydantic import Field

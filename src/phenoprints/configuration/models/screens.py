@@ -1,7 +1,5 @@
 """Settings of screens, by where they come from."""
 
-from __future__ import annotations
-
 from typing import Annotated, Literal
 
 from pydantic import Field, Tag

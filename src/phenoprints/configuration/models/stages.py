@@ -1,7 +1,5 @@
 """Settings of the stages from quality to maps, and of reports."""
 
-from __future__ import annotations
-
 from typing import Annotated, Literal, get_args
 
 from pydantic import AfterValidator, Field
