@@ -25,9 +25,6 @@ from phenoprints.maps.control_sets import (
     permutation_tests,
 )
 
-NEGATIVES = ("same-plate", "pooled")
-"""Which controls a well ranks the others of its group among."""
-
 MAX_WELLS = 500
 """Wells of a condition that are ranked, at most; callers draw them."""
 

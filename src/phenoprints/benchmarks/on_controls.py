@@ -32,9 +32,6 @@ MAX_RANDOM_GROUPS = 500
 QUANTILES = (5, 25, 50, 75, 95)
 """Percentiles of the energy distances that the table keeps, as energy_distance_p5 and so on."""
 
-CONTROLS = ("cross-fitted", "as-fitted")
-"""Controls of magnitude: under maps fitted without them, or under the map fitted on them."""
-
 
 def _folds(inputs: BenchmarkInputs, code: NDArray[np.int64]) -> Iterator[Comparison]:
     """The groups' wells beside each fold of the controls."""

@@ -6,8 +6,6 @@ from pydantic import Field
 
 from phenoprints.configuration.models.base import Fraction, Listed, Name, Section, Text
 
-RelationshipSource = Literal["corum", "humap", "reactome", "signor", "stringdb", "screen"]
-
 
 class Relationships(Section):
     """Recall of known relationships."""
