@@ -103,7 +103,7 @@ def present_names(section: str, values: Mapping[str, Any]) -> dict[str, Any]:
 
 def warn_renamed(message: str) -> None:
     """Issue a `RenamedSettingWarning`."""
-    warnings.warn(message, RenamedSettingWarning, stacklevel=4)
+    warnings.warn(message, RenamedSettingWarning, stacklevel=3)
 
 
 @dataclass
