@@ -73,10 +73,11 @@ class Cell:
 
     @property
     def has_fixed_place_effect(self) -> bool:
-        """Whether positions are confounded with conditions: fixed, with effects of places."""
-        effects = self.effects
+        """Whether conditions keep positions over plates or experiments, and places have effects."""
+        effects, layout = self.effects, self.layout
         places = effects.edge or effects.row or effects.column or effects.position
-        return bool(self.layout.positions == "fixed" and places)
+        is_repeated = layout.spread != "one-plate" or layout.experiments > 1
+        return bool(layout.positions == "fixed" and places and is_repeated)
 
     @property
     def most_on_a_plate(self) -> int:

@@ -228,7 +228,7 @@ def _power_verdict(cell: Cell, gain: pd.Series) -> tuple[str, str]:
     if not cell.effects.plate:
         return (FAIL if high < -MAX_POWER_LOSS else PASS), text
     if cell.layout.spread == "many-plates":
-        return (FAIL if high < 0 or mean <= 0 else PASS), text
+        return (FAIL if high <= 0 else PASS), text
     return NOT_JUDGED, text
 
 
@@ -236,7 +236,8 @@ def _check_row(cell: Cell, counts: pd.DataFrame, records: Sequence[Record]) -> d
     """Judge the warnings of `phenoprints check`: given where due, and nowhere else."""
     own = counts[(counts["null_model"] == DEFAULT_NULL) & (counts["test"] == "conditions")]
     share = own["tested"].sum() / max(len(own) * cell.layout.conditions, 1)
-    is_due = cell.has_fixed_place_effect or cell.is_alone or share == 0
+    is_inseparable = cell.has_fixed_place_effect and cell.layout.spread == "many-plates"
+    is_due = is_inseparable or cell.is_alone or share == 0
     may_warn = cell.layout.positions == "fixed" or share < 1 or bool(may_not_run(cell))
     warned = np.mean([bool(r["warnings"]) for r in records])
     first = next((r["warnings"][0] for r in records if r["warnings"]), "silent")
