@@ -213,6 +213,9 @@ def test_a_batch_that_is_too_small_without_a_fold_has_no_held_out_vectors(make_s
     for fold in np.unique(controls.fold):
         assert np.isnan(aligned.read_held_out("e2", fold).vectors).all()
     assert np.isfinite(aligned.held_out_controls("e0").vectors).all()
+    notes = [note for note in aligned.attributes["alignment"]["notes"] if "without fold" in note]
+    assert len(notes) == 1
+    assert notes[0].startswith('batch "e2": too few controls are left without fold')
 
 
 def test_failed_wells_and_wells_without_vectors_are_no_held_out_controls(make_screen, embeddings):

@@ -47,12 +47,28 @@ def cross_fitted(
     if fitted is None and not is_polished:
         return replace(alignment, cross_fit=_untouched(batches, experiments))
     parts, vectors = [], []
+    missing: dict[str, list[str]] = {}
     for number in range(num_folds):
         one = _fitted(number, batches, method, fitted, only_held_out=not is_polished)
         vectors.append(_held_out(number, one, experiments))
+        for name in batches.keys() - one.vectors.keys():
+            missing.setdefault(name, []).append(str(number))
         parts.append(FoldPart(None if one.shared is None else one.shared.astype(np.float32)))
     published = _published(experiments, vectors)
-    return replace(alignment, cross_fit=CrossFit(method, published, tuple(parts)))
+    notes = [*alignment.attributes["notes"], *_notes(missing)]
+    return replace(
+        alignment,
+        cross_fit=CrossFit(method, published, tuple(parts)),
+        attributes={**alignment.attributes, "notes": notes},
+    )
+
+
+def _notes(missing: dict[str, list[str]]) -> list[str]:
+    return [
+        f'batch "{name}": too few controls are left without fold {", ".join(folds)}, so nothing is '
+        "compared with them there"
+        for name, folds in sorted(missing.items())
+    ]
 
 
 def _gathered(
