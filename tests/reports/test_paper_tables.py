@@ -47,7 +47,8 @@ def row(encoder: str, benchmark: str, source: str, metric: str, value: float) ->
     return {
         "benchmark": benchmark, "source": source, "context": "", "encoder": encoder, "block": "3",
         "metric": metric, "value": value, "sd": 0.1, "n": 5, "seen": "none", "random": 0.1,
-        "random_sd": 0.0, "z": 4.0, "significance": np.nan, "reason": "" if metric else "no replicate experiments",
+        "random_sd": 0.0, "z": 4.0, "significance": np.nan,
+        "reason": "" if metric else "no replicate experiments",
     }  # fmt: skip
 
 
