@@ -113,6 +113,20 @@ def test_goals_take_the_best_way(bench: dict[str, Any]) -> None:
     assert bench["goal_line"](infer).endswith("0.500, goal 0.55: not met")
 
 
+def test_what_the_goals_need_is_measured_first(bench: dict[str, Any], tmp_path: Path) -> None:
+    plan = bench["planned"](bench["BATCHES"], {}, torch.device("cpu"), 1.0, empty(), tmp_path)
+    names = [measure.name for measure in plan]
+    assert len(set(names)) == len(names)
+    assert set(names[:6]) == {
+        "vit-l8 train ours", "vit-g8 train ours", "vit-s16 train ours", "vit-l8 infer ours",
+        "vit-l8 infer int8", "vit-l8 infer fp8",
+    }  # fmt: skip
+    needed = {"loader", "vit-l8 int8", "vit-l8 fp8", "vit-g8 train packed", "vit-l8 from a store"}
+    assert needed <= set(names[:14])
+    # The whole step of G/8 compiles for minutes.
+    assert names[-1] == "vit-g8 train step"
+
+
 def test_left_out_blocks_are_no_operations_that_were_done(bench: dict[str, Any]) -> None:
     settings = TrainingSettings(drop_path=0.4)
     objective = bench["network"]("vit-tiny", settings, torch.device("cpu"))
