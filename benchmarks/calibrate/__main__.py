@@ -38,6 +38,9 @@ def main() -> int:
     cells = [c for c in cells if not missing_source(c)]
     planned = {c.name: _screens(c, arguments) for c in cells}
     units = [unit for c in cells for unit in Unit.of(c, planned[c.name])]
+    if arguments.measured:
+        units = [unit for unit in units if unit.file(RESULTS / "calibration").exists()]
+        cells = [c for c in cells if any(unit.cell.name == c.name for unit in units)]
     records = run_units(units, RESULTS / "calibration", processes=arguments.processes)
     rows = [row for c in cells for row in judge_cell(c, records[c.name])]
     rows.append(judge_all(rows, cells))
@@ -58,6 +61,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--screens", type=int, help="screens a cell, instead of the default")
     parser.add_argument("--cells", nargs="*", default=[], help="cells whose names begin so")
     parser.add_argument("--processes", type=int, default=os.cpu_count() or 1)
+    parser.add_argument("--measured", action="store_true", help="judge what is kept, run nothing")
     parser.add_argument("--list", action="store_true", help="print the cells and exit")
     parser.add_argument("--docs", action="store_true", help="write the table into the docs")
     return parser.parse_args()

@@ -136,7 +136,10 @@ def _guard_rows(
     truth = truth[truth["tested"] > 0]
     truth["truth"] = truth["called_0.01"] / truth["tested"]
     keys = ["null_model", "judge", "screen"]
-    both = guard.merge(truth[[*keys, "truth"]], on=keys, how="left")
+    counted = ["truth", "called_0.01", "tested"]
+    both = guard.merge(
+        truth[[*keys, *counted]], on=keys, how="left", suffixes=("", "_conditions")
+    ).rename(columns={"tested": "tested_conditions"})
     numbers = ["rate", "low", "high", "tests"]
     both[numbers] = both[numbers].astype(np.float64)
     both["judge"] = np.where(both["judge"] == ANY, ANY, "each")
@@ -159,6 +162,10 @@ def _guard_row(cell: Cell, null_model: str, judge: str, part: pd.DataFrame) -> d
     mean, low, high = mean_bounds(by_screen["difference"].mean())
     covered = (run["low"] <= run["truth"]) & (run["truth"] <= run["high"])
     row |= {"guard": float(run["rate"].mean()), "difference": mean, "coverage": covered.mean()}
+    sums = run.groupby("screen")[["called_0.01", "tested_conditions"]].sum()
+    least_truth, most_truth = rate_bounds(sums["called_0.01"], sums["tested_conditions"])
+    low = min(low, row["guard"] - most_truth)
+    high = max(high, row["guard"] - least_truth)
     reasons = [*_off(mean, low, high, truth), *_uncovered(covered, run["screen"])]
     return {**row, "verdict": FAIL if reasons else PASS, "reason": "; ".join(reasons)}
 

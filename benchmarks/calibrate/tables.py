@@ -109,9 +109,9 @@ def _tables(rows: Rows, cells: Sequence[Cell]) -> list[str]:
     for group in dict.fromkeys(cell.group for cell in cells):
         named = {cell.name: cell for cell in cells if cell.group == group}
         lines = [
-            "| cell | null model | test | screens | tested | called at 0.01 | at 0.05 | guard "
-            "| verdict |",
-            "|---|---|---|---|---|---|---|---|---|",
+            "| cell | null model | screens | conditions: tested | at 0.01 | any judge | at 0.05 "
+            "| genes | doses | activity | guard | verdict |",
+            "|---|---|---|---|---|---|---|---|---|---|---|---|",
             *(line for name in named for line in _lines(name, rows)),
         ]
         designs = "\n".join(f"- `{name}`: {summary(cell)}" for name, cell in named.items())
@@ -120,36 +120,49 @@ def _tables(rows: Rows, cells: Sequence[Cell]) -> list[str]:
 
 
 def _lines(name: str, rows: Rows) -> list[str]:
+    """Return a line per null model; what compares with controls is on the first of them."""
     own = [row for row in rows if row["cell"] == name]
-    guards = {(r["null_model"], r["judge"]): r for r in own if r["test"] == "guard"}
+    null_models = list(dict.fromkeys(row["null_model"] for row in own if row["null_model"]))
     return [
-        _line(row, guards.get((row["null_model"], row["judge"])))
-        for row in own
-        if row["test"] != "guard"
+        _line(name, null_model, [r for r in own if r["null_model"] in (null_model, *also)])
+        for null_model, also in zip(null_models, [("",), *[()] * len(null_models)], strict=False)
     ]
 
 
-def _line(row: Mapping[str, Any], guard: Mapping[str, Any] | None) -> str:
-    judge = " (any judge)" if row["judge"] == "any" else ""
-    verdict = row["verdict"] + (f": {row['reason']}" if row["reason"] else "")
-    if row["test"] == "conditions" and guard is not None:
-        verdict += f"; guard {guard['verdict']}"
-        verdict += f": {guard['reason']}" if guard["reason"] else ""
-    shown = guard if row["test"] == "conditions" else None
+def _line(name: str, null_model: str, rows: Rows) -> str:
+    by_test = {(row["test"], row["judge"]): row for row in rows}
+    conditions = by_test.get(("conditions", "each"), {})
     cells = [
-        row["cell"], row["null_model"], row["test"] + judge, row["screens"], row["tested"],
-        _percent(row.get("called_0.01")), _percent(row.get("called_0.05")), _guard_text(shown),
-        verdict,
+        name, null_model, rows[0]["screens"], f"{conditions.get('tested', 0):,}",
+        _percent(conditions.get("called_0.01")),
+        _percent(by_test.get(("conditions", "any"), {}).get("called_0.01")),
+        _percent(conditions.get("called_0.05")),
+        *(_percent(by_test.get((test, "each"), {}).get("called_0.01"))
+          for test in ("genes", "doses", "activity")),
+        _guard_text(by_test.get(("guard", "each"))), _verdict_text(rows),
     ]  # fmt: skip
     return "| " + " | ".join(map(str, cells)) + " |"
+
+
+def _verdict_text(rows: Rows) -> str:
+    """Return what failed; else why conditions are not judged; else "pass"; power where planted."""
+    failed = [f"FAIL {row['test']}: {row['reason']}" for row in rows if row["verdict"] == "FAIL"]
+    open_rows = [
+        row["reason"]
+        for row in rows
+        if row["test"] == "conditions" and row["verdict"] == "not judged"
+    ]
+    power = [
+        f"power {row['called_0.01']:.0%} {row['reason']}" for row in rows if row["test"] == "power"
+    ]
+    notes = failed or [f"not judged: {reason}" for reason in dict.fromkeys(open_rows[:1])]
+    return "; ".join([*(notes or ["pass"]), *power]).strip()
 
 
 def _guard_text(guard: Mapping[str, Any] | None) -> str:
     if guard is None:
         return ""
-    if "guard" not in guard:
-        return "NOT RUN"
-    return f"{guard['guard']:.2%}, holds the truth in {guard['coverage']:.0%}"
+    return "NOT RUN" if "guard" not in guard else f"{guard['guard']:.2%}"
 
 
 def _percent(value: Any) -> str:

@@ -72,7 +72,7 @@ def test_tables_hold_a_row_for_every_judged_figure(tmp_path):
     assert text.startswith("before\n")
     assert text.endswith("after\n")
     assert "\nold\n" not in text
-    assert "| small | plate-matched | conditions |" in text
+    assert "| small | plate-matched | 2 | 64 |" in text
 
 
 def test_a_full_run_has_5000_conditions_and_50_screens_in_every_cell():
