@@ -21,7 +21,7 @@ from benchmarks.calibrate.tables import (
 )
 from benchmarks.calibrate.units import Unit, full_screens, run_unit, run_units
 
-SMALL = cell_of("small", "covering", conditions=16, controls=16, experiments=1, features=16,
+SMALL = cell_of("small", "covering", conditions=40, controls=16, experiments=1, features=16,
                 replicates=2, judges=2)  # fmt: skip
 
 
@@ -72,7 +72,7 @@ def test_tables_hold_a_row_for_every_judged_figure(tmp_path):
     assert text.startswith("before\n")
     assert text.endswith("after\n")
     assert "\nold\n" not in text
-    assert "| small | plate-matched | 2 | 64 |" in text
+    assert "| small | plate-matched | 2 | 160 |" in text
 
 
 def test_a_full_run_has_5000_conditions_and_50_screens_in_every_cell():
