@@ -37,7 +37,7 @@ def sql_funnel(wells, conditions, quality, rules, seed):
         f"select * from wells where experiment not in ({held})",
         "select w.* from {before} w join quality q using (well_id) where q.verdict <> 'fail'",
         f"""select * from {{before}} where conditions is not null
-            and len(conditions) <= {rules.max_perturbations}""",
+            and len(list_distinct(conditions)) <= {rules.max_perturbations}""",
         f"""with pairs as (select distinct well_id, experiment, unnest(conditions) c
                            from {{before}}),
             rare as (select c from pairs group by c

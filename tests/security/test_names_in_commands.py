@@ -27,7 +27,9 @@ def test_no_rule_has_a_shell_command():
 def test_every_wildcard_is_constrained():
     text = "\n".join(RULES.values())
     used = set(re.findall(r"\{(\w+)\}", " ".join(LAYOUT.values())))
-    everywhere = set(re.findall(r"^    (\w+)=one_of\(PLAN", RULES[ROOT / "Snakefile"], re.M))
+    everywhere = set(
+        re.findall(r"^    (\w+)=one_of\(INPUTS\.plan", RULES[ROOT / "Snakefile"], re.M)
+    )
     in_rules = set(re.findall(r"^        (\w+)=(?:one_of|encoders_\w+|r\"\\d)", text, re.M))
     assert used == {"screen", "encoder", "manifest", "task", *NUMBERS}
     assert used <= everywhere | in_rules

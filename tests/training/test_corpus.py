@@ -116,7 +116,7 @@ def test_wrong_settings_are_named_all_at_once() -> None:
         TrainingSettings(learnig_rate=1)
     with pytest.raises(ConfigurationError) as error:
         TrainingSettings(batch_size=0, warmup_fraction=2.0, cut_mix=-1.0)
-    for name in ("batch_size is 0", "warmup_fraction is 2.0", "cut_mix is -1.0"):
+    for name in ("batch_size: 0 is", "warmup_fraction: 2.0 is", "cut_mix: -1.0 is"):
         assert name in str(error.value)
 
 

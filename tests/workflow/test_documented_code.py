@@ -23,6 +23,8 @@ PAGES = sorted(
     if "_build" not in path.parts
 )
 TUTORIAL = ROOT / "docs/tutorials/bbbc021.md"
+LIBRARY = ROOT / "docs/how-to/library.md"
+"""Run by tests/library/test_how_to.py, on tables of its own."""
 NEEDS_TORCH = {"embeddings.md", "models.md", "training.md"}
 
 
@@ -108,7 +110,9 @@ def given(page: Path) -> dict[str, object]:
 
 @pytest.mark.torch
 @pytest.mark.xdist_group("tiny")
-@pytest.mark.parametrize("page", [p for p in pages_with("python") if p != TUTORIAL], ids=name_of)
+@pytest.mark.parametrize(
+    "page", [p for p in pages_with("python") if p not in (TUTORIAL, LIBRARY)], ids=name_of
+)
 def test_python_runs(page, after_the_demo, monkeypatch, capsys):
     monkeypatch.chdir(after_the_demo)
     monkeypatch.syspath_prepend(str(after_the_demo))
@@ -123,7 +127,7 @@ def test_the_python_of_the_tutorial_runs(bbbc021, monkeypatch, capsys):
     monkeypatch.chdir(bbbc021)
     for text in blocks(TUTORIAL, "python"):
         exec(compile(text, TUTORIAL.name, "exec"), {})
-    assert capsys.readouterr().out == "178 wells; 26 phenoprints\n"
+    assert capsys.readouterr().out == "187 wells; 29 phenoprints\n"
 
 
 # The shell

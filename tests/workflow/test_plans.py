@@ -39,14 +39,14 @@ def dry_run(folder: Path, configuration: Path) -> dict:
 
 
 @pytest.mark.parametrize(("num_wells", "experiments"), [(2_200_000, 180), (93_000_000, 5_000)])
-def test_the_paper_is_under_200_jobs_5_seconds_and_300_mb(tmp_path, num_wells, experiments):
+def test_the_paper_is_at_most_300_jobs_5_seconds_and_300_mb(tmp_path, num_wells, experiments):
     config = yaml.safe_load((ROOT / "config/examples/paper.yaml").read_text())
     config["screens"]["rxrx3"] |= {"num_wells": num_wells, "experiments": experiments}
     path = tmp_path / "paper.yaml"
     path.write_text(yaml.safe_dump(config))
     done = dry_run(tmp_path, path)
     assert done["rc"] == 0, done["out"]
-    assert 100 < done["jobs"]["total"] < 200
+    assert 100 < done["jobs"]["total"] <= 300
     page = (ROOT / "docs/how-to/scale.md").read_text()
     told = re.findall(r"^\| (\w+) \| (\d+) \|$", page, flags=re.M)
     assert {name: int(number) for name, number in told} == done["jobs"]
