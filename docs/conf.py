@@ -24,6 +24,11 @@ default_role = "code"  # single backticks, as in Markdown
 numpydoc_show_class_members = False
 autodoc_typehints_format = "short"
 autodoc_preserve_defaults = True
+autodoc_default_options = {
+    # Written by scikit-learn, with references to its own pages.
+    "exclude-members": "set_fit_request, set_transform_request, set_output",
+}
+suppress_warnings = ["ref.python"]  # two packages export a Screen: in memory, and stored
 
 myst_enable_extensions = ["colon_fence", "deflist", "fieldlist", "tasklist"]
 myst_heading_anchors = 3

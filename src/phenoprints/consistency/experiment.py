@@ -50,10 +50,10 @@ def experiment_consistency(
     """Test how consistent each condition's wells are, against random sets of wells.
 
     The statistic of n wells is the mean of all n² cosines between them, diagonal included, which
-    equals |Σ u_i|²/n² with u = x/|x|. The p-value is the share of null sets whose statistic is at
-    least as large; ties count. Where at most `num_null` null sets exist they are all visited, each
-    with the probability that the draw gives it, and p = (b + 1)/(M + 1), or b/M under a null that
-    can draw the condition itself.
+    equals ``|Σ u_i|²/n²`` with ``u = x/|x|``. The p-value is the share of null sets whose statistic
+    is at least as large; ties count. Where at most `num_null` null sets exist they are all visited,
+    each with the probability that the draw gives it, and p = (b + 1)/(M + 1), or b/M under a null
+    that can draw the condition itself.
 
     Parameters
     ----------
