@@ -19,7 +19,7 @@ pytestmark = [pytest.mark.torch, pytest.mark.slow, pytest.mark.timeout(1800)]
 ROOT = Path(__file__).resolve().parents[2]
 KINDS = {"mae", "weakly-supervised", "dino", "untrained", "openphenom", "timm", "precomputed",
          "random"}  # fmt: skip
-NUM_JOBS = range(60, 95)
+MOST_JOBS = 80
 
 
 def write_weights(data: Path) -> None:
@@ -76,8 +76,8 @@ def test_all_kinds_run_in_few_jobs_that_share_their_images(run) -> None:
     folder, jobs = run
     config = yaml.safe_load((ROOT / "tests/workflow/paper.yaml").read_text())
     assert {item["kind"] for item in config["encoders"].values()} == KINDS
-    assert jobs["total"] in NUM_JOBS
-    # What is trained on everything and what is not trained looks in one job, then what follows.
+    assert jobs["total"] <= MOST_JOBS
+    # One pass over the images for all encoders that do not depend on curated wells, one after it.
     assert jobs["embedding_batch"] == 2
     assert (folder / "results/paper/reports/paper.html").is_file()
 
