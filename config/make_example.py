@@ -18,7 +18,7 @@ PLATE = [f"{row}{column:02d}" for row in "ABCDEFGH" for column in range(1, 13)]
 
 
 def lines() -> list[str]:
-    """The table, line by line."""
+    """Return the table, line by line."""
     generator = np.random.Generator(np.random.PCG64(SEED))
     directions = generator.normal(size=(NUM_MECHANISMS, NUM_FEATURES))
     features = [f"feature_{i:02d}" for i in range(NUM_FEATURES)]

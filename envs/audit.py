@@ -16,7 +16,7 @@ LOCK = Path(__file__).with_name("lock.txt")
 
 
 def normal(name: str) -> str:
-    """A project's name as PEP 503 writes it."""
+    """Normalise a project name (PEP 503)."""
     return re.sub(r"[-_.]+", "-", name).lower()
 
 
@@ -32,7 +32,7 @@ def installed() -> dict[str, str]:
 
 
 def differences(lock: dict[str, str], found: dict[str, str]) -> list[str]:
-    """A line for each locked project that is installed in another version."""
+    """List locked projects that are installed in another version."""
     return [
         f"{name}: locked {version}, installed {found[name]}"
         for name, version in sorted(lock.items())
@@ -41,7 +41,7 @@ def differences(lock: dict[str, str], found: dict[str, str]) -> list[str]:
 
 
 def vulnerabilities(answer: str) -> tuple[list[str], int]:
-    """A line per known vulnerability of pip-audit's JSON, and how many projects it could judge."""
+    """List the vulnerabilities in pip-audit's JSON, and count how many projects it could judge."""
     dependencies = json.loads(answer)["dependencies"]
     judged = [each for each in dependencies if "vulns" in each]
     lines = [
@@ -54,7 +54,7 @@ def vulnerabilities(answer: str) -> tuple[list[str], int]:
 
 
 def ask() -> tuple[list[str], int]:
-    """What pip-audit finds; nothing judged where it cannot reach its advisories."""
+    """Run pip-audit; judge nothing if its advisories are unreachable."""
     command = [sys.executable, "-m", "pip_audit", "--requirement", str(LOCK), "--no-deps"]
     command += ["--disable-pip", "--progress-spinner", "off", "--format", "json"]
     done = subprocess.run(command, capture_output=True, text=True, check=False)

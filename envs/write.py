@@ -17,20 +17,20 @@ dependencies:
 
 
 def as_conda(requirement: str) -> str:
-    """A requirement of pip as conda names it, without extras."""
+    """Return a pip requirement under its conda name, without extras."""
     parts = re.fullmatch(r"([A-Za-z0-9-]+)(?:\[.*\])?(.*)", requirement)
     assert parts, requirement
     return CONDA_NAMES.get(parts[1], parts[1]) + parts[2]
 
 
 def environment(what: str, requirements: list[str]) -> str:
-    """The text of one environment file."""
+    """Return the text of one environment file."""
     names = ["python>=3.11", *map(as_conda, requirements)]
     return HEAD.format(what=what) + "".join(f'  - "{name}"\n' for name in names)
 
 
 def environments() -> dict[str, str]:
-    """The text of every environment file by its name."""
+    """Return the text of every environment file by its name."""
     project = tomllib.loads((FOLDER.parent / "pyproject.toml").read_text())["project"]
     core, train = project["dependencies"], project["optional-dependencies"]["train"]
     return {

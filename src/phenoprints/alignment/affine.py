@@ -34,7 +34,7 @@ class Affine:
         return len(self.offset)
 
     def __call__(self, x: Floats) -> Floats:
-        """The mapped rows (N, K): float32 for float32, else float64. NaN rows stay NaN."""
+        """Return the mapped rows (N, K): float32 for float32, else float64. NaN rows stay NaN."""
         dtype = np.float32 if x.dtype == np.float32 else np.float64
         y: Floats = np.empty((len(x), self.num_components), dtype)
         self.write(x, y)

@@ -59,7 +59,9 @@ class Alignment:
         return int(self.attributes["num_components"])
 
     def align(self, experiment: str, x: Floats) -> NDArray[np.float32]:
-        """The aligned vectors (N, K) of all wells of one experiment, in wells-table order."""
+        """Return the aligned vectors (N, K) of all wells of one experiment, in
+        wells-table order.
+        """
         self._check(experiment, x)
         return self.corrections[experiment](x, self.num_components)
 
@@ -106,13 +108,13 @@ class Alignment:
             )
 
     def of(self, reader: EmbeddingsReader) -> AlignedEmbeddings:
-        """A reader that aligns what `reader` gives."""
+        """Return a reader that aligns what `reader` gives."""
         return AlignedEmbeddings(reader, self)
 
     def with_arms(
         self, arms: Mapping[str, ArmCorrection], attributes: Mapping[str, Any]
     ) -> Alignment:
-        """The same alignment with chromosome-arm corrections added."""
+        """Return the same alignment with chromosome-arm corrections added."""
         corrections = {
             name: replace(correction, arm=arms.get(name))
             for name, correction in self.corrections.items()
@@ -138,7 +140,7 @@ class AlignedEmbeddings:
         return {**self.source.attributes, "alignment": self.alignment.attributes}
 
     def read(self, experiment: str) -> NDArray[np.float32]:
-        """The aligned vectors (N, K); NaN for failed wells and skipped experiments."""
+        """Return the aligned vectors (N, K); NaN for failed wells and skipped experiments."""
         return self.alignment.align(experiment, self.source.read(experiment))
 
     @property
@@ -179,5 +181,5 @@ class AlignedEmbeddings:
         return self.alignment.hold_out(experiment, fold, x, own_positions=True)
 
     def read_all(self) -> NDArray[np.float32]:
-        """The aligned vectors of the whole screen (N, K), experiments in order."""
+        """Return the aligned vectors of the whole screen (N, K), experiments in order."""
         return np.concatenate([self.read(experiment) for experiment in self.experiments])

@@ -34,7 +34,7 @@ class Batches:
         self._last: tuple[str, NDArray[np.float32]] | None = None
 
     def read(self, experiment: str) -> NDArray[np.float32]:
-        """The vectors of one experiment; the last one read is kept for its other batches."""
+        """Return the vectors of one experiment; the last one read is kept for its other batches."""
         if self._last is None or self._last[0] != experiment:
             self._last = None
             x = read_checked(self.reader, experiment, len(self.rows[experiment]))

@@ -105,14 +105,14 @@ class ChromosomeArmCorrection:
         return counts
 
     def codes(self, genes: Sequence[str]) -> NDArray[np.int16]:
-        """The index of each gene's corrected arm, -1 where it has none."""
+        """Return the index of each gene's corrected arm, -1 where it has none."""
         index = pd.Index(self.arms_, dtype=object)
         arm = pd.Index(list(genes), dtype=object).map(self.arms)
         codes: NDArray[np.int16] = index.get_indexer(arm).astype(np.int16)
         return codes
 
     def transform(self, x: Floats, genes: Sequence[str]) -> Floats:
-        """The corrected rows (N, K); "" is no gene and stays."""
+        """Return the corrected rows (N, K); "" is no gene and stays."""
         codes = self.codes(genes)
         y = x.copy()
         y[codes >= 0] -= self.offsets_[codes[codes >= 0]]

@@ -43,7 +43,7 @@ class Correction:
     arm: ArmCorrection | None = None
 
     def __call__(self, x: Floats, num_components: int) -> NDArray[np.float32]:
-        """The aligned vectors (N, K) in float32; NaN in skipped batches."""
+        """Return the aligned vectors (N, K) in float32; NaN in skipped batches."""
         y = self._affine(np.asarray(x, np.float32), num_components)
         if self.position is not None:
             y -= self.position.effects.of_wells(self.position.at)

@@ -77,7 +77,9 @@ def _gathered(
     fold: NDArray[np.int16],
     skipped: dict[str, str],
 ) -> tuple[dict[str, BatchControls], dict[str, _Experiment]]:
-    """The finite controls of every batch that was fitted, and their rows in their experiment."""
+    """Return the finite controls of every batch that was fitted, and their rows in their
+    experiment.
+    """
     batches: dict[str, BatchControls] = {}
     experiments = {}
     for experiment, names in controls.batches.names.items():
@@ -124,7 +126,7 @@ def _fitted(
 def _held_out(
     fold: int, one: FittedFold, experiments: dict[str, _Experiment]
 ) -> dict[str, NDArray[np.float32]]:
-    """The fold's controls of every experiment under its maps; NaN where there is no map."""
+    """Return the fold's controls of every experiment under its maps; NaN where there is no map."""
     width = next((y.shape[1] for y in one.vectors.values()), 1)
     result = {}
     for experiment, of in experiments.items():

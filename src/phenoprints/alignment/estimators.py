@@ -247,14 +247,14 @@ def _write(affine: Affine | None, X: Floats, chosen: NDArray[np.bool_], y: Float
 
 
 def _named_batches(batch: ArrayLike) -> tuple[list[str], NDArray[np.intp]]:
-    """The names of the batches, sorted, and the number of each well's batch among them."""
+    """Return the names of the batches, sorted, and the number of each well's batch among them."""
     raw, values = pd.factorize(np.asarray(batch))
     names, of_value = np.unique(np.asarray(values).astype(str), return_inverse=True)
     return names.tolist(), of_value[raw]
 
 
 def _rows(chosen: NDArray[np.bool_]) -> NDArray[np.intp] | slice:
-    """The numbers of the chosen rows, as a slice where they are consecutive: no copy is made."""
+    """Return numbers of the chosen rows, as a slice where they are consecutive: no copy is made."""
     rows = np.flatnonzero(chosen)
     if len(rows) and rows[-1] - rows[0] + 1 == len(rows):
         return slice(int(rows[0]), int(rows[-1]) + 1)

@@ -34,7 +34,7 @@ def fit_alignment(
     arms: ChromosomeArmCorrection | None = None,
     genes: NDArray[np.object_] | None = None,
 ) -> Alignment:
-    """The alignment of a screen, a map per batch: an experiment, or a plate of one.
+    """Return the alignment of a screen, a map per batch: an experiment, or a plate of one.
 
     Parameters
     ----------

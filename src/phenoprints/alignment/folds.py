@@ -199,7 +199,7 @@ def _rest(
     is_out: Mapping[str, NDArray[np.bool_]],
     total: ControlStatistics,
 ) -> ControlStatistics:
-    """The statistics of the controls that stay: counted anew where few, else by subtraction."""
+    """Return statistics of the controls that stay: counted anew where few, else by subtraction."""
 
     def rows(chosen: Mapping[str, NDArray[np.bool_]]) -> Iterator[Floats]:
         return (of.x[chosen[name]] for name, of in batches.items())

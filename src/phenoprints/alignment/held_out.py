@@ -148,7 +148,7 @@ class CrossFit:
         is_fitted: NDArray[np.bool_],
         batch_of_well: NDArray[np.int16] | None,
     ) -> Iterator[tuple[NDArray[np.intp], Callable[[Floats], Floats]]]:
-        """The wells of every batch that has a map, and the map."""
+        """Yield the wells of every batch that has a map, and the map."""
         method, shared = self.method, self.folds[fold].shared
         if method is None:
             yield np.arange(len(x)), np.copy

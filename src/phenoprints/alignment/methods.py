@@ -202,7 +202,7 @@ class PCACenterScaling(Method):
 def _count(
     statistics: Mapping[str, ControlStatistics], min_controls: int
 ) -> tuple[ControlStatistics, dict[str, int]]:
-    """The statistics of all batches that are large enough, and the controls of each batch."""
+    """Yield the statistics of all batches that are large enough, and the controls of each batch."""
     counts: dict[str, int] = {}
 
     def parts() -> Iterator[ControlStatistics]:

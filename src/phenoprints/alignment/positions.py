@@ -49,7 +49,7 @@ class PositionEffects:
     untouched: tuple[str, ...] = ()
 
     def of_wells(self, at: Positions) -> Floats:
-        """The sum of the three effects for each well (N, K); 0 beyond what was fitted."""
+        """Return the sum of the three effects for each well (N, K); 0 beyond what was fitted."""
         index = np.searchsorted(self.plates, at.plate)
         total = self.plate[index].copy()
         for effect, line in ((self.row, at.row), (self.column, at.column)):

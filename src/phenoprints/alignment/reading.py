@@ -23,7 +23,7 @@ def read_arms(
     loci: Sequence[str],
     expression: Sequence[str] = (),
 ) -> ChromosomeArmCorrection | None:
-    """The unfitted arm correction that the settings ask for, or None.
+    """Return the unfitted arm correction that the settings ask for, or None.
 
     `loci` and `expression` are lists of at most one path. None where no well has a cut gene, where
     the settings say `false`, or where they say `auto` and there is no table of loci.

@@ -36,7 +36,7 @@ class ControlStatistics:
 
     @classmethod
     def of_rows(cls, x: NDArray[np.floating]) -> ControlStatistics:
-        """The statistics of the rows of x (N, D); rows that are not wholly finite are left out.
+        """Return statistics of the rows of x (N, D); rows that are not wholly finite are left out.
 
         The scatter of a feature that does not vary is exactly 0.
         """
@@ -53,7 +53,7 @@ class ControlStatistics:
         return total
 
     def scatter(self) -> NDArray[np.float64]:
-        """The sum of the outer products of the deviations (D, D)."""
+        """Return the sum of the outer products of the deviations (D, D)."""
         if self.deviations is not None:
             own: NDArray[np.float64] = self.deviations.T @ self.deviations
             return own
@@ -61,11 +61,11 @@ class ControlStatistics:
         return self.products
 
     def summed(self) -> ControlStatistics:
-        """The same, with the sum of the products of the deviations instead of these."""
+        """Return the same, with the sum of the products of the deviations instead of these."""
         return ControlStatistics(self.num_wells, self.mean, products=self.scatter())
 
     def covariance(self, ddof: int = 1) -> NDArray[np.float64]:
-        """The covariance (D, D) with the divisor num_wells - ddof."""
+        """Return the covariance (D, D) with the divisor num_wells - ddof."""
         return self.scatter() / max(self.num_wells - ddof, 1)
 
     def trace(self) -> float:
@@ -111,7 +111,7 @@ class ControlStatistics:
         return constant
 
     def scale(self) -> NDArray[np.float64]:
-        """Standard deviations (D,), ddof 0; 1 for a feature that does not vary."""
+        """Return standard deviations (D,), ddof 0; 1 for a feature that does not vary."""
         return np.where(self.is_constant(), 1.0, np.sqrt(self._variance()))
 
     def _variance(self) -> NDArray[np.float64]:
@@ -125,7 +125,7 @@ class ControlStatistics:
     def projected(
         self, centre: NDArray[np.floating], matrix_DK: NDArray[np.floating]
     ) -> ControlStatistics:
-        """The statistics of (x - centre) @ matrix."""
+        """Return the statistics of (x - centre) @ matrix."""
         mean = (self.mean - centre) @ matrix_DK
         if self.deviations is not None:
             return ControlStatistics(self.num_wells, mean, self.deviations @ matrix_DK)
@@ -133,7 +133,7 @@ class ControlStatistics:
         return ControlStatistics(self.num_wells, mean, products=products)
 
     def divided(self, scale: NDArray[np.floating]) -> ControlStatistics:
-        """The statistics of x / scale."""
+        """Return the statistics of x / scale."""
         mean = self.mean / scale
         if self.deviations is not None:
             return ControlStatistics(self.num_wells, mean, self.deviations / scale)
@@ -171,7 +171,7 @@ def _empty(num_features: int) -> ControlStatistics:
 
 
 def merge(parts: Iterable[ControlStatistics], *, num_features: int = 0) -> ControlStatistics:
-    """The statistics of all wells of all parts (Chan, Golub, LeVeque 1983).
+    """Return the statistics of all wells of all parts (Chan, Golub, LeVeque 1983).
 
     `num_features` is the width of the result where there is no part.
     """

@@ -69,7 +69,9 @@ def save_alignment(alignment: Alignment, folder: str | Path) -> None:
 
 
 def load_alignment(folder: str | Path) -> Alignment:
-    """The alignment of a folder; each experiment's file is read, and checked, when it is used."""
+    """Return the alignment of a folder; each experiment's file is read, and checked, when it is
+    used.
+    """
     path = Path(folder)
     if not (path / "index.json").exists():
         raise MissingInputError(f"{path}: there is no alignment (index.json is not there). {CURE}")

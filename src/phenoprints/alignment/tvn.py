@@ -167,6 +167,8 @@ class PooledScatter:
 
 
 def _standardised(batch: ControlStatistics, spread: Floats) -> ControlStatistics:
-    """The batch divided by `spread`; its wells are kept only where they are far fewer than K."""
+    """Return the batch divided by `spread`; its wells are kept only where they are far fewer than
+    K.
+    """
     own = batch.divided(spread)
     return own if own.num_wells <= THIN * len(spread) else own.summed()

@@ -102,7 +102,7 @@ CATALOGUE = {source.name: source for source in _ALL}
 
 
 def source_named(name: str) -> Source:
-    """The catalogue's entry of that name, or an error that lists all."""
+    """Return the catalogue's entry of that name, or an error that lists all."""
     if name not in CATALOGUE:
         known = ", ".join(sorted(CATALOGUE))
         raise ConfigurationError(f'annotation: "{name}" is not known.\n  Expected one of {known}.')

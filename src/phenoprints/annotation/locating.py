@@ -25,7 +25,7 @@ def cache_path(name: str, cache: str | Path) -> Path:
 def path_of(
     name: str, *, folder: str | None = None, cache: str = "", offline: bool = False
 ) -> str | None:
-    """The file of a table: in `folder` or below it, else in the cache; None where it cannot be had.
+    """Locate a table: in `folder` or below it, else in the cache; None if it is unavailable.
 
     A path in the cache that does not exist yet is one that `download` can make.
     """
@@ -64,7 +64,7 @@ def download(name: str, cache: str | Path) -> Path:
 
 
 def _problem(source: Source, content: bytes) -> str:
-    """What is wrong with the content of a table, "" if nothing is."""
+    """Describe what is wrong with the content of a table, "" if nothing is."""
     if source.sha256 is not None:
         actual = hashlib.sha256(content).hexdigest()
         return "" if actual == source.sha256 else f"Expected sha256 {source.sha256}, got {actual}"

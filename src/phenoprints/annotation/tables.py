@@ -14,7 +14,9 @@ PAIR_COLUMNS = ("entity1", "entity2")
 
 
 def read_table(path: str | Path) -> pd.DataFrame:
-    """A table of any of the forms in use: csv, txt (comma), tsv, each plain or .gz; parquet."""
+    """Return a table of any of the forms in use: csv, txt (comma), tsv, each plain
+    or .gz; parquet.
+    """
     file = Path(path)
     if not file.exists():
         raise MissingInputError(f"{path}: the table is not there.")

@@ -50,7 +50,7 @@ def probes_and_benchmarks(accuracies: pd.DataFrame, benchmarks: pd.DataFrame) ->
 
 
 def training_pays(benchmarks: pd.DataFrame, flops: pd.Series) -> pd.DataFrame:
-    """The line of each benchmark against log10 of the training FLOPs of encoders (Figure 9).
+    """Return the line of each benchmark against log10 of the training FLOPs of encoders (Figure 9).
 
     Parameters
     ----------
@@ -82,7 +82,7 @@ def accuracies_of_encoders(
     trimmed: Mapping[str, int],
     blocks: Mapping[str, int | None] | None = None,
 ) -> pd.DataFrame:
-    """The probe accuracy of each encoder at the block that it ends with, mean over a task's runs.
+    """Return each encoder's probe accuracy at the block it ends with, averaged over runs.
 
     Parameters
     ----------
@@ -104,7 +104,7 @@ def accuracies_of_encoders(
 
 
 def probes_table(accuracies: pd.DataFrame, benchmarks: pd.DataFrame) -> pd.DataFrame:
-    """A row per task, measure and encoder that has both, with their correlation over encoders.
+    """Tabulate task, measure and encoder, with their correlation over encoders.
 
     Correlations that the paper gives stand below, marked `is_published`, without encoders.
     """
@@ -118,7 +118,7 @@ def probes_table(accuracies: pd.DataFrame, benchmarks: pd.DataFrame) -> pd.DataF
 def training_table(
     benchmarks: pd.DataFrame, flops: pd.Series, accuracies: pd.DataFrame | None = None
 ) -> pd.DataFrame:
-    """A row per measure and encoder whose training cost is known, with the line through them.
+    """Tabulate measures of encoders with a known training cost, with the line through them.
 
     The paper's encoders stand below, marked `is_published`, with a line of their own. `accuracies`
     (task, encoder, balanced_accuracy) are measures too, with the benchmark "probe" and the task as
@@ -166,7 +166,7 @@ def _keys(benchmarks: pd.DataFrame) -> list[str]:
 
 
 def _measures(benchmarks: pd.DataFrame) -> Iterator[tuple[tuple[Hashable, ...], pd.Series]]:
-    """The name of each measure, and its values by encoder."""
+    """Yield the name of each measure, and its values by encoder."""
     for key, results in benchmarks.groupby(_keys(benchmarks), sort=True):
         yield key, results.groupby("encoder")["value"].mean()
 

@@ -201,7 +201,7 @@ def _mean_over_queries(
 def average_precision(
     positive: NDArray[np.float64], negative: NDArray[np.float64]
 ) -> NDArray[np.float64]:
-    """The average precision (S,) of scores of positives (S, P) among negatives (S, M).
+    """Return the average precision (S,) of scores of positives (S, P) among negatives (S, M).
 
     Ties give the expectation over all orders of the tied items: with p positives and k items above
     a tie of t items, r of them positive, the positives of the tie add
@@ -222,7 +222,7 @@ def average_precision(
 
 
 def auc(positive: NDArray[np.float64], negative: NDArray[np.float64]) -> NDArray[np.float64]:
-    """The area under the ROC curve (S,); ties count a half."""
+    """Return the area under the ROC curve (S,); ties count a half."""
     above = (positive[:, :, None] > negative[:, None, :]).mean(axis=(1, 2))
     tied = (positive[:, :, None] == negative[:, None, :]).mean(axis=(1, 2))
     area: NDArray[np.float64] = above + tied / 2

@@ -36,7 +36,9 @@ class EnrichmentSettings:
 def clusters_on_map(
     clusters: Mapping[str, Collection[str]], names: Sequence[str], min_genes: int
 ) -> dict[str, list[str]]:
-    """The clusters, sorted by name, with their members on the map, at least `min_genes` of them."""
+    """Return the clusters, sorted by name, with their members on the map, at least `min_genes` of
+    them.
+    """
     present = set(names)
     found = {name: sorted(present & set(members)) for name, members in sorted(clusters.items())}
     return {name: members for name, members in found.items() if len(members) >= min_genes}
@@ -169,7 +171,9 @@ def _own_cluster_tests(member: NDArray[np.bool_], nearest: NDArray[np.intp]) -> 
 
 
 def _best(tests: pd.DataFrame) -> pd.DataFrame:
-    """The test with the smallest p of each gene, corrected for the gene's clusters (Bonferroni)."""
+    """Return the test with the smallest p of each gene, corrected for the gene's clusters
+    (Bonferroni).
+    """
     num_clusters = tests.groupby("gene")["cluster"].transform("size")
     tests["corrected_p_value"] = np.minimum(tests["p_value"] * num_clusters, 1.0)
     ordered = tests.sort_values(["gene", "p_value"], kind="stable")

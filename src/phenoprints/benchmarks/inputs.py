@@ -48,11 +48,13 @@ class BenchmarkInputs:
     uncorrected: EmbeddingsReader | None = None
 
     def described(self) -> pd.DataFrame:
-        """What was done to each well."""
+        """Describe the perturbation of each well."""
         return describe_wells(self.wells, self.conditions)
 
     def main_level(self) -> PerturbationMap:
-        """The map at the level that has names of biology: genes, else compounds, else any."""
+        """Return the map at the level that has names of biology: genes, else
+        compounds, else any.
+        """
         for level in dict.fromkeys(["gene", "compound", "condition", *self.built.table["level"]]):
             part = self.built.level(level)
             if len(part.table):
@@ -65,7 +67,7 @@ class NotRunError(PhenoprintsError):
 
 
 def contexts_of(part: PerturbationMap) -> Iterator[tuple[str, PerturbationMap]]:
-    """The parts of a map of one kind, cell type and background, named; "" where there is one."""
+    """Yield parts of a map of one kind, cell type and background, named; "" where there is one."""
     keys = ["kind", "cell_type", "background"]
     indices = part.table.groupby(keys, sort=True).indices
     for key, rows in sorted(indices.items()):
@@ -78,7 +80,7 @@ def in_each_context(
     inputs: BenchmarkInputs,
     benchmark: Callable[[BenchmarkInputs, PerturbationMap], Iterator[Row]],
 ) -> Iterator[Row]:
-    """The rows of a benchmark of the main level, context by context; one that fails says why."""
+    """Yield rows of a benchmark of the main level, context by context; one that fails says why."""
     for context, part in contexts_of(inputs.main_level()):
         try:
             rows = list(benchmark(inputs, part))
@@ -88,5 +90,5 @@ def in_each_context(
 
 
 def one_line(error: Exception) -> str:
-    """The message of an error without its line breaks."""
+    """Return the message of an error without its line breaks."""
     return " ".join(str(error).split())

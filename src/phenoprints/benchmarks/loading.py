@@ -39,14 +39,14 @@ class SomeExperiments:
         return self.source.attributes
 
     def read(self, experiment: str) -> NDArray[np.float32]:
-        """The vectors of one experiment."""
+        """Return the vectors of one experiment."""
         return self.source.read(experiment)
 
 
 def seen_by(
     experiments: Collection[str], *, learned_from_screen: bool, hold_out: Collection[str]
 ) -> str:
-    """What an encoder has seen of evaluated experiments: none, screen or experiments.
+    """Return what the encoder was trained on: none, screen or experiments.
 
     `none` of the screen, the `screen` (other experiments of it), or these `experiments`, where at
     least one of them was not held out.
@@ -66,7 +66,7 @@ def load_inputs(
     hold_out: Collection[str] = (),
     seed: int = 0,
 ) -> BenchmarkInputs:
-    """The inputs of `run_benchmarks` from the workflow's files.
+    """Return the inputs of `run_benchmarks` from the workflow's files.
 
     Parameters
     ----------
@@ -165,7 +165,7 @@ def _truth(tables: Mapping[str, str], screen_folder: Path) -> pd.DataFrame | Non
 
 
 def groups_of_pairs(pairs: pd.DataFrame) -> dict[str, frozenset[str]]:
-    """The connected groups of known pairs, each named after its first member."""
+    """Return the connected groups of known pairs, each named after its first member."""
     names, code = np.unique(pairs[["entity1", "entity2"]].to_numpy(dtype=str), return_inverse=True)
     first, second = code.reshape(-1, 2).T
     edges = sparse.coo_array((np.ones(len(first)), (first, second)), shape=(len(names),) * 2)

@@ -23,7 +23,7 @@ BLOCK_ROWS = 512
 
 
 def energy_distance(x: Floats, y: Floats, *, unbiased: bool = False) -> float:
-    """The energy distance 2 E|x-y| - E|x-x'| - E|y-y'| of two sets of rows (N, K) and (M, K).
+    """Compute the energy distance 2 E|x-y| - E|x-x'| - E|y-y'| of rows (N, K) and (M, K).
 
     By default the V-statistic: means over all pairs, zero diagonals included, never negative, and
     biased upwards in small sets. `unbiased` leaves the diagonals out (the U-statistic), which is 0
@@ -50,7 +50,7 @@ def energy_distance(x: Floats, y: Floats, *, unbiased: bool = False) -> float:
 def energy_distances(
     x: Floats, group: NDArray[np.integer], controls: Floats, *, min_wells: int = MIN_WELLS
 ) -> pd.DataFrame:
-    """The energy distance of every group of rows of x (N, K) from the controls (M, K).
+    """Return the energy distance of every group of rows of x (N, K) from the controls (M, K).
 
     `group` (N,) numbers the groups from 0; -1 is none. All rows are centred on the control mean
     first, squared distances are clamped at 0 and the diagonals set to 0.
@@ -132,7 +132,7 @@ def _finite(x: Floats) -> Floats:
 def _sums_of_roots(
     products: Floats, own: Floats, others: Floats, skip: int, sums: NDArray[np.float64]
 ) -> None:
-    """Sums over j of the roots of own[i] + others[j] + products[i, j], where below 0 as 0.
+    """Sum the roots of own[i] + others[j] + products[i, j] over j; negative terms count as 0.
 
     The entry (i, skip + i) is left out where skip >= 0, and overwritten. Sums run in float64;
     `fastmath` lets them run in several lanes.
@@ -147,7 +147,9 @@ def _sums_of_roots(
 
 
 def _row_sums(x: Floats, y: Floats, *, is_same: bool = False) -> NDArray[np.float64]:
-    """The sum of the distances of each row of x to all rows of y; zero to itself if `is_same`."""
+    """Return the sum of the distances of each row of x to all rows of y; zero to itself if
+    `is_same`.
+    """
     right = np.ascontiguousarray(-2 * y.T)
     own, others = (np.einsum("nk,nk->n", rows, rows) for rows in (x, y))
     sums = np.empty(len(x))
@@ -159,7 +161,7 @@ def _row_sums(x: Floats, y: Floats, *, is_same: bool = False) -> NDArray[np.floa
 
 
 def _within_sums(rows: Floats, counts: NDArray[np.integer]) -> NDArray[np.float64]:
-    """The sum of all distances within each group; rows are sorted by group.
+    """Return the sum of all distances within each group; rows are sorted by group.
 
     Groups of one size are worked on together, as one stack of small matrices.
     """

@@ -96,7 +96,9 @@ def _parts(comparison: Comparison, pool: Pool, seed: int) -> list[Part]:
 def _matched(
     vectors: NDArray[np.floating], parts: list[Part], among: dict[tuple[int, int], float]
 ) -> float:
-    """The statistic of one group; `among` keeps the mean distances between controls of strata."""
+    """Return the statistic of one group; `among` keeps the mean distances between controls of
+    strata.
+    """
     x = vectors[np.concatenate([own for _, _, own in parts])]
     counts = np.array([len(own) for _, _, own in parts])
     n, of_well = len(x), np.repeat(np.arange(len(parts)), counts)
@@ -112,7 +114,7 @@ def _matched(
 def _among(
     vectors: NDArray[np.floating], a: Part, b: Part, known: dict[tuple[int, int], float]
 ) -> float:
-    """The mean distance between different controls of two strata."""
+    """Return the mean distance between different controls of two strata."""
     key = (min(a[0], b[0]), max(a[0], b[0]))
     if key not in known:
         is_same = a[0] == b[0]

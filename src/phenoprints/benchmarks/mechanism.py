@@ -37,7 +37,7 @@ def mechanism_accuracy(
     num_random: int = 20,
     seed: int = 0,
 ) -> NeighbourAccuracy:
-    """The share of treatments whose nearest neighbour (cosine) has the same mechanism.
+    """Return the share of treatments whose nearest neighbour (cosine) has the same mechanism.
 
     Parameters
     ----------
@@ -85,7 +85,7 @@ def admissible(
 
 
 def nearest_admissible(vectors: Floats, allowed: NDArray[np.bool_]) -> NDArray[np.intp]:
-    """The nearest admissible row of each row by cosine; -1 where none is admissible."""
+    """Return the nearest admissible row of each row by cosine; -1 where none is admissible."""
     unit = unit_rows(np.asarray(vectors, np.float64))
     cosines = np.where(allowed, unit @ unit.T, -np.inf)
     cosines = np.nan_to_num(cosines, nan=-np.inf, neginf=-np.inf)
@@ -113,7 +113,7 @@ def _random_accuracies(
 
 
 def confusion(vectors: Floats, mechanisms: Sequence[str], compounds: Sequence[str]) -> pd.DataFrame:
-    """Counts of mechanism (rows) by the mechanism of the nearest other compound (columns)."""
+    """Count mechanisms (rows) by the mechanism of the nearest other compound (columns)."""
     label = np.asarray(mechanisms, dtype=object).astype(str)
     nearest = nearest_admissible(vectors, admissible(np.asarray(compounds, dtype=str)))
     tested = nearest >= 0

@@ -34,14 +34,14 @@ QUANTILES = (5, 25, 50, 75, 95)
 
 
 def _folds(inputs: BenchmarkInputs, code: NDArray[np.int64]) -> Iterator[Comparison]:
-    """The groups' wells beside each fold of the controls."""
+    """Return the groups' wells beside each fold of the controls."""
     return comparisons(
         inputs.wells, inputs.reader, code, stratum=strata(inputs.wells), is_usable=inputs.is_usable
     )
 
 
 def _first_fold(inputs: BenchmarkInputs, code: NDArray[np.int64], benchmark: str) -> Comparison:
-    """The first fold with at most 500 of its groups, from which labels are permuted."""
+    """Return the first fold with at most 500 of its groups, from which labels are permuted."""
     rng = generator(inputs.seed, "benchmarks", benchmark, "groups")
     first = next(islice(_folds(inputs, code), 1))
     return some_groups(first, np.sort(rng.permutation(first.num_groups)[:MAX_RANDOM_GROUPS]))
@@ -64,7 +64,7 @@ def magnitude_rows(inputs: BenchmarkInputs) -> Iterator[Row]:
 def _magnitude_of(
     level: str, least: int, ours: pd.DataFrame, random: pd.DataFrame, chance: NDArray[np.float64]
 ) -> Iterator[Row]:
-    """The rows of one level; `chance` are means of the U-statistic without effect."""
+    """Yield the rows of one level; `chance` are means of the U-statistic without effect."""
     for metric in ("energy_distance", "unbiased"):
         value, sd, n = magnitude_summary(ours[metric].tolist())
         baseline, baseline_sd, _ = magnitude_summary(random[metric].tolist())
@@ -109,14 +109,16 @@ def _cross_fitted(
 
 
 def _permuted(first: Comparison, inputs: BenchmarkInputs, benchmark: str) -> Iterator[Comparison]:
-    """The comparison with labels permuted within plates, once per draw of the random baseline."""
+    """Yield the comparison with labels permuted within plates, once per draw of the random
+    baseline.
+    """
     rng = generator(inputs.seed, "benchmarks", benchmark, "labels")
     for _ in range(inputs.settings["num_random"]):
         yield relabelled(first, rng)
 
 
 def _means(draws: list[NDArray[np.float64]]) -> NDArray[np.float64]:
-    """The mean of the finite values of each draw; draws without any are left out."""
+    """Return the mean of the finite values of each draw; draws without any are left out."""
     return np.array([d[np.isfinite(d)].mean() for d in draws if np.isfinite(d).any()])
 
 
@@ -201,7 +203,7 @@ def _why(result: pd.DataFrame, counted: pd.DataFrame) -> str:
 
 
 def _at_most(most: int, code: NDArray[np.int64], inputs: BenchmarkInputs) -> NDArray[np.int64]:
-    """The groups (N,) with at most so many wells each, drawn by a hash of (seed, well_id)."""
+    """Return groups (N,) with at most so many wells each, drawn by a hash of (seed, well_id)."""
     keys = hash_uint64(inputs.seed, inputs.wells["well_id"].to_numpy(np.uint64))
     order = np.lexsort((keys, code))
     rank = np.empty(len(code), np.int64)

@@ -193,7 +193,9 @@ def proximity_bias_rows(inputs: BenchmarkInputs) -> Iterator[Row]:
 
 
 def _bias_on_map(inputs: BenchmarkInputs, part: PerturbationMap) -> Iterator[Row]:
-    """The effect of each arm and their mean, beside those under permuted names of the genes."""
+    """Yield the effect of each arm and their mean, beside those under permuted names
+    of the genes.
+    """
     assert inputs.arms is not None
     own = inputs.settings["proximity_bias"]
     options = {"min_genes": own["min_genes"], "num_samples": own["num_samples"]}

@@ -59,7 +59,7 @@ def replicate_rows(inputs: BenchmarkInputs) -> Iterator[Row]:
 def _random_replicates(
     inputs: BenchmarkInputs, profiles: Profiles, replicate_of: dict[str, str]
 ) -> pd.DataFrame:
-    """The medians over pairs, a row per draw in which names are permuted in each experiment."""
+    """Return medians over pairs, a row per draw in which names are permuted in each experiment."""
     rng = generator(inputs.seed, "benchmarks", "replicates", "random")
     draws = []
     for _ in range(inputs.settings["num_random"]):

@@ -74,7 +74,7 @@ def scan_pairs(
 
 
 def _foretold_bins(unit: Floats, ranks: Sequence[int]) -> NDArray[np.bool_]:
-    """The bins in which a sample of the pairs has the wanted quantiles, with a margin."""
+    """Return the bins in which a sample of the pairs has the wanted quantiles, with a margin."""
     wanted = np.zeros(NUM_BINS, np.bool_)
     size = len(unit) * (len(unit) - 1) // 2
     rng = generator(0, "benchmarks", "order-statistics", len(unit))
@@ -94,7 +94,7 @@ def _bin(value: float) -> int:
 def _pass(
     unit: Floats, wanted: NDArray[np.bool_], pairs: NDArray[np.integer]
 ) -> tuple[NDArray[np.int64], Floats, NDArray[np.float64]]:
-    """Counts of all bins, the values in the wanted bins, and the cosines of the pairs."""
+    """Return the counts of all bins, the values in the wanted bins, and the pairs' cosines."""
     low, high = pairs.min(axis=1, initial=len(unit)), pairs.max(axis=1, initial=-1)
     order = np.argsort(low, kind="stable")
     starts = np.searchsorted(low[order], np.arange(0, len(unit) + BLOCK_ROWS, BLOCK_ROWS))

@@ -61,7 +61,7 @@ def published_training() -> pd.DataFrame:
 
 
 def published_correlations() -> pd.DataFrame:
-    """The rank correlations of Anax probes with whole-genome benchmarks of Figure 4."""
+    """Return the rank correlations of Anax probes with whole-genome benchmarks of Figure 4."""
     columns = ["task", "benchmark", "source", "metric", "spearman"]
     rows = [
         ("anax", "relationships", "stringdb", "recall_0.05_0.95", 0.97),

@@ -202,7 +202,7 @@ def _cuts_and_cosines(
     null: NullSettings,
     known: Mapping[str, NDArray[np.intp]],
 ) -> tuple[list[dict[tuple[float, float], Cut]], dict[str, NDArray[np.float64]]]:
-    """What decides, once per null sample, and the cosines of each source's pairs."""
+    """Return the cuts of every null sample and the cosines of each source's pairs."""
     size = len(unit) * (len(unit) - 1) // 2
     ranks = [_ranks(size, *level) for level in levels]
     exact = null.null_model == "all-pairs"
@@ -267,7 +267,7 @@ def _recall(
 def _random_cosines(
     unit: Floats, known: NDArray[np.intp], null: NullSettings
 ) -> Iterator[NDArray[np.float64]]:
-    """The cosines of the known pairs under permuted names.
+    """Yield the cosines of the known pairs under permuted names.
 
     The null does not change with the names, so that only the known pairs are looked up again.
     """

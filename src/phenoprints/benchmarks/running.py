@@ -51,7 +51,7 @@ def run_benchmarks(names: Sequence[str], inputs: BenchmarkInputs) -> pd.DataFram
 
 
 def _significance(table: pd.DataFrame) -> pd.Series:
-    """What a benchmark gives, else (value - random)/random_sd; NaN where that is 0 or not known.
+    """Return the benchmark's own significance, else (value - random)/random_sd; NaN for SD 0.
 
     Random baselines other than those of magnitude and activity are draws of the value itself.
     """

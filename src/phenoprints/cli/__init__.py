@@ -43,7 +43,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def parser() -> argparse.ArgumentParser:
-    """The arguments of every command."""
+    """Return the arguments of every command."""
     top = argparse.ArgumentParser(
         prog="phenoprints",
         description="Curated training sets, encoders, embeddings and maps from Cell Painting "

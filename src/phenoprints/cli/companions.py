@@ -67,7 +67,7 @@ def _units(store: Path, run: Path) -> Iterator[Damage]:
 
 
 def _noted(artefact: Path, part: str, key: str) -> int | None:
-    """A number in the provenance of an artefact; None where there is none."""
+    """Return a number in the provenance of an artefact; None where there is none."""
     try:
         value = read_provenance(artefact).get(part, {}).get(key)
     except (PhenoprintsError, AttributeError):

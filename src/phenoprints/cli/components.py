@@ -51,7 +51,7 @@ def _warning(of: ScreenFacts, most: int, encoders: list[str]) -> Iterator[str]:
 
 
 def _features(config: Mapping[str, Any], name: str) -> int:
-    """The features of an encoder, 0 where they are known only from its vectors."""
+    """Return the features of an encoder, 0 where they are known only from its vectors."""
     encoder = config["encoders"][base_encoder(name)]
     if encoder["kind"] == "random":
         return int(encoder["num_features"])

@@ -27,7 +27,7 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def manifest_folder(path: str) -> Path:
-    """The folder of a curation, given itself or by the folder `manifest` in it."""
+    """Return the folder of a curation, given itself or by the folder `manifest` in it."""
     folder = Path(path)
     folder = folder.parent if folder.name == "manifest" else folder
     names = ("manifest", "reasons", "phenoprints.parquet")
@@ -43,7 +43,7 @@ def manifest_folder(path: str) -> Path:
 
 
 def differences(first: Path, second: Path) -> Iterator[str]:
-    """The lines of all differences between two curations."""
+    """Yield the lines of all differences between two curations."""
     yield from _well_lines(transitions(first, second))
     yield ""
     yield from _condition_lines(_phenoprints(first), _phenoprints(second))
@@ -62,7 +62,9 @@ def _well_lines(found: list[Transition]) -> Iterator[str]:
 
 
 def _phenoprints(folder: Path) -> set[tuple[Any, ...]]:
-    """The conditions with a phenoprint, by what they are: numbers may differ between curations."""
+    """Return the conditions with a phenoprint, by what they are: numbers may differ between
+    curations.
+    """
     import pandas as pd
 
     conditions = pd.read_parquet(folder / "phenoprints.parquet")

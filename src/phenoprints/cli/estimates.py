@@ -99,7 +99,7 @@ class Cost:
 
 
 def embedding_cost(encoder: Mapping[str, Any], size: Size, stored_as: str) -> Cost:
-    """What it takes to look at every well of a screen once, and to keep a vector of each."""
+    """Estimate the cost of embedding every well of a screen once."""
     network = network_of(encoder, size.crop_px, size.channels)
     crops = size.wells * size.sites * size.crops
     stored = size.wells * network.features * BYTES[stored_as]
@@ -107,19 +107,19 @@ def embedding_cost(encoder: Mapping[str, Any], size: Size, stored_as: str) -> Co
 
 
 def crops_cost(encoder: Mapping[str, Any], size: Size, stored_as: str) -> Cost:
-    """What it takes to keep the vector of every crop, beside looking."""
+    """Estimate the additional cost of storing the vector of every crop."""
     once = embedding_cost(encoder, size, stored_as)
     return Cost(stored_bytes=once.stored_bytes * size.sites * size.crops)
 
 
 def blocks_cost(encoder: Mapping[str, Any], size: Size, stored_as: str) -> Cost:
-    """What the features of every block take: one more pass, and a vector per block and well."""
+    """Estimate the cost of block features: one more pass, and a vector per block and well."""
     once = embedding_cost(encoder, size, stored_as)
     return Cost(once.gpu_hours, once.stored_bytes * network_of(encoder).blocks)
 
 
 def training_cost(encoder: Mapping[str, Any], sizes: Sequence[Size]) -> Cost:
-    """What training takes on at most all wells of some screens: one crop per well and epoch."""
+    """Estimate the cost of training on at most all wells of some screens."""
     num_wells = sum(size.wells for size in sizes)
     crop_px, channels = (sizes[0].crop_px, sizes[0].channels) if sizes else (256, 6)
     settings = encoder["training"]

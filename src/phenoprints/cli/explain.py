@@ -41,7 +41,7 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def holding_artefact(path: Path) -> Path:
-    """The artefact that a path is, or lies in: a page of the reports, a chunk of a store."""
+    """Return the artefact that a path is, or lies in: a page of the reports, a chunk of a store."""
     absolute = path.absolute()
     for place in (absolute, *absolute.parents):
         if place.name and provenance_path(place).exists():
@@ -50,13 +50,13 @@ def holding_artefact(path: Path) -> Path:
 
 
 def back(artefact: Path, *, with_settings: bool = False) -> Iterator[str]:
-    """The lines of the chain from an artefact back to the inputs, each artefact told once."""
+    """Yield the lines of the chain from an artefact back to the inputs, each artefact told once."""
     base = base_folder(run_of(artefact))
     yield from _chain(artefact.absolute(), base, "", set(), with_settings)
 
 
 def forward(artefact: Path) -> Iterator[str]:
-    """The lines of all that was made from an artefact, directly or through others."""
+    """Yield the lines of all that was made from an artefact, directly or through others."""
     folder = run_of(artefact)
     if folder.parent.name != "results":  # an input: it may serve every run
         folder = Path("results")
@@ -136,7 +136,9 @@ def _pairs(values: Mapping[str, Any]) -> str:
 
 
 def _artefact(path: Path) -> Path:
-    """The artefact that a recorded input stands for: itself, or that of a provenance file."""
+    """Return the artefact that a recorded input stands for: itself, or that of a
+    provenance file.
+    """
     return artefact_path(path) if path.name.endswith(SUFFIX) else path
 
 

@@ -59,7 +59,7 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def crate(folder: Path, licence: str) -> list[Entity]:
-    """The entities of a run's crate, sorted by id; no path outside the run's folder is named."""
+    """Return entities of a run's crate, sorted by id; no path outside the run's folder is named."""
     steps = [_Step(path, folder) for path in provenance_files(folder)]
     if not steps:
         raise MissingInputError(f"{folder}: there is no provenance file; the run has not begun.")
@@ -127,7 +127,7 @@ class _Step:
 
 
 def _refs(ids: Iterable[str]) -> Any:
-    """References to entities; one alone stands without a list, as RO-Crate recommends."""
+    """Return references to entities; a single one without a list, as RO-Crate recommends."""
     found = [{"@id": each} for each in dict.fromkeys(ids)]
     return found[0] if len(found) == 1 else found
 

@@ -47,7 +47,7 @@ ENDINGS = {"anndata": ".h5ad", "profiles": ".parquet", "gallery": "/workspace_dl
 
 
 def opened(folder: Path, screen: str, encoder: str, *, is_aligned: bool) -> EmbeddingsReader:
-    """The embeddings of a pair in a run, or the same as the run aligned them."""
+    """Return the embeddings of a pair in a run, or the same as the run aligned them."""
     embeddings = open_embeddings(folder / "embeddings" / screen / encoder)
     if not is_aligned:
         return embeddings
@@ -59,7 +59,7 @@ def opened(folder: Path, screen: str, encoder: str, *, is_aligned: bool) -> Embe
 def gallery(
     folder: Path, screen: str, encoder: str, wells: pd.DataFrame, target: Path
 ) -> list[Path]:
-    """The Gallery's layout, from the vectors of crops that the run kept."""
+    """Return the Gallery's layout, from the vectors of crops that the run kept."""
     store = folder / "crops" / screen / encoder
     if not store.exists():
         raise MissingInputError(
@@ -89,7 +89,7 @@ class _Crops:
         self.values: NDArray[np.float32] = np.empty((0, 0, 0, 0), np.float32)
 
     def of(self, experiment: str, row: int, slot: int) -> NDArray[np.float32]:
-        """The vectors (K, D) of the crops of one site."""
+        """Return the vectors (K, D) of the crops of one site."""
         if experiment != self.name:
             self.name, self.values = experiment, self.reader.read(experiment)
         crops: NDArray[np.float32] = self.values[row, slot]

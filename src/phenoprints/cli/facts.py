@@ -59,7 +59,7 @@ class ScreenFacts:
 
 
 def planned_facts(name: str, screen: Mapping[str, Any]) -> ScreenFacts:
-    """The facts of a screen that is known by its size."""
+    """Return the facts of a screen that is known by its size."""
     wells, experiments = screen["num_wells"], screen["experiments"]
     controls = round(wells * screen["control_fraction"])
     pixels = screen["image_px"]
@@ -79,7 +79,9 @@ def planned_facts(name: str, screen: Mapping[str, Any]) -> ScreenFacts:
 
 
 def facts_of(name: str, config: Mapping[str, Any]) -> ScreenFacts:
-    """The facts of a screen whose tables are read; image headers only as far as its source does."""
+    """Return the facts of a screen whose tables are read; image headers only as far as its source
+    does.
+    """
     from phenoprints.screens import read
 
     settings = config["screens"][name]
@@ -135,7 +137,7 @@ def _num_crops(height_px: int, width_px: int, screen: Mapping[str, Any]) -> int:
 
 
 def _refused(screen: Screen, settings: Mapping[str, Any]) -> list[str]:
-    """A sentence where more sites have another size than declared than a run tolerates."""
+    """Return a sentence where more sites have another size than declared than a run tolerates."""
     from phenoprints.screens.declared import OTHER_SIZE
 
     num_other, limit = screen.notes["counts"].get(OTHER_SIZE, 0), settings["max_failed_fraction"]

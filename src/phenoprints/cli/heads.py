@@ -19,7 +19,7 @@ GOLDEN_RATIO = 0.6180339887498949
 
 
 def column_names(path: str) -> list[str]:
-    """The names of a table's columns (parquet, or csv of any compression).
+    """Return the names of a table's columns (parquet, or csv of any compression).
 
     Raises
     ------
@@ -119,7 +119,9 @@ def _problems(
 def _other_features(
     key: str, path: str, features: set[str], first: tuple[str, set[str]]
 ) -> Iterator[Problem]:
-    """The problem of a table with other features than the first; none where either has none."""
+    """Yield the problem of a table with other features than the first; none where
+    either has none.
+    """
     odd = sorted(features ^ first[1])
     if odd and features and first[1]:
         what = f"{len(odd)} features are in only one of it and {first[0]}: {', '.join(odd[:5])}"

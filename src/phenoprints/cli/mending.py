@@ -22,7 +22,7 @@ DEPTHS = {"reports": 1, "encoders": 2, "probes": 4}
 
 
 def artefact_of(path: Path, run: Path) -> Path:
-    """The artefact that a file of a run is, or is a part of, by where it lies."""
+    """Return the artefact that a file of a run is, or is a part of, by where it lies."""
     parts = path.relative_to(run).parts
     if parts[0] == "screens" and parts[2:3] == ("images",):
         return run.joinpath(*parts[:2], "images.json")
@@ -35,13 +35,13 @@ def is_folder(artefact: Path) -> bool:
 
 
 def target_of(path: Path, run: Path) -> str:
-    """The target whose stage a file of a run belongs to."""
+    """Return the target whose stage a file of a run belongs to."""
     first = path.relative_to(run).parts[0].removesuffix(".provenance.json")
     return TARGETS.get(FOLDER_STAGES.get(first, first), "all")
 
 
 def mending(artefact: Path, run: Path) -> str:
-    """The target that an artefact belongs to, and the command that makes it again."""
+    """Return the target that an artefact belongs to, and the command that makes it again."""
     stage = artefact.relative_to(run).parts[0]
     output = provenance_path(artefact) if is_folder(artefact) else artefact
     if stage == "screens" and not is_folder(artefact) and artefact.name not in SCREEN_OUTPUTS:
@@ -53,7 +53,7 @@ def mending(artefact: Path, run: Path) -> str:
 
 
 def command(run: Path, output: Path, removed: set[Path]) -> str:
-    """The shell command that deletes files and lets Snakemake make one of them again."""
+    """Return the shell command that deletes files and lets Snakemake make one of them again."""
     gone = " ".join(shlex.quote(str(path)) for path in sorted(removed))
     asked = f"--configfile {shlex.quote(str(run / 'config.json'))} -- {shlex.quote(str(output))}"
     return f"rm -rf {gone} && snakemake {asked}"

@@ -84,7 +84,9 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def new_configuration(source: str, name: str) -> str:
-    """A configuration for one screen of a source, with every key explained; it loads as it is."""
+    """Return a configuration for one screen of a source, with every key explained; it loads as it
+    is.
+    """
     sources = list(_sources())
     if source not in sources:
         hint = nearest(source, sources) or f"; expected one of {', '.join(sources)}"
@@ -155,7 +157,7 @@ def _wrapped(text: str, indent: str) -> list[str]:
 
 
 def _text(value: Any) -> str:
-    """A value as YAML: plain words as they are, other text in quotes."""
+    """Return a value as YAML: plain words as they are, other text in quotes."""
     if isinstance(value, str) and _PLAIN.fullmatch(value):
         return value
     return json.dumps(value, ensure_ascii=False)

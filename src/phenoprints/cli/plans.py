@@ -23,7 +23,9 @@ from phenoprints.configuration import Plan, base_encoder, plan
 
 
 def plan_lines(config: Mapping[str, Any], facts: Mapping[str, ScreenFacts]) -> Iterator[str]:
-    """A table of stages with jobs' items, GPU hours and disk, and sums with their assumptions."""
+    """Yield a table of stages with jobs' items, GPU hours and disk, and sums with their
+    assumptions.
+    """
     planned = plan(config)
     sizes = {name: of.size for name, of in facts.items()}
     costs = _costs(config, planned, sizes)
@@ -81,7 +83,7 @@ def _costs(config: Mapping[str, Any], planned: Plan, sizes: Mapping[str, Size]) 
 def _learned(
     config: Mapping[str, Any], encoder: Mapping[str, Any], sizes: Mapping[str, Size]
 ) -> list[Size]:
-    """The screens that an encoder learns from, as far as their size is known."""
+    """Return the screens that an encoder learns from, as far as their size is known."""
     screen, manifest = encoder.get("screen"), encoder.get("manifest")
     names = [screen] if screen else config["manifests"][manifest]["screens"]
     return [sizes[name] for name in names if name in sizes]

@@ -34,7 +34,7 @@ TARGET_FOLDERS = {*TARGETS, *FOLDER_STAGES}
 
 
 def run_folder(run: str) -> Path:
-    """The folder of a run, given by its path or by its name below `results/`."""
+    """Return the folder of a run, given by its path or by its name below `results/`."""
     for folder in (Path(run), Path("results") / run):
         if folder.is_dir():
             return folder
@@ -47,7 +47,7 @@ def provenance_files(folder: Path) -> Iterator[Path]:
 
 
 def run_of(path: Path) -> Path:
-    """The run's folder that a path lies in: the one below `results/`, else its parent."""
+    """Return the run's folder that a path lies in: the one below `results/`, else its parent."""
     absolute = path.absolute()
     for parent in absolute.parents:
         if parent.parent.name == "results":
@@ -56,7 +56,9 @@ def run_of(path: Path) -> Path:
 
 
 def base_folder(run: Path) -> Path:
-    """The folder that recorded paths are relative to: where `results/` lies, or the current one."""
+    """Return the folder that recorded paths are relative to: where `results/` lies, or the current
+    one.
+    """
     absolute = run.absolute()
     if absolute.name == "results":
         return absolute.parent
@@ -64,7 +66,7 @@ def base_folder(run: Path) -> Path:
 
 
 def short(digest: str) -> str:
-    """The first twelve digits of a fingerprint."""
+    """Return the first twelve digits of a fingerprint."""
     return digest[:12]
 
 
@@ -82,7 +84,9 @@ _SHAPE = {
 
 
 def checked_provenance(artefact: Path) -> dict[str, Any]:
-    """The provenance of an artefact, with every part there and of the type it should have."""
+    """Return the provenance of an artefact, with every part there and of the type it
+    should have.
+    """
     provenance = read_provenance(artefact)
     for key, kind in _SHAPE.items():
         if not isinstance(provenance.get(key), kind):
@@ -106,7 +110,7 @@ def checked_provenance(artefact: Path) -> dict[str, Any]:
 
 
 def change_of(path: Path, recorded: str) -> str:
-    """What became of an input with a recorded sha256: "" while it is the same."""
+    """Describe how an input differs from its recorded sha256; "" if it is unchanged."""
     if not path.exists():
         return "which is gone"
     if not (path.is_file() or path.is_dir()):

@@ -17,7 +17,7 @@ def has_colour() -> bool:
 
 
 def verdict(word: str) -> str:
-    """A verdict as glyph and word, coloured where the terminal can show it."""
+    """Return a verdict as glyph and word, coloured where the terminal can show it."""
     text = f"{GLYPHS[word]} {word}"
     return f"\033[{_COLOURS[word]}m{text}\033[0m" if has_colour() else text
 
@@ -36,7 +36,7 @@ def table(rows: Sequence[Sequence[str]], *, indent: str = "  ") -> str:
 
 
 def count(number: float) -> str:
-    """A count with thousands separated: 2,200,000."""
+    """Return a count with thousands separated: 2,200,000."""
     return f"{number:,.0f}"
 
 
@@ -49,7 +49,7 @@ def bytes_text(number: float) -> str:
 
 
 def hours_text(hours: float) -> str:
-    """A duration in the unit that suits it."""
+    """Return a duration in the unit that suits it."""
     if hours < 1 / 60:
         return f"{hours * 3600:.0f} s"
     if hours < 1:

@@ -32,7 +32,7 @@ class Transition:
 
 
 def transitions(first: Path, second: Path, *, rows_at_once: int = ROWS_AT_ONCE) -> list[Transition]:
-    """Counts of wells by their fates in two curation folders, sorted; unchanged wells included.
+    """Count wells by their reasons in two curation folders, sorted, unchanged wells included.
 
     Wells are compared in slices of their ids, which are hashes, so memory stays bounded for any
     number of wells.
@@ -77,7 +77,7 @@ def _fates(folder: Path, number: int, slices: int, words: list[str]) -> tuple[Id
 
 
 def _codes(part: pa.Table, is_kept: bool, words: list[str]) -> Ids:
-    """The index in `words` of the fate of every row of a part."""
+    """Return the index in `words` of the fate of every row of a part."""
     if is_kept:
         return np.full(len(part), words.index(KEPT), np.uint64)
     texts = [part[name].cast(pa.string()) for name in ("step", "reason")]
@@ -90,7 +90,7 @@ def _codes(part: pa.Table, is_kept: bool, words: list[str]) -> Ids:
 
 
 def _pairs(left: tuple[Ids, Ids], right: tuple[Ids, Ids]) -> dict[tuple[int, int], int]:
-    """Counts of pairs of codes over the union of ids; ABSENT where one side lacks the well."""
+    """Count pairs of codes over the union of ids; ABSENT where one side lacks the well."""
     union = np.union1d(left[0], right[0])
     absent = np.uint64(1)
     sides = []

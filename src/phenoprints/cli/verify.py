@@ -93,7 +93,7 @@ def verified(folder: Path) -> list[Finding]:
 
 
 def _artefact(finding: Finding, folder: Path) -> Path:
-    """The artefact that a finding is about, or whose unit it is about."""
+    """Return the artefact that a finding is about, or whose unit it is about."""
     artefact = artefact_of(Path(finding.file.removesuffix(SUFFIX)), folder).absolute()
     return artefact.with_name(artefact.name.removesuffix(".units"))
 
@@ -113,7 +113,9 @@ def _steps_after(folder: Path) -> dict[Path, int]:
 
 
 def _made_from(folder: Path) -> dict[Path, list[Path]]:
-    """The inputs of each artefact; where its provenance is lost, what their names tell of them."""
+    """Return the inputs of each artefact; where its provenance is lost, what their names tell of
+    them.
+    """
     base = base_folder(folder)
     artefacts = [artefact_path(path).absolute() for path in provenance_files(folder)]
     artefacts += [path.absolute() for path in unaccounted(folder)]
@@ -152,7 +154,7 @@ def _artefacts(folder: Path) -> Iterator[Finding]:
 
 
 def _configuration(folder: Path) -> Iterator[Finding]:
-    """The frozen configuration, which every start that has something to do writes again."""
+    """Yield the frozen configuration, which every start that has something to do writes again."""
     path = folder / "config.json"
     start = "snakemake --configfile <yours> --forcerun write_reports -- report"
     mend = f"rm -f {shlex.quote(str(path))}* && {start}"
@@ -191,7 +193,7 @@ def _belongs(path: Path, owners: set[Path]) -> bool:
 
 
 def _owner(name: str) -> str:
-    """What the folders `mae.units` and `mae.training` are named after: `mae`."""
+    """Return the artefact that folders such as `mae.units` and `mae.training` belong to: `mae`."""
     return name.removesuffix(".units").removesuffix(".training")
 
 

@@ -34,7 +34,9 @@ def well_facts(
 
 
 def in_scope(facts: pd.DataFrame, settings: ConsistencySettings, scope: str) -> pd.DataFrame:
-    """The experiments with wells that are tested in a scope; only those wells stay `is_tested`."""
+    """Return the experiments with wells that are tested in a scope; only those wells stay
+    `is_tested`.
+    """
     scopes = {kind: settings.scope_of(kind) for kind in facts["kind"].dropna().unique()}
     is_tested = facts["is_tested"] & (facts["kind"].map(scopes) == scope)
     chosen = facts["experiment"].isin(facts.loc[is_tested, "experiment"].unique())

@@ -82,7 +82,7 @@ def _samples(
     reader: CrossFittedReader,
     across: bool,
 ) -> Iterator[tuple[str, pd.DataFrame, NDArray[Any]]]:
-    """What one test sees: name of the experiment, wells with label and group, and their vectors.
+    """Yield the name of each tested experiment, its wells with label and group, and the vectors.
 
     Wells under one map: the tested ones as the pool, the fold's controls, and each
     pseudo-condition's wells once more with its label.
@@ -135,7 +135,7 @@ def _joined(
 
 
 def _named(table: pd.DataFrame) -> pd.DataFrame:
-    """The tests of pseudo-conditions as rows of the consistency table."""
+    """Return the tests of pseudo-conditions as rows of the consistency table."""
     parts = table["label"].astype(str).str.partition("/")
     return table.assign(level="control", condition_id=parts[0].astype(np.int64), name=parts[2])
 

@@ -167,7 +167,9 @@ def _free_entry(
     k: int,
     random: np.random.Generator,
 ) -> int:
-    """A uniform entry of first:last whose group set k has not used; -1 where there is none."""
+    """Return a uniform entry of first:last whose group set k has not used; -1 where
+    there is none.
+    """
     for _ in range(MAX_TRIES if last > first else 0):
         entry = first + int(random.random() * (last - first))
         if last_set[groups[entry]] != k:
@@ -333,7 +335,7 @@ def prefix_statistics(
     sets: NDArray[np.int64],
     slots: NDArray[np.int64],
 ) -> NDArray[np.float64]:
-    """The statistic of the first n rows of every set, for every n with slots[n] >= 0.
+    """Return the statistic of the first n rows of every set, for every n with slots[n] >= 0.
 
     Returned are (number of such n, K) values; those of n stand in row slots[n].
     """
@@ -362,7 +364,7 @@ def group_statistics(
     rows: NDArray[np.int64],
     offsets: NDArray[np.int64],
 ) -> NDArray[np.float64]:
-    """The statistic of each group g of rows[offsets[g]:offsets[g + 1]]; NaN where one is unusable.
+    """Compute the statistic of each group g of rows[offsets[g]:offsets[g + 1]]; NaN if unusable.
 
     A group without rows gives NaN too.
     """

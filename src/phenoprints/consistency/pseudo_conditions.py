@@ -46,7 +46,7 @@ class Layout:
 
     @classmethod
     def of(cls, wells: pd.DataFrame) -> Layout:
-        """The layout of the wells of one condition: columns experiment, plate, well.
+        """Return the layout of the wells of one condition: columns experiment, plate, well.
 
         Positions are copied where they repeat by design: at most one position for two wells.
         """
@@ -201,7 +201,9 @@ def copying_reasons(tested: pd.DataFrame, controls: pd.DataFrame, *, seed: int =
 
 
 def _layouts(tested: pd.DataFrame, seed: int) -> tuple[dict[int, Layout], dict[int, Hashable]]:
-    """The layout and the perturbation of each condition of at least two wells in an experiment."""
+    """Return the layout and the perturbation of each condition of at least two wells in an
+    experiment.
+    """
     sizes = tested.groupby("condition_id").size()
     conditions = np.sort(sizes[sizes > 1].index.to_numpy())
     if len(conditions) > MAX_CONDITIONS:
@@ -246,7 +248,7 @@ class _Rounds:
     seed: int
 
     def choose(self, conditions: Sequence[int], num_tests: int) -> list[Member]:
-        """The wells of all rounds."""
+        """Return the wells of all rounds."""
         copies = dict.fromkeys(conditions, 0)
         members: list[Member] = []
         for number in range(MAX_ROUNDS if copies else 0):
@@ -262,7 +264,7 @@ class _Rounds:
     def _round(
         self, copies: Mapping[int, int], random: np.random.Generator
     ) -> Iterator[tuple[int, int, int, list[int]]]:
-        """Copies of conditions, one after the other and again, until no controls are left."""
+        """Copy conditions in turn, repeatedly, until no controls are left."""
         waiting, copy = self._order(copies, random), 0
         while waiting:
             found = [(condition, self._copy(condition, random)) for condition in waiting]

@@ -137,7 +137,7 @@ def cosine_of(statistic: float, num_wells: int) -> float:
 
 
 def _typical_design(tests: pd.DataFrame) -> tuple[int, int] | None:
-    """The most frequent number of wells of a test, and of tests of a condition with it."""
+    """Return the most frequent number of wells of a test, and of tests of a condition with it."""
     tests = tests[tests["num_wells"] > 1]
     if len(tests) < MIN_TESTS:
         return None
@@ -153,7 +153,7 @@ def _controls(table: pd.DataFrame, num_wells: int) -> pd.Series:
 
 
 def _lengths(tests: pd.DataFrame, background: float) -> pd.Series:
-    """The estimated effect of each condition, from the mean cosine of its tests."""
+    """Return the estimated effect of each condition, from the mean cosine of its tests."""
     n = tests["num_wells"].to_numpy(dtype=np.float64)
     cosine = (n * tests["statistic"].to_numpy(dtype=np.float64) - 1.0) / (n - 1.0) - background
     mean = pd.Series(cosine).groupby(tests["condition_id"].to_numpy()).mean()

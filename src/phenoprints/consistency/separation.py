@@ -175,7 +175,9 @@ def _alone_warning(alone: set[int], tested: pd.DataFrame) -> Iterator[str]:
 
 
 def _position_warning(tested: pd.DataFrame) -> Iterator[str]:
-    """A caution where conditions keep their positions over the plates of their experiments."""
+    """Yield a caution where conditions keep their positions over the plates of their
+    experiments.
+    """
     label = tested["experiment"] + "/" + tested["condition_id"].astype(str)
     share = fixed_positions(tested, label)
     if share > MAX_FIXED:

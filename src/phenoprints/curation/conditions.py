@@ -17,7 +17,7 @@ KEY = (
 def unite_conditions(
     conditions: Mapping[str, pd.DataFrame],
 ) -> tuple[pd.DataFrame, dict[str, NDArray[np.int32]]]:
-    """The conditions of all screens, sorted by key, and each screen's ids in the new numbering.
+    """Return conditions of all screens, sorted by key, and each screen's ids in the new numbering.
 
     Parameters
     ----------

@@ -38,7 +38,7 @@ class ConditionFacts:
 
     @classmethod
     def of(cls, table: pd.DataFrame, rules: Rules) -> ConditionFacts:
-        """The facts of a phenoprints table (or of plain conditions, without judges)."""
+        """Return the facts of a phenoprints table (or of plain conditions, without judges)."""
         kind, kinds = pd.factorize(table["kind"])
         limits = [[rules.least(key, each) for each in kinds] for key in LIMITS]
         min_experiments, min_wells = np.array(limits, dtype=np.int32).reshape(2, -1)[:, kind]
@@ -64,7 +64,7 @@ class ConditionFacts:
 def condition_flags(
     facts: ConditionFacts, num_wells: NDArray[np.int64], num_experiments: NDArray[np.int64]
 ) -> NDArray[np.uint8]:
-    """The bits of every condition, from its distinct wells and experiments after step 2."""
+    """Return the bits of every condition, from its distinct wells and experiments after step 2."""
     few_experiments = num_experiments < facts.min_experiments
     flags = few_experiments * FEW_EXPERIMENTS
     flags |= (few_experiments | (num_wells < facts.min_wells)) * RARE
@@ -74,7 +74,7 @@ def condition_flags(
 
 
 def own_reasons(part: Encoded, rules: Rules) -> NDArray[np.int8]:
-    """The reason of wells that leave for what they are (steps up to 2), else KEPT."""
+    """Return the reason of wells that leave for what they are (steps up to 2), else KEPT."""
     held_out = np.array([rules.is_held_out(*each) for each in part.experiments], dtype=np.bool_)
     tests = [
         (held_out[part.experiment], Reason.HELD_OUT_EXPERIMENT),
@@ -102,7 +102,7 @@ def count(part: Encoded, rules: Rules, num_conditions: int) -> NDArray[np.int32]
 def reasons(
     part: Encoded, rules: Rules, flags: NDArray[np.uint8], *, is_judged: bool, seed: int
 ) -> NDArray[np.int8]:
-    """The reason of every well: the first step that drops it, or KEPT.
+    """Return the reason of every well: the first step that drops it, or KEPT.
 
     `flags` are those of every condition; not `is_judged` ends the funnel after step 4.
     """
@@ -131,7 +131,7 @@ def _step_3(
 
 
 def _step_4(part: Encoded, rules: Rules, seed: int) -> NDArray[np.int8]:
-    """A seeded sample of controls and unperturbed wells, decided by each well's own id."""
+    """Return a seeded sample of controls and unperturbed wells, decided by each well's own id."""
     result = np.full(len(part.well_id), Reason.KEPT, dtype=np.int8)
     for role, share in sorted(rules.sampling_fractions.given().items()):
         chosen = np.flatnonzero(part.role == ROLES.index(role))

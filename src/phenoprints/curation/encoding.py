@@ -57,7 +57,7 @@ class Encoded:
 
 
 def encode(part: pa.Table, num_conditions: int) -> Encoded:
-    """The arrays of a part, whose experiments must each stand in consecutive rows.
+    """Return the arrays of a part, whose experiments must each stand in consecutive rows.
 
     Raises
     ------
@@ -128,7 +128,7 @@ def _roles(column: pa.ChunkedArray, roles: Sequence[str]) -> NDArray[np.int8]:
 
 
 def _experiments(part: pa.Table) -> tuple[NDArray[np.int32], list[tuple[str, str]]]:
-    """A number per run of wells of one experiment, and their (screen, experiment)."""
+    """Return a number per run of wells of one experiment, and their (screen, experiment)."""
     screen, screens = _codes(part["screen"])
     name, names = _codes(part["experiment"])
     is_first = np.ones(len(name), dtype=np.bool_)

@@ -79,12 +79,14 @@ def _false_wells(rate: float, judged_wells: Sequence[int]) -> dict[str, float] |
 
 
 def false_rate(chances: Any, p_value: float) -> Any:
-    """The probability that at least one of `chances` independent tests falls below `p_value`."""
+    """Return the probability that at least one of `chances` independent tests falls below
+    `p_value`.
+    """
     return 1.0 - (1.0 - p_value) ** np.asarray(chances)
 
 
 def judges_of(table: pd.DataFrame) -> list[str]:
-    """The judges of a phenoprints or genes table."""
+    """Return the judges of a phenoprints or genes table."""
     prefix = "smallest_p_value_"
     names = [str(column) for column in table.columns]
     return [name.removeprefix(prefix) for name in names if name.startswith(prefix)]
@@ -116,7 +118,7 @@ def warnings_of(
     reached: Mapping[str, Mapping[str, int]] | None = None,
     measured: Mapping[str, Mapping[str, Any]] | None = None,
 ) -> dict[str, list[Problem]]:
-    """What a reader must know before trusting the phenoprints of `table`, by kind.
+    """Return the warnings about the phenoprints of `table`, by kind.
 
     ``limits``: no condition can reach them. ``resolution``: too few null sets. ``control``:
     control wells pass for phenoprints. ``hold_out``: held-out experiments judge. `reached` is that
@@ -144,7 +146,9 @@ def warnings_of(
 def too_few_sets(
     consistency: Mapping[str, Mapping[str, pd.DataFrame]], rules: Rules
 ) -> list[Problem]:
-    """A problem per screen none of whose tests has enough null sets to fall below the threshold."""
+    """Return a problem per screen none of whose tests has enough null sets to fall below the
+    threshold.
+    """
     problems = {}
     for tables in consistency.values():
         for screen, table in tables.items():
@@ -165,7 +169,7 @@ def too_few_sets(
 def unreachable_threshold(
     rules: Rules, settings: Mapping[str, ConsistencySettings]
 ) -> list[Problem]:
-    """A problem per screen whose smallest p-value is not below the threshold."""
+    """Return a problem per screen whose smallest p-value is not below the threshold."""
     floors = {
         screen: 1.0 / (each.num_null + (each.p_value_formula == "plus-1"))
         for screen, each in sorted(settings.items())
@@ -183,7 +187,7 @@ def unreachable_threshold(
 
 
 def unreachable_limits(rules: Rules, reached: Mapping[str, Mapping[str, int]]) -> list[Problem]:
-    """A problem per kind of perturbation none of whose conditions passes step 3."""
+    """Return a problem per kind of perturbation none of whose conditions passes step 3."""
     return [
         Problem(
             "step 3 of the funnel",
@@ -201,7 +205,9 @@ def unreachable_limits(rules: Rules, reached: Mapping[str, Mapping[str, int]]) -
 def held_out_judges(
     consistency: Mapping[str, Mapping[str, pd.DataFrame]], rules: Rules
 ) -> list[Problem]:
-    """A problem per screen whose tests run over all experiments, those held out among them."""
+    """Return a problem per screen whose tests run over all experiments, those held
+    out among them.
+    """
     across = {
         screen
         for tables in consistency.values()
@@ -239,7 +245,7 @@ def _unresolved(
 
 
 def _control_problems(measured: Mapping[str, Mapping[str, Any]], nominal: float) -> list[Problem]:
-    """A problem where the rule calls control wells more than twice as often as it allows."""
+    """Return a problem where the rule calls control wells more than twice as often as it allows."""
     rule = measured.get(ANY)
     if rule is None or rule["status"] != RUN or rule["rate"] <= WARN_ABOVE * nominal:
         return []

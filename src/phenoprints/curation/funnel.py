@@ -124,7 +124,7 @@ def curate_parts(
     seed: int = 0,
     workers: int = 1,
 ) -> Funnel:
-    """The funnel over parts of any size: two passes, of which the second writes.
+    """Return the funnel over parts of any size: two passes, of which the second writes.
 
     Condition ids in the parts are the row numbers of `phenoprints`. What is written does not
     depend on `workers` nor on the order of the parts: they are numbered by their first experiment.
@@ -178,7 +178,7 @@ def _reached(kind: pd.Series, counts: NDArray[np.int64]) -> dict[str, dict[str, 
 
 
 def _each(work: Callable[[Item], Result], items: Sequence[Item], workers: int) -> Iterator[Result]:
-    """The results one by one, never more than `workers` of them waiting."""
+    """Yield the results one by one, never more than `workers` of them waiting."""
     if workers == 1:
         yield from map(work, items)
         return
@@ -192,7 +192,7 @@ def _each(work: Callable[[Item], Result], items: Sequence[Item], workers: int) -
 
 
 def _order(experiments: dict[int, list[tuple[str, str]]]) -> list[int]:
-    """The parts by their first experiment; those without wells last."""
+    """Return the parts by their first experiment; those without wells last."""
     seen: set[tuple[str, str]] = set()
     for names in experiments.values():
         twice = seen.intersection(names)

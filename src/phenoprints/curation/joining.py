@@ -76,7 +76,7 @@ class Facts:
 
 
 def joined(wells: pa.Table, new_ids: NDArray[np.int32], facts: Facts) -> pa.Table:
-    """The wells with the manifest's condition ids, flags and their good sites.
+    """Return the wells with the manifest's condition ids, flags and their good sites.
 
     Parameters
     ----------
@@ -114,7 +114,7 @@ def screen_parts(
     sites: pd.DataFrame | None = None,
     geometry: Mapping[str, int | None] | None = None,
 ) -> list[pa.Table]:
-    """The wells of one screen in memory as parts, for TableParts.
+    """Return the wells of one screen in memory as parts, for TableParts.
 
     Parameters
     ----------
@@ -142,7 +142,7 @@ def _arrow(table: pd.DataFrame, columns: Sequence[str]) -> pa.Table:
 
 
 def renumber(conditions: pa.ChunkedArray, new_ids: NDArray[np.int32]) -> pa.Array:
-    """The lists with every id replaced by new_ids[id]; a null list stays null."""
+    """Return the lists with every id replaced by new_ids[id]; a null list stays null."""
     lists = one_chunk(conditions)
     old = lists.values.to_numpy()
     raise_problems(
@@ -156,7 +156,7 @@ def renumber(conditions: pa.ChunkedArray, new_ids: NDArray[np.int32]) -> pa.Arra
 
 
 def _rows_of(table: pa.Table, wells: pa.Table) -> NDArray[np.int64]:
-    """The row in `wells` of each row's well, -1 where it is not there."""
+    """Return the row in `wells` of each row's well, -1 where it is not there."""
     index = pd.Index(wells["well_id"].to_numpy())
     rows: NDArray[np.int64] = index.get_indexer(pd.Index(table["well_id"].to_numpy()))
     return rows.astype(np.int64, copy=False)
@@ -200,7 +200,7 @@ def _image_flags(
 
 
 def _modalities(wells: pa.Table, row: NDArray[np.int64]) -> NDArray[np.object_]:
-    """The modality of the well of each site; "" where the well is not there."""
+    """Return the modality of the well of each site; "" where the well is not there."""
     names = np.append(wells["modality"].to_numpy(zero_copy_only=False).astype(object), "")
     return names[row]
 

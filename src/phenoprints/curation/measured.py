@@ -126,7 +126,9 @@ def _pseudo_tests(
     new_ids: Mapping[str, NDArray[np.int32]],
     settings: Mapping[str, ConsistencySettings],
 ) -> tuple[pd.DataFrame, dict[str, Tests]]:
-    """The pseudo-conditions of all judges (condition_id, name), and each judge's tests of them."""
+    """Return the pseudo-conditions of all judges (condition_id, name), and each judge's tests of
+    them.
+    """
     rows = {
         judge: _rows(tables, "control", rules, new_ids) for judge, tables in consistency.items()
     }
@@ -149,7 +151,7 @@ def _rows(
     rules: Rules,
     new_ids: Mapping[str, NDArray[np.int32]],
 ) -> pd.DataFrame:
-    """The tests of one level of all screens, condition ids in the manifest's numbering."""
+    """Return the tests of one level of all screens, condition ids in the manifest's numbering."""
     parts = []
     for screen, table in tables.items():
         part = level_of(table, level, screen, rules)
@@ -165,7 +167,7 @@ def _tested(
     rules: Rules,
     new_ids: Mapping[str, NDArray[np.int32]],
 ) -> dict[str, set[int]]:
-    """The conditions with a p-value whose design was to be copied, by judge and for any of them.
+    """Return conditions with a p-value whose design was to be copied, by judge and for any of them.
 
     Of large screens the guard copies a random sample of the designs.
     """
@@ -180,7 +182,7 @@ def _tested(
 
 
 def _reasons(consistency: Mapping[str, Mapping[str, pd.DataFrame]], rules: Rules) -> dict[str, str]:
-    """The most frequent reason why designs were not copied or not tested; "" without any."""
+    """Return the most frequent reason why designs were not copied or not tested; "" without any."""
     found = {}
     for judge, tables in consistency.items():
         rows = pd.concat([level_of(t, "control", s, rules) for s, t in tables.items()])

@@ -117,7 +117,7 @@ class JoinedParts:
 def split_by_experiment(
     table: pa.Table, wells_per_part: int = WELLS_PER_PART
 ) -> Iterator[pa.Table]:
-    """The table in pieces of whole experiments; wells of one experiment follow each other."""
+    """Yield the table in pieces of whole experiments; wells of one experiment follow each other."""
     starts = run_starts(table["experiment"])
     for rows in cuts(starts, len(table), wells_per_part):
         yield table.slice(rows.start, rows.stop - rows.start)

@@ -148,7 +148,7 @@ def renumbered(unit: NDArray[np.int32], new: NDArray[np.int32], screen: str) -> 
 
 
 def level_of(table: pd.DataFrame, level: str, screen: str, rules: Rules) -> pd.DataFrame:
-    """The tests of one level, without those of experiments that are held out."""
+    """Return the tests of one level, without those of experiments that are held out."""
     rows = table[table["level"] == level].assign(screen=screen)
     names = rows["experiment"].unique()
     held_out = [name for name in names if rules.is_held_out(screen, name)]
@@ -156,7 +156,7 @@ def level_of(table: pd.DataFrame, level: str, screen: str, rules: Rules) -> pd.D
 
 
 def judged(units: pd.DataFrame, tests: Mapping[str, Tests], rules: Rules) -> pd.DataFrame:
-    """The units with the columns of every judge and the verdict of all."""
+    """Return the units with the columns of every judge and the verdict of all."""
     table = units.copy()
     testable, verdict = np.zeros((2, len(units)), dtype=np.bool_)
     for judge, each in tests.items():
@@ -209,7 +209,7 @@ def _smallest(rows: pd.DataFrame, num_units: int) -> NDArray[np.float64]:
 def _reachable(
     tests: Tests, rows: pd.DataFrame, rules: Rules, weights: NDArray[np.float64]
 ) -> NDArray[np.float64]:
-    """What decides about each unit if all of its tests have their smallest possible p-value."""
+    """Return the combined p of each unit if all its tests had their smallest possible p-value."""
     floors = rows.assign(p_value=_floors(rows, tests.settings))
     if rules.combine != "cauchy":
         return _smallest(floors, tests.num_units)
@@ -218,7 +218,9 @@ def _reachable(
 
 
 def _floors(rows: pd.DataFrame, settings: Mapping[str, ConsistencySettings]) -> NDArray[np.float64]:
-    """The smallest p-value that each test can reach; 1/K where the table does not hold it."""
+    """Return the smallest p-value that each test can reach; 1/K where the table does
+    not hold it.
+    """
     from_draws = _by_screen(rows, settings, lambda each: 1.0 / each.num_null)
     if "smallest_p" not in rows:
         return from_draws
@@ -231,7 +233,7 @@ def _by_screen(
     settings: Mapping[str, ConsistencySettings],
     value_of: Callable[[ConsistencySettings], float],
 ) -> NDArray[np.float64]:
-    """A number per row, of the settings of its screen.
+    """Return a number per row, of the settings of its screen.
 
     Settings themselves never enter a column: pandas reads a missing one as NaN beside numbers.
     """
@@ -250,7 +252,7 @@ def _weights(
 def clipped_p(
     rows: pd.DataFrame, settings: Mapping[str, ConsistencySettings], mode: str
 ) -> NDArray[np.float64]:
-    """The p-values of `rows` inside [1/K, 1 - 1/K] of their screen, and below the upper clip.
+    """Clip the p-values of `rows` to [1/K, 1 - 1/K] of their screen and to the upper clip.
 
     `mode` is ``plain`` (no upper clip), ``configured``, or ``supposed`` (the configured one, else
     SUPPOSED_UPPER_CLIP).
@@ -263,7 +265,7 @@ def clipped_p(
 
 
 def _clip(settings: ConsistencySettings, mode: str) -> float:
-    """The upper clip of one screen under a mode of `clipped_p`; 1 clips nothing."""
+    """Return the upper clip of one screen under a mode of `clipped_p`; 1 clips nothing."""
     if mode == "plain":
         return 1.0
     if settings.p_value_clip is None:

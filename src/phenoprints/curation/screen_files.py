@@ -87,7 +87,7 @@ class ScreenFiles:
         return ids
 
     def _usual_shapes(self, geometry: Mapping[str, int | None]) -> pd.DataFrame | None:
-        """The usual shape by modality; None for a screen without images."""
+        """Return the usual shape by modality; None for a screen without images."""
         if self._sites[-1].stop == 0:
             return None
         shapes = Shapes()

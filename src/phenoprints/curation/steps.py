@@ -59,5 +59,5 @@ STEP_WORDS = tuple(STEP_OF_REASON[reason] for reason in REASONS)
 
 
 def last_reason(step: str) -> Reason:
-    """The reason with the highest value of a step: wells that pass the step lie above it."""
+    """Return the reason with the highest value of a step: wells that pass the step lie above it."""
     return max(reason for reason, of in STEP_OF_REASON.items() if of == step)

@@ -33,7 +33,7 @@ class Tally:
 
     @classmethod
     def empty(cls, num_conditions: int) -> Tally:
-        """A tally of no wells."""
+        """Return a tally of no wells."""
         return cls(
             wells=np.zeros((len(ROLES), len(Reason)), dtype=np.int64),
             farthest=np.full(num_conditions, -1, dtype=np.int8),
@@ -43,7 +43,7 @@ class Tally:
 
     @classmethod
     def of(cls, part: Encoded, reason: NDArray[np.int8], num_conditions: int) -> Tally:
-        """The tally of one part, which holds whole experiments."""
+        """Return the tally of one part, which holds whole experiments."""
         pairs = part.role.astype(np.int64) * len(Reason) + reason
         is_judged = (part.role == TREATMENT) & (reason >= Reason.NO_PHENOPRINT)
         by_experiment = np.full(len(part.experiments), -1, dtype=np.int8)
@@ -92,7 +92,7 @@ class Tally:
         return result
 
     def _counts(self, limit: int, perturbations: NDArray[np.int8]) -> dict[str, Any]:
-        """What is left of everything with a reason of at least `limit`."""
+        """Count what remains of wells with a reason of at least `limit`."""
         by_role = self.wells[:, limit:].sum(axis=1)
         return {
             "wells": int(by_role.sum()),

@@ -38,7 +38,7 @@ class Adaptation:
     _last: tuple[str, Look] | None = field(default=None, init=False)
 
     def look_at(self, experiment: str) -> Look:
-        """The look with the batch norms of an experiment; the last one is kept."""
+        """Return the look with the batch norms of an experiment; the last one is kept."""
         from phenoprints.models.cnn import adapt_batch_norm
 
         if self._last is None or self._last[0] != experiment:
@@ -52,7 +52,7 @@ class Adaptation:
         return self.tables.layout()
 
     def _sites(self, experiment: str) -> list[Site]:
-        """Some of the good sites of an experiment, in an order of their own."""
+        """Sample good sites of an experiment in a seeded order."""
         layout = self._layout
         rows = layout.experiments[experiment]
         starts = layout.site_starts
@@ -76,7 +76,9 @@ class Adaptation:
             yield self.look.fitted(batch.to(self.look.encoder.device))
 
     def _crops(self, sites: Sequence[Site]) -> Iterator[np.ndarray]:
-        """A few crops of each site that can be used; what cannot is told when it is looked at."""
+        """Yield a few crops of each site that can be used; what cannot is told when it is looked
+        at.
+        """
         preparing = UnitPass(replace(self.look, crop_shape=None), Unit("", 0, 0))
         for site in sites:
             try:

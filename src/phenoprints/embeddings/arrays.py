@@ -15,7 +15,7 @@ from phenoprints.foundations.errors import ConfigurationError
 
 
 def content_of(look: Look, *, version: int, stored_as: str = "float32") -> dict[str, Any]:
-    """What every unit of a look depends on: part of the key of each."""
+    """Return the settings that every unit depends on; they are part of each unit's key."""
     return {
         "version": version,
         "encoder": look.encoder.fingerprint(),
@@ -68,7 +68,7 @@ def make_stores(
 def refuse_too_large(
     plan: Plan, look: Look, stores: Stores, *, max_kept_gb: float, stored_as: str = "float32"
 ) -> list[str]:
-    """The sizes of the stores in words; ConfigurationError for more than `max_kept_gb`.
+    """Return the sizes of the stores in words; ConfigurationError for more than `max_kept_gb`.
 
     The store of well means is never refused, those of blocks and of crops are.
     """

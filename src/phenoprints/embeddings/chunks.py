@@ -52,7 +52,9 @@ class RowArray:
 
     @classmethod
     def open(cls, path: str | Path) -> Self:
-        """The array that is described at `path`; CorruptionError for any other description."""
+        """Return the array that is described at `path`; CorruptionError for any
+        other description.
+        """
         place = Path(path) / "zarr.json"
         try:
             found = json.loads(place.read_bytes())
@@ -73,7 +75,7 @@ class RowArray:
         return array
 
     def description(self) -> dict[str, Any]:
-        """The array's zarr.json."""
+        """Return the array's zarr.json."""
         return {
             "zarr_format": 3,
             "node_type": "array",
@@ -103,11 +105,11 @@ class RowArray:
         publish_json(place, self.description())
 
     def chunk_file(self, index: int) -> Path:
-        """The file of a chunk."""
+        """Return the file of a chunk."""
         return self.path / "c" / Path(str(index), *["0"] * (len(self.shape) - 1))
 
     def files(self, rows: slice) -> list[Path]:
-        """The files that hold these rows (`start` to `stop`), in their order."""
+        """Return the files that hold these rows (`start` to `stop`), in their order."""
         last = math.ceil(rows.stop / self.chunk_rows)
         return [self.chunk_file(index) for index in range(rows.start // self.chunk_rows, last)]
 
@@ -126,7 +128,7 @@ class RowArray:
                     _write_all(stream, part)
 
     def _encoded(self, chunk: NDArray[Any]) -> Iterator[memoryview]:
-        """The rows, what fills the chunk up, and the checksum of both."""
+        """Yield the rows, what fills the chunk up, and the checksum of both."""
         filling = self._filling(len(chunk))
         crc = google_crc32c.value(_bytes(chunk))
         if len(filling):

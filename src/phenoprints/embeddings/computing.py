@@ -27,7 +27,7 @@ network gave numbers that are not finite."""
 
 
 def no_stamp(sites: Sequence[Site]) -> str:  # noqa: ARG001 - any stamp takes the sites
-    """The stamp of images that never change."""
+    """Return the stamp of images that never change."""
     return ""
 
 
@@ -131,7 +131,7 @@ class _Job:
         self.events: deque[tuple[Site | None, list[_OpenUnit]]] = deque()
 
     def sites(self, spans: Sequence[Span]) -> Iterator[Site]:
-        """The sites to be read; called ahead of `take`, which follows in the same order."""
+        """Yield the sites to be read; called ahead of `take`, which follows in the same order."""
         for span in spans:
             largest = max(span, key=lambda item: item[1].num_wells)[1].unit
             of_unit = {largest: self.selection.sites_of(largest)}
@@ -139,7 +139,7 @@ class _Job:
             yield from self._events_of(opened, of_unit[largest])
 
     def _opened(self, number: int, work: Work, of_unit: dict[Unit, list[Site]]) -> _OpenUnit | None:
-        """The unit, or None when it is done."""
+        """Return the unit, or None when it is done."""
         viewer = self.viewers[number]
         if work.unit not in of_unit:
             of_unit[work.unit] = self.selection.sites_of(work.unit)

@@ -36,7 +36,7 @@ def embed(
     blocks: Literal["last", "all"] = "last",
     precision: Precision = "float32",
 ) -> tuple[NDArray[np.float32], pd.DataFrame]:
-    """What an encoder sees in every well of a screen, and the wells and sites that failed.
+    """Embed every well of a screen; report the wells and sites that failed.
 
     Parameters
     ----------

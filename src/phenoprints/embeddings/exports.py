@@ -39,7 +39,7 @@ CONDITION_METADATA = {
 
 
 def all_rows(reader: EmbeddingsReader, wells: pd.DataFrame) -> NDArray[np.float32]:
-    """The vectors of all wells (n, D), in the order of the wells table."""
+    """Return the vectors of all wells (n, D), in the order of the wells table."""
     rows = np.concatenate([reader.read(experiment) for experiment in reader.experiments])
     if len(rows) != len(wells):
         raise DataError(f"{len(rows)} vectors for {len(wells)} wells; expected one each.")
@@ -47,7 +47,7 @@ def all_rows(reader: EmbeddingsReader, wells: pd.DataFrame) -> NDArray[np.float3
 
 
 def feature_names(reader: EmbeddingsReader, num_features: int) -> list[str]:
-    """The names of the features: those of the profiles, else the encoder's name and a number."""
+    """Return names of the features: those of the profiles, else the encoder's name and a number."""
     named = reader.attributes.get("features")
     if named:
         return list(named)
@@ -56,7 +56,7 @@ def feature_names(reader: EmbeddingsReader, num_features: int) -> list[str]:
 
 
 def metadata(wells: pd.DataFrame, conditions: pd.DataFrame | None = None) -> pd.DataFrame:
-    """The wells with the field's column names; several conditions of a well joined by ` | `.
+    """Return the wells with the field's column names; several conditions of a well joined by ` | `.
 
     Ids are text, since 64 bits do not survive spreadsheets and JavaScript.
     """
@@ -77,7 +77,7 @@ def _joined(texts: pd.Series[str], listed: Sequence[int] | None) -> str:
 def to_anndata(
     reader: EmbeddingsReader, wells: pd.DataFrame, conditions: pd.DataFrame | None = None
 ) -> AnnData:
-    """An AnnData of the wells: X the vectors, obs the metadata, uns what describes them.
+    """Return an AnnData of the wells: X the vectors, obs the metadata, uns what describes them.
 
     `uns["phenoprints"]` names screen, encoder, its fingerprint, block, geometry and that a row is
     a well's mean. obs names are the ids of the wells.
@@ -94,7 +94,7 @@ def to_anndata(
 
 
 def _plain(value: Any) -> Any:
-    """The value without None, which AnnData's files cannot hold."""
+    """Return the value without None, which AnnData's files cannot hold."""
     if isinstance(value, Mapping):
         return {str(key): _plain(item) for key, item in value.items() if item is not None}
     return value

@@ -32,7 +32,7 @@ def gather(
     *,
     mend: Callable[[Sequence[Work]], None] | None = None,
 ) -> Gathered:
-    """The failures and the cost of all units; every chunk is compared with its marker.
+    """Return the failures and the cost of all units; every chunk is compared with its marker.
 
     Parameters
     ----------
@@ -75,7 +75,7 @@ def _refuse_missing(works: Sequence[Work], told: Sequence[Any], stores: Stores) 
 
 
 def cost(told: Sequence[Mapping[str, Any]], failures: pd.DataFrame) -> dict[str, Any]:
-    """What units took: sums, rates, the share of time spent waiting, hours of each device."""
+    """Sum the cost of units: totals, rates, share of time spent waiting, hours per device."""
     sums = {name: sum(value[name] for value in told)
             for name in ("wells", "crops", "seconds", "waiting_s")}  # fmt: skip
     hours: dict[str, float] = {}

@@ -46,7 +46,7 @@ class Geometry:
             )
 
     def origins(self, height_px: int, width_px: int) -> NDArray[np.int64]:
-        """The upper left corners (K, 2) as y, x, row by row.
+        """Return the upper left corners (K, 2) as y, x, row by row.
 
         Without overlap the grid has floor(H/crop) × floor(W/crop) crops and is centred; odd
         remainders leave the larger margin below and to the right. An image that holds no crop is
@@ -87,7 +87,7 @@ class Geometry:
         return starts[1:-1] if ring and count > 2 else starts
 
     def crops(self, image_CHW: NDArray[np.uint8]) -> NDArray[np.uint8]:
-        """The crops (K, C, crop, crop) of an image, a copy."""
+        """Return the crops (K, C, crop, crop) of an image, a copy."""
         side = self.crop_px
         origins = self.origins(*image_CHW.shape[1:])
         crops = np.empty((len(origins), len(image_CHW), side, side), np.uint8)
@@ -96,5 +96,5 @@ class Geometry:
         return crops
 
     def as_dict(self) -> dict[str, Any]:
-        """The geometry as plain JSON values, for keys and attributes."""
+        """Return the geometry as plain JSON values, for keys and attributes."""
         return asdict(self)

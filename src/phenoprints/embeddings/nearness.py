@@ -90,7 +90,7 @@ def _centre(
     is_usable: NDArray[np.bool_],
     role: NDArray[np.object_],
 ) -> tuple[NDArray[np.float64], int]:
-    """The mean of the controls' unit vectors, NaN without controls, and their number."""
+    """Return the mean of the controls' unit vectors, NaN without controls, and their number."""
     rows = np.flatnonzero(is_usable & (role == inactive_role(role[is_usable])))
     if not len(rows):
         return np.full(vectors.shape[1], np.nan), 0
@@ -100,7 +100,7 @@ def _centre(
 
 
 def nearness_of(reader: EmbeddingsReader, wells: str | Path) -> pd.DataFrame:
-    """The nearness of every experiment of a store; `wells` is the path of the wells table.
+    """Return the nearness of every experiment of a store; `wells` is the path of the wells table.
 
     One experiment is in memory at a time.
     """

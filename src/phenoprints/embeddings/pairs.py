@@ -65,7 +65,7 @@ class Pair:
         return bool(self.settings.get("adapt_batch_norm"))
 
     def viewer(self) -> Viewer:
-        """The encoder, ready to look at units."""
+        """Return the encoder, ready to look at units."""
         adaptation = Adaptation(self.look, self.tables, self.read) if self.is_adapted else None
         look_at = adaptation.look_at if adaptation else None
         return Viewer(self.look, self.stores, self.failures(), look_at)
@@ -76,7 +76,7 @@ class Pair:
         return len(self.tables.wells)
 
     def plan(self, block_wells: NDArray[np.uint64] | None = None) -> Plan:
-        """The units of the pair with their keys; its stores must not be too large."""
+        """Return the units of the pair with their keys; its stores must not be too large."""
         version, stored_as = STAGE_VERSIONS["embeddings"], self.settings["stored_as"]
         plan = plan_screen(
             self.tables,
@@ -107,7 +107,7 @@ class Pair:
         return Failures(self.num_wells, self.settings["max_failed_fraction"], self.name)
 
     def gather(self, works: Sequence[Work]) -> Gathered:
-        """The failures and the cost of all units; those missing or damaged are computed.
+        """Return the failures and the cost of all units; those missing or damaged are computed.
 
         A chunk that was damaged after its job had ended is mended so, on an accelerator when
         there is one.
@@ -119,7 +119,7 @@ class Pair:
         compute_pairs([self], spans_of([works]))
 
     def read(self, site: Site) -> NDArray[np.uint8]:
-        """The pixels of a site as uint8."""
+        """Return the pixels of a site as uint8."""
         return self.images.read(
             site.locator, site.channels, experiment=site.experiment, shape=site.shape
         )
@@ -178,7 +178,7 @@ def open_pair(
     device: str = "auto",
     job: int = 0,
 ) -> Pair:
-    """The pair that a job works on.
+    """Return the pair that a job works on.
 
     Parameters
     ----------
@@ -227,7 +227,7 @@ def check_batch_norm(encoder: Encoder, where: str) -> None:
 
 
 def open_encoder(provenance: str | Path, block: int | None, device: torch.device) -> Encoder:
-    """The encoder whose provenance is given, ending after `block`, on its device."""
+    """Return the encoder whose provenance is given, ending after `block`, on its device."""
     from phenoprints.models import load
 
     encoder = load(artefact_path(provenance))
@@ -242,7 +242,7 @@ def first_device(name: str) -> int:
 
 
 def device_of(device: str, job: int = 0) -> torch.device:
-    """The device of a setting for one of the jobs that may share a node."""
+    """Return the device of a setting for one of the jobs that may share a node."""
     import torch
 
     num_devices = torch.cuda.device_count()

@@ -164,7 +164,7 @@ class UnitPass:
         self.add(site, crops)
 
     def prepared(self, site: Site, image_CHW: NDArray[np.uint8]) -> NDArray[np.uint8]:
-        """The site's crops with channels in the encoder's order (K, C, H, W)."""
+        """Return the site's crops with channels in the encoder's order (K, C, H, W)."""
         if len(image_CHW) != len(site.channels):
             raise DataError(f"{len(image_CHW)} channels; its screen declares {len(site.channels)}")
         order = channel_order(self.look.encoder.channels, site.channels)
@@ -233,7 +233,7 @@ class UnitPass:
             self.queued.popleft().synchronize()
 
     def finish(self) -> UnitFeatures:
-        """The means of the unit's wells."""
+        """Return the means of the unit's wells."""
         if self.pending:
             self.run()
         num_features = num_features_of(self.look.encoder, ())
@@ -261,7 +261,7 @@ def look_at(
     look: Look,
     block_rows: Sequence[int] = (),
 ) -> UnitFeatures:
-    """What an encoder sees in the wells of one unit.
+    """Embed the wells of one unit.
 
     Parameters
     ----------
@@ -331,7 +331,7 @@ def channel_order(wanted: Sequence[str], there: Sequence[str]) -> list[int] | No
 
 
 def arithmetic(encoder: Encoder, precision: Precision) -> AbstractContextManager[Any]:
-    """The context of a forward pass: plain float32, bfloat16 by autocast, or products in 8 bits.
+    """Return a forward pass's context: plain float32, bfloat16 by autocast, or 8-bit products.
 
     With 8 bits everything but the products of the blocks is as in bfloat16.
     """

@@ -48,7 +48,9 @@ class Plan:
         return sum(len(group) for group in self.ids.values())
 
     def block_ids(self) -> dict[str, NDArray[np.uint64]]:
-        """The ids of the wells whose blocks are kept, by experiment; without empty experiments."""
+        """Return the ids of the wells whose blocks are kept, by experiment; without empty
+        experiments.
+        """
         kept: dict[str, list[NDArray[np.uint64]]] = {}
         for work in self.works:
             if work.block_rows:
@@ -64,7 +66,7 @@ def plan_screen(
     unit_wells: int = UNIT_WELLS,
     block_wells: BlockWells = None,
 ) -> Plan:
-    """The plan of a screen, made from its tables a portion of whole experiments at a time.
+    """Return the plan of a screen, made from its tables a portion of whole experiments at a time.
 
     Parameters
     ----------
@@ -98,7 +100,7 @@ def plan_selection(
     unit_wells: int = UNIT_WELLS,
     block_wells: BlockWells = None,
 ) -> Plan:
-    """The plan of wells and sites in memory."""
+    """Return the plan of wells and sites in memory."""
     works = plan_work(selection, content=content, unit_wells=unit_wells, block_wells=block_wells)
     channels = selection.sites["channels"]
     first = tuple(channels.iloc[0]) if len(channels) else ()
@@ -114,7 +116,7 @@ def plan_work(
     layout: Layout | None = None,
     first_well: int = 0,
 ) -> list[Work]:
-    """The units of whole experiments, each with its key.
+    """Return the units of whole experiments, each with its key.
 
     A key is the sha256 of `content` and of the ids, sites and locators of the unit's wells: it
     does not change with other units, with their number, or with the number of jobs. `layout` and
@@ -166,7 +168,7 @@ class _Keys:
 
 
 def _codes(channels: pd.Series[Any]) -> NDArray[np.uint64]:
-    """A number for each list of channels: the first 64 bits of the sha256 of its names."""
+    """Return a number for each list of channels: the first 64 bits of the sha256 of its names."""
     codes, lists = pd.factorize(channels.map(tuple))
     texts = ["\n".join(names).encode() for names in lists]
     numbers = [int.from_bytes(hashlib.sha256(text).digest()[:8], "little") for text in texts]

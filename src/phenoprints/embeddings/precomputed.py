@@ -56,7 +56,7 @@ class WellMeans:
         return means
 
     def as_they_are(self, first: int, stop: int) -> NDArray[np.float32]:
-        """The means of some wells, in float64 sums, features that are not finite among them."""
+        """Return means of some wells, in float64 sums, features that are not finite among them."""
         means = np.full((stop - first, self.shape[1]), np.nan, dtype=np.float32)
         there = np.flatnonzero(self.counts[first:stop])
         if len(there):
@@ -68,7 +68,7 @@ class WellMeans:
         return means
 
     def blocks(self) -> Iterator[tuple[int, NDArray[np.float32]]]:
-        """The first well of every block, and its means as they are."""
+        """Yield the first well of every block, and its means as they are."""
         for first in range(0, len(self), WELLS_AT_ONCE):
             yield first, self.as_they_are(first, min(first + WELLS_AT_ONCE, len(self)))
 
@@ -88,7 +88,7 @@ class MatchedVectors:
 
 
 def match_vectors(wells: pd.DataFrame, table: VectorTable) -> MatchedVectors:
-    """The vector of each well: the mean of the rows that name it, as float32 (n, D).
+    """Return the vector of each well: the mean of the rows that name it, as float32 (n, D).
 
     Rows and wells are matched by plate and well, and by experiment where the table names one; rows
     with a `well_id` by that alone.
@@ -119,7 +119,7 @@ def match_vectors(wells: pd.DataFrame, table: VectorTable) -> MatchedVectors:
 
 
 def attributes_of(table: VectorTable, paths: Sequence[str | Path]) -> dict[str, Any]:
-    """What the store says about vectors of these files: their fingerprint and features."""
+    """Return the store's attributes for vectors of these files: fingerprint and features."""
     places = [array_place(path) or Path(path) for path in paths]
     files = [[place.name, content_sha256(place)] for place in places]
     return {"encoder_fingerprint": fingerprint(files), "features": table.features}
@@ -130,7 +130,7 @@ def _positions(names: Any) -> NDArray[np.object_]:
 
 
 def _targets(wells: pd.DataFrame, keys: pd.DataFrame) -> NDArray[np.int64]:
-    """The well (row of `wells`) that each row of the tables belongs to, -1 for none."""
+    """Return the well (row of `wells`) that each row of the tables belongs to, -1 for none."""
     left = keys.assign(well=_positions(keys["well"]))
     has_experiment = keys["experiment"].notna().to_numpy()
     targets = np.full(len(keys), -1, dtype=np.int64)
@@ -209,7 +209,7 @@ def _not_finite(
     targets: NDArray[np.int64],
     odd: Mapping[int, Sequence[str]],
 ) -> list[pd.DataFrame]:
-    """The failures of wells with features that are not finite."""
+    """Return the failures of wells with features that are not finite."""
     last_row = dict(zip(targets.tolist(), range(len(targets)), strict=True)) if odd else {}
     parts = []
     for well, names in odd.items():

@@ -84,7 +84,7 @@ class ScreenTables:
     def selection(
         self, wells: slice, sites: slice, *, skipped: int = 0, site_numbers: Sequence[int] = ()
     ) -> Selection:
-        """The wells and good sites of some rows; `skipped` as in `Selection`."""
+        """Return the wells and good sites of some rows; `skipped` as in `Selection`."""
         return Selection(
             self.wells.read(wells.start, wells.stop).to_pandas(),
             site_frame(self.sites.read(sites.start, sites.stop)),
@@ -92,7 +92,7 @@ class ScreenTables:
         )  # fmt: skip
 
     def selection_of(self, works: Sequence[Work], site_numbers: Sequence[int] = ()) -> Selection:
-        """The wells and good sites of units that follow one another, overlapping or not."""
+        """Return the wells and good sites of units that follow one another, overlapping or not."""
         first = min(works, key=lambda work: work.first_well)
         return self.selection(
             slice(first.first_well, max(work.last_well for work in works)),
@@ -101,11 +101,11 @@ class ScreenTables:
         )  # fmt: skip
 
     def site_numbers(self) -> list[int]:
-        """The numbers that sites have, sorted."""
+        """Return the numbers that sites have, sorted."""
         return sorted(pc.unique(self._column("site")).to_pylist())
 
     def first_channels(self) -> tuple[str, ...]:
-        """The channels of the first site; none where there is no site."""
+        """Return the channels of the first site; none where there is no site."""
         first: list[list[str]] = self.sites.read(0, 1)["channels"].to_pylist()
         return tuple(first[0]) if first else ()
 

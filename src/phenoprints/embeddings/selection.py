@@ -52,7 +52,7 @@ class Selection:
         self.sites = self._good(sites, bad_sites)
 
     def _good(self, sites: pd.DataFrame, bad_sites: pd.MultiIndex | None) -> pd.DataFrame:
-        """The sites that count, in the order of the wells and of their numbers."""
+        """Return the sites that count, in the order of the wells and of their numbers."""
         ids, numbers = sites["well_id"].to_numpy(np.uint64), sites["site"].to_numpy()
         row = pd.Index(self.well_ids).get_indexer(pd.Index(ids))
         counts = row >= 0
@@ -65,18 +65,18 @@ class Selection:
         return kept.reset_index(drop=True)
 
     def rows(self, unit: Unit) -> slice:
-        """The rows of `wells` that a unit stands for."""
+        """Return the rows of `wells` that a unit stands for."""
         start = self._starts[unit.experiment] - self._skipped.get(unit.experiment, 0)
         return slice(start + unit.start, start + unit.stop)
 
     def site_rows(self, unit: Unit) -> slice:
-        """The rows of `sites` that belong to a unit."""
+        """Return the rows of `sites` that belong to a unit."""
         rows = self.rows(unit)
         found = np.searchsorted(self.sites["row"].to_numpy(), [rows.start, rows.stop])
         return slice(*found.tolist())
 
     def sites_of(self, unit: Unit) -> list[Site]:
-        """The sites of a unit that count; wells are counted in their experiment."""
+        """Return the sites of a unit that count; wells are counted in their experiment."""
         part = self.sites.iloc[self.site_rows(unit)]
         columns = [part[name].tolist() for name in ("row", "site", "locator", "channels")]
         shapes = zip(part["height"].tolist(), part["width"].tolist(), strict=True)

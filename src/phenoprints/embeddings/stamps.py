@@ -21,7 +21,7 @@ from phenoprints.screens.images.stores import shard_path
 
 
 def image_stamp(images: ScreenImages, sites: Sequence[Site]) -> str:
-    """A key of the size and time of every file behind the sites, and of their 8-bit windows.
+    """Return a key of the size and time of every file behind the sites, and of their 8-bit windows.
 
     A file that is not there counts as such; whether that is a failure is found when it is read.
     Of an OME-Zarr plate only the description of the array counts.

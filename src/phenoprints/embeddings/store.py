@@ -53,7 +53,7 @@ def rows_per_unit(num_wells: int, unit_wells: int = UNIT_WELLS) -> int:
 
 
 def plan_units(num_wells: Mapping[str, int], unit_wells: int = UNIT_WELLS) -> list[Unit]:
-    """The units of a store, in order of experiments and rows: they cover every well once."""
+    """Return the units of a store, in order of experiments and rows: they cover every well once."""
     units = []
     for experiment, count in num_wells.items():
         rows = rows_per_unit(count, unit_wells)
@@ -129,7 +129,7 @@ def write_unit(path: str | Path, unit: Unit, values: NDArray[Any]) -> None:
 
 
 def chunk_files(path: str | Path, unit: Unit) -> list[Path]:
-    """The files that hold a unit's rows, in their order."""
+    """Return the files that hold a unit's rows, in their order."""
     return _array(path, "wells", unit.experiment).files(unit.rows)
 
 
@@ -155,12 +155,14 @@ class EmbeddingReader:
         return tuple(self._array("wells", self.experiments[0]).shape[1:])
 
     def read(self, experiment: str, rows: slice = slice(None)) -> NDArray[np.float32]:
-        """The rows of an experiment's wells (n, D), or (n, B, D), as float32; failed rows NaN."""
+        """Return the rows of an experiment's wells (n, D), or (n, B, D), as float32; failed rows
+        NaN.
+        """
         values = self._read("wells", experiment, rows)
         return values.astype(np.float32, copy=False)
 
     def well_ids(self, experiment: str) -> NDArray[np.uint64]:
-        """The ids of the experiment's wells, one for each row."""
+        """Return the ids of the experiment's wells, one for each row."""
         ids = self._read("well_ids", experiment, slice(None))
         if _digest(ids) != self.attributes["experiments"][experiment]["well_ids_sha256"]:
             where = self.path / "well_ids" / file_name(experiment, "experiment")
@@ -189,7 +191,9 @@ class EmbeddingReader:
 
 
 def open_embeddings(path: str | Path) -> EmbeddingReader:
-    """A strict reader of the embeddings at `path`: `.experiments`, `.read(e)`, `.attributes`."""
+    """Return a strict reader of the embeddings at `path`: `.experiments`, `.read(e)`,
+    `.attributes`.
+    """
     return EmbeddingReader(path)
 
 
@@ -242,7 +246,9 @@ def _remove_strangers(folder: Path, known: set[str]) -> None:
 
 
 def _create_array(path: Path, shape: tuple[int, ...], chunk_rows: int, dtype: str) -> RowArray:
-    """The array at `path`, made when it is not there; of another shape nothing can be used."""
+    """Return the array at `path`, made when it is not there; of another shape
+    nothing can be used.
+    """
     array = RowArray(path, shape, chunk_rows, np.dtype(dtype))
     try:
         is_other = RowArray.open(path) != array

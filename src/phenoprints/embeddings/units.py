@@ -69,7 +69,7 @@ class Stores:
         blocks: str | Path | None = None,
         crops: str | Path | None = None,
     ) -> Stores:
-        """The stores of a pair; markers lie beside the embeddings, in `<name>.units`."""
+        """Return the stores of a pair; markers lie beside the embeddings, in `<name>.units`."""
         path = Path(embeddings)
         units = path.with_name(f"{path.name}.units")
         return cls(
@@ -80,11 +80,11 @@ class Stores:
         )
 
     def written(self) -> list[Path]:
-        """The stores, without the markers."""
+        """Return the stores, without the markers."""
         return [path for path in (self.embeddings, self.blocks, self.crops) if path is not None]
 
     def places(self, work: Work) -> dict[Path, Unit]:
-        """The stores that a unit is written to, with its rows there."""
+        """Return the stores that a unit is written to, with its rows there."""
         unit = work.unit
         places = {self.embeddings: unit}
         if self.blocks is not None and work.block_rows:
@@ -97,7 +97,7 @@ class Stores:
 
 
 def plan_table(works: Iterable[Work]) -> pd.DataFrame:
-    """The plan as a table with a row per unit."""
+    """Return the plan as a table with a row per unit."""
     rows = [
         (w.unit.experiment, w.unit.start, w.unit.stop, w.key, w.first_well, w.first_site,
          w.last_site, w.block_rows)
@@ -107,7 +107,7 @@ def plan_table(works: Iterable[Work]) -> pd.DataFrame:
 
 
 def works_of(table: pd.DataFrame) -> list[Work]:
-    """The plan that a table holds."""
+    """Return the plan that a table holds."""
     columns = [table[name].tolist() for name in PLAN_COLUMNS]
     return [
         Work(Unit(*place), key, *rows, None if kept is None else tuple(np.asarray(kept).tolist()))
@@ -121,7 +121,7 @@ Span = list[tuple[int, Work]]
 
 
 def spans_of(plans: Sequence[Sequence[Work]]) -> list[Span]:
-    """The units of several plans of one screen, those that share wells together.
+    """Return the units of several plans of one screen, those that share wells together.
 
     Of one plan every unit is a span of its own. Where plans cut the screen differently a span is
     as large as its largest unit, so that its images can be read once.
@@ -139,7 +139,9 @@ def spans_of(plans: Sequence[Sequence[Work]]) -> list[Span]:
 
 
 def batch_of(spans: Sequence[Span], batch: int, num_batches: int) -> list[Span]:
-    """The spans of one job: one run of them, so that it reads one range of rows of the tables."""
+    """Return the spans of one job: one run of them, so that it reads one range of rows of the
+    tables.
+    """
     first, last = (len(spans) * number // num_batches for number in (batch, batch + 1))
     return list(spans[first:last])
 
@@ -165,7 +167,7 @@ def mark_done(
 def read_marker(
     folder: str | Path, work: Work, stores: Mapping[Path, Unit], *, stamp: str | None = None
 ) -> Any:
-    """What the unit's marker told, or None when the unit has to be computed.
+    """Return the content of the unit's marker, or None if the unit must be computed.
 
     It has to when there is no marker, when it was made from other content (its key, or its
     stamp where one is given), or when a chunk is not as it was written.

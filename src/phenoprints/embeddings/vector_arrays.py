@@ -30,7 +30,7 @@ DESCRIPTIONS = ("zarr.json", ".zarray", ".zgroup")
 
 
 def array_place(path: str | Path) -> Path | None:
-    """The .npy file or Zarr folder that a path stands for; None for a table."""
+    """Return the .npy file or Zarr folder that a path stands for; None for a table."""
     place = Path(path)
     if place.name in DESCRIPTIONS:
         return place.parent
@@ -43,7 +43,7 @@ def is_own_store(place: Path) -> bool:
 
 
 def read_own_store(place: Path) -> tuple[NDArray[np.float32], NDArray[np.uint64], list[str]]:
-    """The vectors of a store, the ids of their wells and the names of the features."""
+    """Return the vectors of a store, the ids of their wells and the names of the features."""
     reader = open_embeddings(place)
     parts = [reader.read(experiment) for experiment in reader.experiments]
     ids = [reader.well_ids(experiment) for experiment in reader.experiments]
@@ -55,7 +55,7 @@ def read_own_store(place: Path) -> tuple[NDArray[np.float32], NDArray[np.uint64]
 
 
 def read_array(place: Path, num_rows: int, row_table: str) -> NDArray[np.float32]:
-    """The array (m, D) of a .npy file or a Zarr array, as float32; its form is judged unread.
+    """Read the array (m, D) of a .npy file or a Zarr array as float32; check its form first.
 
     Parameters
     ----------

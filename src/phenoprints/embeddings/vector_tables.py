@@ -65,7 +65,7 @@ def read_vectors(
     features: Sequence[str] = (),
     row_tables: Sequence[str | Path] = (),
 ) -> VectorTable:
-    """The rows of all tables together, in the order of `paths`.
+    """Return the rows of all tables together, in the order of `paths`.
 
     Parameters
     ----------
@@ -189,7 +189,7 @@ def _read_table(path: Path) -> pd.DataFrame:
 
 
 def _shared(text: str | None) -> str | None:
-    """The same text as one object for all rows: few names stand in millions of them."""
+    """Return the same text as one object for all rows: few names stand in millions of them."""
     return text if text is None else intern(text)
 
 
@@ -309,7 +309,9 @@ def _block(values: pd.Series[Any]) -> NDArray[np.float32]:
 
 
 def _float32(values: pd.Series[Any] | pd.DataFrame) -> NDArray[np.float32]:
-    """The numbers as float32; beyond its range they are infinite, which fails the well by name."""
+    """Return the numbers as float32; beyond its range they are infinite, which fails the well by
+    name.
+    """
     with np.errstate(over="ignore"):
         return values.to_numpy(np.float32)
 

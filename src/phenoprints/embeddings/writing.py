@@ -25,11 +25,11 @@ class Rows(Protocol):
         """How many wells there are."""
 
     def __getitem__(self, wells: slice, /) -> NDArray[np.float32]:
-        """The rows of some wells."""
+        """Return the rows of some wells."""
 
 
 def ids_by_experiment(wells: pd.DataFrame) -> dict[str, NDArray[np.uint64]]:
-    """The well ids of each experiment, both in the order of the wells table."""
+    """Return the well ids of each experiment, both in the order of the wells table."""
     return {
         str(experiment): group.to_numpy(np.uint64)
         for experiment, group in wells.groupby("experiment", sort=False)["well_id"]

@@ -136,7 +136,7 @@ def _texts_beyond(path: Path, longest: Mapping[str, int], limit: int) -> bool:
 
 
 def _texts_bytes(path: Path, name: str, rows: int, most: int, *, as_codes: bool) -> int:
-    """The bytes of the texts of a column, counted until there are more than `most`."""
+    """Return the bytes of the texts of a column, counted until there are more than `most`."""
     import pyarrow.parquet as pq
 
     counted = 0
@@ -149,7 +149,7 @@ def _texts_bytes(path: Path, name: str, rows: int, most: int, *, as_codes: bool)
 
 
 def _text_bytes(values: Any) -> int:
-    """The bytes of all texts of an Arrow array, those of a dictionary as often as they stand."""
+    """Return bytes of all texts of an Arrow array, those of a dictionary as often as they stand."""
     import pyarrow as pa
     import pyarrow.compute as pc
 

@@ -11,7 +11,7 @@ Function = TypeVar("Function", bound=Callable[..., Any])
 
 
 def compiled(**options: Any) -> Callable[[Function], Function]:
-    """A decorator that compiles a function with numba, free of the interpreter's lock.
+    """Return a decorator that compiles a function with numba, free of the interpreter's lock.
 
     `options` are those of numba.njit. The machine code is cached beside the source, else in the
     user's cache folder; where neither can be written (a read-only container), every process

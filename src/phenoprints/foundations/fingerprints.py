@@ -24,12 +24,12 @@ def canonical_json(value: Any) -> bytes:
 
 
 def fingerprint(value: Any) -> str:
-    """The sha256 of the canonical JSON of `value`, as 64 hexadecimal digits."""
+    """Return the sha256 of the canonical JSON of `value`, as 64 hexadecimal digits."""
     return hashlib.sha256(canonical_json(value)).hexdigest()
 
 
 def own_sha256(content: Mapping[str, Any]) -> str:
-    """The sha256 of a JSON document but for its key `own_sha256`; "" of no such document."""
+    """Return the sha256 of a JSON document but for its key `own_sha256`; "" of no such document."""
     rest = {key: value for key, value in content.items() if key != "own_sha256"}
     try:
         return fingerprint(json.loads(canonical_json(rest)))
@@ -38,13 +38,13 @@ def own_sha256(content: Mapping[str, Any]) -> str:
 
 
 def file_sha256(path: str | Path) -> str:
-    """The sha256 of a file's bytes."""
+    """Return the sha256 of a file's bytes."""
     with open(path, "rb", buffering=0) as stream:
         return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
 def tree_digests(path: str | Path) -> list[tuple[str, str]]:
-    """The relative name and the sha256 of every file below a folder, sorted by name.
+    """Return the relative name and the sha256 of every file below a folder, sorted by name.
 
     Snakemake's time stamp, which comes after the folder is finished, is left out.
     """
@@ -58,10 +58,12 @@ def tree_digests(path: str | Path) -> list[tuple[str, str]]:
 
 
 def tree_sha256(path: str | Path) -> str:
-    """The sha256 of a folder: of the sorted relative names and digests of all files below it."""
+    """Return the sha256 of a folder: of the sorted relative names and digests of all files below
+    it.
+    """
     return fingerprint(tree_digests(path))
 
 
 def content_sha256(path: str | Path) -> str:
-    """The sha256 of a file or of a whole folder."""
+    """Return the sha256 of a file or of a whole folder."""
     return tree_sha256(path) if Path(path).is_dir() else file_sha256(path)

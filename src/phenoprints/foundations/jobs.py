@@ -65,7 +65,7 @@ def logged(logs: Sequence[str]) -> Iterator[None]:
 
 
 def _job_of(log: Path) -> str:
-    """The job of a log: its path in the folder of logs, as in consistency/demo/mae."""
+    """Return the job of a log: its path in the folder of logs, as in consistency/demo/mae."""
     parts = log.with_suffix("").parts
     start = max((i + 1 for i, part in enumerate(parts[:-1]) if part == LOGS), default=-1)
     return "/".join(parts[start:])
@@ -78,7 +78,7 @@ MAX_ERROR_LINES = 12
 
 
 def first_error(folder: str | Path, since: float = 0.0) -> tuple[Path, str] | None:
-    """The first log below a folder that ended in an error since a time, and the error; or None.
+    """Find the first log below a folder that ended in an error since a time, and the error.
 
     `since` is in seconds since 1970. The error is what stands behind the last traceback of the
     log, at most 12 lines, without the module of its type. Logs that cannot be read are passed by.

@@ -18,12 +18,14 @@ def publish_marker(path: str | Path, content: Mapping[str, Any], *, is_placed: b
 
 
 def _place(path: str | Path) -> str:
-    """The end of a path, which stays when a run is moved and tells markers of one run apart."""
+    """Return the end of a path, which stays when a run is moved and tells markers of
+    one run apart.
+    """
     return "/".join(Path(path).absolute().parts[-3:])
 
 
 def read_marker(path: str | Path, *, is_placed: bool = True) -> dict[str, Any] | None:
-    """The content of a marker; None when it is not there, or not as or where it was written.
+    """Return the content of a marker; None when it is not there, or not as or where it was written.
 
     `is_placed` as it was published: a placed marker that names no place is no marker, such as a
     provenance file, which is sealed alike.

@@ -14,7 +14,7 @@ MAX_PATH_BYTES = 4096
 
 
 def file_name(name: str, what: str = "name") -> str:
-    """The name with all but `A-Z a-z 0-9 . _ -` %-encoded, and so a leading dot or `__`.
+    """Return the name with all but `A-Z a-z 0-9 . _ -` %-encoded, and so a leading dot or `__`.
 
     An empty name, or one that is longer than 200 bytes when encoded, is an UnsafeInputError that
     calls it `what`.
@@ -33,7 +33,7 @@ def file_name(name: str, what: str = "name") -> str:
 
 
 def inside(root: str | Path, relative: str) -> Path:
-    """The path of `relative` below `root`, links followed; UnsafeInputError where it leaves it.
+    """Resolve `relative` below `root`, following links; UnsafeInputError if it leaves `root`.
 
     Absolute paths, `..` that climb out and symbolic links to the outside are all refused.
     """
@@ -53,7 +53,9 @@ def inside(root: str | Path, relative: str) -> Path:
 
 
 def below(root: str | Path, path: str | Path) -> str:
-    """The path relative to `root`, links followed, with `/`; UnsafeInputError outside of it."""
+    """Return the path relative to `root`, links followed, with `/`; UnsafeInputError
+    outside of it.
+    """
     top, place = Path(root).resolve(), Path(path).resolve()
     if not place.is_relative_to(top) or place == top:
         what = f"{str(path)[:200]} lies outside of it"

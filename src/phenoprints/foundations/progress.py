@@ -57,7 +57,9 @@ class Standing:
         return ", ".join(part for part in self._parts() if part)
 
     def _parts(self) -> Iterator[str]:
-        """What is said, the most important first: a narrow terminal cuts the end off."""
+        """Return the parts of a progress line, most important first; a narrow terminal cuts the
+        end.
+        """
         counted = self.done + self.skipped
         of = "" if self.total is None else f" of {self.total:,}"
         is_whole = self.total is not None and counted >= self.total
@@ -85,7 +87,7 @@ def duration(seconds: float) -> str:
 
 
 def rate_text(per_second: float, unit: str) -> str:
-    """A rate per the second, minute or hour in which at least one is done.
+    """Return a rate per the second, minute or hour in which at least one is done.
 
     >>> rate_text(1234.5, "wells"), rate_text(0.5, "plates"), rate_text(0.001, "steps")
     ('1,234 wells/s', '30.0 plates/min', '3.6 steps/h')
@@ -153,7 +155,7 @@ class Outlet:
         return "\r" + " " * self._columns() + "\r"
 
     def _columns(self) -> int:
-        """The columns that can be written without a new line."""
+        """Return the columns that can be written without a new line."""
         try:
             columns = os.get_terminal_size(self.stream.fileno()).columns
         except OSError:
@@ -275,7 +277,7 @@ class Progress:
     def each(
         self, items: Iterable[Item], count: Callable[[Item], int] = lambda _: 1
     ) -> Iterator[Item]:
-        """The items one after the other, each counted when the next is asked for."""
+        """Yield the items one after the other, each counted when the next is asked for."""
         for item in items:
             yield item
             self.advance(count(item))
@@ -290,7 +292,7 @@ class Progress:
             outlet.tell(line, now_s, is_due=is_due, is_last=is_last)
 
     def line(self) -> str:
-        """The line itself."""
+        """Return the line itself."""
         standing = Standing(
             self.unit, self.total, self.done, self.skipped, self.seconds, self.waiting_s, self.note
         )

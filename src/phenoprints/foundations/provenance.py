@@ -39,7 +39,9 @@ def provenance_path(artefact: str | Path) -> Path:
 
 
 def artefact_path(provenance: str | Path) -> Path:
-    """The file or folder whose provenance lies at `provenance`: the inverse of provenance_path."""
+    """Return the file or folder whose provenance lies at `provenance`: the inverse of
+    provenance_path.
+    """
     path = Path(provenance)
     return path.with_name(path.name.removesuffix(".provenance.json"))
 
@@ -86,7 +88,7 @@ def write_provenance(
 
 
 def _digests(artefact: Path) -> dict[str, Any]:
-    """The artefact's sha256 and, of a folder with not too many files, that of each."""
+    """Return the artefact's sha256 and, of a folder with not too many files, that of each."""
     if not artefact.is_dir():
         return {"sha256": file_sha256(artefact)}
     files = tree_digests(artefact)
@@ -95,7 +97,7 @@ def _digests(artefact: Path) -> dict[str, Any]:
 
 
 def read_provenance(artefact: str | Path) -> dict[str, Any]:
-    """The provenance of an artefact, or an error that names it."""
+    """Return the provenance of an artefact, or an error that names it."""
     path = provenance_path(artefact)
     if not path.exists():
         raise MissingInputError(f"{artefact}: it has no provenance ({path.name} is not there).")
@@ -113,14 +115,14 @@ def read_provenance(artefact: str | Path) -> dict[str, Any]:
 
 
 def artefact_sha256(path: str | Path) -> str:
-    """The sha256 of an input: as its provenance states it, else of its bytes."""
+    """Return the sha256 of an input: as its provenance states it, else of its bytes."""
     if provenance_path(path).exists():
         return str(read_provenance(path)["sha256"])
     return content_sha256(path)
 
 
 def checked_sha256(path: str | Path) -> str:
-    """The sha256 of an input, after a look at its bytes where it is one file.
+    """Return the sha256 of an input, after a look at its bytes where it is one file.
 
     Folders are not read again: their readers check each chunk by its checksum. CorruptionError
     when a file is not what its provenance says was written.
@@ -162,7 +164,9 @@ def library_versions() -> dict[str, str]:
 
 @cache
 def code_commit() -> str:
-    """The git commit of the code, `+changes` added when the tree differs; "" outside a checkout."""
+    """Return the git commit of the code, `+changes` added when the tree differs; "" outside a
+    checkout.
+    """
     here = Path(__file__).resolve().parent
     try:
         commit = _git(here, "rev-parse", "HEAD")

@@ -49,7 +49,7 @@ _CODE_IN_TEXT = re.compile(r"(?:errno|os error) (\d+)", re.IGNORECASE)
 
 
 def storage_error(path: str | Path, error: BaseException) -> StorageError | None:
-    """The StorageError that names the file and the cure; None when something else went wrong.
+    """Return the StorageError that names the file and the cure; None for any other error.
 
     Libraries in other languages give the system's number in their text only, where it is read.
     """
@@ -81,7 +81,7 @@ def _partial_name(path: Path) -> Path:
 
 
 def abandoned(folder: str | Path, *, of: str = "*") -> list[Path]:
-    """What writers that are gone left unfinished in a folder, sorted; it may be deleted.
+    """List partial files left in a folder by killed writers, sorted; they may be deleted.
 
     `of` is the name of what they wrote; all names without it.
 

@@ -17,7 +17,7 @@ _ESCAPE = "\x1f"
 
 
 def generator(seed: int, stage: str, *item: Any) -> np.random.Generator:
-    """A numpy generator for one item of one stage; `item` is anything JSON can hold.
+    """Return a numpy generator for one item of one stage; `item` is anything JSON can hold.
 
     The stream is numpy's PCG64, seeded with the first 128 bits of the sha256 of the key.
     """
@@ -26,7 +26,7 @@ def generator(seed: int, stage: str, *item: Any) -> np.random.Generator:
 
 
 def hash_uint64(seed: int, ids: NDArray[np.uint64]) -> NDArray[np.uint64]:
-    """A uniform 64-bit hash of each id: splitmix64 of (id + (seed + 1)·golden ratio), modulo 2^64.
+    """Hash each id uniformly to 64 bits: splitmix64 of (id + (seed + 1)·golden ratio) mod 2^64.
 
     Shape and order follow `ids`. Source: Steele, Lea, Flood 2014, doi:10.1145/2660193.2660195.
     """

@@ -34,7 +34,9 @@ class Contract:
     derived: Mapping[str, Callable[[pd.DataFrame], Any]] = field(default_factory=dict)
 
     def conform(self, table: pd.DataFrame, *, where: str | None = None) -> pa.Table:
-        """The table in this contract's columns, types and row order; every breach in one error."""
+        """Return the table in this contract's columns, types and row order; every breach in one
+        error.
+        """
         source = where or self.name
         table = self.completed(table)
         raise_problems(self._missing(table, source))

@@ -42,7 +42,7 @@ class Spread(Protocol):
     def __call__(
         self, function: Callable[[Item], Result], items: Iterable[Item], /
     ) -> Iterator[Result]:
-        """The results of `function`, in the order of `items`."""
+        """Return the results of `function`, in the order of `items`."""
 
 
 class WorkerSettings(Protocol):
@@ -240,7 +240,7 @@ def _slurm(settings: WorkerSettings) -> Iterator[SpecCluster]:
 
 
 def _unsafe_in_script(settings: WorkerSettings, folder: Path) -> Iterator[Problem]:
-    """What could run something, or split in two, in the script that dask-jobqueue writes."""
+    """Find characters that could run or split a command in the script dask-jobqueue writes."""
     names = ("partition", "account", "interface")
     words = {f"workers.{name}": getattr(settings, name) for name in names}
     options = {f"workers.extra[{i}]": option for i, option in enumerate(settings.extra)}

@@ -23,7 +23,7 @@ def unit_rows(x: Floats) -> Floats:
 
 
 def group_sums(x: Floats, code: NDArray[np.integer], num_groups: int) -> NDArray[np.float64]:
-    """The sum of the rows of each group (G, K) in float64; rows of code -1 are left out."""
+    """Return the sum of the rows of each group (G, K) in float64; rows of code -1 are left out."""
     rows = np.flatnonzero(code >= 0)
     shape = (num_groups, len(x))
     chooser = sparse.csr_array((np.ones(len(rows)), (code[rows], rows)), shape=shape)
@@ -32,7 +32,7 @@ def group_sums(x: Floats, code: NDArray[np.integer], num_groups: int) -> NDArray
 
 
 def group_medians(x: Floats, code: NDArray[np.integer], num_groups: int) -> NDArray[np.float64]:
-    """The component-wise median of each group (G, K); NaN for a group without rows."""
+    """Return the component-wise median of each group (G, K); NaN for a group without rows."""
     medians = np.full((num_groups, x.shape[1]), np.nan)
     order = np.argsort(code, kind="stable")
     starts = np.searchsorted(code[order], np.arange(num_groups + 1))

@@ -44,7 +44,7 @@ class PerturbationMap:
     attributes: dict[str, Any] = field(default_factory=dict)
 
     def level(self, level: str) -> PerturbationMap:
-        """The rows of one level, without those that have no vector."""
+        """Return the rows of one level, without those that have no vector."""
         finite = np.isfinite(self.vectors).all(axis=1)
         rows = np.flatnonzero((self.table["level"] == level).to_numpy() & finite)
         return PerturbationMap(
@@ -60,7 +60,7 @@ def perturbation_map(
     *,
     is_usable: NDArray[np.bool_] | None = None,
 ) -> PerturbationMap:
-    """The map of a screen at every level that it has.
+    """Return the map of a screen at every level that it has.
 
     Parameters
     ----------
@@ -120,7 +120,7 @@ def find_origin(
     settings: MapSettings,
     is_usable: NDArray[np.bool_],
 ) -> tuple[NDArray[np.float64], dict[str, Any]]:
-    """The point (K,) that is taken off every well, and what to say about it."""
+    """Return the point (K,) that is taken off every well, and what to say about it."""
     if settings.centre_on == "none":
         return np.zeros(vectors.num_components()), {"origin_length": 0.0, "num_origin_wells": 0}
     mask = origin_wells(wells, described, vectors.reader, settings, is_usable)
@@ -135,7 +135,7 @@ def origin_wells(
     settings: MapSettings,
     is_usable: NDArray[np.bool_],
 ) -> NDArray[np.bool_]:
-    """A mask of the wells whose mean is the origin of the map."""
+    """Return a mask of the wells whose mean is the origin of the map."""
     alignment = reader.attributes.get("alignment", {})
     if settings.centre_on == "controls":
         return control_wells(wells, alignment.get("controls", "auto"), is_usable)[0]
@@ -172,11 +172,11 @@ class Vectors:
         return Progress("experiments", len(self._rows), name=name).each(self)
 
     def num_components(self) -> int:
-        """The width of the vectors."""
+        """Return the width of the vectors."""
         return int(next(iter(self))[1].shape[1])
 
     def rows(self, chosen: NDArray[np.bool_]) -> NDArray[np.float32]:
-        """The vectors of the chosen wells, in the order of the wells table."""
+        """Return the vectors of the chosen wells, in the order of the wells table."""
         parts = [(index[chosen[index]], y[chosen[index]]) for index, y in self]
         order = np.argsort(np.concatenate([index for index, _ in parts]))
         stacked: NDArray[np.float32] = np.concatenate([y for _, y in parts])[order]
@@ -184,7 +184,7 @@ class Vectors:
 
 
 def _mean_of(vectors: Vectors, mask: NDArray[np.bool_]) -> tuple[NDArray[np.float64], float]:
-    """The mean of the masked wells, and its length over their median length."""
+    """Return the mean of the masked wells, and its length over their median length."""
     total: NDArray[np.float64] | None = None
     count, lengths = 0, [np.zeros(0)]
     for index, y in vectors.counted("finding the origin"):

@@ -73,7 +73,7 @@ def compare(
 
 
 def strata(wells: pd.DataFrame, null_model: str = "plate-matched") -> NDArray[np.int64]:
-    """Number the wells (N,) by experiment and plate, or by experiment alone."""
+    """Assign a stratum to each well (N,): experiment and plate, or experiment alone."""
     keys = ["experiment", "plate"] if null_model == "plate-matched" else ["experiment"]
     return np.asarray(wells.groupby(keys, sort=True).ngroup(), np.int64)
 
@@ -199,7 +199,7 @@ def _pool(number: int, parts: Sequence[tuple[NDArray[np.int64], NDArray[np.int64
 
 
 def _rows_by(code: NDArray[np.int64], chosen: NDArray[np.bool_]) -> Mapping[int, NDArray[np.int64]]:
-    """The chosen rows of every code, in their order."""
+    """Return the chosen rows of every code, in their order."""
     rows = np.flatnonzero(chosen)
     order = rows[np.argsort(code[rows], kind="stable")]
     codes, starts = np.unique(code[order], return_index=True)
@@ -214,7 +214,7 @@ class Sets:
     are_all: bool
 
     def p_value(self, values: NDArray[np.float64], own: float) -> float:
-        """The share of sets whose value (S,) is at least that of the group's own wells.
+        """Return the share of sets whose value (S,) is at least that of the group's own wells.
 
         The own wells are a set like any other: they are among all sets, and are added to drawn
         ones, (b + 1)/(S + 1). Values within 1e-9 (relative to 1 or to the own) count as ties.

@@ -37,7 +37,7 @@ def keep_nearest(
 def lengths_of_sums(
     products: NDArray[np.float64], positions: NDArray[np.int64]
 ) -> NDArray[np.float64]:
-    """The lengths (S,) of sums of vectors from their products (P, P), for sets (S, n)."""
+    """Return the lengths (S,) of sums of vectors from their products (P, P), for sets (S, n)."""
     num, taken = positions.shape
     lengths = np.empty(num)
     for row in range(num):

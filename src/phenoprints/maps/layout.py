@@ -21,7 +21,7 @@ MIN_TSNE = 10
 
 
 def clustered_order(vectors: Floats) -> NDArray[np.intp]:
-    """The order (G,) of rows that puts similar ones side by side.
+    """Return the order (G,) of rows that puts similar ones side by side.
 
     Average linkage on cosine distances with optimal leaf ordering (Bar-Joseph 2001).
     """

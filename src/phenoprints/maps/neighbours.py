@@ -20,7 +20,7 @@ BLOCK_ROWS = 1024
 def nearest_neighbours(
     vectors: Floats, num_neighbours: int
 ) -> tuple[NDArray[np.intp], NDArray[np.float64]]:
-    """The nearest rows of each row by cosine, and those cosines, (G, n), nearest first.
+    """Return the nearest rows of each row by cosine, and those cosines, (G, n), nearest first.
 
     A row is never its own neighbour. Ties go to the earlier row; a vector of length 0 has the
     cosine 0 with all others. Where the map has fewer than n + 1 rows, n is cut to what there is.
@@ -104,7 +104,7 @@ def named_neighbours(
 def contexts(
     table: pd.DataFrame, vectors: Floats
 ) -> list[tuple[tuple[str, str, str], NDArray[np.intp]]]:
-    """The rows with a vector of each (level, cell_type, background), sorted by these."""
+    """Return the rows with a vector of each (level, cell_type, background), sorted by these."""
     finite = np.flatnonzero(np.isfinite(vectors).all(axis=1))
     columns = ["level", "cell_type", "background"]
     keys = list(table.iloc[finite][columns].astype(str).itertuples(index=False, name=None))

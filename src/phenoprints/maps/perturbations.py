@@ -87,7 +87,7 @@ def _belongs(described: pd.DataFrame, level: str) -> pd.Series:
 
 
 def _common(values: pd.Series) -> object:
-    """The value that all wells share; "" (or NaN for numbers) where they differ."""
+    """Return the value that all wells share; "" (or NaN for numbers) where they differ."""
     first = values.iloc[0]
     if (values == first).all():
         return first

@@ -39,7 +39,7 @@ def save_map(
 
 
 def open_map(folder: str | Path) -> PerturbationMap:
-    """The map of a folder, table and vectors in memory."""
+    """Return the map of a folder, table and vectors in memory."""
     path = Path(folder)
     if not (path / "map.parquet").exists():
         raise MissingInputError(f"{path}: there is no map (map.parquet is not there). {CURE}")

@@ -69,7 +69,7 @@ def guide_table(built: PerturbationMap) -> pd.DataFrame:
 def sample_controls(
     wells: pd.DataFrame, is_control: NDArray[np.bool_], *, max_controls: int, seed: int
 ) -> NDArray[np.bool_]:
-    """A mask of at most `max_controls` control wells, drawn by a hash of (seed, well_id)."""
+    """Return a mask of at most `max_controls` control wells, drawn by a hash of (seed, well_id)."""
     rows = np.flatnonzero(is_control)
     keys = hash_uint64(seed, wells["well_id"].to_numpy(np.uint64)[rows])
     chosen = np.zeros(len(wells), dtype=bool)
@@ -80,7 +80,7 @@ def sample_controls(
 def alignment_controls(
     wells: pd.DataFrame, reader: EmbeddingsReader, is_usable: NDArray[np.bool_]
 ) -> NDArray[np.bool_]:
-    """A mask of the wells that the alignment was fitted on."""
+    """Return a mask of the wells that the alignment was fitted on."""
     role = reader.attributes.get("alignment", {}).get("controls", "auto")
     return control_wells(wells, role, is_usable)[0]
 

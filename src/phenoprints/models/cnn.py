@@ -26,7 +26,7 @@ class ConvolutionalEncoder(Encoder):
 
     @abstractmethod
     def feature_map(self, pixels_BCHW: Tensor) -> Tensor:
-        """The last feature map (B, D, h, w)."""
+        """Return the last feature map (B, D, h, w)."""
 
     @override
     def block_outputs(self, pixels_BCHW: Tensor) -> Iterator[Tensor]:
@@ -100,7 +100,7 @@ def has_batch_norm(encoder: nn.Module) -> bool:
 
 
 def adapt_batch_norm(encoder: Encoder, batches: Iterable[Tensor]) -> Encoder:
-    """A copy whose batch norms have the statistics of these crops instead of the training set's.
+    """Copy an encoder and set its batch-norm statistics from these crops.
 
     The statistics of each layer are means over the batches, each of which is seen with its own
     (AdaBN). Give it crops of one experiment, of many wells in every batch: a batch that holds few

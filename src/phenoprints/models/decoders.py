@@ -59,7 +59,7 @@ class Decoder(nn.Module):
         self.norm = nn.LayerNorm(shape.width, eps=NORM_EPSILON)
 
     def forward(self, latent_BKD: Tensor, mask: Mask) -> Tensor:
-        """Decoded tokens (B, T, D) in the order of the patches; the class token helps and goes."""
+        """Return decoded tokens (B, T, D) in patch order, without the class token."""
         tokens = restored(latent_BKD[:, 1:], self.mask_token, mask)
         tokens = torch.cat([latent_BKD[:, :1], tokens], dim=1) + self.pos_embeddings
         decoded: Tensor = self.norm(self.blocks(tokens))
@@ -122,7 +122,7 @@ class ChannelAgnosticDecoder(nn.Module):
     def forward(
         self, latent_BKD: Tensor, mask: Mask, channels: Sequence[int] | None = None
     ) -> Tensor:
-        """Decoded tokens (B, C·N, D), channel after channel.
+        """Return decoded tokens (B, C·N, D), channel after channel.
 
         `channels` names the decoder of each channel of the crops; None: 0, 1, 2, …
         """

@@ -123,21 +123,23 @@ class Dino(nn.Module):
 
     @torch.no_grad()
     def _teach(self, view_BCHW: Tensor, hidden_BN: Tensor) -> tuple[Tensor, Tensor]:
-        """The teacher's assignments of the view, and of its patches hidden from the student."""
+        """Return the teacher's assignments of the view, and of its patches hidden
+        from the student.
+        """
         tokens = self.teacher.encoder.encode_view(view_BCHW)
         crop = self.teacher.crop_head(tokens[:, 0])
         patches = self.teacher.patch_head(tokens[:, 1:][hidden_BN])
         return balanced(crop / TEACHER_TEMPERATURE), balanced(patches / TEACHER_TEMPERATURE)
 
     def _learn(self, view_BCHW: Tensor, hidden_BN: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """The student's scores of the view and of hidden patches, and the view's vector."""
+        """Return the student's scores of the view and of hidden patches, and the view's vector."""
         tokens = self.student.encoder.encode_view(view_BCHW, hidden_BN, self.mask_token)
         crop = self.student.crop_head(tokens[:, 0])
         patches = self.student.patch_head(tokens[:, 1:][hidden_BN])
         return crop / STUDENT_TEMPERATURE, patches / STUDENT_TEMPERATURE, tokens[:, 0]
 
     def _locals(self, pixels_BCHW: Tensor, keys_B: Tensor) -> list[Tensor]:
-        """The student's scores of the local views."""
+        """Return the student's scores of the local views."""
         side = self._local_grid * self.student.encoder.shape.patch_px
         scores = []
         for number in range(self.settings.num_local):
@@ -155,7 +157,9 @@ class Dino(nn.Module):
 
 
 def teacher_momentum(step: int, num_steps: int) -> float:
-    """The teacher's momentum after a step (from 0): from FIRST_MOMENTUM to 1 by a half cosine."""
+    """Return the teacher's momentum after a step (from 0): from FIRST_MOMENTUM to 1 by a half
+    cosine.
+    """
     falling = (1.0 + math.cos(math.pi * min(step / max(num_steps, 1), 1.0))) / 2.0
     return 1.0 - (1.0 - FIRST_MOMENTUM) * falling
 
@@ -183,7 +187,7 @@ def random_view(
 
 @torch.no_grad()
 def balanced(scores_NK: Tensor) -> Tensor:
-    """Assignments (N, K) whose rows sum to 1 and whose columns have about equal sums.
+    """Return assignments (N, K): rows sum to 1, columns have about equal sums.
 
     Sinkhorn-Knopp on exp(scores), over the samples of all processes (Caron et al. 2020).
     """
@@ -201,12 +205,12 @@ def _over_processes(total: Tensor) -> Tensor:
 
 
 def cross_entropy(target_NK: Tensor, scores_NK: Tensor) -> Tensor:
-    """The mean cross-entropy between assignments and scores, in float32."""
+    """Return the mean cross-entropy between assignments and scores, in float32."""
     return -(target_NK * functional.log_softmax(scores_NK.float(), dim=-1)).sum(dim=-1).mean()
 
 
 def koleo_loss(vectors_ND: Tensor) -> Tensor:
-    """The mean of -log of the distance to the nearest other unit vector (Sablayrolles et al. 2019).
+    """Average -log distance to the nearest other unit vector (Sablayrolles et al. 2019).
 
     0 for a single vector.
     """

@@ -56,7 +56,7 @@ class EncoderConfig:
     notes: Mapping[str, Any] = field(default_factory=dict)
 
     def as_dict(self) -> dict[str, Any]:
-        """The configuration as plain JSON values."""
+        """Return the configuration as plain JSON values."""
         return {**asdict(self), "channels": list(self.channels)}
 
 
@@ -115,7 +115,7 @@ class Encoder(nn.Module, ABC):
         return next((p.device for p in self.parameters()), torch.device("cpu"))
 
     def prepared(self, images_BCHW: Tensor) -> Tensor:
-        """The crops checked, on the encoder's device and standardised, float32 (B, C, H, W)."""
+        """Return crops checked, on the encoder's device and standardised, float32 (B, C, H, W)."""
         self._check(images_BCHW)
         return self_standardize(images_BCHW.to(self.device, non_blocking=True))
 
@@ -161,12 +161,12 @@ class Encoder(nn.Module, ABC):
             return self.pooled(last, chosen, num_channels)
 
     def forward(self, images_BCHW: Tensor) -> Tensor:
-        """The features of the last block, with gradients: (B, D)."""
+        """Return the features of the last block, with gradients: (B, D)."""
         *_, last = self.block_outputs(self.prepared(images_BCHW))
         return self.pooled(last, self.config.pool, images_BCHW.shape[1])
 
     def pooled(self, tokens_BND: Tensor, pool: Pool, num_channels: int) -> Tensor:
-        """The block's tokens as one float32 vector per crop."""
+        """Return the block's tokens as one float32 vector per crop."""
         if pool == "class":
             return tokens_BND[:, 0].float()
         patches_BND = tokens_BND[:, 1:]
@@ -187,7 +187,7 @@ class Encoder(nn.Module, ABC):
         return self.num_channels is None
 
     def trimmed(self, block: int) -> Encoder:
-        """An encoder that ends after `block` (from 1), without the later blocks' weights.
+        """Return an encoder that ends after `block` (from 1), without the later blocks' weights.
 
         It shares the remaining weights with this one. Raises DataError for a block that is not
         there or a network that cannot be cut.
@@ -206,7 +206,7 @@ class Encoder(nn.Module, ABC):
         raise DataError(f"{config.name}: a {config.family} network cannot be trimmed.")
 
     def fingerprint(self) -> str:
-        """The sha256 of the configuration and of every weight, the same on every machine."""
+        """Return the sha256 of the configuration and of every weight, the same on every machine."""
         digest = hashlib.sha256(canonical_json(self.config.as_dict()))
         for name, tensor in sorted(self.state_dict().items()):
             values = tensor.detach().cpu().contiguous()
@@ -241,7 +241,7 @@ def channel_names(channels: int | tuple[str, ...] | list[str]) -> tuple[str, ...
 
 
 def resized(pixels_BCHW: Tensor, side_px: int) -> Tensor:
-    """The crops resized to `side_px` (bilinear, antialiased), unchanged when they have it."""
+    """Return crops resized to `side_px` (bilinear, antialiased), unchanged when they have it."""
     if pixels_BCHW.shape[-1] == side_px:
         return pixels_BCHW
     size = (side_px, side_px)

@@ -56,7 +56,7 @@ def save(
 
 
 def as_json(encoder: Encoder, *, sha256: str, training: Mapping[str, Any]) -> dict[str, Any]:
-    """What config.json says about an encoder."""
+    """Return the content of an encoder's config.json."""
     return {
         "format": FORMAT,
         "library": "phenoprints",
@@ -78,7 +78,7 @@ def as_json(encoder: Encoder, *, sha256: str, training: Mapping[str, Any]) -> di
 
 
 def load(path: str | Path) -> Encoder:
-    """The encoder of a model folder, in evaluation mode on the CPU.
+    """Return the encoder of a model folder, in evaluation mode on the CPU.
 
     Parameters
     ----------

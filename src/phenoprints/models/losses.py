@@ -42,14 +42,16 @@ class LossSettings:
 
 
 def masked_mean(values_BT: Tensor, weights_BT: Tensor | None) -> Tensor:
-    """The mean over tokens whose weight is 1; over all of them when no weights are given."""
+    """Return the mean over tokens whose weight is 1; over all of them when no weights are given."""
     if weights_BT is None:
         return values_BT.mean()
     return (values_BT * weights_BT).sum() / weights_BT.sum()
 
 
 def l2_loss(prediction_BTV: Tensor, target_BTV: Tensor, hidden_BT: Tensor | None = None) -> Tensor:
-    """The mean square error over the values of hidden tokens, in float32 also under autocast."""
+    """Return the mean square error over the values of hidden tokens, in float32 also under
+    autocast.
+    """
     with torch.autocast(prediction_BTV.device.type, enabled=False):
         error_BT = (prediction_BTV.float() - target_BTV.float()).square().mean(dim=-1)
         return masked_mean(error_BT, hidden_BT)
@@ -64,7 +66,7 @@ def fourier_loss(
     num_channels: int = 1,
     channel_agnostic: bool = False,
 ) -> Tensor:
-    """The mean absolute difference between the magnitudes of two 2-D spectra, in float32.
+    """Return the mean absolute difference between the magnitudes of two 2-D spectra, in float32.
 
     Parameters
     ----------
@@ -116,7 +118,7 @@ def _patch_error(
 
 
 def _as_published_error(prediction_BTV: Tensor, target_BTV: Tensor, num_modalities: int) -> Tensor:
-    """The published re-cut: the buffer is viewed as maps of √N × √N consecutive values."""
+    """Return the published re-cut: the buffer is viewed as maps of √N × √N consecutive values."""
     B, T, V = prediction_BTV.shape
     side = math.isqrt(T // num_modalities)
     shape = (B, V * num_modalities, side, side)
@@ -147,7 +149,7 @@ def reconstruction_loss(
     num_channels: int,
     channel_agnostic: bool = False,
 ) -> dict[str, Tensor]:
-    """The parts of the loss: `loss` (their weighted sum), `l2` and `fourier`, scalars in float32.
+    """Compute the loss: `loss` (the weighted sum), `l2` and `fourier`, scalars in float32.
 
     `fourier` is left out of the sum and of the result when it is not configured.
     """

@@ -82,7 +82,7 @@ class MaskedAutoencoder(nn.Module):
     def forward(
         self, images_BCHW: Tensor, keys_B: Tensor, channels: Sequence[int] | None = None
     ) -> dict[str, Tensor]:
-        """The parts of the loss, `loss` first: scalars in float32.
+        """Return the parts of the loss, `loss` first: scalars in float32.
 
         Parameters
         ----------
@@ -142,7 +142,7 @@ class MaskedAutoencoder(nn.Module):
         *,
         every_block: bool = False,
     ) -> Reconstruction:
-        """What the model predicts for every pixel, without gradients.
+        """Predict every pixel, without gradients.
 
         `every_block` adds what the decoder makes of each block's tokens, as if the encoder ended
         there: what a block still knows of the pixels, in the terms of the last.

@@ -55,7 +55,7 @@ def _shift_right(z: Tensor, bits: int) -> Tensor:
 
 
 def random_mask(keys_B: Tensor, num_tokens: int, mask_ratio: float) -> Mask:
-    """A mask that keeps int(T·(1 - mask_ratio)) tokens of every crop, at least one.
+    """Return a mask that keeps int(T·(1 - mask_ratio)) tokens of every crop, at least one.
 
     Raises ValueError when the ratio hides nothing or is outside (0, 1).
     """
@@ -68,5 +68,5 @@ def random_mask(keys_B: Tensor, num_tokens: int, mask_ratio: float) -> Mask:
 
 
 def take_tokens(tokens_BTD: Tensor, indices_BK: Tensor) -> Tensor:
-    """The tokens at `indices_BK` of each crop, (B, K, D)."""
+    """Return the tokens at `indices_BK` of each crop, (B, K, D)."""
     return tokens_BTD.gather(1, indices_BK[..., None].expand(-1, -1, tokens_BTD.shape[-1]))

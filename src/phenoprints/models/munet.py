@@ -49,7 +49,7 @@ class MuNetEncoder(ConvolutionalEncoder):
         return self.widths[-1]
 
     def feature_maps(self, pixels_BCHW: Tensor) -> list[Tensor]:
-        """The map of every stage, the largest first."""
+        """Return the map of every stage, the largest first."""
         maps: list[Tensor] = []
         for number, stage in enumerate(self.stages):
             below = maps[-1] if maps else pixels_BCHW
@@ -102,7 +102,7 @@ class ConvolutionalMaskedAutoencoder(nn.Module):
     def forward(
         self, images_BCHW: Tensor, keys_B: Tensor, _channels: Sequence[int] | None = None
     ) -> dict[str, Tensor]:
-        """The parts of the loss over hidden patches, `loss` first: scalars in float32."""
+        """Return the parts of the loss over hidden patches, `loss` first: scalars in float32."""
         pixels, hidden, prediction = self._filled(images_BCHW, keys_B)
         p = self.encoder.patch_px
         return reconstruction_loss(
@@ -135,7 +135,7 @@ class ConvolutionalMaskedAutoencoder(nn.Module):
         *,
         every_block: bool = False,
     ) -> Reconstruction:
-        """What the model predicts for every pixel, without gradients; it counts as one block."""
+        """Predict every pixel, without gradients; the network counts as one block."""
         with torch.inference_mode():
             pixels, hidden, prediction = self._filled(images_BCHW, keys_B)
             grid = pixels.shape[-1] // self.encoder.patch_px

@@ -97,7 +97,7 @@ def timm_encoder(
     pool: Pool | None = None,
     weights: str | Path | Literal["download"] | None = None,
 ) -> TimmEncoder:
-    """An encoder around a vision transformer of timm, in evaluation mode.
+    """Return an encoder around a vision transformer of timm, in evaluation mode.
 
     Parameters
     ----------
@@ -191,7 +191,7 @@ def openphenom(path: str | Path, *, channelwise: bool = False) -> ViTEncoder:
 def openphenom_from(
     weights: Mapping[str, Tensor], *, channelwise: bool = False, where: str = "OpenPhenom"
 ) -> ViTEncoder:
-    """The encoder from OpenPhenom's weights by their published names."""
+    """Return the encoder from OpenPhenom's weights by their published names."""
     from phenoprints.models.folders import check_weights
     from phenoprints.models.registry import OPENPHENOM_CHANNELS, build
 

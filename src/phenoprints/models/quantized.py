@@ -45,7 +45,7 @@ def eight_bits(encoder: Encoder, kind: Kind) -> Iterator[None]:
 
 
 def _places(encoder: Encoder) -> list[tuple[nn.Module, str, nn.Linear]]:
-    """The linear layers of the blocks: where each is, and under which name."""
+    """Return the linear layers of the blocks: where each is, and under which name."""
     blocks = getattr(getattr(encoder, "backbone", None), "blocks", None)
     if blocks is None:
         raise ConfigurationError(
@@ -61,7 +61,7 @@ def _places(encoder: Encoder) -> list[tuple[nn.Module, str, nn.Linear]]:
 
 
 def _quantized(layer: nn.Linear, kind: Kind) -> EightBitLinear:
-    """The layer in 8 bits, made once for each kind and device."""
+    """Return the layer in 8 bits, made once for each kind and device."""
     cached = getattr(layer, CACHED, None)
     if cached is None or cached.kind != kind or cached.weight.device != layer.weight.device:
         cached = EightBitLinear(layer, kind)
@@ -84,7 +84,7 @@ class EightBitLinear(nn.Module):
         self.register_buffer("scale", scale)
 
     def forward(self, inputs: Tensor) -> Tensor:
-        """The layer's output (…, N), in bfloat16 under autocast."""
+        """Return the layer's output (…, N), in bfloat16 under autocast."""
         device, dtype = inputs.device.type, inputs.dtype
         if torch.is_autocast_enabled(device):
             dtype = torch.get_autocast_dtype(device)

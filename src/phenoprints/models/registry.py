@@ -73,7 +73,7 @@ def build(
     layer_scale: float | None = None,
     drop_path: float = 0.0,
 ) -> Encoder:
-    """A fresh encoder with seeded weights, in evaluation mode.
+    """Return a fresh encoder with seeded weights, in evaluation mode.
 
     Parameters
     ----------
@@ -109,7 +109,7 @@ def configure(
     crop_px: int | None,
     changes: dict[str, int | float | None],
 ) -> EncoderConfig:
-    """The configuration of a registered encoder, with the changes that are not None."""
+    """Return the configuration of a registered encoder, with the changes that are not None."""
     changed = {key: value for key, value in changes.items() if value is not None}
     if name.removeprefix("ca-") in VITS:
         return _vit_config(name, channels, crop_px, changed)
@@ -149,7 +149,7 @@ def _unknown(name: str) -> str:
 
 
 def from_config(config: EncoderConfig) -> Encoder:
-    """The encoder that a configuration describes, with weights from torch's random state."""
+    """Return the encoder that a configuration describes, with weights from torch's random state."""
     if config.family not in FAMILIES:
         raise ConfigurationError(
             f"No family of encoders is called {config.family!r}; there are {sorted(FAMILIES)}."

@@ -12,7 +12,7 @@ EPSILON = 1e-5
 
 
 def self_standardize(images_BCHW: Tensor) -> Tensor:
-    """The images divided by 255, then each channel of each crop to mean 0 and variance 1.
+    """Return the images divided by 255, then each channel of each crop to mean 0 and variance 1.
 
     Parameters
     ----------

@@ -75,7 +75,7 @@ class StochasticDepth(nn.Module):
 
 
 def packed_forward(block: Any, tokens_BND: Tensor) -> Tensor:
-    """The forward pass of a ParallelScalingBlock for the crops that stochastic depth keeps.
+    """Return the forward pass of a ParallelScalingBlock for the crops that stochastic depth keeps.
 
     The crops are packed into a smaller batch, the others pass unchanged: equal to computing all of
     them and multiplying those that drop the block by 0, up to rounding, without their cost.
@@ -90,7 +90,7 @@ def packed_forward(block: Any, tokens_BND: Tensor) -> Tensor:
 
 
 def _branch(block: Any, tokens_BND: Tensor) -> Tensor:
-    """What a ParallelScalingBlock adds to its input, before layer scale; as timm computes it."""
+    """Return the residual of a ParallelScalingBlock before layer scale, as timm computes it."""
     B, N, D = tokens_BND.shape
     mlp, *qkv = torch.split(block.in_proj(block.in_norm(tokens_BND)), block.in_split, dim=-1)
     q, k, v = (t.view(B, N, block.num_heads, block.head_dim) for t in qkv)
@@ -204,7 +204,7 @@ class ViTEncoder(Encoder):
         yield from self._outputs(self.patch_tokens(pixels_BCHW))
 
     def _outputs(self, tokens_BND: Tensor) -> Iterator[Tensor]:
-        """The class token and these after each block."""
+        """Yield the class token and these after each block."""
         tokens = self._with_class_token(tokens_BND)
         for block in self.backbone.blocks:
             tokens = self._run(block, tokens)
@@ -255,7 +255,7 @@ class ViTEncoder(Encoder):
 def vit_config(
     name: str, shape: ViTShape, *, channels: tuple[str, ...], crop_px: int
 ) -> EncoderConfig:
-    """The configuration of a vision transformer that pools the mean of its patch tokens."""
+    """Return the configuration of a vision transformer that pools the mean of its patch tokens."""
     architecture: dict[str, Any] = asdict(shape)
     return EncoderConfig(
         name=name,

@@ -19,7 +19,7 @@ RUN = ("task", "screen", "cell_type", "background")
 
 
 def selection_scores(run: pd.DataFrame, choose: Choose = "validation") -> NDArray[np.float64]:
-    """The score of each block of one run by which it is chosen, higher is better.
+    """Return the score of each block of one run by which it is chosen, higher is better.
 
     `validation` takes the validation accuracy, `paper` the test accuracy; with
     `one-standard-error` all blocks within one standard error of the best validation accuracy
@@ -35,7 +35,7 @@ def selection_scores(run: pd.DataFrame, choose: Choose = "validation") -> NDArra
 
 
 def choose_block(accuracies: pd.DataFrame, choose: Choose = "validation") -> dict[str, Any]:
-    """The block of smallest mean rank over all runs; ties go to the earlier block (Eq. 1).
+    """Return the block of smallest mean rank over all runs; ties go to the earlier block (Eq. 1).
 
     Parameters
     ----------
@@ -93,7 +93,7 @@ def block_gflop(architecture: Mapping[str, Any], crop_px: int, num_channels: int
 
 
 def savings(block: int, config: Mapping[str, Any]) -> dict[str, Any]:
-    """What ending after `block` saves of an encoder's inference, from its config.json.
+    """Estimate the share of inference that ending after `block` saves, from config.json.
 
     GFLOP per crop are given for vision transformers, whose blocks cost the same; of one that any
     channels will do for they are per crop of one channel. For others there is just the share of

@@ -260,13 +260,17 @@ def _numpy(values: Any) -> NDArray[Any]:
 
 
 def balanced_accuracy(labels: NDArray[np.object_], predicted: NDArray[np.object_]) -> float:
-    """The mean over the classes that occur in `labels` of the share predicted right, or NaN."""
+    """Return the mean over the classes that occur in `labels` of the share predicted
+    right, or NaN.
+    """
     shares = [share for share, _ in _recalls(labels, predicted)]
     return float(np.mean(shares)) if shares else float("nan")
 
 
 def standard_error(labels: NDArray[np.object_], predicted: NDArray[np.object_]) -> float:
-    """The binomial standard error of the balanced accuracy: sqrt(Σ p (1-p)/n) / K, or NaN."""
+    """Return the binomial standard error of the balanced accuracy: sqrt(Σ p (1-p)/n)
+    / K, or NaN.
+    """
     recalls = _recalls(labels, predicted)
     if not recalls:
         return float("nan")

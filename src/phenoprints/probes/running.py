@@ -27,10 +27,10 @@ class BlockReader(Protocol):
     experiments: list[str]
 
     def read(self, experiment: str) -> NDArray[np.float32]:
-        """The features (n, B, D) of an experiment's wells."""
+        """Return the features (n, B, D) of an experiment's wells."""
 
     def well_ids(self, experiment: str) -> NDArray[np.uint64]:
-        """The ids of these wells."""
+        """Return the ids of these wells."""
 
 
 @dataclass
@@ -108,7 +108,7 @@ def _split_run(
     fractions: tuple[float, float],
     by: SplitBy,
 ) -> pd.DataFrame:
-    """The wells of one screen, cell type and background with their split; none when refused."""
+    """Return wells of one screen, cell type and background with their split; none when refused."""
     try:
         splits = split_wells(
             run["label"].to_numpy(), run["experiment"].to_numpy(),
@@ -131,7 +131,7 @@ def probe_task(
     settings: ProbeSettings,
     num_threads: int = 1,
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """The accuracy of every block of an encoder, and the confusions of its last and best block.
+    """Probe every block of an encoder: accuracies, and confusions of the last and best block.
 
     A run is apart for each screen, cell type and background of the split. `open_blocks` gives
     the reader of a screen's blocks. Confusions are of the test split.
@@ -157,7 +157,7 @@ def probe_task(
 
 
 def _features(reader: BlockReader, wells: pd.DataFrame) -> NDArray[np.float32]:
-    """The features (n, B, D) of the wells, in their order."""
+    """Return the features (n, B, D) of the wells, in their order."""
     rows: list[NDArray[np.float32]] = []
     order: list[NDArray[np.int64]] = []
     ids = pd.Index(wells["well_id"].to_numpy(np.uint64))

@@ -32,7 +32,7 @@ def split_wells(
     rare: Rare = "error",
     seed: int = 0,
 ) -> NDArray[np.object_]:
-    """The split of each well: train, validation, test, or "" for one that is left out.
+    """Return the split of each well: train, validation, test, or "" for one that is left out.
 
     Parameters
     ----------
@@ -112,7 +112,7 @@ def _require_classes(number: int, num_rare: int, what: str) -> None:
 def _draw(
     units: Sequence[Any], fractions: dict[str, float], seed: int, *item: Any
 ) -> dict[Any, str]:
-    """The split of each unit, by a seeded order of their sorted names."""
+    """Return the split of each unit, by a seeded order of their sorted names."""
     names = sorted(units, key=str)
     order = generator(seed, "probes", *item).permutation(len(names))
     parts, at = {}, 0
@@ -124,7 +124,7 @@ def _draw(
 
 
 def _best_draw(table: pd.DataFrame, fractions: dict[str, float], seed: int) -> NDArray[np.object_]:
-    """The first of the seeded draws that shows most classes in every split."""
+    """Return the first of the seeded draws that shows most classes in every split."""
     pairs = table.drop_duplicates()
     best, most = None, -1
     for draw in range(CANDIDATES):
@@ -142,7 +142,7 @@ def _best_draw(table: pd.DataFrame, fractions: dict[str, float], seed: int) -> N
 def _seen_everywhere(
     table: pd.DataFrame, chosen: NDArray[np.object_], splits: list[str], what: str, rare: Rare
 ) -> NDArray[np.object_]:
-    """The splits, emptied for classes that no draw could show in all of them."""
+    """Return the splits, emptied for classes that no draw could show in all of them."""
     seen = pd.DataFrame({"label": table["label"].to_numpy(), "split": chosen}).drop_duplicates()
     counts = seen.groupby("label", sort=True)["split"].nunique()
     lacking = counts[counts < len(splits)].index

@@ -43,7 +43,9 @@ class Labels:
 
 
 def read_groups(groups: str) -> dict[str, str]:
-    """The group of each gene, from the packaged `anax` table or a tsv with group and gene."""
+    """Return the group of each gene, from the packaged `anax` table or a tsv with
+    group and gene.
+    """
     if groups == "anax":
         text = resources.files("phenoprints.probes").joinpath("data/anax_groups.tsv").read_text()
     else:
@@ -62,7 +64,7 @@ def read_groups(groups: str) -> dict[str, str]:
 
 
 def label_wells(wells: pd.DataFrame, conditions: pd.DataFrame, task: Task) -> Labels:
-    """The class of every well.
+    """Return the class of every well.
 
     Parameters
     ----------

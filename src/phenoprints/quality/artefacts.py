@@ -36,7 +36,7 @@ def channel_correlations(image: NDArray[np.float32]) -> NDArray[np.float64]:
 
 
 def debris_percent(image: NDArray[np.unsignedinteger], max_value: float) -> float:
-    """The percentage of pixels that are very bright in all channels at once; NaN for one channel.
+    """Compute the percentage of pixels very bright in all channels; NaN for one channel.
 
     Very bright is half as far again above the median as the 99th percentile of the cells, or at
     the limit of the sensor (`max_value`). Cells are what Otsu's threshold finds in the mean
@@ -76,7 +76,7 @@ def _is_cell(
 
 
 def copied_percent(plane: NDArray[np.unsignedinteger]) -> float:
-    """The percentage of blocks of 8 × 8 pixels that stand twice in the plane (H, W), bit by bit.
+    """Compute the percentage of 8 × 8 pixel blocks that occur twice in the plane (H, W).
 
     Camera noise makes blocks unique, so that copies tell of pasted or badly stitched regions.
     Blocks lie at all places; the sixteenth that their own hash chooses is looked at, so that
@@ -106,7 +106,9 @@ def _has_equal(values: NDArray[np.uint64]) -> bool:
 
 
 def image_fingerprint(image: NDArray[np.unsignedinteger]) -> str:
-    """The first 16 hexadecimal digits of the sha256 of the pixels: equal images have equal ones."""
+    """Return the first 16 hexadecimal digits of the sha256 of the pixels: equal images have equal
+    ones.
+    """
     content = np.ascontiguousarray(image)
     key = f"{content.dtype.str}{content.shape}".encode()
     return hashlib.sha256(key + content.tobytes()).hexdigest()[:16]

@@ -50,7 +50,7 @@ def assess(
     *,
     failing_plates: pd.DataFrame | None = None,
 ) -> pd.DataFrame:
-    """The quality table of a screen: every site and well with verdict, reasons and metrics.
+    """Return the quality table of a screen: every site and well with verdict, reasons and metrics.
 
     Parameters
     ----------
@@ -91,7 +91,7 @@ def assess_screen(
     wells: pd.DataFrame,
     settings: QualitySettings | None = None,
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """The quality table of a screen, and the assay conditions of its plates.
+    """Return the quality table of a screen, and the assay conditions of its plates.
 
     Plates that fail one of `plate_rules_that_fail` fail with all their sites and wells.
     """
@@ -125,7 +125,9 @@ def failed_rules(
 def site_reasons(
     sites: pd.DataFrame, settings: QualitySettings, failing_plates: pd.DataFrame | None = None
 ) -> list[list[str]]:
-    """The sorted codes of the rules that each site breaks; of an unreadable one, QC001 alone."""
+    """Return the sorted codes of the rules that each site breaks; of an unreadable one, QC001
+    alone.
+    """
     if (sites["unreadable"].fillna("") != "").all():
         return [["QC001"]] * len(sites)
     judged = Judgement(sites, settings)
@@ -188,16 +190,16 @@ class Judgement:
             raise DataError("metrics: no column starts with mean_. Expected those of `measure`.")
 
     def of_channels(self, metric: str) -> Floats:
-        """The values (S, C) of a metric in each channel."""
+        """Return the values (S, C) of a metric in each channel."""
         return self.sites[[f"{metric}_{c}" for c in self.channels]].to_numpy(np.float64)
 
     def of_pairs(self) -> Floats:
-        """The correlations (S, P) between channels."""
+        """Return the correlations (S, P) between channels."""
         names = [f"correlation_{a}_{b}" for a, b in combinations(self.channels, 2)]
         return self.sites[names].to_numpy(np.float64)
 
     def usual(self, values: Floats, floor: float) -> Reference:
-        """What is usual on each site's plate for some values (S, M)."""
+        """Return the median of each site's plate for some values (S, M)."""
         return reference(values, self.sites, min_controls=self.settings.min_controls, floor=floor)
 
     def spread_of_all(self, values: Floats) -> Floats:
@@ -206,7 +208,7 @@ class Judgement:
         return reference(values, anyone, min_controls=self.settings.min_controls, floor=0.0).spread
 
     def log_ratio(self, values: Floats) -> tuple[Floats, Floats]:
-        """The natural logarithm of value over usual value, and its robust z, both (S, M)."""
+        """Return the natural logarithm of value over usual value, and its robust z, both (S, M)."""
         logs = _log(values)
         usual = self.usual(logs, LOG_FLOOR)
         return logs - usual.median, robust_z(logs, usual)
@@ -223,7 +225,7 @@ def _any_channel(is_broken: Any) -> Mask:
 
 
 def _median_over_channels(values: Floats) -> Floats:
-    """The median (S,) of (S, C) without NaN; NaN where nothing is known."""
+    """Return the median (S,) of (S, C) without NaN; NaN where nothing is known."""
     result = np.full(len(values), np.nan)
     known = np.isfinite(values).any(axis=1)
     result[known] = np.nanmedian(values[known], axis=1)
@@ -358,7 +360,9 @@ def dead(j: Judgement) -> Mask:
 
 
 def dead_fraction(j: Judgement) -> Floats:
-    """The share (S,) of condensed nuclei, from the percentiles of condensation; NaN if unknown."""
+    """Return the share (S,) of condensed nuclei, from the percentiles of condensation; NaN if
+    unknown.
+    """
     names = [f"nuclei_condensation_{p}" for p in CONDENSATION_PERCENTILES]
     values = j.sites[names].to_numpy(np.float64)
     middle = values[:, [CONDENSATION_PERCENTILES.index(50)]]

@@ -20,7 +20,7 @@ HASH_FACTOR = 0x9E3779B97F4A7C15
 
 @compiled()
 def laplacian_sums(plane: Pixels) -> tuple[np.int64, np.int64]:
-    """The sum and the sum of squares of the 4-neighbour Laplacian inside a plane (H, W), exactly.
+    """Compute the exact sum and sum of squares of a plane's 4-neighbour Laplacian (H, W).
 
     Squares of 16-bit pixels stay below 2^63 up to 10^8 pixels.
     """

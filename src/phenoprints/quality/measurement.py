@@ -40,7 +40,7 @@ def measure(
     max_value: int | None = None,
     windows: Mapping[str, tuple[int, int]] | None = None,
 ) -> dict[str, Any]:
-    """The metrics of an image (C, H, W) by name; those of a channel end with `_<channel>`.
+    """Return the metrics of an image (C, H, W) by name; those of a channel end with `_<channel>`.
 
     Parameters
     ----------
@@ -116,7 +116,7 @@ def _named(metric: str, names: Sequence[str], values: NDArray[np.float64]) -> di
 
 
 def column_name(channel: str) -> str:
-    """The channel's name as it ends metric names: lower case, letters and digits."""
+    """Return the channel's name as it ends metric names: lower case, letters and digits."""
     return re.sub(r"[^a-z0-9]+", "_", channel.lower()).strip("_")
 
 

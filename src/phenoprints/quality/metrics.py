@@ -44,7 +44,9 @@ def intensity_metrics(plane: Pixels, max_value: int) -> dict[str, float]:
 
 
 def whole_percentiles(values: Pixels, percentiles: Sequence[float]) -> Floats:
-    """The smallest values that so many percent of some pixels do not exceed, by counting them."""
+    """Return the smallest values that so many percent of some pixels do not exceed, by counting
+    them.
+    """
     cumulative = np.cumsum(np.bincount(values.ravel()))
     ranks = np.maximum(np.ceil(np.asarray(percentiles) / 100 * values.size), 1)
     return np.searchsorted(cumulative, ranks).astype(np.float64)
@@ -52,7 +54,7 @@ def whole_percentiles(values: Pixels, percentiles: Sequence[float]) -> Floats:
 
 @lru_cache(maxsize=8)
 def _frequency_bins(height: int, reach: int) -> tuple[NDArray[np.int64], Floats]:
-    """The whole radius (from 1) of the low frequencies of a half spectrum, and its multiplicity.
+    """Return the integer radius (from 1) of a half spectrum's low frequencies, and multiplicities.
 
     Low are the first `reach` columns, and as many rows from either end.
     """
@@ -65,7 +67,7 @@ def _frequency_bins(height: int, reach: int) -> tuple[NDArray[np.int64], Floats]
 
 
 def power_log_log_slope(image: NDArray[np.float32]) -> Floats:
-    """The slope (C,) of log power against log radius of each channel's spectrum; steep is blurred.
+    """Fit the slope (C,) of log power on log radius per channel; steep slopes mean blur.
 
     CellProfiler's PowerLogLogSlope (MeasureImageQuality; Bray 2012, doi:10.1177/1087057111420292):
     power is summed over rings of one pixel, from the second ring to an eighth of the shorter side.
@@ -93,7 +95,9 @@ def power_log_log_slope(image: NDArray[np.float32]) -> Floats:
 
 
 def laplacian_variance(image: Pixels) -> Floats:
-    """The variance (C,) of the 4-neighbour Laplacian inside each channel; small is blurred."""
+    """Return the variance (C,) of the 4-neighbour Laplacian inside each channel;
+    small is blurred.
+    """
     from phenoprints.quality.kernels import laplacian_sums
 
     num = (image.shape[1] - 2) * (image.shape[2] - 2)
@@ -120,7 +124,9 @@ def illumination_unevenness(image: NDArray[np.float32]) -> Floats:
 
 @lru_cache(maxsize=1)
 def _quadratic_projection() -> Floats:
-    """The symmetric matrix that replaces block means by their quadratic least-squares surface."""
+    """Return the symmetric matrix that replaces block means by their quadratic least-squares
+    surface.
+    """
     x = np.linspace(-1.0, 1.0, NUM_BLOCKS)
     x, y = (grid.ravel() for grid in np.meshgrid(x, x))
     terms = np.stack([np.ones_like(x), x, y, x * x, y * y, x * y], axis=1)

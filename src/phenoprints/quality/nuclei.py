@@ -44,7 +44,7 @@ def nuclei_metrics(plane: Pixels) -> dict[str, float]:
 
 
 def measure_nuclei(plane: Pixels) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """The area in pixels and the mean intensity above background of each nucleus."""
+    """Return the area in pixels and the mean intensity above background of each nucleus."""
     labels, background = segment_nuclei(plane)
     num = int(labels.max(initial=0))
     areas = np.bincount(labels.ravel(), minlength=num + 1)[1:].astype(np.float64)
@@ -76,7 +76,7 @@ def segment_nuclei(plane: Pixels) -> tuple[NDArray[np.int32], float]:
 
 
 def _filled(mask: NDArray[np.bool_]) -> NDArray[np.bool_]:
-    """The mask with its holes: background that no path of 4-neighbours leads out of."""
+    """Return the mask with its holes: background that no path of 4-neighbours leads out of."""
     from scipy import ndimage
 
     labels, num = ndimage.label(~mask)
@@ -105,7 +105,9 @@ def _areas(mask: NDArray[np.bool_]) -> NDArray[np.float64]:
 
 
 def usual_area(areas: NDArray[np.float64]) -> float:
-    """The area such that half of all foreground lies in smaller objects; 0 without objects."""
+    """Return the area such that half of all foreground lies in smaller objects; 0
+    without objects.
+    """
     if len(areas) == 0:
         return 0.0
     ordered = np.sort(areas)

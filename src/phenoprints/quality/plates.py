@@ -71,7 +71,7 @@ def assay_conditions(
 
 
 def good_wells(quality: pd.DataFrame, wells: pd.DataFrame) -> tuple[pd.DataFrame, list[Any]]:
-    """The wells that pass with their metrics, and which of these make up a profile."""
+    """Return the wells that pass with their metrics, and which of these make up a profile."""
     good = quality[(quality["site"] == WHOLE_WELL) & (quality["verdict"] == "pass")]
     table = wells.merge(good.drop(columns=["site", "verdict", "reasons"]), on="well_id")
     return table.reset_index(drop=True), [c for c in table if str(c).startswith(SHAPE_METRICS)]
@@ -84,7 +84,9 @@ def _row(check: Row) -> tuple[str, str, float, float, str, str]:
 
 
 def plate_profiles(table: pd.DataFrame, names: list[Any]) -> Floats:
-    """The profile (wells, M) of each well: metrics as robust z within its plate, NaN as 0."""
+    """Return the profile (wells, M) of each well: metrics as robust z within its
+    plate, NaN as 0.
+    """
     values = table[names].to_numpy(np.float64)
     profiles = np.zeros_like(values)
     for indices in table.groupby(["experiment", "plate"], sort=False).indices.values():
@@ -194,7 +196,7 @@ def plate_map_gains(
 def _map_scores(
     own: pd.DataFrame, x: Floats, condition: NDArray[np.int64], rest: Floats
 ) -> dict[str, float]:
-    """The agreement under each map; empty where too few wells can be compared under one."""
+    """Return the agreement under each map; empty where too few wells can be compared under one."""
     row, column = own["row"].to_numpy(np.int64), own["column"].to_numpy(np.int64)
     height, width = int(row.max()), int(column.max())
     planned = np.full((height + 2, width + 2), -1, np.int64)

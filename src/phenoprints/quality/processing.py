@@ -31,7 +31,7 @@ class SiteReader(Protocol):
     def read(
         self, locator: str, channels: Any, *, experiment: str, shape: tuple[int, int]
     ) -> NDArray[np.uint8]:
-        """The pixels (C, H, W) of a site."""
+        """Return the pixels (C, H, W) of a site."""
 
 
 def measure_sites(
@@ -42,7 +42,7 @@ def measure_sites(
     unreadable: pd.DataFrame | None = None,
     spread: Spread = map,
 ) -> pd.DataFrame:
-    """A row of metrics per site, in the order of `sites`, for `assess`.
+    """Return a row of metrics per site, in the order of `sites`, for `assess`.
 
     Parameters
     ----------
@@ -75,13 +75,15 @@ def measure_sites(
 
 
 def _pieces(rows: Iterator[dict[str, Any]]) -> Iterator[list[dict[str, Any]]]:
-    """Lists of some rows: a table of numbers takes a tenth of the memory that its rows do."""
+    """Return row lists as arrays, which take a tenth of the memory of Python rows."""
     while piece := list(islice(rows, ROWS_AT_ONCE)):
         yield piece
 
 
 def _with_reasons(sites: pd.DataFrame, unreadable: pd.DataFrame | None) -> pd.DataFrame:
-    """The sites with the column `unreadable`: why their pixels are known to be missing, or ""."""
+    """Return the sites with the column `unreadable`: why their pixels are known to be missing, or
+    "".
+    """
     if unreadable is None or unreadable.empty:
         return sites.assign(unreadable="")
     reasons = unreadable[["well_id", "site", "reason"]].rename(columns={"reason": "unreadable"})
@@ -93,7 +95,7 @@ def _with_reasons(sites: pd.DataFrame, unreadable: pd.DataFrame | None) -> pd.Da
 def measure_part(
     images: SiteReader, sites: pd.DataFrame, *, nucleus_channel: str | None = None
 ) -> list[dict[str, Any]]:
-    """The metrics of some sites, one image in memory at a time."""
+    """Return the metrics of some sites, one image in memory at a time."""
     return [_measure_site(images, site, nucleus_channel) for site in sites.to_dict("records")]
 
 
@@ -122,5 +124,5 @@ def _measure_site(
 
 
 def batch_of(sites: pd.DataFrame, batch: int, num_batches: int) -> pd.DataFrame:
-    """The sites of one of `num_batches` nearly equal, contiguous batches (counted from 0)."""
+    """Return sites of one of `num_batches` nearly equal, contiguous batches (counted from 0)."""
     return sites.iloc[batch * len(sites) // num_batches : (batch + 1) * len(sites) // num_batches]

@@ -24,7 +24,7 @@ class Reference:
 def reference(
     values: NDArray[np.float64], sites: pd.DataFrame, *, min_controls: int, floor: float
 ) -> Reference:
-    """The reference of each site, from the nearest group that has enough sites.
+    """Return the reference of each site, from the nearest group that has enough sites.
 
     Parameters
     ----------

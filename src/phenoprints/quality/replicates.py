@@ -88,7 +88,7 @@ def _replicates(
 def _random_sets(
     members: dict[int, NDArray[np.intp]], seed: int, num_random: int
 ) -> Iterator[NDArray[np.intp]]:
-    """Sets of wells of different conditions, as large as conditions drawn at random are."""
+    """Draw sets of wells of different conditions, sized like randomly drawn conditions."""
     rng = generator(seed, "quality", "replicates")
     conditions = list(members)
     sizes = np.array([min(len(rows), MAX_WELLS, len(conditions)) for rows in members.values()])

@@ -63,12 +63,12 @@ def pair_contrasts(features: Floats, correlations: Floats) -> Floats:
 
 
 def least_spreads(num_channels: int) -> Floats:
-    """The least spread (K,) of each contrast."""
+    """Return the least spread (K,) of each contrast."""
     return np.array([*FEATURE_FLOORS.values(), *[CONTRAST_FLOOR] * (num_channels - 2)])
 
 
 def exchanged_pairs(values: Parts, usual: Parts, spread: Parts) -> NDArray[np.int64]:
-    """The pair of channels that seem exchanged in each site (S,), by its place in triu; else -1.
+    """Find the pair of channels that seem exchanged in each site (S,), as triu index; else -1.
 
     Parameters
     ----------
@@ -101,7 +101,9 @@ def _exchanged(order: NDArray[np.int64], a: int, b: int) -> NDArray[np.int64]:
 
 
 def _distance(values: Parts, usual: Parts, spread: Parts, order: NDArray[np.int64]) -> Floats:
-    """The sum (S,) of squared differences, in spreads, with the channels in another order."""
+    """Return the sum (S,) of squared differences, in spreads, with the channels in
+    another order.
+    """
     num_channels = len(order)
     index = np.zeros((num_channels, num_channels), np.int64)
     upper = np.triu_indices(num_channels, 1)
@@ -120,7 +122,7 @@ def _distance(values: Parts, usual: Parts, spread: Parts, order: NDArray[np.int6
 
 
 def mirrored_pairs(contrasts: Floats, usual: Floats, spread: Floats) -> NDArray[np.int64]:
-    """The pair of channels that seem exchanged in each site (S,), by its place in triu; else -1.
+    """Find the pair of channels that seem exchanged in each site (S,), as triu index; else -1.
 
     Exchanging two channels negates their contrasts. A swap is believed when the negated contrasts
     are clearly nearer to the usual ones; not by intensities alone, since a compound may shine.

@@ -10,7 +10,7 @@ from phenoprints.wells import WHOLE_WELL
 
 
 def not_assessed(wells: pd.DataFrame, sites: pd.DataFrame) -> pd.DataFrame:
-    """The quality table of a screen without images: every row `not assessed`, reason QC000.
+    """Return the quality table of a screen without images: every row `not assessed`, reason QC000.
 
     Parameters
     ----------
@@ -35,7 +35,7 @@ def not_assessed(wells: pd.DataFrame, sites: pd.DataFrame) -> pd.DataFrame:
 
 
 def site_rows(wells: pd.DataFrame, sites: pd.DataFrame) -> pd.DataFrame:
-    """The keys (`well_id`, `site`) of the quality table: each well's own row, then its sites."""
+    """Return keys (`well_id`, `site`) of the quality table: each well's own row, then its sites."""
     ids = wells["well_id"].to_numpy(np.uint64)
     strays = sites.loc[~sites["well_id"].isin(ids), "well_id"].unique()
     raise_problems(

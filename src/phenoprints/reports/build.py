@@ -108,7 +108,7 @@ def summary(pages: Sequence[Page]) -> dict[str, Any]:
 
 
 def multiqc_row(run: str, first: Page) -> str:
-    """The headline figures as custom content of MultiQC's general statistics table."""
+    """Return the headline figures as custom content of MultiQC's general statistics table."""
     import json
 
     values = {fact.key: fact.stored for fact in first.headlines if fact.stored is not None}

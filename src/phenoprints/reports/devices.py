@@ -53,7 +53,9 @@ def _trainings(run: Run) -> Iterator[dict[str, Any]]:
 
 
 def _device(told: pd.DataFrame, asked: str) -> str:
-    """The device that the log names; else the one that was asked for, unless that was `auto`."""
+    """Return the device that the log names; else the one that was asked for, unless that was
+    `auto`.
+    """
     if "device" in told and told["device"].notna().any():
         return str(told["device"].dropna().iloc[-1])
     return asked if asked in ("cpu", "cuda") else UNKNOWN

@@ -38,7 +38,7 @@ PREFIXES = {
 
 
 def stage_of(rule: str) -> str:
-    """The stage that a rule belongs to; the rule itself where it cannot be told."""
+    """Return the stage that a rule belongs to; the rule itself where it cannot be told."""
     if rule in STAGE_OF_RULE:
         return STAGE_OF_RULE[rule]
     words = rule.split("_")

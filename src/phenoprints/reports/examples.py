@@ -33,7 +33,7 @@ class Example:
 def example_gallery(
     run: Run, screen: str, examples: Sequence[Example], *, anchor: str, title: str, caption: str
 ) -> Gallery | Box:
-    """The wells as rows of tiles, or a box that says why they cannot be shown."""
+    """Return the wells as rows of tiles, or a box that says why they cannot be shown."""
     sites = run.table("screen_sites", screen=screen)
     wells = run.table("screen_wells", ["well_id", "experiment", "plate", "role"], screen=screen)
     if sites is None or wells is None or sites.empty or not examples:
@@ -59,7 +59,7 @@ def example_gallery(
 
 
 def bad_wells(run: Run, screen: str) -> set[int]:
-    """The wells of a screen that failed quality control; none where it was not assessed."""
+    """Return the wells of a screen that failed quality control; none where it was not assessed."""
     quality = run.table("quality", ["well_id", "site", "verdict"], screen=screen)
     if quality is None:
         return set()
@@ -67,12 +67,12 @@ def bad_wells(run: Run, screen: str) -> set[int]:
 
 
 def num_images(run: Run) -> int:
-    """The image tiles that a gallery may have."""
+    """Return the image tiles that a gallery may have."""
     return int((run.config.get("reports") or {}).get("num_images", MAX_TILES))
 
 
 def _places(sites: pd.DataFrame, wells: pd.DataFrame) -> pd.DataFrame:
-    """The first site of every well, with its plate and role, by well_id."""
+    """Return the first site of every well, with its plate and role, by well_id."""
     first = sites.sort_values(["well_id", "site"], kind="stable").drop_duplicates("well_id")
     return first.merge(wells, on="well_id").set_index("well_id", drop=False)
 

@@ -23,7 +23,7 @@ INK = "currentColor"
 
 
 def to_svg(chart: Any, *, title: str, width: int = WIDTH, height: int = HEIGHT) -> Markup:
-    """The chart as SVG with presentation attributes only, named `title` for screen readers.
+    """Return the chart as SVG with presentation attributes only, named `title` for screen readers.
 
     The same chart gives the same bytes. Classes, roles and invisible paths of the renderer are
     taken out; letters and axes take the colour of the page's text.
@@ -36,7 +36,7 @@ def to_svg(chart: Any, *, title: str, width: int = WIDTH, height: int = HEIGHT) 
 
 
 def p_value_histogram(p: Sequence[float] | np.ndarray, *, title: str) -> Markup:
-    """A histogram of p-values in 20 bins with the count expected without any effect."""
+    """Return a histogram of p-values in 20 bins with the count expected without any effect."""
     alt = _altair()
     values = finite(p)
     heights, edges = np.histogram(values, bins=20, range=(0, 1))
@@ -69,7 +69,7 @@ def qq_plot(p: Sequence[float] | np.ndarray, *, title: str) -> Markup:
 
 
 def funnel_chart(steps: pd.DataFrame, *, title: str) -> Markup:
-    """A bar per step with what stays; `steps` has step, kept, left and text."""
+    """Return a bar per step with what stays; `steps` has step, kept, left and text."""
     alt = _altair()
     y = alt.Y("step:N", sort=None, title=None, axis=alt.Axis(labelLimit=260, ticks=False))
     whole = float(max(1, steps["kept"].max() if len(steps) else 1))
@@ -83,7 +83,9 @@ def funnel_chart(steps: pd.DataFrame, *, title: str) -> Markup:
 def interval_chart(
     frame: pd.DataFrame, *, title: str, value_title: str, reference: float | None = None
 ) -> Markup:
-    """A dot with its interval per row: `frame` has name, value, low, high and optionally group."""
+    """Return a dot with its interval per row: `frame` has name, value, low, high and optionally
+    group.
+    """
     alt = _altair()
     y = alt.Y("name:N", sort=None, title=None, axis=alt.Axis(labelLimit=260))
     x = alt.X("value:Q", title=value_title, scale=alt.Scale(zero=False))
@@ -147,7 +149,7 @@ def named_points(
     y_title: str,
     line: tuple[float, float] | None = None,
 ) -> Markup:
-    """A point with its name per row of x, y, name and group; told apart by colour and shape.
+    """Return a point with its name per row of x, y, name and group; told apart by colour and shape.
 
     Names that would run into an earlier row's are left out: a table should hold them all.
     `line` is intercept and slope of a dashed line through the range of x.
@@ -171,7 +173,7 @@ def named_points(
 
 
 def _names_apart(frame: pd.DataFrame) -> list[str]:
-    """The names, "" for those whose place a name of an earlier row has taken."""
+    """Return the names, "" for those whose place a name of an earlier row has taken."""
     spans = [float(np.ptp(frame[axis])) or 1.0 for axis in ("x", "y")]
     placed: list[tuple[float, float]] = []
     names = []
@@ -202,7 +204,9 @@ def interval_lines(
 
 
 def spread_chart(frame: pd.DataFrame, *, title: str, x_title: str) -> Markup:
-    """A box and a line per row of name, p5, p25, p50, p75, p95: half and nine tenths of values."""
+    """Return a box and a line per row of name, p5, p25, p50, p75, p95: half and nine tenths of
+    values.
+    """
     alt = _altair()
     y = alt.Y("name:N", sort=None, title=None, axis=alt.Axis(labelLimit=260, ticks=False))
     base = alt.Chart(frame).encode(y=y)
@@ -225,7 +229,9 @@ def step_histograms(
     y_title: str,
     reference: float | None = None,
 ) -> Markup:
-    """The share of each group's values in 40 bins of their common range, as lines of steps."""
+    """Return the share of each group's values in 40 bins of their common range, as
+    lines of steps.
+    """
     alt = _altair()
     everything = np.concatenate([finite(values) for values in groups.values()])
     low, high = (everything.min(), everything.max()) if everything.size else (0.0, 1.0)
@@ -255,7 +261,7 @@ def heat_map(
     palette: str = "blue-orange",
     step: int = 16,
 ) -> Markup:
-    """A cell per (row, column) pair of `frame` with `value`; a missing pair stays empty."""
+    """Return a cell per (row, column) pair of `frame` with `value`; a missing pair stays empty."""
     alt = _altair()
     scale = alt.Scale(domain=list(limits), range=list(palettes.PALETTES[palette]), clamp=True)
     axis = alt.Axis(labelLimit=160, ticks=False, domain=False)
@@ -313,7 +319,7 @@ def _rule(axis: str, at: float) -> Any:
 
 
 def finite(p: Sequence[float] | np.ndarray) -> np.ndarray:
-    """The finite ones of some numbers, as float64."""
+    """Return the finite ones of some numbers, as float64."""
     values: np.ndarray = np.asarray(p, dtype=float)
     known: np.ndarray = values[np.isfinite(values)]
     return known
@@ -336,7 +342,7 @@ def _theme() -> dict[str, Any]:
 
 
 def _cleaned(svg: str, title: str) -> str:
-    """The renderer's SVG without classes, roles, invisible paths and foreign namespaces."""
+    """Return the renderer's SVG without classes, roles, invisible paths and foreign namespaces."""
     svg = re.sub(r'<path class="(?:background|foreground)"[^>]*/>', "", svg)
     svg = re.sub(r' (?:class|role|aria-[a-z]+|xmlns:xlink|version)="[^"]*"', "", svg)
     svg = re.sub(r"<g>\s*</g>", "", svg)

@@ -8,7 +8,7 @@ import pandas as pd
 
 
 def records(frame: pd.DataFrame) -> list[dict[str, Any]]:
-    """The rows as dictionaries by column name."""
+    """Return the rows as dictionaries by column name."""
     return [{str(key): value for key, value in row.items()} for row in frame.to_dict("records")]
 
 
@@ -18,6 +18,6 @@ def is_told(column: pd.Series) -> bool:
 
 
 def is_true(column: pd.Series) -> pd.Series:
-    """A column of true, false and missing as booleans: missing is false."""
+    """Return a column of true, false and missing as booleans: missing is false."""
     flags: pd.Series = column.astype("boolean").fillna(False).astype(bool)
     return flags

@@ -13,12 +13,14 @@ from phenoprints.reports.runs import Run
 
 
 def place_of(names: Mapping[str, str], what: str) -> str:
-    """The anchor of something about a screen and encoder."""
+    """Return the anchor of something about a screen and encoder."""
     return f"{names['screen']}-{names['encoder'].replace('.', '-')}-{what}"
 
 
 def searched(page: str, anchor: str, words: pd.Series) -> list[str]:
-    """The address of a table that shows the rows with these words; "" where there are none."""
+    """Return the address of a table that shows the rows with these words; "" where
+    there are none.
+    """
     return [
         f"{page}.html#{anchor}?q={quote_plus(str(word))}" if _is_word(word) else ""
         for word in words
@@ -37,7 +39,7 @@ def tests_of(run: Run, screens: Sequence[str], judges: Sequence[str]) -> str:
 
 
 def neighbours_of(run: Run, screens: Sequence[str]) -> str:
-    """The anchor of the first table of neighbours on these screens; "" without one."""
+    """Return the anchor of the first table of neighbours on these screens; "" without one."""
     there = (
         place_of({"screen": screen, "encoder": encoder}, "neighbours")
         for screen, encoder in run.plan.evaluated_pairs

@@ -30,12 +30,14 @@ NULL_MODELS = {
 
 
 def methods(run: Run) -> str:
-    """The paragraph, with citation keys in brackets; stages without results have no sentence."""
+    """Return the paragraph, with citation keys in brackets; stages without results have no
+    sentence.
+    """
     return " ".join(sentence for write in SENTENCES if (sentence := write(run)))
 
 
 def bibliography(text: str) -> str:
-    """The BibTeX entries that a text cites, by key."""
+    """Return the BibTeX entries that a text cites, by key."""
     keys = sorted(set(re.findall(r"@([a-z]+\d{4})", text)))
     return "\n".join(_entries()[key] for key in keys)
 
@@ -49,7 +51,7 @@ def _pairs(items: Any) -> list[dict[str, str]]:
 
 
 def _by_screen(run: Run, section: str, write: Callable[[Mapping[str, Any]], str]) -> str:
-    """What `write` says of a section of every screen: once where all agree, else for each."""
+    """Return the text of a section: once if all screens agree, otherwise one per screen."""
     told: dict[str, list[str]] = {}
     for name in run.plan.screens:
         settings = run.config["screens"][name].get(section) or run.config.get(section) or {}

@@ -31,7 +31,9 @@ COLUMNS = (
 
 
 def share_nearer(run: Run, names: Mapping[str, str]) -> float | None:
-    """The share of a pair's conditions, each in an experiment, nearer to themselves; or None."""
+    """Return the share of a pair's conditions, each in an experiment, nearer to themselves; or
+    None.
+    """
     table = run.table("embedding_nearness", ["num_controls", "is_nearer"], **names)
     if table is None:
         return None
@@ -40,7 +42,9 @@ def share_nearer(run: Run, names: Mapping[str, str]) -> float | None:
 
 
 def nearness_sections(run: Run, pairs: Sequence[Mapping[str, str]]) -> list[Section]:
-    """A table of the conditions of every pair, those that stand out most first; or nothing."""
+    """Return a table of the conditions of every pair, those that stand out most
+    first; or nothing.
+    """
     tables = [table for names in pairs if (table := _of_pair(run, names)) is not None]
     if not tables:
         return []

@@ -23,12 +23,12 @@ def is_missing(value: Any) -> bool:
 
 
 def count(value: Any) -> str:
-    """A whole number with separators: 12,345."""
+    """Return a whole number with separators: 12,345."""
     return MISSING if is_missing(value) else f"{int(value):,}"
 
 
 def number(value: Any, digits: int = 3) -> str:
-    """A number with `digits` significant digits; whole numbers stay whole."""
+    """Return a number with `digits` significant digits; whole numbers stay whole."""
     if is_missing(value):
         return MISSING
     value = float(value)
@@ -45,7 +45,7 @@ def number(value: Any, digits: int = 3) -> str:
 
 
 def percent(value: Any, digits: int = 1) -> str:
-    """A share in [0, 1] as per cent."""
+    """Return a share in [0, 1] as per cent."""
     return MISSING if is_missing(value) else f"{100 * float(value):.{digits}f}{NBSP}%"
 
 
@@ -82,7 +82,7 @@ def plural(how_many: int, noun: str, plural_noun: str = "") -> str:
 
 
 def wilson_interval(successes: int, trials: int, z: float = 1.959963984540054) -> list[float]:
-    """The Wilson score interval of a share, [low, high]; NaN twice when there is no trial.
+    """Return the Wilson score interval of a share, [low, high]; NaN twice when there is no trial.
 
     Wilson 1927, doi:10.1080/01621459.1927.10502953; `z` is the normal quantile (95 %).
     """

@@ -23,13 +23,17 @@ MAX_PAGE_BYTES = 6_000_000
 
 @cache
 def asset(name: str) -> str:
-    """The text of our constant style or script, stripped, since its hash stands in the policy."""
+    """Return the text of our constant style or script, stripped, since its hash stands in the
+    policy.
+    """
     folder = resources.files("phenoprints.reports") / "templates"
     return (folder / name).read_text(encoding="utf-8").strip()
 
 
 def policy() -> str:
-    """The policy of every page: nothing loads but our own style and script and inline images."""
+    """Return the policy of every page: nothing loads but our own style and script and inline
+    images.
+    """
     return (
         f"default-src 'none'; img-src data:; style-src '{_hash(asset('style.css'))}'; "
         f"script-src '{_hash(asset('script.js'))}'; base-uri 'none'; form-action 'none'"
@@ -39,7 +43,7 @@ def policy() -> str:
 def render(
     page: Page, *, run: str, site: Sequence[Page], files: Mapping[str, str] | None = None
 ) -> str:
-    """The page as HTML, with links to the other pages of the site.
+    """Return the page as HTML, with links to the other pages of the site.
 
     `files` names, by the anchor of a table, the CSV beside the page that holds all its rows. Where
     long tables would make the page larger than MAX_PAGE_BYTES, it carries fewer of their rows.

@@ -23,7 +23,7 @@ BLUE, GREY = palettes.OKABE_ITO[0], "#999999"
 
 
 def p_value_panel(p: Sequence[float] | np.ndarray, *, title: str) -> Markup:
-    """The histogram and the QQ plot of some p-values in [0, 1], under one title; NaN is left out.
+    """Draw the histogram and QQ plot of p-values in [0, 1] under one title; NaN is omitted.
 
     The dashed line is the count, and the band the 95 % of uniform p-values, without any effect.
     """

@@ -58,7 +58,7 @@ class ColourScale:
         return palettes.ramp(palettes.PALETTES[self.palette], NUM_COLOURS)
 
     def bins(self, values: np.ndarray) -> np.ndarray:
-        """The colour index of each value, -1 where it is missing."""
+        """Return the colour index of each value, -1 where it is missing."""
         share = (values - self.low) / (self.high - self.low)
         index = np.clip(np.nan_to_num(share) * NUM_COLOURS, 0, NUM_COLOURS - 1).astype(int)
         return np.where(np.isnan(values), -1, index)
@@ -91,7 +91,7 @@ class Plate:
     def numbers(
         self, values: Sequence[float] | np.ndarray, *, title: str, scale: ColourScale
     ) -> Markup:
-        """A map of numbers in the order of the wells; NaN is drawn as a cross, never as a colour.
+        """Draw numbers as a plate map in well order; NaN is drawn as a cross, never as a colour.
 
         The numbers stand in a table below, which read-out and screen readers use.
         """
@@ -101,7 +101,7 @@ class Plate:
         return self._drawn(bins, scale.colours, written, title)
 
     def words(self, values: Sequence[str], *, title: str, fills: Mapping[str, str]) -> Markup:
-        """A map of words in the order of the wells; words without a colour are crosses."""
+        """Return a map of words in the order of the wells; words without a colour are crosses."""
         ordered = [str(value) for value in np.asarray(values, dtype=object)[self.order]]
         code = {word: at for at, word in enumerate(fills)}
         bins = np.array([code.get(word, -1) for word in ordered], dtype=int)
@@ -158,7 +158,7 @@ def category_map(
 
 
 def colour_bar(scale: ColourScale, label: str) -> Markup:
-    """The legend that maps of one scale share: colours with their limits, and the signs."""
+    """Return the legend that maps of one scale share: colours with their limits, and the signs."""
     width = 10
     bars = "".join(
         f'<rect x="{8 + at * width}" y="20" width="{width + 0.5}" height="12" fill="{colour}"/>'
@@ -175,7 +175,7 @@ def colour_bar(scale: ColourScale, label: str) -> Markup:
 
 
 def category_legend(fills: Mapping[str, str]) -> Markup:
-    """The legend of a map of words, with the signs."""
+    """Return the legend of a map of words, with the signs."""
     parts, left = [], 8
     for word, colour in fills.items():
         parts.append(f'<rect x="{left}" y="20" width="12" height="12" fill="{colour}"/>')
@@ -255,7 +255,7 @@ def _role_path(role: str, x: np.ndarray, y: np.ndarray, step: float) -> str:
 
 
 def _signs(path: str) -> str:
-    """The sign in white with a dark rim, so that it is seen on every colour."""
+    """Return the sign in white with a dark rim, so that it is seen on every colour."""
     return (
         f'<path d="{path}" fill="none" stroke="#000" stroke-width="2.4"/>'
         f'<path d="{path}" fill="none" stroke="#fff" stroke-width="1"/>'

@@ -35,7 +35,7 @@ def point_map(
     has_diagonal: bool = False,
     radius: float | None = None,
 ) -> Markup:
-    """A scatter plot of x and y, coloured by at most six groups; rows with NaN are left out.
+    """Return a scatter plot of x and y, coloured by at most six groups; rows with NaN are left out.
 
     More than 50,000 points become a density picture (viridis, log counts) under the same axes;
     groups are not told apart there. The caption of the figure should say n.
@@ -60,7 +60,9 @@ def point_map(
 
 
 def density_png(x: np.ndarray, y: np.ndarray, *, width: int, height: int) -> bytes:
-    """A PNG of the log counts of points per pixel block; x and y lie in [0, 1], y upwards."""
+    """Return a PNG of the log counts of points per pixel block; x and y lie in [0,
+    1], y upwards.
+    """
     from PIL import Image
 
     columns, rows = width // 2, height // 2
@@ -76,7 +78,7 @@ def density_png(x: np.ndarray, y: np.ndarray, *, width: int, height: int) -> byt
 
 
 def png_uri(content: bytes) -> str:
-    """The picture as an address that needs no request."""
+    """Return the picture as an address that needs no request."""
     return f"data:image/png;base64,{base64.b64encode(content).decode('ascii')}"
 
 

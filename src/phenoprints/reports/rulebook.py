@@ -14,7 +14,7 @@ page is written by `python -m phenoprints.reports.rulebook`; thresholds of image
 
 
 def as_markdown() -> str:
-    """The page of the documentation that holds every rule, with an anchor each."""
+    """Return the page of the documentation that holds every rule, with an anchor each."""
     sections = {rule.code: _section(rule) for rule in RULES}
     sections |= {rule["code"]: _quality_section(rule) for rule in catalogue(QualitySettings())}
     return "\n".join([HEADING, *(sections[code] for code in sorted(sections))])

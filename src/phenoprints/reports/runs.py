@@ -50,11 +50,11 @@ class Run:
     def table(
         self, kind: str, columns: Iterable[str] | None = None, **names: str
     ) -> pd.DataFrame | None:
-        """A stored table, or None."""
+        """Return a stored table, or None."""
         return self.table_at(self.path(kind, **names), columns)
 
     def table_at(self, path: Path, columns: Iterable[str] | None = None) -> pd.DataFrame | None:
-        """The Parquet table at a path, with those of `columns` that it has, or None."""
+        """Return the Parquet table at a path, with those of `columns` that it has, or None."""
         if not path.is_file():
             return None
         try:
@@ -69,11 +69,11 @@ class Run:
         return frame
 
     def document(self, kind: str, **names: str) -> dict[str, Any] | None:
-        """A stored JSON object, or None."""
+        """Return a stored JSON object, or None."""
         return self.document_at(self.path(kind, **names))
 
     def document_at(self, path: Path) -> dict[str, Any] | None:
-        """The JSON object at a path, or None."""
+        """Return the JSON object at a path, or None."""
         content = self._json_at(path)
         if content is not None and not isinstance(content, dict):
             self.unreadable[self.shown(path)] = "not a JSON object"
@@ -81,7 +81,7 @@ class Run:
         return content
 
     def list_at(self, path: Path) -> list[Any]:
-        """The JSON list at a path; empty where there is none."""
+        """Return the JSON list at a path; empty where there is none."""
         content = self._json_at(path)
         return content if isinstance(content, list) else []
 
@@ -95,7 +95,7 @@ class Run:
             return None
 
     def shown(self, path: Path) -> str:
-        """A path as pages print it: below the run's folder, never with a home folder."""
+        """Return a path as pages print it: below the run's folder, never with a home folder."""
         return (
             path.relative_to(self.folder).as_posix()
             if path.is_relative_to(self.folder)

@@ -84,7 +84,7 @@ class Table:
         return len(self.frame)
 
     def cells(self, start: int, stop: int) -> list[list[Cell]]:
-        """The written rows `start` to `stop`, row by row."""
+        """Return the written rows `start` to `stop`, row by row."""
         part = self.frame.iloc[start:stop]
         written = [self._column_cells(part, column) for column in self.columns]
         return [list(row) for row in zip(*written, strict=True)]

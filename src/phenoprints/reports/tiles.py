@@ -39,7 +39,9 @@ Ranges = Sequence[tuple[float, float]]
 
 
 def centre_crop(image: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """The central square (C, h, h) of an image (C, H, W), at most 256 pixels, thinned to 128."""
+    """Return the central square (C, h, h) of an image (C, H, W), at most 256 pixels, thinned to
+    128.
+    """
     size = min(*image.shape[1:], MAX_CROP_PX)
     y, x = (image.shape[1] - size) // 2, (image.shape[2] - size) // 2
     crop = image[:, y : y + size, x : x + size]
@@ -67,7 +69,9 @@ def grey(plane: NDArray[np.uint8], limits: tuple[float, float]) -> NDArray[np.ui
 def composite(
     image: NDArray[np.uint8], ranges: Ranges, channels: Sequence[str]
 ) -> NDArray[np.uint8] | None:
-    """The named channels in their colours, added and clipped (H, W, 3); None below two of them."""
+    """Return the named channels in their colours, added and clipped (H, W, 3); None below two of
+    them.
+    """
     known = [at for at, name in enumerate(channels) if name in COMPOSITE]
     if len(known) < 2:
         return None
@@ -128,7 +132,7 @@ def reconstruction_panel(
     *,
     title: str,
 ) -> Markup:
-    """What a masked autoencoder saw and made of it: a row per channel, four columns per crop.
+    """Draw masked inputs and reconstructions: a row per channel, four columns per crop.
 
     Arrays are (crops, C, H, W), standardised per crop and channel; at most four crops are shown.
     """
@@ -153,7 +157,7 @@ def block_panel(
     *,
     title: str,
 ) -> Markup:
-    """What a decoder makes of each block's tokens of the first crop: a row per channel.
+    """Draw the decoder's output for each block's tokens of the first crop, a row per channel.
 
     `by_block` is (L, crops, C, H, W), the others as in `reconstruction_panel`; of more than twelve
     blocks some are shown, the last among them.
@@ -172,7 +176,7 @@ def block_panel(
 def _columns_of_channels(
     groups: Sequence[Sequence[tuple[str, NDArray[np.uint8]]]], channels: Sequence[str], title: str
 ) -> Markup:
-    """Groups of named columns, each (C, H, W) with a channel below the other."""
+    """Arrange named groups of columns, each (C, H, W), channels stacked vertically."""
     left, step, gap = 62, CROP_SIDE + 2, 10
     width = left + sum(len(columns) * step + gap for columns in groups)
     height = LABEL + len(channels) * step
@@ -206,7 +210,7 @@ def _svg_text(x: float, y: float, text: str) -> str:
 
 
 def encode_png(picture: NDArray[np.uint8]) -> bytes:
-    """A grey (H, W) or coloured (H, W, 3) picture as PNG, the same bytes every time."""
+    """Return a grey (H, W) or coloured (H, W, 3) picture as PNG, the same bytes every time."""
     from PIL import Image
 
     stream = io.BytesIO()

@@ -43,7 +43,7 @@ def _read_csv(run: Run, path: Path) -> pd.DataFrame | None:
 
 
 def _history(run: Run, work: Path) -> pd.DataFrame | None:
-    """The rows that the newest checkpoint keeps of an unfinished training."""
+    """Return the rows that the newest checkpoint keeps of an unfinished training."""
     states = sorted(work.glob("**/step-*/state.json"))
     document = run.document_at(states[-1]) if states else None
     return pd.DataFrame(document["history"]) if document and document.get("history") else None

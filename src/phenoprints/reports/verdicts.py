@@ -61,13 +61,13 @@ class Verdict:
         return f"{self.page}.html" + (f"#{self.anchor}" if self.anchor else "")
 
     def as_record(self) -> dict[str, Any]:
-        """The verdict as plain values for verdicts.json."""
+        """Return the verdict as plain values for verdicts.json."""
         record = asdict(self)
         rule = record.pop("rule")
         return {**record, "link": self.link, **{f"rule_{key}": rule[key] for key in sorted(rule)}}
 
     def as_line(self) -> str:
-        """The verdict as one line of a log: the same words as on the page."""
+        """Return the verdict as one line of a log: the same words as on the page."""
         return f"{self.status} {self.glyph} {self.rule.code} {self.scope}: {self.finding}"
 
 
@@ -82,7 +82,7 @@ def counts(verdicts: Sequence[Verdict]) -> dict[str, int]:
 
 
 def overall(verdicts: Sequence[Verdict]) -> str:
-    """The worst verdict that was reached; NOT RUN when nothing was judged."""
+    """Return the worst verdict that was reached; NOT RUN when nothing was judged."""
     judged = [v.status for v in verdicts if v.status != NOT_RUN]
     return min(judged, key=SEVERITY.__getitem__, default=NOT_RUN)
 

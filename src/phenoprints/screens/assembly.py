@@ -48,7 +48,7 @@ def assemble(
     include_experiments: Sequence[str] = (),
     max_perturbations: int = 20,
 ) -> Screen:
-    """The screen of a listing: checked, sorted, with well and condition ids.
+    """Return the screen of a listing: checked, sorted, with well and condition ids.
 
     Parameters
     ----------
@@ -145,7 +145,7 @@ def _filled(name: str, raw: pd.DataFrame, positions: WellPositions, modality: st
 
 
 def _with_key(perturbations: pd.DataFrame, wells: pd.DataFrame) -> pd.DataFrame:
-    """The perturbations of perturbed wells, with their wells' cell type and background."""
+    """Return the perturbations of perturbed wells, with their wells' cell type and background."""
     row = perturbations["well_row"].to_numpy(dtype=np.int64)
     keep = (wells["role"] != "unperturbed").to_numpy()[row]
     kept: pd.DataFrame = perturbations[keep].copy()
@@ -155,7 +155,7 @@ def _with_key(perturbations: pd.DataFrame, wells: pd.DataFrame) -> pd.DataFrame:
 
 
 def _included(listing: Listing, experiments: Sequence[str]) -> Listing:
-    """The listing with only these experiments, its rows counted anew."""
+    """Return the listing with only these experiments, its rows counted anew."""
     if not experiments:
         return listing
     there = set(listing.wells["experiment"].dropna())
@@ -199,7 +199,7 @@ def _forget_crowded(perturbations: pd.DataFrame, limit: int, notes: Notes) -> No
 def _sites(
     raw: pd.DataFrame, raw_ids: NDArray[np.uint64], order: NDArray[np.int64]
 ) -> pd.DataFrame:
-    """The sites with their well's id, in the order of the wells table and then by site."""
+    """Return the sites with their well's id, in the order of the wells table and then by site."""
     rank = np.empty(len(order), dtype=np.int64)
     rank[order] = np.arange(len(order))
     row = raw["well_row"].to_numpy(dtype=np.int64)
@@ -258,7 +258,7 @@ def _formats(
 def _impossible_wells(
     listing: Listing, formats: NDArray[np.int16], positions: WellPositions
 ) -> list[Problem]:
-    """The wells that lie outside of their plate, and before them those that no format has."""
+    """Return wells that lie outside of their plate, and before them those that no format has."""
     raw = listing.wells["well"].reset_index(drop=True)
     problems = value_problems(
         raw, positions.is_impossible, listing.wells, listing.origin, say=_say_no_well
@@ -318,7 +318,7 @@ def _duplicated_wells(
 
 
 def _place_of(listing: Listing, rows: pd.Index[Any], row: int) -> str:
-    """The line of a row, with its file where the rows stand in several."""
+    """Return the line of a row, with its file where the rows stand in several."""
     wells = listing.wells
     is_one_file = FILE not in wells or wells[FILE].iloc[rows].nunique() == 1
     return line_of(wells, row) if is_one_file else place(wells, row, listing.origin)

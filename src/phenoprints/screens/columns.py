@@ -69,7 +69,7 @@ class ColumnRule:
 
     @classmethod
     def of(cls, setting: str | Mapping[str, Any] | ColumnRule) -> ColumnRule:
-        """The rule of a setting: the name of a column, or a mapping of the fields above."""
+        """Return the rule of a setting: the name of a column, or a mapping of the fields above."""
         if isinstance(setting, ColumnRule):
             return setting
         rule = cls(column=setting) if isinstance(setting, str) else cls(**setting)
@@ -79,7 +79,7 @@ class ColumnRule:
 
 
 def recognised_rules(available: list[str]) -> dict[str, ColumnRule]:
-    """A rule for every property whose usual name stands among the columns of a table."""
+    """Return a rule for every property whose usual name stands among the columns of a table."""
     rules = {}
     for name, candidates in RECOGNISED.items():
         column = next((c for c in candidates if c in available), None)
@@ -95,7 +95,7 @@ def recognised_rules(available: list[str]) -> dict[str, ColumnRule]:
 def apply_rule(
     name: str, rule: ColumnRule, table: pd.DataFrame, origin: str
 ) -> tuple[pd.Series[Any], list[Problem]]:
-    """The values of one property for every row, and the rows whose text does not match.
+    """Return the values of one property for every row, and the rows whose text does not match.
 
     `default` fills what is empty after `map`. Splitting and numbers come later.
     """
@@ -133,7 +133,7 @@ def _extracted(
 
 
 def compiled(name: str, pattern: str) -> re.Pattern[str]:
-    """The compiled `extract` of a property; it must have a group."""
+    """Return the compiled `extract` of a property; it must have a group."""
     try:
         expression = re.compile(pattern)
     except re.error as error:
@@ -150,7 +150,7 @@ def compiled(name: str, pattern: str) -> re.Pattern[str]:
 def numbers(
     name: str, values: pd.Series[Any], table: pd.DataFrame, origin: str
 ) -> tuple[pd.Series[float], list[Problem]]:
-    """The values as finite numbers, missing ones as NaN, and the rows that hold no number."""
+    """Return values as finite numbers, missing ones as NaN, and the rows that hold no number."""
     found = pd.to_numeric(values, errors="coerce").astype("float64")
     is_wrong = values.notna().to_numpy() & ~np.isfinite(found.to_numpy())
     if name == "concentration_um":

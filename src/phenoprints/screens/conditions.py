@@ -17,7 +17,7 @@ FACTS = ["kind", "gene", "guide"]
 
 
 def condition_table(perturbations: pd.DataFrame) -> tuple[NDArray[np.int32], pd.DataFrame]:
-    """The condition id of each row (-1: perturbation unknown), and one row per condition.
+    """Return the condition id of each row (-1: perturbation unknown), and one row per condition.
 
     Parameters
     ----------
@@ -44,7 +44,7 @@ def condition_table(perturbations: pd.DataFrame) -> tuple[NDArray[np.int32], pd.
 def contradictions(
     perturbations: pd.DataFrame, ids: NDArray[np.int32], where: str
 ) -> list[Problem]:
-    """A problem for each condition whose rows name several kinds, genes or guides."""
+    """Return a problem for each condition whose rows name several kinds, genes or guides."""
     facts = perturbations[["perturbation", *FACTS]].assign(condition_id=ids)
     facts = facts[facts["condition_id"] >= 0].drop_duplicates()
     problems = []
@@ -61,7 +61,7 @@ def contradictions(
 def condition_lists(
     well_row: NDArray[np.int64], ids: NDArray[np.int32], is_unperturbed: NDArray[np.bool_]
 ) -> pa.ListArray:
-    """The sorted, distinct condition ids of each well: empty when unperturbed, null when unknown.
+    """List the distinct condition ids of each well, sorted: empty if unperturbed, null if unknown.
 
     Parameters
     ----------

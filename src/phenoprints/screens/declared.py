@@ -19,7 +19,7 @@ SHOWN_PLATES = 5
 
 
 def with_declared_size(screen: Screen, config: Mapping[str, Any]) -> Screen:
-    """The screen whose sites all have the declared `height_px` and `width_px`, as far as given.
+    """Return the screen with the declared `height_px` and `width_px`, where given, on all sites.
 
     A header that disagrees with the sites table is refused before decoding, wherever the site is
     read, with a reason. Sites that are known to have another size (from an index, or by most of

@@ -36,7 +36,7 @@ def named_channels(
     channel_names: Sequence[str],
     where: str,
 ) -> list[str]:
-    """The channels of a screen in order, by what they show.
+    """Return the channels of a screen in order, by what they show.
 
     Parameters
     ----------
@@ -137,7 +137,7 @@ def _refuse_twice(files: pd.DataFrame, root: str | Path) -> None:
 
 
 def with_sizes(root: str | Path, sites: pd.DataFrame, notes: Notes) -> pd.DataFrame:
-    """The sites with the height and width that most of a few headers of their plate state.
+    """Return the sites with the height and width that most of a few headers of their plate state.
 
     Three headers per plate are read; a site of another size is refused when it is read, since its
     own header then disagrees. A plate none of whose tried images can be read is left out.
@@ -160,7 +160,9 @@ HEADERS_TRIED = 7
 
 
 def _usual_size(root: str | Path, locators: Sequence[str]) -> tuple[tuple[int, int] | None, str]:
-    """The most frequent size of a plate's images, from some of them; else why there is none."""
+    """Return the most frequent size of a plate's images, from some of them; else why
+    there is none.
+    """
     sizes, reason = list[tuple[int, int]](), ""
     spread = np.linspace(0, len(locators) - 1, min(NUM_HEADERS, len(locators))).round().astype(int)
     for at in list(dict.fromkeys([*spread.tolist(), *range(len(locators))]))[:HEADERS_TRIED]:
@@ -174,7 +176,7 @@ def _usual_size(root: str | Path, locators: Sequence[str]) -> tuple[tuple[int, i
 
 
 def with_sites(listing: Listing, sites: pd.DataFrame) -> Listing:
-    """The listing with the sites of its wells; what has no counterpart is counted and warned of.
+    """Join a listing with the sites of its wells; count and report what has no counterpart.
 
     `sites` are matched by plate and normalised well, so a plate's name must stand in one
     experiment of the table.
@@ -223,7 +225,7 @@ def _note_strays(
 
 
 def listing_of_sites(sites: pd.DataFrame, origin: str, notes: Notes) -> Listing:
-    """The listing of images that no table describes: every perturbation is unknown.
+    """Return the listing of images that no table describes: every perturbation is unknown.
 
     A plate is its own experiment, since nothing says what belongs together.
     """
@@ -244,13 +246,17 @@ def imaged_listing(
     channel_names: Sequence[str],
     notes: Notes,
 ) -> Listing:
-    """The listing of a user's table with images found as files; without a table, of the images."""
+    """Return the listing of a user's table with images found as files; without a table, of the
+    images.
+    """
     sites = sites_of_files(source.root, files, channels or {}, channel_names, notes)
     return table_with_sites(source, sites, notes)
 
 
 def table_with_sites(source: WellTable, sites: pd.DataFrame, notes: Notes) -> Listing:
-    """The listing of a user's table with these sites; without a table, of the sites alone."""
+    """Return the listing of a user's table with these sites; without a table, of the
+    sites alone.
+    """
     if source.wells is None and source.barcode_platemap is None:
         return listing_of_sites(sites, source.root, notes)
     listing = read_well_table(source)
@@ -279,7 +285,7 @@ def listing_by_names(
     channels: Mapping[str, str] | None = None,
     channel_names: Sequence[str] = (),
 ) -> Listing:
-    """The listing of a user's table with the images whose names say what they show.
+    """Return the listing of a user's table with the images whose names say what they show.
 
     `table` holds the fields of `WellTable`, `images` is a glob below its root.
     """
@@ -308,7 +314,7 @@ def files_by_name(
 
 
 def first_planes(files: pd.DataFrame, notes: Notes) -> pd.DataFrame:
-    """The files of each channel's first time point and lowest plane; the others are counted."""
+    """Return files of each channel's first time point and lowest plane; the others are counted."""
     key = ["plate", "well", "site", "channel"]
     ordered = files.sort_values([*key, "time", "plane"], kind="stable")
     first = ordered.groupby(key)[["time", "plane"]].transform("first")

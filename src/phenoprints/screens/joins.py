@@ -83,7 +83,7 @@ def _keys(table: pd.DataFrame, names: Sequence[str], *, wells: str) -> pd.DataFr
 
 
 def _text(text: str) -> str:
-    """The text without outer blanks; a decimal number in its shortest form."""
+    """Return the text without outer blanks; a decimal number in its shortest form."""
     short = text.strip()
     if _NUMBER.fullmatch(short) and any(digit.isdigit() for digit in short):
         value = float(short)

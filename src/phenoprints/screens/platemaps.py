@@ -28,7 +28,7 @@ def read_platemaps(
     folder: str | None,
     missing: Sequence[str] = MISSING,
 ) -> tuple[pd.DataFrame, list[Path]]:
-    """A row for each plate and well of its map, and the files that were read.
+    """Return a row for each plate and well of its map, and the files that were read.
 
     Parameters
     ----------

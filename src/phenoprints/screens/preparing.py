@@ -86,7 +86,7 @@ def prepare_images(
 
 
 def keyed_sites(folder: str | Path) -> pd.DataFrame:
-    """The sites of a screen's folder, with the experiment of each."""
+    """Return the sites of a screen's folder, with the experiment of each."""
     wells = WELLS.read(Path(folder) / "wells.parquet", ["well_id", "experiment"])
     return SITES.read(Path(folder) / "sites.parquet").merge(wells, on="well_id", how="left")
 
@@ -131,7 +131,7 @@ def _drawer(settings: Mapping[str, Any], name: str, seed: int) -> ReadSite:
 def measure_windows(
     root: str, sites: pd.DataFrame, percentiles: tuple[float, float] | list[float]
 ) -> Windows:
-    """The window of each channel in every experiment whose images have 16 bits.
+    """Return the window of each channel in every experiment whose images have 16 bits.
 
     Parameters
     ----------
@@ -162,7 +162,7 @@ def measure_windows(
 def _experiment_windows(
     root: str, sites: pd.DataFrame, percentiles: list[float]
 ) -> dict[str, tuple[int, int]]:
-    """The windows of one experiment, one image in memory at a time; none for 8-bit images.
+    """Return the windows of one experiment, one image in memory at a time; none for 8-bit images.
 
     The depth of the experiment is that of most of its images, by the headers of those that have
     the declared size; where none has, every one is refused when it is read, and needs no window.
@@ -200,7 +200,7 @@ def _experiment_windows(
 def _successful(
     sites: pd.DataFrame, look: Callable[[Any], Result], reasons: list[str]
 ) -> Iterator[Result]:
-    """What each site gives that can be read; `reasons` receives why the others cannot."""
+    """Yield the result of each readable site; `reasons` receives why others are unreadable."""
     for site in sites.itertuples():
         try:
             yield look(site)

@@ -21,7 +21,7 @@ def place(table: pd.DataFrame, position: int, origin: str) -> str:
 
 
 def line_of(table: pd.DataFrame, position: int) -> str:
-    """A row's line in its file, else its number from 1."""
+    """Return a row's line in its file, else its number from 1."""
     return f"line {table[LINE].iloc[position]}" if LINE in table else f"row {position + 1}"
 
 
@@ -58,7 +58,7 @@ def value_problems(
 
 
 def whole_numbers(table: pd.DataFrame, column: str, origin: str) -> pd.Series[int]:
-    """A column of text as whole numbers of 0 or more; TableError with every other value."""
+    """Return a column of text as whole numbers of 0 or more; TableError with every other value."""
     found = pd.to_numeric(table[column], errors="coerce")
     is_wrong = ~((found >= 0) & (found < 2**31) & (found % 1 == 0)).to_numpy()
     raise_problems(
@@ -92,7 +92,9 @@ def shared_keys(table: pd.DataFrame, key: Sequence[str]) -> Iterator[tuple[str, 
 
 
 def shared_problem(one: str, other: str, things: str, keys: Sequence[str], fix: str) -> Problem:
-    """The problem that two files (or one, twice) list the same things, by their first keys."""
+    """Return the problem that two files (or one, twice) list the same things, by
+    their first keys.
+    """
     some = "; ".join(keys[:SHOWN_KEYS]) + ("; …" if len(keys) > SHOWN_KEYS else "")
     again = "more than once" if one == other else f"that {other} lists too"
     what = f"it lists {len(keys)} {things} {again} ({some})"

@@ -34,7 +34,7 @@ OTHER_SETTINGS = (
 
 
 def read(config: Mapping[str, Any], name: str | None = None, *, seed: int = 0) -> Screen:
-    """The screen that a section of the configuration describes.
+    """Return the screen that a section of the configuration describes.
 
     Parameters
     ----------
@@ -65,7 +65,7 @@ def read(config: Mapping[str, Any], name: str | None = None, *, seed: int = 0) -
 
 
 def own_settings(config: Mapping[str, Any]) -> dict[str, Any]:
-    """The settings of a screen that belong to its source alone."""
+    """Return the settings of a screen that belong to its source alone."""
     general = {*ASSEMBLY_SETTINGS, *OTHER_SETTINGS}
     return {key: value for key, value in config.items() if key not in general}
 
@@ -79,7 +79,9 @@ def _refuse_unknown(source: str, settings: Mapping[str, Any], known: Sequence[st
 
 
 def _geometry(screen: Screen, config: Mapping[str, Any]) -> dict[str, Any]:
-    """The declared height, width and channels: as configured, else the most frequent ones."""
+    """Return the declared height, width and channels: as configured, else the most
+    frequent ones.
+    """
     sites = screen.sites
     geometry: dict[str, Any] = {"height_px": None, "width_px": None, "channels": []}
     if len(sites):
@@ -95,7 +97,7 @@ def _geometry(screen: Screen, config: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def source_module(source: str) -> Any:
-    """The module of a source: its `SETTINGS` and `read_listing`. It is imported only now."""
+    """Return the module of a source: its `SETTINGS` and `read_listing`. It is imported only now."""
     if source not in SOURCES:
         raise ConfigurationError(
             f"screens: unknown source {source!r}. Expected one of {', '.join(sorted(SOURCES))}."

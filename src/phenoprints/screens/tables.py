@@ -30,7 +30,7 @@ def read_table(
     optional: Sequence[str] = (),
     missing: Sequence[str] = MISSING,
 ) -> pd.DataFrame:
-    """A table as text, missing values as None, with the column `line` added (the header is line 1).
+    """Read a table as text, missing values as None, with a column `line` (the header is line 1).
 
     Parameters
     ----------
@@ -125,7 +125,7 @@ def _read_parquet(path: Path, columns: Sequence[str] | None) -> pd.DataFrame:
 
 
 def find_files(root: str | Path, patterns: str | Sequence[str]) -> list[Path]:
-    """The files below `root` that paths or globs name, sorted, each once.
+    """Return the files below `root` that paths or globs name, sorted, each once.
 
     Raises
     ------
@@ -151,7 +151,7 @@ def find_files(root: str | Path, patterns: str | Sequence[str]) -> list[Path]:
 def read_files(
     files: Sequence[Path], missing: Sequence[str], columns: Sequence[str] | None = None
 ) -> pd.DataFrame:
-    """The rows of all files as one table with the columns `line` and `file`."""
+    """Return the rows of all files as one table with the columns `line` and `file`."""
     tables = [read_table(f, missing=missing, columns=columns).assign(file=str(f)) for f in files]
     whole = pd.concat(tables, ignore_index=True) if len(tables) > 1 else tables[0]
     whole[FILE] = whole[FILE].astype("category")

@@ -64,7 +64,9 @@ class WellTable:
     platemap_folder: str | None = None
 
     def rules(self, available: list[str]) -> dict[str, ColumnRule]:
-        """The rule of each property: as configured, else by the field's usual column names."""
+        """Return the rule of each property: as configured, else by the field's usual
+        column names.
+        """
         given = {k: ColumnRule.of(v) for k, v in self.columns.items() if k != "annotations"}
         rules = {**recognised_rules(available), **given}
         if "role" not in rules and self.roles and "perturbation" in rules:
@@ -73,7 +75,7 @@ class WellTable:
         return rules
 
     def annotations(self) -> dict[str, ColumnRule]:
-        """The rules of the further columns of the conditions table."""
+        """Return the rules of the further columns of the conditions table."""
         given = {k: ColumnRule.of(v) for k, v in self.columns.get("annotations", {}).items()}
         for name in given:
             if name in {*KEY, *FACTS, "condition_id", "well_row"}:
@@ -82,12 +84,12 @@ class WellTable:
 
 
 def well_table_settings() -> tuple[str, ...]:
-    """The names of the settings of every source that reads a user's tables."""
+    """Return the names of the settings of every source that reads a user's tables."""
     return tuple(field.name for field in fields(WellTable))
 
 
 def read_well_table(source: WellTable) -> Listing:
-    """The listing of a user's tables: rows joined, columns mapped, perturbations split.
+    """Return the listing of a user's tables: rows joined, columns mapped, perturbations split.
 
     Raises
     ------
@@ -110,7 +112,7 @@ def read_well_table(source: WellTable) -> Listing:
 
 
 def _base_table(source: WellTable) -> tuple[pd.DataFrame, list[Path]]:
-    """The rows of the wells tables, of the platemaps, or of the first joined to the second."""
+    """Return rows of the wells tables, of the platemaps, or of the first joined to the second."""
     if source.wells is None and source.barcode_platemap is None:
         raise ConfigurationError("screens: `wells` or `barcode_platemap` must name a table.")
     if source.barcode_platemap is None:
@@ -132,7 +134,7 @@ def _base_table(source: WellTable) -> tuple[pd.DataFrame, list[Path]]:
 
 
 def map_table(source: WellTable, table: pd.DataFrame, origin: str) -> Listing:
-    """The listing of a joined table, by the source's rules."""
+    """Return the listing of a joined table, by the source's rules."""
     rules, annotations = source.rules(list(table.columns)), source.annotations()
     _require(rules, annotations, table, origin)
     values, problems = _applied(rules, table, origin)
@@ -187,7 +189,7 @@ def _roles(
     values: Mapping[str, pd.Series[Any]],
     table: pd.DataFrame,
 ) -> pd.Series[Any]:
-    """The role of each well; words that are no roles stay and become problems later."""
+    """Return the role of each well; words that are no roles stay and become problems later."""
     if "role" not in rules:
         return pd.Series("treatment", index=table.index, dtype=object)
     rule, role = rules["role"], values["role"]
@@ -259,7 +261,7 @@ def _say_unequal(name: str, separator: str, value: object) -> tuple[str, str, st
 
 
 def _kinds(rows: pd.DataFrame, rules: Mapping[str, ColumnRule]) -> pd.Series[Any]:
-    """The kind as given, else: a guide means crispr, a mapped concentration compound."""
+    """Return the kind as given, else: a guide means crispr, a mapped concentration compound."""
     fallback = "compound" if "concentration_um" in rules else "other"
     inferred = pd.Series(fallback, index=rows.index, dtype=object)
     inferred = inferred.where(rows["guide"].isna(), "crispr")

@@ -87,12 +87,12 @@ def _own(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
 
 
 def finished(folder: Path) -> list[Path]:
-    """The checkpoints of a folder, the oldest first; unfinished ones do not count."""
+    """Return the checkpoints of a folder, the oldest first; unfinished ones do not count."""
     return sorted(path for path in folder.glob("step-*") if (path / STATE).exists())
 
 
 def newest(folder: Path, identity: Mapping[str, Any]) -> Checkpoint | None:
-    """The newest checkpoint, None when there is none.
+    """Return the newest checkpoint, None when there is none.
 
     Raises ConfigurationError when it was made with other settings, a different training set or
     seed, naming every key that differs, and CorruptionError when it cannot be read.

@@ -36,7 +36,7 @@ def total_flops(
 
 
 def with_start(flops: float, start_from: str | None) -> float | None:
-    """The operations together with those of the encoder that training started from.
+    """Return the operations together with those of the encoder that training started from.
 
     None where those are not known: they are weights of others.
     """

@@ -71,7 +71,7 @@ class Wells:
         return len(self.ids)
 
     def take(self, rows: NDArray[np.int64]) -> Wells:
-        """Some of the wells."""
+        """Select wells by row."""
         return Wells(
             self.ids[rows],
             self.screens.take(rows),
@@ -146,7 +146,7 @@ def read_sites(wells: Wells, tables: Iterable[pa.Table]) -> SiteRows:
 
 
 def _of_wells(wells: Wells, table: pa.Table) -> tuple[pa.Table, NDArray[np.int64]]:
-    """The rows of a table whose well is one of these, and which."""
+    """Return the rows of a table whose well is one of these, and which."""
     ids = table["well_id"].to_numpy()
     if not len(wells):
         return table.slice(0, 0), np.empty(0, np.int64)
@@ -203,7 +203,7 @@ class Corpus:
         return len(self.well_ids)
 
     def fingerprint(self) -> str:
-        """The sha256 of what decides training: wells, classes, sites, channels."""
+        """Return the sha256 of what decides training: wells, classes, sites, channels."""
         digest = hashlib.sha256(canonical_json([list(names) for names in self.channel_sets]))
         digest.update(self.well_ids.data)
         for values in (self.classes, self.sites.heights, self.sites.widths):
@@ -232,12 +232,12 @@ class Corpus:
         return int((self.sites.heights.astype(np.int64) * self.sites.widths * per_site).sum())
 
     def groups(self, wells: NDArray[np.int64]) -> list[NDArray[np.int64]]:
-        """The wells by channel set: only crops of the same channels can share a batch."""
+        """Return the wells by channel set: only crops of the same channels can share a batch."""
         sets = self.channel_set_of[wells]
         return [wells[sets == number] for number in np.unique(sets)]
 
     def by_experiment(self, wells: NDArray[np.int64]) -> list[NDArray[np.int64]]:
-        """The wells by experiment."""
+        """Return the wells by experiment."""
         return self.experiments.groups(wells)
 
     def condition_weights(self) -> NDArray[np.float64]:
@@ -360,7 +360,7 @@ def corpus_of_screen(
 def _names(
     conditions: pd.DataFrame, labels: Labels | None, classify_unperturbed: bool
 ) -> pd.Series | None:
-    """A name per condition_id; a condition without a gene is called by its perturbation."""
+    """Return a name per condition_id; a condition without a gene is called by its perturbation."""
     if labels is None:
         return None
     if labels == "condition":

@@ -109,7 +109,7 @@ def _shard(objective: nn.Module, mesh: Any) -> nn.Module:
 
 
 def blocks_of(objective: nn.Module) -> list[nn.Module]:
-    """The transformer blocks of encoder and decoder: units of sharding and of compiling."""
+    """Return the transformer blocks of encoder and decoder: units of sharding and of compiling."""
     from timm.models.vision_transformer import Block, ParallelScalingBlock
 
     return [m for m in objective.modules() if isinstance(m, Block | ParallelScalingBlock)]

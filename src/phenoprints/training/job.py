@@ -76,7 +76,7 @@ class TrainingJob:
         return TrainingSettings(**self.settings["training"])
 
     def corpus(self) -> Corpus:
-        """The training set."""
+        """Return the training set."""
         is_classifier = self.settings["kind"] == "weakly-supervised"
         labels = self.settings.get("labels", "perturbation") if is_classifier else None
         asks_for_unperturbed = bool(self.settings.get("classify_unperturbed"))
@@ -139,7 +139,7 @@ def _launch(job: TrainingJob) -> dict[str, Any]:
 
 
 def command(settings: TrainingSettings, path: Path) -> list[str]:
-    """The command that starts one process per device, on every node."""
+    """Return the command that starts one process per device, on every node."""
     torchrun = [sys.executable, "-m", "torch.distributed.run"]
     per_node = f"--nproc-per-node={settings.devices}"
     job = ["-m", "phenoprints.training", str(path)]

@@ -47,7 +47,7 @@ class Batch:
         return len(self.images)
 
     def on(self, device: torch.device) -> Batch:
-        """The batch on a device, its crops flipped there."""
+        """Return the batch on a device, its crops flipped there."""
         images = self.images.to(device, non_blocking=True)
         flips = self.flips.to(device, non_blocking=True)
         return replace(
@@ -59,7 +59,7 @@ class Batch:
         )
 
     def first(self, num_crops: int) -> Batch:
-        """The first crops of the batch."""
+        """Return the first crops of the batch."""
         few = slice(num_crops)
         return replace(
             self,
@@ -72,7 +72,9 @@ class Batch:
 
 
 def flipped(images_BCHW: Tensor, flips_B2: Tensor) -> Tensor:
-    """The crops turned up-down where the first flag says so, left-right where the second does."""
+    """Return the crops turned up-down where the first flag says so, left-right where the second
+    does.
+    """
     for column, dim in ((0, -2), (1, -1)):
         chosen = flips_B2[:, column, None, None, None]
         images_BCHW = torch.where(chosen, images_BCHW.flip(dim), images_BCHW)
@@ -138,7 +140,7 @@ class Loader:
         return -(-self.share // self.micro_batch_size)
 
     def crops(self, step: int) -> Crops:
-        """The crops of a step that fall to this process."""
+        """Return the crops of a step that fall to this process."""
         first = self.place.rank * self.share
         return self.sampler.batch(step, self.batch_size).part(slice(first, first + self.share))
 
@@ -160,7 +162,7 @@ class Loader:
         )
 
     def batches(self, start: int, stop: int) -> Iterator[Batch]:
-        """The micro-batches of steps `start` … `stop - 1`, in order."""
+        """Yield the micro-batches of steps `start` … `stop - 1`, in order."""
         wanted = ((step, part) for step in range(start, stop) for part in range(self.num_parts))
         if self.num_workers == 0:
             for step, part in wanted:

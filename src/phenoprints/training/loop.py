@@ -236,13 +236,13 @@ class Trainer:
         shutil.rmtree(self.run.folder, ignore_errors=True)
 
     def state(self) -> dict[str, Tensor]:
-        """The objective's weights, gathered on the CPU of the first process."""
+        """Return the objective's weights, gathered on the CPU of the first process."""
         model, _ = full_state(*self._plain)
         return model
 
 
 def _number(value: Tensor) -> float:
-    """A scalar as a number, gathered where its parts lie on several devices."""
+    """Return a scalar as a number, gathered where its parts lie on several devices."""
     whole = value.full_tensor() if hasattr(value, "full_tensor") else value
     return float(whole)
 

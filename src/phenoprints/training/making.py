@@ -32,7 +32,7 @@ PANEL_CROPS = 4
 def make_encoder(
     settings: Mapping[str, Any], *, channel_sets: Iterable[tuple[str, ...]] = (), seed: int = 0
 ) -> Encoder:
-    """The encoder that an entry of the configuration's `encoders` describes.
+    """Return the encoder that an entry of the configuration's `encoders` describes.
 
     Parameters
     ----------
@@ -99,7 +99,7 @@ def show_openphenom(
 
 
 def _centres(sites: pd.DataFrame, images: ScreenImages, side: int) -> Iterator[NDArray[np.uint8]]:
-    """The central crop of each site whose image can be read."""
+    """Yield the central crop of each site whose image can be read."""
     for row in sites.to_dict("records"):
         with suppress(ImageError):
             pixels = images.read(row["locator"], row["channels"], experiment=row["experiment"])
@@ -108,7 +108,7 @@ def _centres(sites: pd.DataFrame, images: ScreenImages, side: int) -> Iterator[N
 
 
 def training_record(settings: Mapping[str, Any]) -> dict[str, Any]:
-    """What the folder of an encoder made here says about its training.
+    """Return the training record of an encoder made by Phenoprints.
 
     An untrained one has cost nothing; what the weights of others have cost is not known.
     """

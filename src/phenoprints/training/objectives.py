@@ -136,7 +136,7 @@ def build_objective(
     num_classes: int = 0,
     seed: int = 0,
 ) -> Objective:
-    """The module that trains an encoder, its further weights seeded.
+    """Return the module that trains an encoder, its further weights seeded.
 
     Parameters
     ----------

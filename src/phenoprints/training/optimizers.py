@@ -83,7 +83,7 @@ def lion_update(param: Tensor, gradient: Tensor, momentum: Tensor, rates: Tensor
 
 
 def _local(tensor: Tensor) -> Tensor:
-    """The part of a sharded tensor that this process holds."""
+    """Return the part of a sharded tensor that this process holds."""
     return tensor.to_local() if hasattr(tensor, "to_local") else tensor  # type: ignore[no-any-return]
 
 
@@ -107,7 +107,7 @@ def _decays(parameter: Tensor) -> bool:
 
 
 def build_optimizer(module: nn.Module, settings: TrainingSettings) -> Optimizer:
-    """The configured optimiser over the module's learned parameters."""
+    """Return the configured optimiser over the module's learned parameters."""
     groups = [g for g in parameter_groups(module, settings.weight_decay) if g["params"]]
     fast, slow = settings.betas
     if settings.optimizer == "lion":
@@ -119,7 +119,7 @@ def build_optimizer(module: nn.Module, settings: TrainingSettings) -> Optimizer:
 
 
 def learning_rate(step: int, num_steps: int, settings: TrainingSettings) -> float:
-    """The rate of optimiser step `step` (from 0) of `num_steps`: one cycle of two half cosines.
+    """Return the learning rate at step `step` (from 0) of `num_steps`: two half cosines.
 
     It rises from a 25th of `learning_rate` during the first `warmup_fraction` of the steps, then
     falls to a 250,000th of it. Equal to torch's OneCycleLR with `cycle_momentum=False`; as a pure

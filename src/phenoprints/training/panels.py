@@ -53,7 +53,7 @@ def panel(
     is_hidden: NDArray[np.bool_],
     others: Sequence[NDArray[np.float16]],
 ) -> NDArray[np.uint8]:
-    """A gray picture: n·C rows of input, masked input and the others, framed in white."""
+    """Return a gray picture: n·C rows of input, masked input and the others, framed in white."""
     seen = np.where(is_hidden, np.uint8(MASK_GRAY), _gray(target))
     columns = [_gray(target), seen, *(_gray(values) for values in others)]
     framed = [np.pad(c, ((0, 0), (0, 0), *[(BORDER_PX, BORDER_PX)] * 2), constant_values=255)
@@ -69,7 +69,7 @@ def _gray(values: NDArray[np.float16]) -> NDArray[np.uint8]:
 
 
 def png(picture: NDArray[np.uint8]) -> bytes:
-    """The picture as PNG."""
+    """Return the picture as PNG."""
     import imagecodecs
 
     return bytes(imagecodecs.png_encode(picture))

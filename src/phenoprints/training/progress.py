@@ -22,7 +22,7 @@ LOSSES, SPEEDS = "losses.csv", "speed.csv"
 
 
 def peak_flops(device_name: str) -> float | None:
-    """The card's stated peak, None for cards that are not listed and for CPUs."""
+    """Return the card's stated peak, None for cards that are not listed and for CPUs."""
     return next((peak for name, peak in PEAK_FLOPS.items() if name in device_name), None)
 
 
@@ -130,7 +130,7 @@ def _append(path: Path, row: Mapping[str, Any]) -> None:
 
 
 def publish_losses(path: Path, history: Sequence[Mapping[str, Any]]) -> None:
-    """The rows of losses as CSV, numbers with nine digits; empty where a row has no value."""
+    """Write rows of losses as CSV, nine digits; empty where a row has no value."""
     found = {name for row in history for name in row}
     names = [*FIRST_COLUMNS, *sorted(found - set(FIRST_COLUMNS))]
     lines = [",".join(names)]

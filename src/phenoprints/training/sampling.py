@@ -16,7 +16,7 @@ NUM_ROUNDS = 4
 
 
 def permuted(positions: NDArray[np.int64], num_items: int, key: int) -> NDArray[np.int64]:
-    """The items at `positions` of a pseudo-random order of 0 … num_items - 1.
+    """Return the items at `positions` of a pseudo-random order of 0 … num_items - 1.
 
     Nothing is held in memory: a Feistel network over the next even power of two, walked until
     the item lies in range. Distinct positions give distinct items.
@@ -68,7 +68,7 @@ class Crops:
         return len(self.wells)
 
     def part(self, chosen: slice) -> Crops:
-        """Some of the crops."""
+        """Select a slice of the crops."""
         return Crops(
             self.wells[chosen],
             self.sites[chosen],
@@ -132,12 +132,14 @@ class CropSampler:
         self._cumulated = None if weights is None else [np.cumsum(weights[g]) for g in self.groups]
 
     def batch(self, step: int, batch_size: int) -> Crops:
-        """The crops of a step, in order; the same for any number of processes that share them."""
+        """Return the crops of a step, in order; the same for any number of processes that share
+        them.
+        """
         numbers = np.arange(step * batch_size, (step + 1) * batch_size, dtype=np.int64)
         return self.crops(numbers, int(self.groups_of(np.array([step]))[0]))
 
     def crops(self, numbers: NDArray[np.int64], group: int = 0) -> Crops:
-        """The crops with these global numbers, from the wells of one group."""
+        """Return the crops with these global numbers, from the wells of one group."""
         keys = hash_uint64(self._key, numbers.astype(np.uint64))
         wells = self._wells(numbers, group, keys)
         first, last = self.sites.first[wells], self.sites.first[wells + 1]
@@ -154,7 +156,7 @@ class CropSampler:
         )
 
     def groups_of(self, steps: NDArray[np.int64]) -> NDArray[np.int64]:
-        """Number of the group whose wells each step takes its crops from."""
+        """Return the group whose wells each step samples crops from."""
         if len(self.groups) == 1:
             return np.zeros(len(steps), dtype=np.int64)
         draws = _below(hash_uint64(self._key + 1, steps.astype(np.uint64)), self._edges[-1:])

@@ -66,7 +66,7 @@ class TrainingSettings(Training):
         return min(self.micro_batch_size or share, share)
 
     def identity(self) -> dict[str, Any]:
-        """The settings that decide the result: a resumed run must have the same."""
+        """Return the settings that decide the result: a resumed run must have the same."""
         defaults = {name: type(self).model_fields[name].default for name in LATER}
         values = self.plain()
         left_out = {*SPEED_ONLY, *(name for name in LATER if values[name] == defaults[name])}

@@ -30,7 +30,7 @@ class CropSource(Protocol):
     """Anything that reads a batch of crops."""
 
     def read(self, crops: Crops, crop_px: int) -> NDArray[np.uint8]:
-        """The pixels (n, C, p, p) of the crops, in their order and not flipped."""
+        """Return the pixels (n, C, p, p) of the crops, in their order and not flipped."""
         ...
 
 
@@ -41,7 +41,7 @@ class ArrayImages:
         self.images = images
 
     def read(self, crops: Crops, crop_px: int) -> NDArray[np.uint8]:
-        """The pixels (n, C, p, p) of the crops."""
+        """Return the pixels (n, C, p, p) of the crops."""
         corners = zip(crops.sites, crops.tops, crops.lefts, strict=True)
         return np.stack(
             [self.images[s][:, t : t + crop_px, left : left + crop_px] for s, t, left in corners]
@@ -98,7 +98,7 @@ class StoredImages:
         return {str(inside(self.screens[screen].root, path)) for screen, path in found}
 
     def read(self, crops: Crops, crop_px: int) -> NDArray[np.uint8]:
-        """The pixels (n, C, p, p) of the crops; all must have the same channels."""
+        """Return the pixels (n, C, p, p) of the crops; all must have the same channels."""
         if self._cache is not None:
             images = [self._cached(w, s) for w, s in zip(crops.wells, crops.sites, strict=True)]
             corners = zip(images, crops.tops, crops.lefts, strict=True)

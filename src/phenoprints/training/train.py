@@ -76,7 +76,7 @@ class Outcome:
     rank: int = 0
 
     def figures(self) -> dict[str, int]:
-        """Counts for the provenance."""
+        """Count what the provenance records."""
         return {"wells": self.num_wells, "steps": self.num_steps}
 
 
@@ -198,7 +198,7 @@ def _identity(
     settings: TrainingSettings,
     seed: int,
 ) -> dict[str, Any]:
-    """What decides the result, which a run that goes on must share."""
+    """Return everything that determines the result; a resumed run must match it."""
     together = {"crops seen at once": settings.num_together()} if mixes_crops(objective) else {}
     start = {} if plan.start_from is None else {"start_from": objective.encoder.fingerprint()}
     return {
@@ -229,7 +229,7 @@ def _encoder(
 
 
 def _started(corpus: Corpus, plan: EncoderPlan, settings: TrainingSettings) -> models.Encoder:
-    """The encoder that training starts from, with this training's drop path and pool."""
+    """Return the encoder that training starts from, with this training's drop path and pool."""
     start = models.load(str(plan.start_from))
     where, problems = str(plan.start_from), []
     if start.config.name != plan.architecture:
@@ -319,7 +319,7 @@ def _loader(
 
 
 def _validation(loader: Loader, aside: np.ndarray[Any, Any]) -> list[Batch]:
-    """Fixed crops of the wells kept aside, in batches; read once and held.
+    """Read fixed crops of the held-out wells once, in batches.
 
     Each set of channels has its share of them.
     """
@@ -376,7 +376,7 @@ def _publish(root: Path, run: Run, state: dict[str, torch.Tensor], plan: Encoder
 
 
 def _training_record(run: Run, plan: EncoderPlan) -> dict[str, Any]:
-    """What the encoder's folder says about its training."""
+    """Return the training record for the encoder's folder."""
     return {
         "kind": plan.kind,
         "num_steps": run.num_steps,
@@ -389,7 +389,7 @@ def _training_record(run: Run, plan: EncoderPlan) -> dict[str, Any]:
 
 
 def _rebuilt(run: Run, state: dict[str, torch.Tensor], plan: EncoderPlan) -> Objective:
-    """The objective with its trained weights on the CPU, whatever it was sharded over."""
+    """Return the objective with its trained weights on the CPU, whatever it was sharded over."""
     corpus = run.loader.corpus
     objective = build_objective(
         plan.kind,

@@ -36,12 +36,12 @@ OURS, PUBLISHED = "this run", "published"
 
 
 def across_sections(run: Run) -> list[Section]:
-    """What encoders say together, from the tables that compare them; nothing where none is."""
+    """Return the sections that compare encoders; empty without comparison tables."""
     return [*_foretelling(run), *_paying(run)]
 
 
 def _foretelling(run: Run) -> list[Section]:
-    """The rank correlation of probes with benchmarks; nothing where nothing was probed."""
+    """Return the rank correlation of probes with benchmarks; nothing where nothing was probed."""
     table = run.table("by_probes")
     if table is None or table["is_published"].all():
         return []
@@ -174,7 +174,7 @@ def _too_few(anchor: str, title: str) -> Section:
 
 
 def _drawn(table: pd.DataFrame) -> list[dict[str, Any]]:
-    """The rows of the main measures, in the order of MAIN."""
+    """Return the rows of the main measures, in the order of MAIN."""
     one = table["benchmark"].map(ONE_SOURCE)
     main = table[
         (table["metric"] == table["benchmark"].map(MAIN)) & (one.isna() | (table["source"] == one))

@@ -20,7 +20,7 @@ DEFAULT_WARN = 16
 
 
 def page(run: Run) -> Page:
-    """The page, from the index that every alignment keeps."""
+    """Return the page, from the index that every alignment keeps."""
     found = look_for(run, "alignment", pairs(run.plan.pairs), "alignment")
     facts: list[Fact] = []
     verdicts = [found.verdict(rules.ALIGNMENT_RAN, NAME)]

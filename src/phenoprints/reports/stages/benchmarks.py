@@ -47,7 +47,7 @@ TIDY = (
 
 
 def page(run: Run) -> Page:
-    """The page, from the tidy tables of every screen and encoder."""
+    """Return the page, from the tidy tables of every screen and encoder."""
     found = look_for(run, "benchmark_table", pairs(run.plan.evaluated_pairs), "benchmark table")
     verdicts = [found.verdict(rules.BENCHMARKS_RAN, NAME)]
     sections = [Section("missing", "Not run", boxes)] if (boxes := found.boxes()) else []
@@ -85,7 +85,7 @@ def benchmark_table(run: Run) -> pd.DataFrame:
 
 
 def with_values(table: pd.DataFrame) -> pd.DataFrame:
-    """The rows that have a value: the others say only why they have none."""
+    """Return the rows that have a value: the others say only why they have none."""
     return table[table["value"].notna()].reset_index(drop=True)
 
 
@@ -159,7 +159,9 @@ def _facts(table: pd.DataFrame) -> list[Fact]:
 
 
 def _headlines(table: pd.DataFrame) -> list[Any]:
-    """The best encoder's row of the main measure of each benchmark, known benchmarks first."""
+    """Return the best encoder's row of the main measure of each benchmark, known
+    benchmarks first.
+    """
     ours = table[~table["is_baseline"] & table["random"].notna()]
     best = ours.sort_values("value", ascending=False, kind="stable").drop_duplicates(KEYS)
     rank = [_rank(row) for row in records(best)]
@@ -238,7 +240,9 @@ def _in_sample_verdict(table: pd.DataFrame) -> Verdict:
 
 
 def metric_words(metric: str) -> str:
-    """A metric as a person says it: recall_0.05_0.95 is that in the outer 5 % of either side."""
+    """Return a metric as a person says it: recall_0.05_0.95 is that in the outer 5 % of either
+    side.
+    """
     found = re.match(r"recall_0\.(\d+)_([\d.]+)(.*)", metric)
     if found and abs(1 - float(found[2]) - float(f"0.{found[1]}")) < 1e-9:
         outer = numbers.number(100 * float(f"0.{found[1]}"))
@@ -247,7 +251,7 @@ def metric_words(metric: str) -> str:
 
 
 def best_rows(table: pd.DataFrame) -> pd.DataFrame:
-    """The best encoder's row of the main measure of each benchmark on each screen."""
+    """Return the best encoder's row of the main measure of each benchmark on each screen."""
     return table.loc[_headlines(table)]
 
 
@@ -341,7 +345,7 @@ def _name(row: dict[str, Any]) -> str:
 
 
 def _finding(ranked: pd.DataFrame, what: str) -> str:
-    """The first encoder by value, or a tie where spreads overlap."""
+    """Return the first encoder by value, or a tie where spreads overlap."""
     ours = ranked[~ranked["is_baseline"]]
     if ours.empty:
         return f"{what}: baselines only"
@@ -361,7 +365,7 @@ def _anchor(text: str) -> str:
 
 
 def _not_run(table: pd.DataFrame) -> list[Section]:
-    """What could not run on a screen, with the reason that the benchmark gives."""
+    """List benchmarks that could not run on a screen, with their reasons."""
     rows = table[table["value"].isna()].drop_duplicates(["screen", "benchmark", "reason"])
     boxes = [
         Box(

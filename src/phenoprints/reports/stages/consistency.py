@@ -58,7 +58,7 @@ REASONS = {
 
 
 def page(run: Run) -> Page:
-    """The page, from the consistency table of every screen and judge."""
+    """Return the page, from the consistency table of every screen and judge."""
     found = look_for(run, "consistency", pairs(run.plan.judged_pairs), "consistency table")
     facts: list[Fact] = []
     verdicts = [found.verdict(rules.CONSISTENCY_RAN, NAME)]

@@ -34,7 +34,7 @@ def test_figures(
 def experiment_panels(
     names: Mapping[str, str], table: pd.DataFrame, threshold: float
 ) -> list[Gallery]:
-    """A histogram and a QQ plot of every experiment's p-values; nothing for a single one."""
+    """Return a histogram and a QQ plot of every experiment's p-values; nothing for a single one."""
     tests = table[(table["level"] == "condition") & table["p_value"].notna()]
     parts = {str(name): part for name, part in tests.groupby("experiment", sort=True)}
     if len(parts) < 2:

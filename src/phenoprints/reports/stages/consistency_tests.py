@@ -14,7 +14,7 @@ DEFAULT_P_VALUE = 0.01
 
 
 def p_value_threshold(config: Mapping[str, Any], screen: str, encoder: str) -> float:
-    """The strictest p_value of the manifests that this judge decides on this screen."""
+    """Return the strictest p_value of the manifests that this judge decides on this screen."""
     values = [
         float(manifest["p_value"])
         for manifest in config["manifests"].values()
@@ -24,7 +24,7 @@ def p_value_threshold(config: Mapping[str, Any], screen: str, encoder: str) -> f
 
 
 def below(table: pd.DataFrame, level: str, threshold: float) -> Share:
-    """The tests of a level below the threshold, of those that have a p-value."""
+    """Return the tests of a level below the threshold, of those that have a p-value."""
     p = table.loc[table["level"] == level, "p_value"].dropna()
     return Share(int((p < threshold).sum()), len(p))
 
@@ -37,5 +37,5 @@ def single_positions(table: pd.DataFrame) -> tuple[int, int]:
 
 
 def anchor(names: Mapping[str, str], what: str) -> str:
-    """The anchor of something about a screen and judge."""
+    """Return the anchor of something about a screen and judge."""
     return place_of(names, what)

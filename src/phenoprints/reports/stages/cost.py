@@ -49,7 +49,7 @@ class Cost:
 
 
 def cost_of(run: Run) -> Cost:
-    """What the run has cost so far, from the records that jobs leave beside their results."""
+    """Sum the cost of the run so far from the records of its jobs."""
     return Cost(job_durations(run.folder / "durations"), device_work(run), stage_sizes(run.folder))
 
 

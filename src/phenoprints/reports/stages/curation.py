@@ -52,7 +52,7 @@ CONDITION_COLUMNS = {
 
 
 def page(run: Run) -> Page:
-    """The page, from the funnel and the phenoprints of every manifest."""
+    """Return the page, from the funnel and the phenoprints of every manifest."""
     judged = sorted(
         run.plan.manifests, key=lambda name: not run.config["manifests"][name]["judges"]
     )
@@ -75,7 +75,7 @@ def page(run: Run) -> Page:
 
 
 def sentence(manifest: str, steps: pd.DataFrame, phenoprints: pd.DataFrame | None) -> str:
-    """What the manifest keeps and how many conditions have a phenoprint."""
+    """Summarise what the manifest keeps and how many conditions have a phenoprint."""
     if steps.empty:
         return f"The funnel of {manifest} cannot be read."
     wells_in, wells_out = steps["wells_in"].iloc[0], steps["wells_out"].iloc[-1]
@@ -303,7 +303,7 @@ def _lead(run: Run, manifest: str) -> str:
 
 
 def _false_sentence(run: Run, manifest: str) -> str:
-    """What the rule calls without any effect: by arithmetic, and as measured on control wells."""
+    """Report the rule's false-phenoprint rate: expected, and measured on control wells."""
     document = run.document("funnel", manifest=manifest) or {}
     rate = numbers.percent(nominal_rate(run, manifest))
     most = "at most " if (document.get("expected_false") or {}).get("is_upper_bound") else ""
@@ -321,7 +321,7 @@ def _false_sentence(run: Run, manifest: str) -> str:
 
 
 def funnel_figure(anchor: str, steps: pd.DataFrame, manifest: str) -> Figure:
-    """The funnel as bars: what stays after each step."""
+    """Return the funnel as bars: what stays after each step."""
     first = steps.iloc[0]
     rows = [
         {

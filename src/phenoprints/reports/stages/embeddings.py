@@ -38,7 +38,7 @@ COLUMNS = (
 
 
 def page(run: Run) -> Page:
-    """The page, from the stores' attributes and tables of failures."""
+    """Return the page, from the stores' attributes and tables of failures."""
     found = look_for(run, "embeddings", pairs(run.plan.pairs), "embeddings store")
     verdicts = [found.verdict(rules.EMBEDDINGS_RAN, NAME)]
     sections = [Section("missing", "Not run", boxes)] if (boxes := found.boxes()) else []
@@ -87,7 +87,7 @@ def _row(run: Run, names: dict[str, str]) -> dict[str, Any]:
 
 
 def _num_features(store: Path, attributes: dict[str, Any]) -> int | None:
-    """The length of a vector, from the first experiment's array."""
+    """Return the length of a vector, from the first experiment's array."""
     for entry in (attributes.get("experiments") or {}).values():
         try:
             array = json.loads((store / entry["array"] / "zarr.json").read_text(encoding="utf-8"))

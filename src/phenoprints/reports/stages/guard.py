@@ -52,7 +52,9 @@ def range_of(guard: Guard) -> str:
 
 
 def guard_facts(path: tuple[str, ...], who: str, guard: Guard, nominal: float) -> list[Fact]:
-    """The measured rate with its interval and what it was measured on; nothing where it was not."""
+    """Return the measured rate with its interval and what it was measured on; nothing where it was
+    not.
+    """
     if not is_measured(guard):
         return []
     label = f"Measured false-phenoprint rate, {who}"
@@ -99,7 +101,7 @@ def guard_verdict(
 def judge_verdict(
     names: Mapping[str, str], table: pd.DataFrame, guard: Guard, threshold: float
 ) -> Verdict:
-    """The verdict about one judge on one screen, on the page of consistency."""
+    """Return the verdict about one judge on one screen, on the page of consistency."""
     scope = f"{names['screen']}, {names['encoder']}"
     place = {"page": "consistency", "anchor": anchor(names, "control")}
     verdict = guard_verdict(rules.FALSE_PHENOPRINTS, scope, guard, threshold, **place)
@@ -110,7 +112,7 @@ def judge_verdict(
 
 
 def rule_guard(document: Mapping[str, Any] | None) -> Guard | None:
-    """What funnel.json holds about the rule of all judges; None in results of version 0.1."""
+    """Return funnel.json's entry for the rule of all judges; None in results of version 0.1."""
     measured = (document or {}).get("measured_false") or {}
     guard = measured.get("any")
     return guard if guard and "status" in guard else None

@@ -55,7 +55,7 @@ COMMAND = (
 
 
 def page(run: Run, pages: Sequence[Page]) -> Page:
-    """The first page, from the run and all other pages."""
+    """Return the first page, from the run and all other pages."""
     verdicts = [verdict for other in pages for verdict in other.verdicts]
     verdicts += _unreadable_verdicts(run)
     spent = cost_of(run)
@@ -96,7 +96,7 @@ ALWAYS_SHOWN = (
 
 
 def _headlines(pages: Sequence[Page]) -> list[Fact]:
-    """The large figures of the other pages that answer what was run, found and reached."""
+    """Return the large figures of the other pages that answer what was run, found and reached."""
     by_name = {page.name: page for page in pages}
     facts = [
         fact
@@ -259,7 +259,7 @@ def _kind(row: dict[str, Any]) -> int:
 
 
 def _baselines(table: pd.DataFrame, best: pd.DataFrame) -> pd.DataFrame:
-    """The rows of baselines on the measures of the best ones."""
+    """Return the rows of baselines on the measures of the best ones."""
     keys = pd.MultiIndex.from_frame(best[benchmarks.KEYS])
     same = pd.MultiIndex.from_frame(table[benchmarks.KEYS]).isin(keys)
     baselines: pd.DataFrame = table[same & table["is_baseline"]]
@@ -314,7 +314,7 @@ def _provenance_section(run: Run) -> Section:
 
 
 def _without_paths(value: Any) -> Any:
-    """The configuration without the folders that lead to a home directory."""
+    """Return the configuration without the folders that lead to a home directory."""
     if isinstance(value, dict):
         return {key: _without_paths(item) for key, item in value.items()}
     if isinstance(value, list):

@@ -35,7 +35,7 @@ TABLE_COLUMNS = ("level", "name", "kind", "cell_type", "background", "num_wells"
 
 
 def page(run: Run) -> Page:
-    """The page, from the tables that stand in the folder of every map."""
+    """Return the page, from the tables that stand in the folder of every map."""
     found = look_for(run, "map", pairs(run.plan.evaluated_pairs), "map")
     facts: list[Fact] = []
     verdicts = [found.verdict(rules.MAPS_RAN, NAME)]
@@ -58,13 +58,13 @@ def page(run: Run) -> Page:
 
 
 def main_level(table: pd.DataFrame) -> str:
-    """The level that a page draws: genes before compounds, doses and conditions."""
+    """Return the level that a page draws: genes before compounds, doses and conditions."""
     present = set(table["level"])
     return next((level for level in SHOWN_LEVELS if level in present), "")
 
 
 def anchor(names: dict[str, str], what: str) -> str:
-    """The anchor of something about a map."""
+    """Return the anchor of something about a map."""
     return place_of(names, what)
 
 
@@ -241,7 +241,7 @@ def _neighbours_table(names: dict[str, str], neighbours: pd.DataFrame, level: st
 
 
 def _doses_figure(names: dict[str, str], doses: pd.DataFrame) -> Figure:
-    """The compounds that go farthest, over their concentrations."""
+    """Return the compounds that go farthest, over their concentrations."""
     farthest = doses.groupby("perturbation")["length"].max().sort_values(ascending=False)
     shown = list(farthest.index[:MAX_DOSES])
     part = doses[doses["perturbation"].isin(shown) & (doses["concentration_um"] > 0)]
@@ -298,7 +298,7 @@ def _doses_table(run: Run, names: dict[str, str], doses: pd.DataFrame) -> Table:
 
 
 def _settings(run: Run, screen: str) -> dict[str, Any]:
-    """The settings of maps of a screen."""
+    """Return the settings of maps of a screen."""
     own: dict[str, Any] = run.config["screens"][screen].get("maps") or run.config.get("maps") or {}
     return own
 

@@ -33,7 +33,7 @@ TRAINED_KINDS = ("mae", "weakly-supervised", "dino", "openphenom")
 
 
 def page(run: Run) -> Page:
-    """The page; it exists where the configuration says what stands for the paper's rows."""
+    """Return the page; it exists where the configuration says what stands for the paper's rows."""
     cells = paper_cells(run, benchmark_table(run))
     num_run = int(cells["ours"].notna().sum())
     facts = [
@@ -259,7 +259,7 @@ def _block_panel(
 
 
 def _rows(table: pd.DataFrame, screen: str | None, measures: Any, keys: list[str]) -> list[Any]:
-    """The first row of each of these measures on a screen ("" for measures of no screen)."""
+    """Return the first row of each of these measures on a screen ("" for measures of no screen)."""
     found = []
     for benchmark, source, metric in measures:
         same = (table["benchmark"] == benchmark) & (table["source"] == source)
@@ -269,7 +269,7 @@ def _rows(table: pd.DataFrame, screen: str | None, measures: Any, keys: list[str
 
 
 def _figure_4(run: Run) -> Iterator[Figure | Box | Text]:
-    """The four panels: two tasks by recall of StringDB and replicate consistency."""
+    """Yield the four panels: two tasks by recall of StringDB and replicate consistency."""
     table, screen = run.table("by_probes"), _chosen(run, "screens").get("1")
     yield Text("A point per encoder and per trimmed encoder, on the screen of Table 1.")
     tasks = list(_chosen(run, "tasks").values())
@@ -283,7 +283,7 @@ def _figure_4(run: Run) -> Iterator[Figure | Box | Text]:
 
 
 def _figure_9(run: Run) -> Iterator[Figure | Box | Text]:
-    """The eight panels: the six measures of Table 1, and the two probes."""
+    """Yield the eight panels: the six measures of Table 1, and the two probes."""
     table, screen = run.table("by_training"), _chosen(run, "screens").get("1")
     probes = [("probe", task, "balanced_accuracy") for task in _chosen(run, "tasks").values()]
     yield Text("A point per encoder that was trained here; the paper's are marked published.")

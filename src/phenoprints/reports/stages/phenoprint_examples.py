@@ -53,7 +53,9 @@ def phenoprint_examples(run: Run, manifest: str, phenoprints: pd.DataFrame) -> l
 
 
 def _rows(ranked: pd.DataFrame, number: int, what: str) -> list[tuple[str, dict[str, Any]]]:
-    """The first `number` conditions of different perturbations, with what is said of them."""
+    """Return the first `number` conditions of different perturbations, with what is
+    said of them.
+    """
     first = ranked.dropna(subset=["smallest"]).drop_duplicates("perturbation").head(number)
     return [(f"{what}, p {numbers.number(row['smallest'])}", row) for row in records(first)]
 

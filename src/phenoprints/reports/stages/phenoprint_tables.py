@@ -31,7 +31,7 @@ def funnel_steps(run: Run, manifest: str) -> pd.DataFrame:
 
 
 def funnel_warnings(run: Run, manifest: str) -> pd.DataFrame:
-    """What the funnel warns of (where, what, expected, fix) and no rule of another page tells."""
+    """Return the funnel's warnings (where, what, expected, fix) that no other page reports."""
     document = run.document("funnel", manifest=manifest) or {}
     columns = ["kind", "where", "what", "expected", "fix"]
     warnings = pd.DataFrame(document.get("warnings", []), columns=columns)
@@ -39,7 +39,7 @@ def funnel_warnings(run: Run, manifest: str) -> pd.DataFrame:
 
 
 def judges_of(phenoprints: pd.DataFrame) -> list[str]:
-    """The judges whose combined p-values the table holds."""
+    """Return the judges whose combined p-values the table holds."""
     prefix = "p_value_"
     return [name.removeprefix(prefix) for name in phenoprints.columns if name.startswith(prefix)]
 
@@ -54,7 +54,7 @@ def count_phenoprints(phenoprints: pd.DataFrame | None) -> tuple[int, int] | Non
 
 
 def nominal_rate(run: Run, manifest: str) -> float:
-    """False phenoprints per tested unit that the rule gives without any effect, as curation says.
+    """Return the expected false phenoprints per tested unit under no effect.
 
     Without its word on it 1 - (1 - p_value)^judges, which holds for one chance per judge.
     """

@@ -14,7 +14,7 @@ from phenoprints.reports.verdicts import CHECK, PASS, Verdict
 
 
 def power_facts(path: tuple[str, ...], who: str, power: ScreenPower | None) -> list[Fact]:
-    """The smallest effect that is found with probability 0.8, and conditions below it."""
+    """Return the smallest effect that is found with probability 0.8, and conditions below it."""
     if power is None or np.isnan(power.smallest_effect):
         return []
     note = (
@@ -40,7 +40,7 @@ def power_facts(path: tuple[str, ...], who: str, power: ScreenPower | None) -> l
 
 
 def power_sentence(power: ScreenPower | None, threshold: float) -> str:
-    """What the tests of this screen can find, for a reader who is no statistician."""
+    """Describe which effects this screen can detect, in words for non-statisticians."""
     if power is None:
         return "There are too few tests to estimate which effects they can find."
     if np.isnan(power.smallest_effect):

@@ -29,7 +29,7 @@ BEST = [
 
 
 def page(run: Run) -> Page:
-    """The page, from the accuracies of every task and encoder."""
+    """Return the page, from the accuracies of every task and encoder."""
     wanted = [
         {"task": task, "encoder": encoder}
         for task in run.config["evaluation"]["probes"]
@@ -69,7 +69,7 @@ def best_of(task: str, best: pd.DataFrame) -> str:
 
 
 def best_sentences(run: Run) -> Iterator[str]:
-    """The sentence of `best_of` for every task that was probed."""
+    """Yield the sentence of `best_of` for every task that was probed."""
     for task in sorted(run.config["evaluation"]["probes"]):
         there = [
             {"task": task, "encoder": encoder}

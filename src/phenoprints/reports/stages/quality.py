@@ -44,7 +44,7 @@ MIN_FOUND, MAX_ALARMS = 0.98, 0.01
 
 
 def page(run: Run) -> Page:
-    """The page, from the quality table of every screen."""
+    """Return the page, from the quality table of every screen."""
     found = look_for(run, "quality", [{"screen": s} for s in run.plan.screens], "quality table")
     facts: list[Fact] = []
     verdicts = [found.verdict(rules.QUALITY_RAN, NAME)]

@@ -29,7 +29,7 @@ def failures_by_experiment(table: pd.DataFrame) -> pd.DataFrame:
 
 
 def drift_figure(screen: str, table: pd.DataFrame) -> Figure:
-    """The share of failed wells by experiment, with its interval."""
+    """Return the share of failed wells by experiment, with its interval."""
     shares = failures_by_experiment(table).rename(columns={"experiment": "name"})
     shown = shares.head(60)
     return Figure(

@@ -32,7 +32,7 @@ def metric_pages(run: Run) -> list[Page]:
 
 
 def metric_page_names(screen: str, table: pd.DataFrame) -> dict[str, str]:
-    """The experiments that get a page of metrics, by the page's name: most failures first."""
+    """Return experiments that get a page of metrics, by the page's name: most failures first."""
     failed = (table["verdict"] == "fail").groupby(table["experiment"].astype(str)).sum()
     worst = failed.sort_values(ascending=False, kind="stable").index[:MAX_METRIC_PAGES]
     return {f"quality-{screen}-{at:03d}": name for at, name in enumerate(sorted(worst), start=1)}

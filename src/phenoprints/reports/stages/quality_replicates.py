@@ -13,7 +13,7 @@ from phenoprints.reports.shares import Share
 
 
 def replicate_facts(run: Run, screen: str) -> list[Fact]:
-    """The share of conditions whose replicates are more alike than 95 % of random sets."""
+    """Return the share of conditions whose replicates are more alike than 95 % of random sets."""
     table = _table(run, screen)
     if table is None:
         return []

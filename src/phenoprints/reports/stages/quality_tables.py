@@ -15,7 +15,9 @@ WELL_COLUMNS = ("well_id", "experiment", "plate", "well", "row", "column", "plat
 
 
 def well_quality(run: Run, screen: str) -> pd.DataFrame | None:
-    """The row that speaks for each well, with its place and role; None without both tables."""
+    """Return the row that speaks for each well, with its place and role; None
+    without both tables.
+    """
     quality = run.table("quality", screen=screen)
     wells = run.table("screen_wells", WELL_COLUMNS, screen=screen)
     if quality is None or wells is None:
@@ -25,20 +27,20 @@ def well_quality(run: Run, screen: str) -> pd.DataFrame | None:
 
 
 def metric_columns(table: pd.DataFrame) -> list[str]:
-    """The metrics of a quality table: its numeric columns beyond keys and place."""
+    """Return the metrics of a quality table: its numeric columns beyond keys and place."""
     known = {*WELL_COLUMNS, "verdict", "reasons"}
     numeric = table.select_dtypes("number").columns
     return [name for name in numeric if name not in known and table[name].notna().any()]
 
 
 def rule_titles(run: Run, screen: str) -> dict[str, str]:
-    """What every rule code of quality control says, from the catalogue that the stage wrote."""
+    """Return the title of every quality-control rule, from the stage's catalogue."""
     rows = run.list_at(run.path("quality_rules", screen=screen))
     return {str(row["code"]): str(row.get("what", "")) for row in rows}
 
 
 def plate_checks(run: Run, screen: str) -> pd.DataFrame:
-    """Checks of whole plates: experiment, plate, code, check, value, threshold, verdict, detail."""
+    """Tabulate plate checks: experiment, plate, code, check, value, threshold, verdict, detail."""
     table = run.table("quality_plates", screen=screen)
     return pd.DataFrame(columns=PLATE_COLUMNS) if table is None else table
 

@@ -56,7 +56,7 @@ WELL_COLUMNS = (
 
 
 def page(run: Run) -> Page:
-    """The page, from wells and conditions of every screen."""
+    """Return the page, from wells and conditions of every screen."""
     found = look_for(run, "screen_wells", [{"screen": s} for s in run.plan.screens], "screen")
     facts, verdicts = [], [found.verdict(rules.SCREENS_RAN, NAME)]
     sections = [Section("missing", "Not run", boxes)] if (boxes := found.boxes()) else []

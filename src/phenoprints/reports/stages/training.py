@@ -29,7 +29,7 @@ MIN_LINE = 3
 
 
 def page(run: Run) -> Page:
-    """The page, from the metrics beside every encoder; unfinished ones are shown too."""
+    """Return the page, from the metrics beside every encoder; unfinished ones are shown too."""
     wanted = [{"encoder": name} for name in run.plan.trained_encoders]
     there = [names for names in wanted if run.has("encoder", **names)]
     found = Found(there, [names for names in wanted if names not in there], "trained encoder")
@@ -160,7 +160,7 @@ def _lines(encoder: str, metrics: pd.DataFrame, names: list[str], what: str, lab
 
 
 def _panels(run: Run, encoder: str) -> list[Figure]:
-    """What a masked autoencoder saw, what was hidden, what it predicted, and the difference."""
+    """Return panels of the input, the mask, the prediction and the difference."""
     path = artefact_path(run.path("encoder", encoder=encoder)) / PANELS
     if not path.is_file() or path.stat().st_size > MAX_PANEL_BYTES or not num_images(run):
         return []

@@ -30,7 +30,7 @@ COLUMNS = (
 
 
 def trust_facts(pages: Sequence[Page]) -> list[Fact]:
-    """The measured false-phenoprint rates, as the page of consistency tells them."""
+    """Return the measured false-phenoprint rates, as the page of consistency tells them."""
     return [
         fact
         for page in pages
@@ -53,7 +53,7 @@ def trust_section(run: Run) -> Section:
 
 
 def _guard_rows(run: Run, screen: str, encoder: str) -> list[dict[str, Any]]:
-    """What the control guard measured for one screen and judge; nothing before its tests ran."""
+    """Return the control guard's rows for one screen and judge; empty before its tests ran."""
     names = {"screen": screen, "encoder": encoder}
     table = run.table("consistency", **names)
     if table is None:

@@ -74,7 +74,7 @@ def truth_verdicts(run: Run, manifest: str) -> list[Verdict]:
 
 
 def truth_parts(run: Run, manifest: str) -> list[Figure | Table]:
-    """The recovery as a figure, and the conditions on which verdict and truth differ."""
+    """Return the recovery as a figure, and the conditions on which verdict and truth differ."""
     truth = truth_table(run, manifest)
     return [] if truth is None else [_figure(manifest, truth), _differences(manifest, truth)]
 

@@ -108,7 +108,7 @@ def _linked(path: str | Path) -> Problem:
 
 
 def _chunks(array: tensorstore.TensorStore) -> tuple[tuple[int, ...], tuple[int, ...]]:
-    """The shapes of what is decoded at once, and of what lies in one file."""
+    """Return the shapes of what is decoded at once, and of what lies in one file."""
     layout = array.chunk_layout
     inner, outer = layout.read_chunk.shape or (), layout.write_chunk.shape or ()
     return tuple(int(side or 1) for side in inner), tuple(int(side or 1) for side in outer)

@@ -16,7 +16,7 @@ from phenoprints.screens.images.headers import Header, quiet_tifffile, read_head
 def decode_plane(
     content: bytes, name: str, *, shape: tuple[int, int] | None = None, bits: int | None = None
 ) -> NDArray[Any]:
-    """The pixels (H, W) of one encoded image, uint8 or uint16.
+    """Return the pixels (H, W) of one encoded image, uint8 or uint16.
 
     Parameters
     ----------

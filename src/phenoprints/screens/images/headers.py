@@ -47,7 +47,7 @@ class Header:
 
 
 def read_header(content: bytes, name: str) -> Header:
-    """The header of an encoded image, by its first bytes and not by its name.
+    """Return the header of an encoded image, by its first bytes and not by its name.
 
     Raises
     ------
@@ -139,7 +139,7 @@ def _codestream(content: bytes) -> int:
 
 
 def quiet_tifffile() -> Any:
-    """The library tifffile, which else logs many lines about each broken file."""
+    """Return the library tifffile, which else logs many lines about each broken file."""
     import tifffile
 
     logging.getLogger("tifffile").setLevel(logging.CRITICAL)

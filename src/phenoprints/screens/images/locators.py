@@ -71,7 +71,7 @@ Locator = ZarrLocator | FilesLocator | ParquetLocator | OmeZarrLocator
 
 
 def parse_locator(text: str) -> Locator:
-    """The locator that a text means.
+    """Return the locator that a text means.
 
     Raises
     ------

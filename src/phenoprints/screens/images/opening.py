@@ -54,7 +54,7 @@ class ScreenImages:
         experiment: str = "",
         shape: tuple[int, int] | None = None,
     ) -> NDArray[np.uint8]:
-        """The pixels (C, H, W) of a site as uint8.
+        """Return the pixels (C, H, W) of a site as uint8.
 
         Parameters
         ----------
@@ -157,7 +157,9 @@ def _last_sites(
     experiment: str,
     shape: tuple[int, int] | None,
 ) -> NDArray[np.uint8]:
-    """A site as `read` gives it; the last few stay in memory, since crops of one come together."""
+    """Return a site as `read` gives it; the last few stay in memory, since crops of one come
+    together.
+    """
     key = (images.root, locator, channels, experiment, shape)
     with _RECENT_LOCK:
         found = _RECENT.get(key)
@@ -176,7 +178,7 @@ _RECENT: dict[tuple[Any, ...], NDArray[np.uint8]] = {}
 
 
 def open_images(path: str | Path) -> ScreenImages:
-    """The images of the screen whose `images.json` lies at `path`.
+    """Return the images of the screen whose `images.json` lies at `path`.
 
     Raises
     ------
@@ -203,7 +205,9 @@ def open_images(path: str | Path) -> ScreenImages:
 def images_content(
     root: str | None, windows: Mapping[str, Mapping[str, Sequence[int]]]
 ) -> dict[str, Any]:
-    """The content of `images.json`: `root` is None where images lie beside the file itself."""
+    """Return the content of `images.json`: `root` is None where images lie beside
+    the file itself.
+    """
     return {
         "format": FORMAT,
         "root": root,

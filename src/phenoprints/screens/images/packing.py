@@ -52,19 +52,19 @@ class PlateUnit:
     shape: tuple[int, int, int, int]
 
     def marker(self, store: Path) -> Path:
-        """The file that says that this unit is done."""
+        """Return the file that says that this unit is done."""
         name = f"{self.start}-{self.start + len(self.rows)}.json"
         return store / (self.path.removesuffix(".zarr") + ".units") / name
 
     def key(self, settings: dict[str, Any]) -> str:
-        """What the unit was made of; another key makes it again."""
+        """Return the key of the unit's inputs; a changed key rebuilds the unit."""
         locators = self.rows["locator"].tolist()
         parts = [PACKING_VERSION, self.path, self.start, list(self.shape), locators]
         return fingerprint([*parts, settings])
 
 
 def with_packed_locators(screen: Screen) -> Screen:
-    """The screen whose sites lie in the image store; the extra table `origins` has the old ones.
+    """Point a screen's sites at the image store; the extra table `origins` keeps the old ones.
 
     A plate's array holds its sites in the order of the sites table, whatever their number, so
     that the locators are known before any image is read.
@@ -89,7 +89,7 @@ def with_packed_locators(screen: Screen) -> Screen:
 
 
 def plan_packing(origins: pd.DataFrame, *, unit_sites: int = UNIT_SITES) -> list[PlateUnit]:
-    """The units of a screen: each some sites of one plate, plates in order.
+    """Return the units of a screen: each some sites of one plate, plates in order.
 
     A plate's array has the most frequent size of the plate's sites and their channels.
     """
@@ -174,7 +174,7 @@ def pack(
 def _finished(
     unit: PlateUnit, marker: Path, key: dict[str, Any], folder: Path
 ) -> list[dict[str, Any]] | None:
-    """The failures of a unit that is done already; None when it must be made.
+    """Return the failures of a unit that is done already; None when it must be made.
 
     Its files are looked at as far as their sizes tell: `phenoprints verify` reads them.
     """
@@ -196,7 +196,7 @@ def _is_there(file: Path, size: int) -> bool:
 
 
 def _shards(unit: PlateUnit, path: Path, failures: Sequence[dict[str, Any]]) -> list[Path]:
-    """The files of a unit's sites that could be read."""
+    """Return the files of a unit's sites that could be read."""
     failed = {(entry["well_id"], entry["site"]) for entry in failures}
     keys = zip(unit.rows["well_id"], unit.rows["site"], strict=True)
     return [
@@ -284,7 +284,7 @@ def damaged_files(marker: Path) -> Iterator[tuple[Path, str, str]]:
 
 
 def num_sites_marked(folder: str | Path) -> int:
-    """The sites of a screen's store that belong to units which are marked as done."""
+    """Return the sites of a screen's store that belong to units which are marked as done."""
     spans = (path.stem.split("-") for path in Path(folder, STORE_FOLDER).glob("*/*.units/*.json"))
     return sum(int(stop) - int(start) for start, stop in spans)
 

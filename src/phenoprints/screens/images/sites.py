@@ -62,7 +62,7 @@ def read_site(
     shape: tuple[int, int] | None = None,
     bits: int | None = None,
 ) -> NDArray[Any]:
-    """The pixels (C, H, W) of a site as stored, uint8 or uint16.
+    """Return the pixels (C, H, W) of a site as stored, uint8 or uint16.
 
     Parameters
     ----------
@@ -99,7 +99,7 @@ def read_planes(
     shape: tuple[int, int] | None = None,
     bits: int | None = None,
 ) -> Planes:
-    """The channels of a site as `read_site` gives them, before they are stacked."""
+    """Return the channels of a site as `read_site` gives them, before they are stacked."""
     place = parse_locator(locator)
     if not 0 < len(channels) <= MAX_CHANNELS:
         raise ImageError(
@@ -109,13 +109,13 @@ def read_planes(
 
 
 def site_header(root: str | Path, locator: str) -> tuple[int, int]:
-    """The height and width of a site by its headers alone."""
+    """Return the height and width of a site by its headers alone."""
     height, width, _ = size_and_bits(root, locator)
     return height, width
 
 
 def size_and_bits(root: str | Path, locator: str) -> tuple[int, int, int]:
-    """The height, width and bits (8 or 16) of a site by its first channel's header alone."""
+    """Return the height, width and bits (8 or 16) of a site by its first channel's header alone."""
     place = parse_locator(locator)
     if isinstance(place, ZarrLocator):
         shape = opened(inside(root, place.path)).shape
@@ -132,7 +132,7 @@ def size_and_bits(root: str | Path, locator: str) -> tuple[int, int, int]:
 
 
 def read_bytes(root: Path, path: str) -> bytes:
-    """The content of a file below the root; absent and huge files are refused."""
+    """Return the content of a file below the root; absent and huge files are refused."""
     place = inside(root, path)
     try:
         if place.stat().st_size > 2 * MAX_PLANE_BYTES:
@@ -205,7 +205,9 @@ def _illumination(path: Path) -> NDArray[np.float32]:
 def _corrected(
     plane: NDArray[Any], function: NDArray[np.float32], name: str
 ) -> NDArray[np.uint8] | NDArray[np.uint16]:
-    """The plane divided by its illumination function, rounded and clipped to its own type."""
+    """Return the plane divided by its illumination function, rounded and clipped to
+    its own type.
+    """
     if plane.shape != function.shape:
         raise ImageError(f"{name}: {function.shape} pixels, its image has {plane.shape}.")
     top = np.iinfo(plane.dtype).max
@@ -268,7 +270,7 @@ def _find_row_group(path: Path, row: int) -> tuple[int, int]:
 
 @lru_cache(maxsize=ROW_GROUPS)
 def _row_group(path: Path, group: int) -> Any:
-    """The encoded images of a row group, an Arrow array of bytes."""
+    """Return the encoded images of a row group, an Arrow array of bytes."""
     import pyarrow as pa
     import pyarrow.compute as pc
 
@@ -294,7 +296,7 @@ def _row_group(path: Path, group: int) -> Any:
 
 @lru_cache(maxsize=256)
 def _ome_array(root: str, relative: str) -> Any:
-    """The array of an OME-Zarr field, Zarr v2 or v3; absent chunks are its fill value."""
+    """Return the array of an OME-Zarr field, Zarr v2 or v3; absent chunks are its fill value."""
     import tensorstore as ts
 
     path = str(inside(root, relative))

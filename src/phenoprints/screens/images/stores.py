@@ -38,14 +38,14 @@ Request = tuple[str | Path, int, int, int, int, int]
 
 
 def plate_store(experiment: str, plate: str) -> str:
-    """The relative path of a plate's array; names from data cannot leave the folder."""
+    """Return the relative path of a plate's array; names from data cannot leave the folder."""
     return f"{file_name(experiment, 'experiment')}/{file_name(plate, 'plate')}.zarr"
 
 
 def array_metadata(
     shape: Sequence[int], *, chunk_px: int = 256, compression: str = "zstd"
 ) -> dict[str, Any]:
-    """The Zarr v3 metadata of a plate's array of the given shape (sites, C, H, W).
+    """Return the Zarr v3 metadata of a plate's array of the given shape (sites, C, H, W).
 
     A shard holds one site, in chunks (1, C, h, w) of equal parts of its sides, as near to
     `chunk_px` as can be: 1080 pixels are 4 × 270 for 256, where 5 × 256 would write and compress
@@ -93,7 +93,7 @@ def create_array(path: str | Path, metadata: dict[str, Any]) -> None:
 
 
 def open_array(path: str | Path, *, writable: bool = False) -> tensorstore.TensorStore:
-    """The array at a path, opened strictly: a missing chunk is an error and never zeros.
+    """Return the array at a path, opened strictly: a missing chunk is an error and never zeros.
 
     Raises
     ------
@@ -124,7 +124,9 @@ def _opened(path: str) -> tensorstore.TensorStore:
 
 
 def opened(path: str | Path) -> tensorstore.TensorStore:
-    """The array at a path, kept open for further reads of this process; its form is judged."""
+    """Return the array at a path, kept open for further reads of this process; its
+    form is judged.
+    """
     return _opened(str(path))
 
 
@@ -160,14 +162,14 @@ class SiteWriter:
 
 
 def shard_path(path: str | Path, index: int) -> Path:
-    """The file that holds a site."""
+    """Return the file that holds a site."""
     return Path(path) / "c" / str(index) / "0" / "0" / "0"
 
 
 def read_regions(
     requests: Sequence[Request], *, targets: NDArray[np.uint8] | None = None
 ) -> Sequence[NDArray[np.uint8]]:
-    """The pixels (C, height, width) of regions, all read at once and strictly.
+    """Return the pixels (C, height, width) of regions, all read at once and strictly.
 
     Parameters
     ----------

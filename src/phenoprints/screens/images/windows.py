@@ -17,14 +17,14 @@ SCALED_8_BIT = 257
 
 
 def histogram(image: NDArray[np.uint16]) -> NDArray[np.int64]:
-    """The counts (C, 65536) of the values of each channel of an image (C, H, W)."""
+    """Return the counts (C, 65536) of the values of each channel of an image (C, H, W)."""
     return np.stack([np.bincount(plane.ravel(), minlength=LEVELS) for plane in image])
 
 
 def window(
     counts: NDArray[np.int64], percentiles: Sequence[float] = (0.1, 99.9)
 ) -> tuple[int, int]:
-    """The values of one channel that become 0 and 255.
+    """Return the values of one channel that become 0 and 255.
 
     Parameters
     ----------
@@ -55,7 +55,7 @@ def window(
 def windows(
     images: Iterable[NDArray[np.uint16]], percentiles: Sequence[float] = (0.1, 99.9)
 ) -> list[tuple[int, int]]:
-    """The window of each channel over several images (C, H, W) of one experiment."""
+    """Return the window of each channel over several images (C, H, W) of one experiment."""
     total: NDArray[np.int64] | None = None
     for image in images:
         counts = histogram(image)
@@ -76,7 +76,9 @@ def look_up_tables(limits: Sequence[tuple[int, int]]) -> NDArray[np.uint8]:
 def to_uint8(
     planes: NDArray[np.uint16] | Sequence[NDArray[np.uint16]], tables: NDArray[np.uint8]
 ) -> NDArray[np.uint8]:
-    """The planes of an image, each (H, W), through the look-up table of its channel: (C, H, W)."""
+    """Return the planes of an image, each (H, W), through the look-up table of its channel: (C, H,
+    W).
+    """
     from phenoprints.screens.images.kernels import look_up
 
     if len(tables) != len(planes):

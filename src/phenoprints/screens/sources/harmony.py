@@ -48,7 +48,7 @@ def read_listing(
     channel_names: Sequence[str] = (),
     **table: Any,
 ) -> Listing:
-    """The wells of a user's table with the images of Harmony exports.
+    """Return the wells of a user's table with the images of Harmony exports.
 
     Parameters
     ----------
@@ -124,7 +124,9 @@ def read_index(path: Path, root: str | Path) -> pd.DataFrame:
 
 
 def _elements(path: Path) -> Iterator[tuple[str, dict[str, str]]]:
-    """The tag and the texts of the children (and attributes) of plates, entries and images."""
+    """Yield the tag and the texts of the children (and attributes) of plates,
+    entries and images.
+    """
     wanted = {"Plate", "Entry", "Image"}
     for _, element in iterparse(path, events=("end",)):
         tag = _local(element.tag)
@@ -181,7 +183,7 @@ def _index_row(
 
 
 def parse_name(path: Path) -> dict[str, Any] | None:
-    """What the name of an image says: for exports that were moved without their index."""
+    """Parse an image name, for exports moved without their index."""
     found = FILE_NAME.fullmatch(path.name)
     if not found or int(found["row"]) < 1 or int(found["column"]) < 1:
         return None
@@ -196,7 +198,7 @@ def parse_name(path: Path) -> dict[str, Any] | None:
 
 
 def plate_of(path: Path) -> str:
-    """The plate in the name of a measurement's folder, else the folder's own name."""
+    """Return the plate in the name of a measurement's folder, else the folder's own name."""
     folder = path.parent.parent if path.parent.name == "Images" else path.parent
     found = PLATE_FOLDER.fullmatch(folder.name)
     return found["plate"] if found else folder.name

@@ -35,7 +35,7 @@ def read_listing(
     channel_names: Sequence[str] = (),
     **table: Any,
 ) -> Listing:
-    """The wells of a user's table with the images of an ImageXpress.
+    """Return the wells of a user's table with the images of an ImageXpress.
 
     Parameters
     ----------
@@ -54,7 +54,7 @@ def read_listing(
 
 
 def parse_name(path: Path) -> dict[str, Any] | None:
-    """What the name and the folder of an image say, None for another name."""
+    """Parse the name and folder of an image; None for a name of another form."""
     found = FILE_NAME.fullmatch(path.name)
     position = parse_well(found["well"], 1536) if found else None
     if not found or position is None:
@@ -70,6 +70,6 @@ def parse_name(path: Path) -> dict[str, Any] | None:
 
 
 def plate_of(path: Path) -> str:
-    """The nearest folder above an image whose name is not generic."""
+    """Return the nearest folder above an image whose name is not generic."""
     folders = [folder.name for folder in path.parents if folder.name]
     return next((name for name in folders if name.lower() not in GENERIC_FOLDERS), "")

@@ -75,7 +75,7 @@ SETTINGS = tuple(field.name for field in fields(JumpFiles))
 
 
 def read_listing(**settings: Any) -> Listing:
-    """The wells of JUMP's tables with the images that load_data files list.
+    """Return the wells of JUMP's tables with the images that load_data files list.
 
     `settings` are the fields of `JumpFiles`. Wells of plates that the plate table lacks are left
     out and counted.
@@ -90,7 +90,7 @@ def read_listing(**settings: Any) -> Listing:
 
 
 def _with_images(listing: Listing, files: JumpFiles, load_data: str) -> Listing:
-    """The listing with the sites of the load_data files."""
+    """Return the listing with the sites of the load_data files."""
     paths = find_files(files.root, load_data)
     wanted = list(files.channel_names) or list(CHANNELS)
     tables = [
@@ -103,7 +103,7 @@ def _with_images(listing: Listing, files: JumpFiles, load_data: str) -> Listing:
 
 
 def _table(folder: Path, name: str) -> Path | None:
-    """The table of that name: `<name>.csv`, `<name>.csv.gz`, or the newest dated one."""
+    """Return the table of that name: `<name>.csv`, `<name>.csv.gz`, or the newest dated one."""
     exact = [folder / f"{name}.csv", folder / f"{name}.csv.gz", folder / f"{name}.parquet"]
     dated = sorted(folder.glob(f"{name}_[0-9]*.csv*"), reverse=True)
     return next((path for path in [*exact, *dated] if path.is_file()), None)
@@ -122,7 +122,7 @@ def _required(folder: Path, name: str) -> Path:
 def _wells(
     folder: Path, sources: Sequence[str], plate_types: Sequence[str], notes: Notes
 ) -> tuple[pd.DataFrame, pd.DataFrame, list[Path]]:
-    """The wells with their batch and plate type, those without a plate row, and the files."""
+    """Return wells with their batch and plate type, those without a plate row, and the files."""
     well_file, plate_file = _required(folder, "well"), _required(folder, "plate")
     wells = read_table(well_file, columns=[SOURCE, PLATE, WELL, JCP])
     plates = read_table(plate_file, columns=[SOURCE, BATCH, PLATE, PLATE_TYPE]).drop(columns=LINE)
@@ -153,7 +153,7 @@ def _wells(
 
 
 def _perturbation_facts(folder: Path, notes: Notes) -> tuple[pd.DataFrame, list[Path]]:
-    """What is known of each JCP2022 id: kind, gene, role, name and structure."""
+    """Tabulate each JCP2022 id: kind, gene, role, name and structure."""
     facts, files = [], []
     columns = {
         "compound": ([JCP], ["Metadata_InChIKey", "Metadata_SMILES"]),
@@ -275,7 +275,9 @@ def _is_address(column: str) -> bool:
 def _addresses(
     table: pd.DataFrame, what: str, channel: str, images: str, path: Path
 ) -> list[str] | None:
-    """The path of each row's file below the root; None when the table lists no such files."""
+    """Return the path of each row's file below the root; None when the table lists
+    no such files.
+    """
     url, file, folder = (f"{kind}_{what}{channel}" for kind in ("URL", "FileName", "PathName"))
     if url in table:
         texts = table[url]

@@ -48,7 +48,7 @@ def read_listing(
     channel_names: Sequence[str] = (),
     **table: Any,
 ) -> Listing:
-    """The wells of a user's table with the fields of OME-Zarr plates.
+    """Return the wells of a user's table with the fields of OME-Zarr plates.
 
     Parameters
     ----------
@@ -130,7 +130,9 @@ def _json(file: Path) -> dict[str, Any]:
 
 
 def _attributes(folder: Path) -> dict[str, Any]:
-    """The OME attributes of a group: those of 0.5 stand in `zarr.json`, of 0.4 in `.zattrs`."""
+    """Return the OME attributes of a group: those of 0.5 stand in `zarr.json`, of
+    0.4 in `.zattrs`.
+    """
     if (folder / "zarr.json").is_file():
         found = _json(folder / "zarr.json").get("attributes", {})
         found = found.get("ome", found) if isinstance(found, dict) else {}
@@ -142,7 +144,7 @@ def _attributes(folder: Path) -> dict[str, Any]:
 
 
 def _fields(root: Path, folder: Path, notes: Notes) -> list[Field]:
-    """The fields of one plate; a broken plate is an error that names it."""
+    """Return the fields of one plate; a broken plate is an error that names it."""
     try:
         plate = _attributes(folder)["plate"]
         name = str(plate.get("name") or _stem(folder.name))

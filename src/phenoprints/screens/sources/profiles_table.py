@@ -11,7 +11,7 @@ SETTINGS = well_table_settings()
 
 
 def read_listing(**settings: Any) -> Listing:
-    """The wells and perturbations of a user's tables.
+    """Return the wells and perturbations of a user's tables.
 
     Parameters
     ----------

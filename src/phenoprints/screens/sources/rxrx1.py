@@ -31,7 +31,7 @@ def read_listing(
     images: str = "images",
     channel_names: Sequence[str] = (),
 ) -> Listing:
-    """The wells of RxRx1's metadata (a row per site) with their images.
+    """Return the wells of RxRx1's metadata (a row per site) with their images.
 
     Parameters
     ----------
@@ -128,7 +128,7 @@ def _sites(
 def _plate_folder(
     root: Path, images: str, experiment: str, plate: str, dataset: str = ""
 ) -> str | None:
-    """The folder of a plate below `root`; names from the table cannot leave it."""
+    """Return the folder of a plate below `root`; names from the table cannot leave it."""
     end = f"{file_name(experiment, 'experiment')}/Plate{file_name(plate, 'plate')}"
     for start in (images, f"{images}/{file_name(dataset)}" if dataset else images):
         if (root / start / end).is_dir():

@@ -40,7 +40,7 @@ def read_listing(
     images: str | None = "images",
     channel_names: Sequence[str] = (),
 ) -> Listing:
-    """The wells of RxRx3's metadata with their images.
+    """Return the wells of RxRx3's metadata with their images.
 
     Parameters
     ----------
@@ -72,7 +72,7 @@ def read_listing(
 
 
 def read_metadata(path: Path) -> Listing:
-    """The wells and perturbations of `metadata_rxrx3.csv` or `metadata_rxrx3_core.csv`."""
+    """Return the wells and perturbations of `metadata_rxrx3.csv` or `metadata_rxrx3_core.csv`."""
     table = read_table(path, columns=COLUMNS, optional=["well_type_label"])
     notes = Notes()
     treatment = table["treatment"].where(table["treatment"].notna(), table["gene"])
@@ -120,7 +120,7 @@ def _perturbations(
 def snapped(
     texts: pd.Series[Any], table: pd.DataFrame, where: str, notes: Notes
 ) -> pd.Series[float]:
-    """The doses in µM, each at the nominal one that it was rounded from; missing ones NaN."""
+    """Return doses in µM, each at the nominal one that it was rounded from; missing ones NaN."""
     doses = pd.to_numeric(texts, errors="coerce").astype("float64")
     is_wrong = texts.notna().to_numpy() & ~(doses.to_numpy() >= 0)
     raise_problems(

@@ -33,7 +33,7 @@ def read_listing(
     images: str | None = "data/*.parquet",
     channel_names: Sequence[str] = (),
 ) -> Listing:
-    """The wells of RxRx3-core's metadata with their images.
+    """Return the wells of RxRx3-core's metadata with their images.
 
     Parameters
     ----------
@@ -55,7 +55,7 @@ def read_listing(
 
 
 def _shard_rows(root: str, shard: Path) -> pd.DataFrame:
-    """The site, the channel and the place of each image of a shard."""
+    """Return the site, the channel and the place of each image of a shard."""
     path = below(root, shard)
     refuse_bomb(shard, ["__key__"])
     try:

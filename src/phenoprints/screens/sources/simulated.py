@@ -17,7 +17,7 @@ EXTRAS = ("truth", "relationships", "compound_genes", "bad_wells")
 
 
 def read_listing(*, screen: str = "simulated", seed: int = 0, **settings: Any) -> Listing:
-    """The wells, perturbations, sites and truth of a simulated screen.
+    """Return the wells, perturbations, sites and truth of a simulated screen.
 
     Parameters
     ----------
@@ -39,7 +39,9 @@ def read_listing(*, screen: str = "simulated", seed: int = 0, **settings: Any) -
 
 
 def _truth(designed: SimulatedScreen) -> pd.DataFrame:
-    """The truth of the conditions that have wells, by the ids that they have in the screen."""
+    """Return the truth of the conditions that have wells, by the ids that they have
+    in the screen.
+    """
     used = np.unique(np.concatenate(designed.wells["conditions"].tolist()).astype(np.int64))
     truth = designed.truth[designed.truth["condition_id"].isin(used)].reset_index(drop=True)
     new_ids = np.searchsorted(used, truth["condition_id"].to_numpy()).astype(np.int32)

@@ -31,7 +31,7 @@ def read_listing(
     channel_names: Sequence[str] = (),
     **table: Any,
 ) -> Listing:
-    """The wells of a user's table with the images of a CellVoyager.
+    """Return the wells of a user's table with the images of a CellVoyager.
 
     Parameters
     ----------
@@ -50,7 +50,7 @@ def read_listing(
 
 
 def parse_name(path: Path) -> dict[str, Any] | None:
-    """What the name of an image says, None for another name."""
+    """Parse an image name; None for a name of another form."""
     found = FILE_NAME.fullmatch(path.name)
     position = parse_well(found["well"], 1536) if found else None
     if not found or position is None:

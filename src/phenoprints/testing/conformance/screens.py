@@ -37,7 +37,7 @@ def check_source(
     num_images: int = 3,
     **assembly: Any,
 ) -> Screen:
-    """The screen of a source, after everything that later stages rely on has been checked.
+    """Return the screen of a source, after everything that later stages rely on has been checked.
 
     Parameters
     ----------
@@ -70,7 +70,7 @@ def check_source(
 
 
 def check_listing(listing: Listing) -> None:
-    """A listing has the promised columns, plates as text, and perturbations of its own wells."""
+    """Check that a listing has the promised columns, plates as text, and only its own wells."""
     tables = (
         ("wells", listing.wells, WELL_COLUMNS),
         ("perturbations", listing.perturbations, PERTURBATION_COLUMNS),
@@ -112,7 +112,7 @@ def check_wells(screen: Screen) -> None:
 
 
 def check_notes(screen: Screen) -> None:
-    """Counts are whole numbers, warnings sentences, and both can be written as JSON."""
+    """Check that counts are integers, warnings sentences, and both serialise to JSON."""
     assert all(
         isinstance(number, int) and number >= 0 for number in screen.notes["counts"].values()
     ), "counts are integers of 0 or more"
@@ -139,7 +139,7 @@ def check_sites(screen: Screen, root: str | Path, *, num_images: int) -> None:
 
 
 def shuffled_listing(listing: Listing, seed: int = 0) -> Listing:
-    """The same listing with the rows of all its tables in another order."""
+    """Return the same listing with the rows of all its tables in another order."""
     order = np.random.default_rng(seed).permutation(len(listing.wells))
     position = np.argsort(order)
 

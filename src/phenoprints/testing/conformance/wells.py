@@ -163,7 +163,7 @@ def _vectors(screen: OddScreen) -> np.ndarray:
 
 
 def _counts(condition: np.ndarray) -> dict[int, int]:
-    """Number of treatments by single condition, where there are at least two."""
+    """Count treatments by single condition, where there are at least two."""
     found, counts = np.unique(condition[condition > 0], return_counts=True)
     return {int(c): int(n) for c, n in zip(found, counts, strict=True) if n > 1}
 

@@ -33,7 +33,7 @@ POSITIVE_CONTROL = "AMG900"
 
 
 def gene_names(settings: SimulationSettings) -> dict[str, str]:
-    """The pathway of each gene, "" for genes without effect; names tell nothing about it."""
+    """Return the pathway of each gene, "" for genes without effect; names tell nothing about it."""
     num_active = len(PATHWAYS) * settings.genes_per_pathway
     pathways = [PATHWAYS[k % len(PATHWAYS)] for k in range(num_active)]
     pathways += [""] * settings.inactive_genes
@@ -116,7 +116,7 @@ def _row(
 
 
 def compound_targets(settings: SimulationSettings, genes: dict[str, str]) -> list[str]:
-    """The target gene of each compound: one gene of each pathway in turn."""
+    """Return the target gene of each compound: one gene of each pathway in turn."""
     by_pathway = [[g for g, pathway in genes.items() if pathway == name] for name in PATHWAYS]
     in_turn = [group[k] for k in range(settings.genes_per_pathway) for group in by_pathway]
     return in_turn[: settings.compounds]
@@ -125,7 +125,7 @@ def compound_targets(settings: SimulationSettings, genes: dict[str, str]) -> lis
 def effect_matrix(
     conditions: pd.DataFrame, settings: SimulationSettings, seed: int
 ) -> NDArray[np.float64]:
-    """The shift of traits (experiments, conditions, traits) that each condition causes.
+    """Return the shift of traits (experiments, conditions, traits) that each condition causes.
 
     A compound shares the direction of its target's gene. The positive control keeps its effect
     when `effects` is 0.
@@ -142,7 +142,7 @@ def effect_matrix(
 
 
 def positive_direction(seed: int) -> NDArray[np.float64]:
-    """The direction of the positive control: of two pathways at once, with large nuclei."""
+    """Return the direction of the positive control: of two pathways at once, with large nuclei."""
     direction = pathway_direction(seed, "chromatin") + pathway_direction(seed, "cytoskeleton")
     direction[TRAITS.index("nucleus_size")] = 1.5
     return unit(direction)

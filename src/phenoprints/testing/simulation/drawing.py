@@ -27,7 +27,7 @@ CELL_JITTER = 0.4
 
 @cache
 def texture_table() -> NDArray[np.float64]:
-    """The uniform numbers in [-1, 1] that all textures are made of."""
+    """Return the uniform numbers in [-1, 1] that all textures are made of."""
     return 2.0 * generator(0, "simulation", "texture").random(kernels.TABLE_SIZE) - 1.0
 
 
@@ -40,7 +40,7 @@ def draw_well(
     well: int,
     kind: str,
 ) -> NDArray[np.uint8]:
-    """The image (6, size, size) of one well; `state` (1,) seeds its randomness and is used up.
+    """Draw the image (6, size, size) of one well; `state` (1,) seeds it and is advanced.
 
     `kind` is one of the planted accidents or "".
     """

@@ -42,7 +42,7 @@ class SimulatedEmbeddings:
         return sorted(self.wells["experiment"].unique())
 
     def read(self, experiment: str) -> NDArray[np.float32]:
-        """The vectors (n, D) of one experiment's wells, in wells-table order."""
+        """Return the vectors (n, D) of one experiment's wells, in wells-table order."""
         return self.vectors[(self.wells["experiment"] == experiment).to_numpy()]
 
 
@@ -126,7 +126,7 @@ def _unit_rows(random: np.random.Generator, num: int, dimensions: int) -> NDArra
 def _truth(
     num: int, full_share: float, partial_share: float, num_experiments: int
 ) -> tuple[NDArray[np.str_], NDArray[np.int64]]:
-    """The truth of each condition, and the experiment of a partial one (else -1)."""
+    """Return the truth of each condition, and the experiment of a partial one (else -1)."""
     truth = np.full(num, "none", dtype="<U7")
     num_full, num_partial = round(full_share * num), round(partial_share * num)
     truth[:num_full] = "full"

@@ -35,7 +35,7 @@ strict = compiled(error_model="numpy")
 
 @strict
 def uniform(state: State) -> float:
-    """The next number in [0, 1) of a splitmix64 stream."""
+    """Return the next number in [0, 1) of a splitmix64 stream."""
     state[0] += np.uint64(0x9E3779B97F4A7C15)
     z = state[0]
     z = (z ^ (z >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
@@ -46,14 +46,18 @@ def uniform(state: State) -> float:
 
 @strict
 def bell(state: State) -> float:
-    """A number of mean 0 and variance 1, nearly normal: the scaled sum of four uniform ones."""
+    """Return a number of mean 0 and variance 1, nearly normal: the scaled sum of
+    four uniform ones.
+    """
     total = uniform(state) + uniform(state) + uniform(state) + uniform(state)
     return (total - 2.0) * 1.7320508075688772
 
 
 @strict
 def grow(trait: float, rate: float) -> float:
-    """A positive factor, 1 at 0, that rises with the trait: 1 + r·t above 0, 1/(1 - r·t) below."""
+    """Return a positive factor, 1 at 0, that rises with the trait: 1 + r·t above 0, 1/(1 - r·t)
+    below.
+    """
     if trait >= 0.0:
         return 1.0 + rate * trait
     return 1.0 / (1.0 - rate * trait)
@@ -61,7 +65,7 @@ def grow(trait: float, rate: float) -> float:
 
 @strict
 def clamp(value: float) -> float:
-    """The value cut to [0, 1]."""
+    """Return the value cut to [0, 1]."""
     return min(max(value, 0.0), 1.0)
 
 
@@ -207,7 +211,7 @@ def draw_organelles(
 
 @strict
 def direction(state: State) -> tuple[float, float]:
-    """A unit vector of uniform angle, by rejection from the square."""
+    """Return a unit vector of uniform angle, by rejection from the square."""
     while True:
         u, v = 2.0 * uniform(state) - 1.0, 2.0 * uniform(state) - 1.0
         squared = u * u + v * v
@@ -339,7 +343,7 @@ def blur_plane(plane: Image, weights: Image, reach: int) -> None:
 
 @strict
 def mirrored(index: int, size: int) -> int:
-    """The index inside [0, size) that stands for one at most `size` - 1 outside."""
+    """Return the index inside [0, size) that stands for one at most `size` - 1 outside."""
     if index < 0:
         return -index
     return index if index < size else 2 * size - 2 - index
@@ -355,7 +359,7 @@ def expose(
     noise: float,
     state: State,
 ) -> NDArray[np.uint8]:
-    """The camera's image: bleed-through, uneven light, gain, offset, shot and read noise, 8 bits.
+    """Simulate the camera: bleed-through, uneven light, gain, offset, shot and read noise, 8 bits.
 
     `mixing` (C, C) adds other channels to each; `shading` (C, 5) are the coefficients of
     x, y, x², y², xy with x and y in [-1, 1]; values above 255 saturate.

@@ -22,7 +22,7 @@ EMPTY = -1
 def build_wells(
     screen: str, conditions: pd.DataFrame, settings: SimulationSettings, seed: int
 ) -> pd.DataFrame:
-    """The wells table, sorted, with the numbers of experiment and plate beside its columns."""
+    """Return wells table, sorted, with the numbers of experiment and plate beside its columns."""
     names = conditions["perturbation"].tolist()
     rows = []
     for experiment in range(settings.experiments):
@@ -52,7 +52,7 @@ def _role(perturbation: str) -> str:
 def plate_plan(
     conditions: pd.DataFrame, settings: SimulationSettings, seed: int, experiment: int, plate: int
 ) -> NDArray[np.int64]:
-    """The condition at each position (row by row) of one plate; EMPTY where there is none.
+    """Return the condition at each position (row by row) of one plate; EMPTY where there is none.
 
     Unperturbed and positive control wells stand at the same positions on all plates. Treatments
     and negative controls do so when positions are fixed. When they move, each experiment has an

@@ -38,13 +38,15 @@ OWN_SHARE = 0.45
 
 
 def unit(vector: NDArray[np.float64]) -> NDArray[np.float64]:
-    """The vector at length 1."""
+    """Return the vector at length 1."""
     length: NDArray[np.float64] = vector / np.sqrt(np.sum(vector * vector))
     return length
 
 
 def pathway_direction(seed: int, pathway: str) -> NDArray[np.float64]:
-    """The unit direction (traits,) of a pathway: its own traits, and a little of all others."""
+    """Return the unit direction (traits,) of a pathway: its own traits, and a little
+    of all others.
+    """
     random = generator(seed, "simulation", "pathway", pathway)
     direction = 0.08 * random.standard_normal(len(TRAITS))
     for trait, sign in PATHWAY_TRAITS[pathway].items():
@@ -53,7 +55,7 @@ def pathway_direction(seed: int, pathway: str) -> NDArray[np.float64]:
 
 
 def gene_direction(seed: int, gene: str, pathway: str) -> NDArray[np.float64]:
-    """The unit direction (traits,) of a gene: its pathway's, bent by what is its own.
+    """Return the unit direction (traits,) of a gene: its pathway's, bent by what is its own.
 
     Without a pathway ("") it is the gene's own alone.
     """

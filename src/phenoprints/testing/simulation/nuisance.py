@@ -43,7 +43,7 @@ class Nuisance:
 
 
 def build_nuisance(wells: pd.DataFrame, settings: SimulationSettings, seed: int) -> Nuisance:
-    """The nuisance of every well: of its experiment, its plate, its position and its own."""
+    """Return the nuisance of every well: of its experiment, its plate, its position and its own."""
     per_well = [
         _well_nuisance(seed, settings, e, p, row, column)
         for e, p, row, column in wells[["e", "p", "row", "column"]].itertuples(index=False)
@@ -95,7 +95,7 @@ def _well_nuisance(
 
 
 def _factor(random: np.random.Generator, spread: float) -> Floats:
-    """A factor for each channel, symmetric on a ratio scale around 1."""
+    """Return a factor for each channel, symmetric on a ratio scale around 1."""
     value = spread * np.clip(random.standard_normal(NUM_C), -2.0, 2.0)
     factor: Floats = np.where(value >= 0, 1.0 + value, 1.0 / (1.0 - value))
     return factor
@@ -106,7 +106,7 @@ def _position_direction(seed: int, name: str) -> Floats:
 
 
 def plant_bad_wells(num_wells: int, settings: SimulationSettings, seed: int) -> list[str]:
-    """The kind of accident of each well, "" for most; each kind equally often."""
+    """Return the kind of accident of each well, "" for most; each kind equally often."""
     kinds = [""] * num_wells
     each = round(settings.bad_wells * num_wells / len(BAD_KINDS))
     order = generator(seed, "simulation", "bad wells").permutation(num_wells)

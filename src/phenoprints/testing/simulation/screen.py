@@ -79,7 +79,7 @@ def design(
     *,
     screen: str = "demo",
 ) -> SimulatedScreen:
-    """The simulated screen of some settings and a seed: all its tables, no image yet.
+    """Return the simulated screen of some settings and a seed: all its tables, no image yet.
 
     Parameters
     ----------
@@ -158,7 +158,7 @@ def _bad_wells(wells: pd.DataFrame, kinds: list[str]) -> pd.DataFrame:
 
 
 def draw(screen: SimulatedScreen, well: int) -> NDArray[np.uint8]:
-    """The image (6, size_px, size_px) uint8 of the well in row `well` of the wells table.
+    """Return the image (6, size_px, size_px) uint8 of the well in row `well` of the wells table.
 
     A pure function of the screen's settings and seed and of the well's place on its plates: no
     other well, order or worker changes it.
