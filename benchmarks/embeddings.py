@@ -43,13 +43,13 @@ def pack_images(folder: Path) -> None:
 def end_to_end(folder: Path) -> Timing:
     """Plan, read, crop, look, average, write, mark."""
     from phenoprints.embeddings.arrays import content_of, make_stores
-    from phenoprints.embeddings.computing import Pixels, Viewer, compute_units
     from phenoprints.embeddings.failures import Failures
+    from phenoprints.embeddings.forward import EmbeddingSettings
     from phenoprints.embeddings.geometry import Geometry
-    from phenoprints.embeddings.passes import Look
     from phenoprints.embeddings.planning import plan_selection
     from phenoprints.embeddings.selection import Selection
-    from phenoprints.embeddings.units import Stores, spans_of
+    from phenoprints.embeddings.unit_runner import EncoderTarget, Pixels, compute_units
+    from phenoprints.embeddings.units import Stores, unit_groups
     from phenoprints.foundations.progress import Progress
     from phenoprints.screens.images import ScreenImages
 
@@ -60,14 +60,15 @@ def end_to_end(folder: Path) -> Timing:
         width=SIDE_PX, channels=pd.Series([list(CHANNELS)] * NUM_WELLS),
     )  # fmt: skip
     images = ScreenImages(str(folder))
-    look, selection = Look(network(), Geometry(CROP_PX)), Selection(wells, sites)
+    settings, selection = EmbeddingSettings(network(), Geometry(CROP_PX)), Selection(wells, sites)
     stores = Stores.at(folder / f"embeddings-{time.time_ns()}")
     watch = Stopwatch()
-    plan = plan_selection(selection, content=content_of(look, version=1))
-    make_stores(plan, look, stores, attributes={})
+    plan = plan_selection(selection, content=content_of(settings, version=1))
+    make_stores(plan, settings, stores, attributes={})
     pixels = Pixels(lambda site: images.read(site.locator, site.channels, shape=site.shape))
     compute_units(
-        spans_of([plan.works]), [Viewer(look, stores, Failures(NUM_WELLS))], selection,
+        unit_groups([plan.tasks]), [EncoderTarget(settings, stores, Failures(NUM_WELLS))],
+        selection,
         pixels=pixels, progress=Progress("wells", NUM_WELLS),
     )  # fmt: skip
     return Timing(watch.timing().cpu_seconds or 0.0)
@@ -238,16 +239,16 @@ def embeddings_job(how: str, folder: Path) -> Timing:
     import pickle
 
     from phenoprints.embeddings.planning import plan_screen
-    from phenoprints.embeddings.units import batch_of, spans_of
+    from phenoprints.embeddings.units import batch_of, unit_groups
 
     if how == "prepare":
         screen_of_tables(folder)
         plan = plan_screen(tables_in(folder), content={"version": 1})
-        (folder / "plan.pickle").write_bytes(pickle.dumps(plan.works))
+        (folder / "plan.pickle").write_bytes(pickle.dumps(plan.tasks))
         return Timing(0.0)
-    works = pickle.loads((folder / "plan.pickle").read_bytes())
+    tasks = pickle.loads((folder / "plan.pickle").read_bytes())
     watch = Stopwatch()
-    chosen = [work for [(_, work)] in batch_of(spans_of([works]), 30, 64)]
+    chosen = [task for [(_, task)] in batch_of(unit_groups([tasks]), 30, 64)]
     selection = tables_in(folder).selection_of(chosen)
-    assert sum(len(selection.sites_of(work.unit)) for work in chosen) > 30_000
+    assert sum(len(selection.sites_of(task.unit)) for task in chosen) > 30_000
     return Timing(watch.timing().cpu_seconds or 0.0)

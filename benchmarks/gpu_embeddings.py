@@ -111,12 +111,12 @@ def _embed(encoder: Any, folder: Path, batch: int, num_wells: int) -> tuple[floa
     """Seconds in all and of waiting: plan, read, crop, look, average, write, mark."""
     from phenoprints.embeddings import Geometry
     from phenoprints.embeddings.arrays import content_of, make_stores
-    from phenoprints.embeddings.computing import Pixels, Viewer, compute_units
     from phenoprints.embeddings.failures import Failures
-    from phenoprints.embeddings.passes import Look
+    from phenoprints.embeddings.forward import EmbeddingSettings
     from phenoprints.embeddings.planning import plan_selection
     from phenoprints.embeddings.selection import Selection
-    from phenoprints.embeddings.units import Stores, spans_of
+    from phenoprints.embeddings.unit_runner import EncoderTarget, Pixels, compute_units
+    from phenoprints.embeddings.units import Stores, unit_groups
     from phenoprints.foundations.progress import Progress
     from phenoprints.screens.images import ScreenImages
 
@@ -129,19 +129,21 @@ def _embed(encoder: Any, folder: Path, batch: int, num_wells: int) -> tuple[floa
         channels=pd.Series([CHANNELS] * num_wells),
     )  # fmt: skip
     images = ScreenImages(str(folder))
-    look = Look(encoder, Geometry(encoder.crop_px), batch_size=batch, precision="bfloat16")
+    settings = EmbeddingSettings(
+        encoder, Geometry(encoder.crop_px), batch_size=batch, precision="bfloat16"
+    )
     stores = Stores.at(folder / f"embeddings-{num_wells}-{time.time_ns()}")
     progress = Progress("wells", num_wells)
     selection = Selection(wells, sites)
-    plan = plan_selection(selection, content=content_of(look, version=1))
-    make_stores(plan, look, stores, attributes={})
+    plan = plan_selection(selection, content=content_of(settings, version=1))
+    make_stores(plan, settings, stores, attributes={})
 
     def read(site: Any) -> Any:
         return images.read(site.locator, site.channels, shape=site.shape)
 
-    viewer = Viewer(look, stores, Failures(num_wells, 0.0))
+    target = EncoderTarget(settings, stores, Failures(num_wells, 0.0))
     compute_units(
-        spans_of([plan.works]), [viewer], selection,
+        unit_groups([plan.tasks]), [target], selection,
         pixels=Pixels(read, num_workers=NUM_WORKERS), progress=progress,
     )  # fmt: skip
     return progress.seconds, progress.waiting_s

@@ -13,8 +13,8 @@ torch = pytest.importorskip("torch")
 pytestmark = [pytest.mark.torch, pytest.mark.data]
 
 from phenoprints.embeddings import Geometry, embed  # noqa: E402
-from phenoprints.embeddings.nearness import nearness  # noqa: E402
-from phenoprints.embeddings.passes import Look, Site, look_at  # noqa: E402
+from phenoprints.embeddings.forward import EmbeddingSettings, Site, embed_sites  # noqa: E402
+from phenoprints.embeddings.replicate_similarity import replicate_similarity  # noqa: E402
 from phenoprints.models import build, timm_encoder  # noqa: E402
 from phenoprints.screens.images import ScreenImages, read_site  # noqa: E402
 from phenoprints.screens.images.locators import FilesLocator  # noqa: E402
@@ -66,7 +66,7 @@ def vectors(encoder, pixels, wells, order, side_px: int) -> np.ndarray:
     start = (SIDE_PX - side_px) // 2
     part = slice(start, start + side_px)
     crops = [pixels[well][list(order)][:, part, part] for well in wells]
-    seen = look_at(sites, crops, len(sites), Look(encoder, Geometry(side_px)))
+    seen = embed_sites(sites, crops, len(sites), EmbeddingSettings(encoder, Geometry(side_px)))
     assert seen.failed == []
     return seen.last
 
@@ -130,7 +130,7 @@ def test_it_is_stated_whether_fk_866_is_nearer_to_itself_than_to_dmso(
     condition = np.array([0, 1, 2, 2])
     role = np.array(["negative_control", *["treatment"] * 3], dtype=object)
 
-    [stated] = nearness(found, condition, role).to_dict("records")
+    [stated] = replicate_similarity(found, condition, role).to_dict("records")
 
     distances = cdist(found.astype(np.float64), found.astype(np.float64), "cosine")
     dmso, first, second = 0, 2, 3

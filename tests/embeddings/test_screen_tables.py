@@ -15,7 +15,7 @@ from phenoprints.embeddings import screen_tables
 from phenoprints.embeddings.planning import plan_screen, plan_selection
 from phenoprints.embeddings.screen_tables import ScreenTables, site_frame
 from phenoprints.embeddings.selection import Selection
-from phenoprints.embeddings.units import batch_of, plan_table, spans_of, works_of
+from phenoprints.embeddings.units import batch_of, plan_table, unit_groups, unit_tasks
 from phenoprints.foundations.errors import MissingInputError, TableError
 from phenoprints.wells import failed_sites
 
@@ -70,12 +70,12 @@ def test_the_plan_is_that_of_whole_tables(
     planned = plan_screen(tables, **options)
     expected = plan_selection(whole(frames), **options)
 
-    assert [(w.unit, w.key, w.block_rows) for w in planned.works] == [
-        (w.unit, w.key, w.block_rows) for w in expected.works
+    assert [(w.unit, w.key, w.block_rows) for w in planned.tasks] == [
+        (w.unit, w.key, w.block_rows) for w in expected.tasks
     ]
     assert planned.num_wells == sum(COUNTS.values())
     assert (planned.channels, planned.site_numbers) == (("DNA", "ER"), [2, 5])
-    assert works_of(plan_table(planned.works)) == planned.works
+    assert unit_tasks(plan_table(planned.tasks)) == planned.tasks
 
 
 def test_a_job_reads_the_sites_of_its_own_units(frames, tables: ScreenTables) -> None:
@@ -83,12 +83,12 @@ def test_a_job_reads_the_sites_of_its_own_units(frames, tables: ScreenTables) ->
     expected = whole(frames)
 
     for batch in range(3):
-        works = [work for [(_, work)] in batch_of(spans_of([plan.works]), batch, 3)]
-        selection = tables.selection_of(works, plan.site_numbers)
-        assert len(selection.wells) == sum(work.num_wells for work in works)
-        for work in works:
-            assert selection.sites_of(work.unit) == expected.sites_of(work.unit)
-            own, all_rows = selection.rows(work.unit), expected.rows(work.unit)
+        tasks = [task for [(_, task)] in batch_of(unit_groups([plan.tasks]), batch, 3)]
+        selection = tables.selection_of(tasks, plan.site_numbers)
+        assert len(selection.wells) == sum(task.num_wells for task in tasks)
+        for task in tasks:
+            assert selection.sites_of(task.unit) == expected.sites_of(task.unit)
+            own, all_rows = selection.rows(task.unit), expected.rows(task.unit)
             pd.testing.assert_frame_equal(
                 selection.wells.iloc[own].reset_index(drop=True),
                 expected.wells.iloc[all_rows][list(selection.wells)].reset_index(drop=True),
@@ -98,7 +98,7 @@ def test_a_job_reads_the_sites_of_its_own_units(frames, tables: ScreenTables) ->
 
 @pytest.mark.parametrize("name", ["locator", "height", "site", "channels", "quality"])
 def test_a_key_depends_on_all_that_is_known_of_a_site(frames, name: str) -> None:
-    before = plan_selection(whole(frames), content={}, unit_wells=4).works
+    before = plan_selection(whole(frames), content={}, unit_wells=4).tasks
     last = frames["sites"].index[-1]
     if name == "quality":
         frames["quality"].loc[last, "verdict"] = "fail"
@@ -106,7 +106,7 @@ def test_a_key_depends_on_all_that_is_known_of_a_site(frames, name: str) -> None
         changed = {"locator": "x", "height": 65, "site": 9, "channels": ["DNA"]}[name]
         frames["sites"].at[last, name] = changed
 
-    after = plan_selection(whole(frames), content={}, unit_wells=4).works
+    after = plan_selection(whole(frames), content={}, unit_wells=4).tasks
 
     differ = [a.unit for a, b in zip(before, after, strict=True) if a.key != b.key]
     assert differ == [before[-1].unit]
@@ -138,7 +138,7 @@ def test_a_screen_without_sites_has_a_plan(frames, tmp_path: Path) -> None:
     plan = plan_screen(tables, content={}, unit_wells=4)
 
     assert (plan.num_wells, plan.channels, plan.site_numbers) == (27, (), [])
-    assert not tables.selection_of(plan.works[:2]).has_image.any()
+    assert not tables.selection_of(plan.tasks[:2]).has_image.any()
     assert tables.most_frequent_size() is None
 
 
@@ -157,14 +157,14 @@ def test_channels_are_shared_tuples() -> None:
 
 
 def test_spans_join_units_that_share_wells(tables: ScreenTables, frames) -> None:
-    fine = plan_screen(tables, content={}, unit_wells=4).works
+    fine = plan_screen(tables, content={}, unit_wells=4).tasks
     kept = frames["wells"]["well_id"].to_numpy()[:1]
-    coarse = plan_screen(tables, content={}, unit_wells=4, block_wells=kept).works
+    coarse = plan_screen(tables, content={}, unit_wells=4, block_wells=kept).tasks
 
-    spans = spans_of([fine, coarse])
+    groups = unit_groups([fine, coarse])
 
-    assert [len(span) for span in spans] == [4, 2, 3, 4]
-    assert all(span[0] == (1, coarse[i]) for i, span in enumerate(spans[:1]))
-    assert [work for span in spans for number, work in span if number == 0] == fine
-    assert spans_of([fine, [replace(work, key="") for work in fine]])[0][1][0] == 1
-    assert [span for i in range(7) for span in batch_of(spans, i, 7)] == spans
+    assert [len(group) for group in groups] == [4, 2, 3, 4]
+    assert all(group[0] == (1, coarse[i]) for i, group in enumerate(groups[:1]))
+    assert [task for group in groups for number, task in group if number == 0] == fine
+    assert unit_groups([fine, [replace(task, key="") for task in fine]])[0][1][0] == 1
+    assert [group for i in range(7) for group in batch_of(groups, i, 7)] == groups

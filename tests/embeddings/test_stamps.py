@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from phenoprints.embeddings.passes import Site
+from phenoprints.embeddings.forward import Site
 from phenoprints.embeddings.stamps import image_stamp
 from phenoprints.screens.images import ScreenImages
 from phenoprints.screens.images.locators import FilesLocator, ParquetLocator, ZarrLocator

@@ -20,15 +20,15 @@ import numpy as np
 import pandas as pd
 import torch
 
-from phenoprints.embeddings import chunks, computing
+from phenoprints.embeddings import chunks, unit_runner
 from phenoprints.embeddings.arrays import content_of, make_stores
 from phenoprints.embeddings.failures import Failures
-from phenoprints.embeddings.gathering import gather
+from phenoprints.embeddings.finalize import gather
+from phenoprints.embeddings.forward import EmbeddingSettings, Site
 from phenoprints.embeddings.geometry import Geometry
-from phenoprints.embeddings.passes import Look, Site
 from phenoprints.embeddings.planning import plan_selection
 from phenoprints.embeddings.selection import Selection
-from phenoprints.embeddings.units import Stores, spans_of
+from phenoprints.embeddings.units import Stores, unit_groups
 from phenoprints.foundations.progress import Progress
 from phenoprints.foundations.randomness import generator, well_ids
 from phenoprints.models import build
@@ -71,9 +71,9 @@ def job(folder: Path, plan: str) -> None:
     kind, _, number = plan.partition(":")
     reader = nth(int(number), read, die) if kind == "read" else read
     if kind == "write":  # after the embeddings are written, before the blocks are
-        computing.write_unit = nth(int(number), computing.write_unit, die)
+        unit_runner.write_unit = nth(int(number), unit_runner.write_unit, die)
     if kind == "mark":
-        computing.mark_done = nth(int(number), computing.mark_done, die)
+        unit_runner.mark_done = nth(int(number), unit_runner.mark_done, die)
     if kind == "half":  # in the middle of a chunk
         chunks._write_all = nth(int(number), chunks._write_all, write_half_and_die)
     if kind == "rename":
@@ -81,24 +81,30 @@ def job(folder: Path, plan: str) -> None:
     if kind == "full":
         signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
         resource.setrlimit(resource.RLIMIT_FSIZE, (int(number), int(number)))
-    look, stores = Look(ENCODER, Geometry(32)), Stores.at(folder / "e", folder / "b")
+    settings, stores = (
+        EmbeddingSettings(ENCODER, Geometry(32)),
+        Stores.at(folder / "e", folder / "b"),
+    )
     chosen = selection()
     plan = plan_selection(
-        chosen, content=content_of(look, version=1), unit_wells=4,
+        chosen, content=content_of(settings, version=1), unit_wells=4,
         block_wells=chosen.well_ids[::2],
     )  # fmt: skip
-    make_stores(plan, look, stores, attributes={}, unit_wells=4)
-    viewer, progress = computing.Viewer(look, stores, Failures(18)), Progress("wells", 18)
-    computing.compute_units(
-        spans_of([plan.works]), [viewer], chosen, pixels=computing.Pixels(reader),
+    make_stores(plan, settings, stores, attributes={}, unit_wells=4)
+    target, progress = (
+        unit_runner.EncoderTarget(settings, stores, Failures(18)),
+        Progress("wells", 18),
+    )
+    unit_runner.compute_units(
+        unit_groups([plan.tasks]), [target], chosen, pixels=unit_runner.Pixels(reader),
         progress=progress,
     )  # fmt: skip
-    gather(plan.works, stores, Failures(18))
+    gather(plan.tasks, stores, Failures(18))
     tell(folder, wells=progress.done)
 
 
-def tell(folder: Path, **told: object) -> None:
-    sys.stdout.write(json.dumps({"folder": str(folder), **told}) + "\n")
+def tell(folder: Path, **record: object) -> None:
+    sys.stdout.write(json.dumps({"folder": str(folder), **record}) + "\n")
     sys.stdout.flush()
 
 

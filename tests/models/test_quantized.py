@@ -108,7 +108,7 @@ def test_networks_without_blocks_are_refused() -> None:
 
 def test_embedding_has_both_precisions() -> None:
     """`inference.precision: int8` is bfloat16 with the products of the blocks in int8."""
-    from phenoprints.embeddings.passes import arithmetic
+    from phenoprints.embeddings.forward import arithmetic
 
     encoder, images = models.build("vit-tiny", layer_scale=1.0), crops()
     with arithmetic(encoder, "int8"):

@@ -17,7 +17,7 @@ rule precomputed_embeddings:
         row_tables=INPUTS.row_tables,
     output:
         failures="<embedding_failures>",
-        nearness="<embedding_nearness>",
+        replicate_similarity="<embedding_replicate_similarity>",
         provenance="<embeddings>",
     log:
         "<logs>/precomputed_embeddings/{screen}.{encoder}.log",
@@ -49,7 +49,7 @@ rule random_embeddings:
         wells="<screen_wells>",
     output:
         failures="<embedding_failures>",
-        nearness="<embedding_nearness>",
+        replicate_similarity="<embedding_replicate_similarity>",
         provenance="<embeddings>",
     log:
         "<logs>/random_embeddings/{screen}.{encoder}.log",
@@ -92,7 +92,7 @@ rule embeddings:
     output:
         **CROPS,
         failures="<embedding_failures>",
-        nearness="<embedding_nearness>",
+        replicate_similarity="<embedding_replicate_similarity>",
         throughput="<embedding_throughput>",
         provenance="<embeddings>",
     log:
@@ -125,7 +125,7 @@ use rule embeddings as embeddings_and_blocks with:
     output:
         **CROPS,
         failures="<embedding_failures>",
-        nearness="<embedding_nearness>",
+        replicate_similarity="<embedding_replicate_similarity>",
         throughput="<embedding_throughput>",
         blocks="<blocks>",
         provenance="<embeddings>",
@@ -222,7 +222,7 @@ use rule plan_embeddings as gather_embeddings with:
     output:
         **CROPS,
         failures="<embedding_failures>",
-        nearness="<embedding_nearness>",
+        replicate_similarity="<embedding_replicate_similarity>",
         throughput="<embedding_throughput>",
         provenance="<embeddings>",
     log:
@@ -245,7 +245,7 @@ use rule gather_embeddings as gather_embeddings_and_blocks with:
     output:
         **CROPS,
         failures="<embedding_failures>",
-        nearness="<embedding_nearness>",
+        replicate_similarity="<embedding_replicate_similarity>",
         throughput="<embedding_throughput>",
         blocks="<blocks>",
         provenance="<embeddings>",

@@ -1,10 +1,10 @@
-"""Look at one batch of a screen's units, with one encoder or with several together."""
+"""Embed one batch of a screen's units, with one encoder or several together."""
 
 import pandas as pd
 import torch
 
-from phenoprints.embeddings.pairs import PairFiles, compute_pairs, open_pair
-from phenoprints.embeddings.units import Stores, batch_of, spans_of, works_of
+from phenoprints.embeddings.embedding_job import JobFiles, compute_jobs, open_job
+from phenoprints.embeddings.units import Stores, batch_of, unit_groups, unit_tasks
 from phenoprints.foundations.jobs import logged
 from phenoprints.foundations.provenance import artefact_path, write_provenance
 from phenoprints.foundations.publishing import publish_json
@@ -15,9 +15,9 @@ with logged(snakemake.log):
     # The other threads read images; that of the networks stays one, and with it the bytes.
     torch.set_num_threads(max(1, snakemake.threads - inference["num_workers"]))
     batch, num_batches = int(names.batch), int(names.num_batches)
-    pairs = [
-        open_pair(
-            PairFiles(paths.wells, paths.sites, paths.quality, paths.images, encoder),
+    jobs = [
+        open_job(
+            JobFiles(paths.wells, paths.sites, paths.quality, paths.images, encoder),
             Stores.at(**{kind: artefact_path(path) for kind, path in params.stores[name].items()}),
             params.settings[name],
             name=f"{names.screen} by {name}",
@@ -26,9 +26,9 @@ with logged(snakemake.log):
         )
         for name, encoder in zip(params.settings, paths.encoders, strict=True)
     ]
-    spans = spans_of([works_of(pd.read_parquet(path)) for path in paths.plans])
-    chosen = batch_of(spans, batch, num_batches)
-    done = compute_pairs(pairs, chosen, num_workers=inference["num_workers"])
+    groups = unit_groups([unit_tasks(pd.read_parquet(path)) for path in paths.plans])
+    chosen = batch_of(groups, batch, num_batches)
+    done = compute_jobs(jobs, chosen, num_workers=inference["num_workers"])
     publish_json(snakemake.output.done, done)
     encoders = [artefact_path(path) for path in paths.encoders]
     write_provenance(
@@ -36,6 +36,6 @@ with logged(snakemake.log):
         "embeddings",
         settings=params.settings,
         inputs=[paths.wells, paths.sites, paths.quality, paths.images, *encoders, *paths.plans],
-        rows={"wells": pairs[0].num_wells},
+        rows={"wells": jobs[0].num_wells},
         notes={"units": sum(map(len, chosen))},
     )

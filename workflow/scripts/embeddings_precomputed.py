@@ -2,8 +2,8 @@
 
 from phenoprints.embeddings import open_embeddings
 from phenoprints.embeddings.failures import FAILURES, refuse_too_many
-from phenoprints.embeddings.nearness import NEARNESS, nearness_of
 from phenoprints.embeddings.precomputed import attributes_of, match_vectors
+from phenoprints.embeddings.replicate_similarity import REPLICATE_SIMILARITY, similarity_of_screen
 from phenoprints.embeddings.vector_arrays import array_place
 from phenoprints.embeddings.vector_tables import KeyColumns, read_vectors
 from phenoprints.embeddings.writing import write_rows
@@ -30,8 +30,11 @@ with logged(snakemake.log):
     attributes = {**snakemake.wildcards, **attributes_of(table, paths.profiles)}
     dtype = snakemake.params.stored_as
     write_rows(store, wells, matched.vectors, attributes=attributes, dtype=dtype)
-    NEARNESS.write(snakemake.output.nearness, nearness_of(open_embeddings(store), paths.wells))
-    for artefact in (snakemake.output.failures, snakemake.output.nearness, store):
+    REPLICATE_SIMILARITY.write(
+        snakemake.output.replicate_similarity,
+        similarity_of_screen(open_embeddings(store), paths.wells),
+    )
+    for artefact in (snakemake.output.failures, snakemake.output.replicate_similarity, store):
         write_provenance(
             artefact,
             "embeddings",

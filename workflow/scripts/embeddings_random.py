@@ -2,8 +2,8 @@
 
 from phenoprints.embeddings import open_embeddings
 from phenoprints.embeddings.failures import FAILURES, well_failures
-from phenoprints.embeddings.nearness import NEARNESS, nearness_of
 from phenoprints.embeddings.random_vectors import random_vectors
+from phenoprints.embeddings.replicate_similarity import REPLICATE_SIMILARITY, similarity_of_screen
 from phenoprints.embeddings.writing import write_rows
 from phenoprints.foundations.jobs import logged
 from phenoprints.foundations.provenance import artefact_path, write_provenance
@@ -18,8 +18,11 @@ with logged(snakemake.log):
     store, dtype = artefact_path(snakemake.output.provenance), snakemake.params.stored_as
     attributes = {**snakemake.wildcards, "encoder_fingerprint": f"random vectors, seed {seed}"}
     write_rows(store, wells, vectors, attributes=attributes, dtype=dtype)
-    NEARNESS.write(snakemake.output.nearness, nearness_of(open_embeddings(store), wells_path))
-    for artefact in (snakemake.output.failures, snakemake.output.nearness, store):
+    REPLICATE_SIMILARITY.write(
+        snakemake.output.replicate_similarity,
+        similarity_of_screen(open_embeddings(store), wells_path),
+    )
+    for artefact in (snakemake.output.failures, snakemake.output.replicate_similarity, store):
         write_provenance(
             artefact,
             "embeddings",

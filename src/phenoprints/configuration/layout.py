@@ -24,7 +24,7 @@ LAYOUT = {
     "quality_rules": "quality/{screen}.rules.json",
     "embeddings": "embeddings/{screen}/{encoder}.provenance.json",
     "embedding_failures": "embeddings/{screen}/{encoder}.failures.parquet",
-    "embedding_nearness": "embeddings/{screen}/{encoder}.nearness.parquet",
+    "embedding_replicate_similarity": "embeddings/{screen}/{encoder}.replicate_similarity.parquet",
     "embedding_throughput": "embeddings/{screen}/{encoder}.throughput.json",
     "embedding_plan": "embeddings/{screen}/{encoder}.plan.parquet",
     "embedding_batch": "embeddings/{screen}/{encoder}.batches/{batch}-of-{num_batches}.json",

@@ -1,4 +1,4 @@
-"""Batch norms that take the statistics of each experiment before it is looked at."""
+"""Batch norms that take the statistics of each experiment before embedding it."""
 
 # C channels · H W pixels
 
@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from phenoprints.embeddings.passes import Image, Look, Site, UnitPass
+from phenoprints.embeddings.forward import EmbeddingSettings, Image, Site, UnitForward
 from phenoprints.embeddings.screen_tables import Layout, ScreenTables
 from phenoprints.embeddings.store import Unit
 from phenoprints.foundations.errors import PhenoprintsError
@@ -32,19 +32,23 @@ class Adaptation:
     neither the job nor the units that are computed matter.
     """
 
-    look: Look
+    settings: EmbeddingSettings
     tables: ScreenTables
     read: Callable[[Site], Image]
-    _last: tuple[str, Look] | None = field(default=None, init=False)
+    _last: tuple[str, EmbeddingSettings] | None = field(default=None, init=False)
 
-    def look_at(self, experiment: str) -> Look:
-        """Return the look with the batch norms of an experiment; the last one is kept."""
+    def settings_of(self, experiment: str) -> EmbeddingSettings:
+        """Return the settings with the batch norms of an experiment; the last one is kept."""
         from phenoprints.models.cnn import adapt_batch_norm
 
         if self._last is None or self._last[0] != experiment:
             batches = list(self._batches(experiment))
-            encoder = adapt_batch_norm(self.look.encoder, batches) if batches else self.look.encoder
-            self._last = experiment, replace(self.look, encoder=encoder)
+            encoder = (
+                adapt_batch_norm(self.settings.encoder, batches)
+                if batches
+                else self.settings.encoder
+            )
+            self._last = experiment, replace(self.settings, encoder=encoder)
         return self._last[1]
 
     @cached_property
@@ -69,17 +73,15 @@ class Adaptation:
         """Crops of the sample on the encoder's device, many wells in each batch."""
         import torch
 
-        per_batch = max(1, self.look.batch_size // CROPS_PER_SITE)
+        per_batch = max(1, self.settings.batch_size // CROPS_PER_SITE)
         crops = list(self._crops(self._sites(experiment)))
         for at in range(0, len(crops), per_batch):
             batch = torch.from_numpy(np.concatenate(crops[at : at + per_batch]))
-            yield self.look.fitted(batch.to(self.look.encoder.device))
+            yield self.settings.fitted(batch.to(self.settings.encoder.device))
 
     def _crops(self, sites: Sequence[Site]) -> Iterator[np.ndarray]:
-        """Yield a few crops of each site that can be used; what cannot is told when it is looked
-        at.
-        """
-        preparing = UnitPass(replace(self.look, crop_shape=None), Unit("", 0, 0))
+        """Yield a few crops of each usable site; unusable sites are reported by the embedding."""
+        preparing = UnitForward(replace(self.settings, crop_shape=None), Unit("", 0, 0))
         for site in sites:
             try:
                 image = self.read(site)

@@ -7,31 +7,33 @@ from typing import Any
 
 import numpy as np
 
-from phenoprints.embeddings.passes import Look, num_features_of
+from phenoprints.embeddings.forward import EmbeddingSettings, num_features_of
 from phenoprints.embeddings.planning import Plan
 from phenoprints.embeddings.store import UNIT_WELLS, create_store
 from phenoprints.embeddings.units import Stores
 from phenoprints.foundations.errors import ConfigurationError
 
 
-def content_of(look: Look, *, version: int, stored_as: str = "float32") -> dict[str, Any]:
+def content_of(
+    settings: EmbeddingSettings, *, version: int, stored_as: str = "float32"
+) -> dict[str, Any]:
     """Return the settings that every unit depends on; they are part of each unit's key."""
     return {
         "version": version,
-        "encoder": look.encoder.fingerprint(),
-        "pool": look.encoder.config.pool,
-        "geometry": look.geometry.as_dict(),
-        "resize": look.resize,
-        "batch_size": look.batch_size,
-        "precision": look.precision,
+        "encoder": settings.encoder.fingerprint(),
+        "pool": settings.encoder.config.pool,
+        "geometry": settings.geometry.as_dict(),
+        "resize": settings.resize,
+        "batch_size": settings.batch_size,
+        "precision": settings.precision,
         "stored_as": stored_as,
-        **({} if look.crop_shape is None else {"crops": list(look.crop_shape)}),
+        **({} if settings.crop_shape is None else {"crops": list(settings.crop_shape)}),
     }
 
 
 def make_stores(
     plan: Plan,
-    look: Look,
+    settings: EmbeddingSettings,
     stores: Stores,
     *,
     attributes: Mapping[str, Any],
@@ -39,47 +41,52 @@ def make_stores(
     stored_as: str = "float32",
 ) -> None:
     """Make the groups and arrays that the units of a plan are written to; keep what is whole."""
-    num_features = num_features_of(look.encoder, plan.channels)
+    num_features = num_features_of(settings.encoder, plan.channels)
     described = {
         **attributes,
-        "encoder_fingerprint": look.encoder.fingerprint(),
-        "pooling": look.encoder.config.pool,
-        "geometry": look.geometry.as_dict(),
-        "precision": look.precision,
+        "encoder_fingerprint": settings.encoder.fingerprint(),
+        "pooling": settings.encoder.config.pool,
+        "geometry": settings.geometry.as_dict(),
+        "precision": settings.precision,
         "channels": list(plan.channels),
     }
     create_store(
         stores.embeddings, plan.ids, (num_features,), unit_wells=unit_wells, dtype=stored_as,
-        attributes={**described, "block": look.encoder.num_blocks},
+        attributes={**described, "block": settings.encoder.num_blocks},
     )  # fmt: skip
     if stores.blocks is not None:
-        blocks = list(range(1, look.encoder.num_blocks + 1))
+        blocks = list(range(1, settings.encoder.num_blocks + 1))
         create_store(
             stores.blocks, plan.block_ids(), (len(blocks), num_features),
             unit_wells=unit_wells, dtype=stored_as, attributes={**described, "blocks": blocks},
         )  # fmt: skip
-    if stores.crops is not None and look.crop_shape is not None:
+    if stores.crops is not None and settings.crop_shape is not None:
         create_store(
-            stores.crops, plan.ids, (*look.crop_shape, num_features), unit_wells=unit_wells,
+            stores.crops, plan.ids, (*settings.crop_shape, num_features), unit_wells=unit_wells,
             dtype=stored_as, attributes={**described, "sites": plan.site_numbers},
         )  # fmt: skip
 
 
 def refuse_too_large(
-    plan: Plan, look: Look, stores: Stores, *, max_kept_gb: float, stored_as: str = "float32"
+    plan: Plan,
+    settings: EmbeddingSettings,
+    stores: Stores,
+    *,
+    max_kept_gb: float,
+    stored_as: str = "float32",
 ) -> list[str]:
     """Return the sizes of the stores in words; ConfigurationError for more than `max_kept_gb`.
 
     The store of well means is never refused, those of blocks and of crops are.
     """
-    width, item = num_features_of(look.encoder, plan.channels), np.dtype(stored_as).itemsize
+    width, item = num_features_of(settings.encoder, plan.channels), np.dtype(stored_as).itemsize
     texts = [_size(plan.num_wells, {}, width, item)]
     asked: dict[str, tuple[int, dict[str, int]]] = {}
     if stores.blocks is not None:
         num_kept = sum(len(ids) for ids in plan.block_ids().values())
-        asked["keep_blocks"] = num_kept, {"blocks": look.encoder.num_blocks}
-    if stores.crops is not None and look.crop_shape is not None:
-        num_sites, num_crops = look.crop_shape
+        asked["keep_blocks"] = num_kept, {"blocks": settings.encoder.num_blocks}
+    if stores.crops is not None and settings.crop_shape is not None:
+        num_sites, num_crops = settings.crop_shape
         asked["keep_crops"] = plan.num_wells, {"sites": num_sites, "crops": num_crops}
     for name, (num_wells, axes) in asked.items():
         texts.append(_size(num_wells, axes, width, item))

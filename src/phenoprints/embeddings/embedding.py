@@ -11,13 +11,13 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from phenoprints.embeddings.computing import failure_rows
 from phenoprints.embeddings.failures import failures_table
+from phenoprints.embeddings.forward import EmbeddingSettings, Precision, ReadImage, embed_sites
 from phenoprints.embeddings.geometry import Geometry
-from phenoprints.embeddings.passes import Look, Precision, ReadImage, look_at
 from phenoprints.embeddings.reading import ReadAhead
 from phenoprints.embeddings.selection import Selection
 from phenoprints.embeddings.store import Unit
+from phenoprints.embeddings.unit_runner import failure_rows
 from phenoprints.foundations.errors import DataError
 from phenoprints.screens.listing import Screen
 from phenoprints.wells import failed_sites
@@ -62,13 +62,15 @@ def embed(
     """
     bad = None if quality is None else failed_sites(quality)
     selection = Selection(screen.wells, screen.sites, bad_sites=bad)
-    look = Look(encoder, geometry or Geometry(encoder.crop_px), precision=precision)
+    settings = EmbeddingSettings(
+        encoder, geometry or Geometry(encoder.crop_px), precision=precision
+    )
     rows, failures = [], []
     for experiment, ids in selection.ids.items():
         unit = Unit(experiment, 0, len(ids))
         sites = selection.sites_of(unit)
         block_rows = range(len(ids)) if blocks == "all" else ()
-        seen = look_at(sites, ReadAhead(read, sites), len(ids), look, block_rows)
+        seen = embed_sites(sites, ReadAhead(read, sites), len(ids), settings, block_rows)
         failures += failure_rows(unit, selection, seen, sites=sites)
         rows.append(seen.last if seen.blocks is None else seen.blocks)
     return np.concatenate(rows), failures_table(failures)

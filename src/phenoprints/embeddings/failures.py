@@ -41,7 +41,7 @@ def failures_table(rows: Sequence[Sequence[Any]]) -> pd.DataFrame:
 
 
 class Failures:
-    """The failures of a pair as they come in; too many of them are a DataError at once.
+    """Collected failures of an embedding job; raises DataError as soon as there are too many.
 
     Parameters
     ----------
@@ -50,7 +50,7 @@ class Failures:
     max_failed_fraction
         Share of them that may be without a vector, those left out by quality control not counted.
     where
-        What the message calls the pair.
+        The job's name in messages.
     """
 
     def __init__(

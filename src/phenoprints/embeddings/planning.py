@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from phenoprints.embeddings.screen_tables import Layout, ScreenTables
 from phenoprints.embeddings.selection import Selection
 from phenoprints.embeddings.store import UNIT_WELLS, Unit, plan_units
-from phenoprints.embeddings.units import Work
+from phenoprints.embeddings.units import UnitTask
 from phenoprints.foundations.fingerprints import fingerprint
 
 BlockWells = NDArray[np.uint64] | Literal["all"] | None
@@ -23,11 +23,11 @@ BlockWells = NDArray[np.uint64] | Literal["all"] | None
 
 @dataclass(frozen=True)
 class Plan:
-    """What an encoder has to look at.
+    """What an encoder has to embed.
 
     Attributes
     ----------
-    works
+    tasks
         The units with their keys, in the order of the wells table.
     ids
         The ids of each experiment's wells.
@@ -37,7 +37,7 @@ class Plan:
         The numbers that sites of the screen have, sorted.
     """
 
-    works: list[Work]
+    tasks: list[UnitTask]
     ids: Mapping[str, NDArray[np.uint64]]
     channels: tuple[str, ...]
     site_numbers: list[int]
@@ -52,10 +52,10 @@ class Plan:
         experiments.
         """
         kept: dict[str, list[NDArray[np.uint64]]] = {}
-        for work in self.works:
-            if work.block_rows:
-                ids = self.ids[work.unit.experiment][work.unit.rows]
-                kept.setdefault(work.unit.experiment, []).append(ids[list(work.block_rows)])
+        for task in self.tasks:
+            if task.block_rows:
+                ids = self.ids[task.unit.experiment][task.unit.rows]
+                kept.setdefault(task.unit.experiment, []).append(ids[list(task.block_rows)])
         return {experiment: np.concatenate(parts) for experiment, parts in kept.items()}
 
 
@@ -81,16 +81,16 @@ def plan_screen(
         whole experiment, since the kept wells of a range of wells do not fill whole chunks.
     """
     layout = tables.layout()
-    works: list[Work] = []
+    tasks: list[UnitTask] = []
     for rows in layout.portions():
         sites = slice(*layout.site_starts[[rows.start, rows.stop]].tolist())
         selection = tables.selection(rows, sites)
-        works += plan_work(
+        tasks += plan_tasks(
             selection, content=content, unit_wells=unit_wells, block_wells=block_wells,
             layout=layout, first_well=rows.start,
         )  # fmt: skip
     ids = {name: layout.ids[rows] for name, rows in layout.experiments.items()}
-    return Plan(works, ids, tables.first_channels(), tables.site_numbers())
+    return Plan(tasks, ids, tables.first_channels(), tables.site_numbers())
 
 
 def plan_selection(
@@ -101,13 +101,13 @@ def plan_selection(
     block_wells: BlockWells = None,
 ) -> Plan:
     """Return the plan of wells and sites in memory."""
-    works = plan_work(selection, content=content, unit_wells=unit_wells, block_wells=block_wells)
+    tasks = plan_tasks(selection, content=content, unit_wells=unit_wells, block_wells=block_wells)
     channels = selection.sites["channels"]
     first = tuple(channels.iloc[0]) if len(channels) else ()
-    return Plan(works, selection.ids, first, selection.site_numbers)
+    return Plan(tasks, selection.ids, first, selection.site_numbers)
 
 
-def plan_work(
+def plan_tasks(
     selection: Selection,
     *,
     content: Mapping[str, Any],
@@ -115,7 +115,7 @@ def plan_work(
     block_wells: BlockWells = None,
     layout: Layout | None = None,
     first_well: int = 0,
-) -> list[Work]:
+) -> list[UnitTask]:
     """Return the units of whole experiments, each with its key.
 
     A key is the sha256 of `content` and of the ids, sites and locators of the unit's wells: it
@@ -126,14 +126,14 @@ def plan_work(
     is_whole = isinstance(block_wells, np.ndarray)
     size = max(counts.values(), default=1) if is_whole else unit_wells
     keys = _Keys(selection, block_wells, fingerprint(dict(content)))
-    works = []
+    tasks = []
     for unit in plan_units(counts, size):
         rows = selection.rows(unit)
         start, stop = first_well + rows.start, first_well + rows.stop
         sites = (0, 0) if layout is None else layout.site_starts[[start, stop]].tolist()
         blocks = None if block_wells is None else keys.block_rows(rows)
-        works.append(Work(unit, keys.key(unit), start, sites[0], sites[1], blocks))
-    return works
+        tasks.append(UnitTask(unit, keys.key(unit), start, sites[0], sites[1], blocks))
+    return tasks
 
 
 class _Keys:

@@ -7,7 +7,7 @@ from collections import deque
 from collections.abc import Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 
-from phenoprints.embeddings.passes import Image, ReadImage, Site
+from phenoprints.embeddings.forward import Image, ReadImage, Site
 from phenoprints.foundations.errors import ImageError, PhenoprintsError
 
 AHEAD_PER_WORKER = 2

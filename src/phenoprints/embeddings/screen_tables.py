@@ -14,7 +14,7 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from phenoprints.embeddings.selection import Selection
-from phenoprints.embeddings.units import Work
+from phenoprints.embeddings.units import UnitTask
 from phenoprints.foundations.errors import TableError
 from phenoprints.foundations.parquet import TableReader
 from phenoprints.wells import Screen
@@ -91,12 +91,14 @@ class ScreenTables:
             bad_sites=self.bad_sites, skipped=skipped, site_numbers=site_numbers,
         )  # fmt: skip
 
-    def selection_of(self, works: Sequence[Work], site_numbers: Sequence[int] = ()) -> Selection:
+    def selection_of(
+        self, tasks: Sequence[UnitTask], site_numbers: Sequence[int] = ()
+    ) -> Selection:
         """Return the wells and good sites of units that follow one another, overlapping or not."""
-        first = min(works, key=lambda work: work.first_well)
+        first = min(tasks, key=lambda task: task.first_well)
         return self.selection(
-            slice(first.first_well, max(work.last_well for work in works)),
-            slice(first.first_site, max(work.last_site for work in works)),
+            slice(first.first_well, max(task.last_well for task in tasks)),
+            slice(first.first_site, max(task.last_site for task in tasks)),
             skipped=first.unit.start, site_numbers=site_numbers,
         )  # fmt: skip
 

@@ -1,4 +1,4 @@
-"""What is looked at: wells of a screen, and the sites of them that count."""
+"""Select the wells and usable sites to embed."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 
+from phenoprints.embeddings.forward import Site
 from phenoprints.embeddings.geometry import Geometry
-from phenoprints.embeddings.passes import Site
 from phenoprints.embeddings.store import Unit
 from phenoprints.embeddings.writing import ids_by_experiment
 

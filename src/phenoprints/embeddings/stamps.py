@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from phenoprints.embeddings.passes import Site
+from phenoprints.embeddings.forward import Site
 from phenoprints.foundations.errors import UnsafeInputError
 from phenoprints.foundations.fingerprints import fingerprint
 from phenoprints.foundations.names import inside

@@ -34,7 +34,7 @@ UNIT_WELLS = 1024
 
 @dataclass(frozen=True, order=True)
 class Unit:
-    """Wells `start` to `stop` of one experiment: one chunk of its array, one piece of work."""
+    """Wells `start` to `stop` of one experiment: one chunk of its array, computed as a whole."""
 
     experiment: str
     start: int

@@ -1,4 +1,4 @@
-"""The plan of units of a pair, and the marker that says a unit is done and with what content."""
+"""The planned units of an embedding job, and the marker of each finished unit."""
 
 from __future__ import annotations
 
@@ -22,8 +22,8 @@ PLAN_COLUMNS = (
 
 
 @dataclass(frozen=True)
-class Work:
-    """A unit, the key of all that its result depends on, and where its rows stand.
+class UnitTask:
+    """A unit, the key of everything that its result depends on, and its rows.
 
     Attributes
     ----------
@@ -55,7 +55,7 @@ class Work:
 
 @dataclass(frozen=True)
 class Stores:
-    """Where results of a pair go: embeddings, markers, and blocks and crops where wanted."""
+    """Paths of a job's results: embeddings, markers, and blocks and crops where kept."""
 
     embeddings: Path
     units: Path
@@ -69,7 +69,7 @@ class Stores:
         blocks: str | Path | None = None,
         crops: str | Path | None = None,
     ) -> Stores:
-        """Return the stores of a pair; markers lie beside the embeddings, in `<name>.units`."""
+        """Return the stores of a job; markers are in `<name>.units` next to the embeddings."""
         path = Path(embeddings)
         units = path.with_name(f"{path.name}.units")
         return cls(
@@ -83,97 +83,97 @@ class Stores:
         """Return the stores, without the markers."""
         return [path for path in (self.embeddings, self.blocks, self.crops) if path is not None]
 
-    def places(self, work: Work) -> dict[Path, Unit]:
+    def places(self, task: UnitTask) -> dict[Path, Unit]:
         """Return the stores that a unit is written to, with its rows there."""
-        unit = work.unit
+        unit = task.unit
         places = {self.embeddings: unit}
-        if self.blocks is not None and work.block_rows:
-            num_kept = len(work.block_rows)
-            is_whole = num_kept == work.num_wells
+        if self.blocks is not None and task.block_rows:
+            num_kept = len(task.block_rows)
+            is_whole = num_kept == task.num_wells
             places[self.blocks] = unit if is_whole else Unit(unit.experiment, 0, num_kept)
         if self.crops is not None:
             places[self.crops] = unit
         return places
 
 
-def plan_table(works: Iterable[Work]) -> pd.DataFrame:
+def plan_table(tasks: Iterable[UnitTask]) -> pd.DataFrame:
     """Return the plan as a table with a row per unit."""
     rows = [
         (w.unit.experiment, w.unit.start, w.unit.stop, w.key, w.first_well, w.first_site,
          w.last_site, w.block_rows)
-        for w in works
+        for w in tasks
     ]  # fmt: skip
     return pd.DataFrame(rows, columns=list(PLAN_COLUMNS))
 
 
-def works_of(table: pd.DataFrame) -> list[Work]:
+def unit_tasks(table: pd.DataFrame) -> list[UnitTask]:
     """Return the plan that a table holds."""
     columns = [table[name].tolist() for name in PLAN_COLUMNS]
     return [
-        Work(Unit(*place), key, *rows, None if kept is None else tuple(np.asarray(kept).tolist()))
+        UnitTask(
+            Unit(*place), key, *rows, None if kept is None else tuple(np.asarray(kept).tolist())
+        )
         for *place, key, first, second, third, kept in zip(*columns, strict=True)
         for rows in [(first, second, third)]
     ]
 
 
-Span = list[tuple[int, Work]]
+UnitGroup = list[tuple[int, UnitTask]]
 """Units of one or several plans that cover the same wells, each with the number of its plan."""
 
 
-def spans_of(plans: Sequence[Sequence[Work]]) -> list[Span]:
+def unit_groups(plans: Sequence[Sequence[UnitTask]]) -> list[UnitGroup]:
     """Return the units of several plans of one screen, those that share wells together.
 
-    Of one plan every unit is a span of its own. Where plans cut the screen differently a span is
-    as large as its largest unit, so that its images can be read once.
+    Each unit of a single plan is a group of its own. Where plans cut the screen differently, a
+    group is as large as its largest unit, so that its images can be read once.
     """
-    listed = [(number, work) for number, works in enumerate(plans) for work in works]
+    listed = [(number, task) for number, tasks in enumerate(plans) for task in tasks]
     listed.sort(key=lambda item: (item[1].first_well, -item[1].num_wells, item[0]))
-    spans: list[Span] = []
+    groups: list[UnitGroup] = []
     end = -1
-    for number, work in listed:
-        if work.first_well >= end or not spans:
-            spans.append([])
-        spans[-1].append((number, work))
-        end = max(end, work.last_well)
-    return spans
+    for number, task in listed:
+        if task.first_well >= end or not groups:
+            groups.append([])
+        groups[-1].append((number, task))
+        end = max(end, task.last_well)
+    return groups
 
 
-def batch_of(spans: Sequence[Span], batch: int, num_batches: int) -> list[Span]:
-    """Return the spans of one job: one run of them, so that it reads one range of rows of the
-    tables.
-    """
-    first, last = (len(spans) * number // num_batches for number in (batch, batch + 1))
-    return list(spans[first:last])
+def batch_of(groups: Sequence[UnitGroup], batch: int, num_batches: int) -> list[UnitGroup]:
+    """Return a contiguous batch of the groups, so that a job reads one range of table rows."""
+    first, last = (len(groups) * number // num_batches for number in (batch, batch + 1))
+    return list(groups[first:last])
 
 
 def marker_path(folder: str | Path, unit: Unit) -> Path:
-    """Where the marker of a unit lies."""
+    """Return the path of a unit's marker."""
     return Path(folder) / f"{file_name(unit.experiment, 'experiment')}.{unit.start}.json"
 
 
 def mark_done(
-    folder: str | Path, work: Work, stores: Mapping[Path, Unit], *, stamp: str, told: Any
+    folder: str | Path, task: UnitTask, stores: Mapping[Path, Unit], *, stamp: str, record: Any
 ) -> None:
     """Publish the marker of a unit whose chunks are written.
 
     `stores` names each store that the unit was written to and its rows there; `stamp` is that of
-    its image files; `told` is kept as it is (failures, and what the unit cost).
+    its image files; `record` is stored unchanged (failures, and the cost of the unit).
     """
     chunks = {str(index): _digests(path, rows) for index, (path, rows) in enumerate(stores.items())}
-    content = {"key": work.key, "stamp": stamp, "chunks": chunks, "told": told}
-    publish_marker(marker_path(folder, work.unit), content)
+    content = {"key": task.key, "stamp": stamp, "chunks": chunks, "told": record}
+    publish_marker(marker_path(folder, task.unit), content)
 
 
 def read_marker(
-    folder: str | Path, work: Work, stores: Mapping[Path, Unit], *, stamp: str | None = None
+    folder: str | Path, task: UnitTask, stores: Mapping[Path, Unit], *, stamp: str | None = None
 ) -> Any:
     """Return the content of the unit's marker, or None if the unit must be computed.
 
     It has to when there is no marker, when it was made from other content (its key, or its
     stamp where one is given), or when a chunk is not as it was written.
     """
-    content = markers.read_marker(marker_path(folder, work.unit))
-    if content is None or content.get("key") != work.key:
+    content = markers.read_marker(marker_path(folder, task.unit))
+    if content is None or content.get("key") != task.key:
         return None
     if stamp not in (None, content.get("stamp")):
         return None

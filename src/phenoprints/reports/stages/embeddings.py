@@ -12,7 +12,7 @@ from phenoprints.foundations.provenance import artefact_path
 from phenoprints.reports import numbers, rules
 from phenoprints.reports.completeness import look_for, pairs
 from phenoprints.reports.contents import Fact, Page, Section
-from phenoprints.reports.nearness import nearness_sections, share_nearer
+from phenoprints.reports.replicate_similarity import replicate_similarity_sections, share_nearer
 from phenoprints.reports.runs import Run
 from phenoprints.reports.tables import Column, Table
 from phenoprints.reports.verdicts import CHECK, PASS, Verdict
@@ -50,7 +50,7 @@ def page(run: Run) -> Page:
         tables: list[Any] = [Table("stores", "Stores of vectors", list(COLUMNS), frame)]
         tables += _failures(run, found.there)
         sections.append(Section("vectors", "Vectors", tables))
-        sections += nearness_sections(run, found.there)
+        sections += replicate_similarity_sections(run, found.there)
     failed = sum(row["failed"] or 0 for row in rows)
     answer = (
         f"{numbers.plural(len(rows), 'store')} of vectors; {numbers.plural(failed, 'well')} have "

@@ -20,7 +20,7 @@ from phenoprints.consistency.facts import well_facts
 from phenoprints.curation.encoding import encode
 from phenoprints.curation.joining import screen_parts
 from phenoprints.embeddings import Geometry
-from phenoprints.embeddings.nearness import nearness
+from phenoprints.embeddings.replicate_similarity import replicate_similarity
 from phenoprints.embeddings.selection import crop_shape
 from phenoprints.foundations.errors import DataError
 from phenoprints.foundations.randomness import well_ids
@@ -185,7 +185,9 @@ def _by_maps(screen: OddScreen) -> dict[int, int]:
 def _by_embeddings(screen: OddScreen) -> dict[int, int]:
     wells = screen.wells
     role = wells["role"].to_numpy(dtype=object)
-    return _counts_of(nearness(_vectors(screen), single_condition(wells["conditions"]), role))
+    return _counts_of(
+        replicate_similarity(_vectors(screen), single_condition(wells["conditions"]), role)
+    )
 
 
 def _by_probes(screen: OddScreen) -> dict[int, int]:

@@ -17,16 +17,16 @@ from phenoprints.cli import main  # noqa: E402
 from phenoprints.configuration import load  # noqa: E402
 from phenoprints.configuration.freezing import write_frozen  # noqa: E402
 from phenoprints.embeddings import open_embeddings  # noqa: E402
-from phenoprints.embeddings.gathering import gather  # noqa: E402
-from phenoprints.embeddings.pairs import (  # noqa: E402
-    PairFiles,
-    compute_pairs,
+from phenoprints.embeddings.embedding_job import (  # noqa: E402
+    JobFiles,
+    compute_jobs,
     device_of,
     first_device,
-    open_pair,
+    open_job,
 )
+from phenoprints.embeddings.finalize import gather  # noqa: E402
 from phenoprints.embeddings.store import Unit, chunk_files  # noqa: E402
-from phenoprints.embeddings.units import Stores, spans_of  # noqa: E402
+from phenoprints.embeddings.units import Stores, unit_groups  # noqa: E402
 from phenoprints.foundations.errors import ConfigurationError, CorruptionError  # noqa: E402
 from phenoprints.foundations.fingerprints import tree_sha256  # noqa: E402
 from phenoprints.foundations.provenance import provenance_path, write_provenance  # noqa: E402
@@ -50,7 +50,7 @@ NUM_WELLS = 8
 
 
 @pytest.fixture
-def files(tmp_path: Path) -> PairFiles:
+def files(tmp_path: Path) -> JobFiles:
     """A screen of 8 wells in a packed store, with tables as the earlier stages write them."""
     folder = tmp_path / "screen"
     wells = pd.DataFrame({"well_id": np.arange(NUM_WELLS, dtype=np.uint64), "experiment": "e",
@@ -72,21 +72,21 @@ def files(tmp_path: Path) -> PairFiles:
             writer.write(index, image)
     save(tmp_path / "mae", build("vit-tiny", channels=("DNA", "ER")))
     paths = [str(folder / f"{name}.parquet") for name in tables]
-    return PairFiles(*paths, str(folder / "images.json"), str(provenance_path(tmp_path / "mae")))
+    return JobFiles(*paths, str(folder / "images.json"), str(provenance_path(tmp_path / "mae")))
 
 
-def pair_of(files: PairFiles, path: Path, **changes):
+def pair_of(files: JobFiles, path: Path, **changes):
     stores = Stores.at(path / "e", crops=path / "c" if changes.pop("crops", False) else None)
-    return open_pair(files, stores, {**SETTINGS, **changes}, name="s by mae", device="cpu")
+    return open_job(files, stores, {**SETTINGS, **changes}, name="s by mae", device="cpu")
 
 
-def test_a_pair_is_computed_from_files(files: PairFiles, tmp_path: Path) -> None:
+def test_a_pair_is_computed_from_files(files: JobFiles, tmp_path: Path) -> None:
     pair = pair_of(files, tmp_path / "out", crops=True)
     plan = pair.plan()
     pair.make_stores(plan, {"screen": "s"})
-    done = compute_pairs([pair], spans_of([plan.works]), num_workers=2)
+    done = compute_jobs([pair], unit_groups([plan.tasks]), num_workers=2)
 
-    gathered = pair.gather(plan.works)
+    gathered = pair.gather(plan.tasks)
 
     rows = open_embeddings(tmp_path / "out/e").read("e")
     assert np.flatnonzero(np.isnan(rows).any(axis=1)).tolist() == [7]
@@ -103,26 +103,26 @@ def test_a_pair_is_computed_from_files(files: PairFiles, tmp_path: Path) -> None
 
 
 def test_what_is_damaged_after_its_job_is_mended_by_gathering(
-    files: PairFiles, tmp_path: Path
+    files: JobFiles, tmp_path: Path
 ) -> None:
     pair = pair_of(files, tmp_path / "out")
     plan = pair.plan()
     pair.make_stores(plan, {"screen": "s"})
-    compute_pairs([pair], spans_of([plan.works]))
+    compute_jobs([pair], unit_groups([plan.tasks]))
     before = tree_sha256(tmp_path / "out/e")
     chunk_files(tmp_path / "out/e", Unit("e", 3, 6))[0].unlink()
 
     with pytest.raises(CorruptionError, match="e, rows 3 to 6"):
-        gather(plan.works, pair.stores, pair.failures())
+        gather(plan.tasks, pair.stores, pair.failures())
 
-    assert pair.gather(plan.works).cost["wells"] == NUM_WELLS
+    assert pair.gather(plan.tasks).cost["wells"] == NUM_WELLS
     assert tree_sha256(tmp_path / "out/e") == before
 
 
-def test_an_earlier_block_may_be_the_embedding(files: PairFiles, tmp_path: Path) -> None:
+def test_an_earlier_block_may_be_the_embedding(files: JobFiles, tmp_path: Path) -> None:
     pair = pair_of(files, tmp_path / "out", block=2)
 
-    assert pair.look.encoder.num_blocks == 2
+    assert pair.inference.encoder.num_blocks == 2
     with pytest.raises(ConfigurationError, match="8 wells × 1 sites × 4 crops × 96 features"):
         pair_of(files, tmp_path / "out", crops=True, max_kept_gb=1e-6).plan()
 
@@ -154,32 +154,32 @@ def test_pairs_of_one_job_each_start_at_different_devices() -> None:
 
 
 def test_a_probed_encoder_keeps_no_blocks_where_no_task_runs(
-    files: PairFiles, tmp_path: Path
+    files: JobFiles, tmp_path: Path
 ) -> None:
     stores = Stores.at(tmp_path / "e", tmp_path / "b")
-    pair = open_pair(files, stores, SETTINGS, name="s by mae", device="cpu")
+    pair = open_job(files, stores, SETTINGS, name="s by mae", device="cpu")
     plan = pair.plan()
     pair.make_stores(plan, {"screen": "s"})
-    compute_pairs([pair], spans_of([plan.works]))
-    pair.gather(plan.works)
+    compute_jobs([pair], unit_groups([plan.tasks]))
+    pair.gather(plan.tasks)
 
     assert open_embeddings(tmp_path / "b").experiments == []
     assert len(open_embeddings(tmp_path / "e").read("e")) == NUM_WELLS
-    assert len(plan.works) == 3
+    assert len(plan.tasks) == 3
 
 
-def adapted(files: PairFiles, path: Path, **changes) -> np.ndarray:
+def adapted(files: JobFiles, path: Path, **changes) -> np.ndarray:
     pair = pair_of(files, path, adapt_batch_norm=True, **changes)
     plan = pair.plan()
     pair.make_stores(plan, {})
-    compute_pairs([pair], spans_of([plan.works]))
-    pair.gather(plan.works)
+    compute_jobs([pair], unit_groups([plan.tasks]))
+    pair.gather(plan.tasks)
     assert open_embeddings(path / "e").attributes["adapt_batch_norm"]
     return open_embeddings(path / "e").read("e")
 
 
 def test_batch_norms_take_the_statistics_of_the_experiment(
-    files: PairFiles, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    files: JobFiles, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     cnn = build("cnn-tiny", channels=("DNA", "ER"))
     save(tmp_path / "cnn", cnn)
@@ -187,15 +187,17 @@ def test_batch_norms_take_the_statistics_of_the_experiment(
     rows = adapted(files, tmp_path / "a")
     np.testing.assert_array_equal(adapted(files, tmp_path / "b", unit_wells=100), rows)
     pair = pair_of(files, tmp_path / "plain")
-    assert pair.plan().works[0].key != pair_of(files, tmp_path / "c", adapt_batch_norm=True).plan(
-    ).works[0].key  # fmt: skip
+    assert pair.plan().tasks[0].key != pair_of(files, tmp_path / "c", adapt_batch_norm=True).plan(
+    ).tasks[0].key  # fmt: skip
 
     # All good images in one batch, by hand.
-    monkeypatch.setattr("phenoprints.embeddings.pairs.content_of", lambda *_, **__: {})
+    monkeypatch.setattr("phenoprints.embeddings.embedding_job.content_of", lambda *_, **__: {})
     rows = adapted(files, tmp_path / "d", batch_size=1000)
     images = [pair.read(site) for site in pair.tables.selection(slice(0, 8), slice(0, 8)).sites_of(
         Unit("e", 0, 8))]  # fmt: skip
-    crops = torch.from_numpy(np.concatenate([pair.look.geometry.crops(image) for image in images]))
+    crops = torch.from_numpy(
+        np.concatenate([pair.inference.geometry.crops(image) for image in images])
+    )
     expected = adapt_batch_norm(cnn, [crops]).features(crops).reshape(7, 4, -1).mean(dim=1)
     np.testing.assert_allclose(rows[:7], expected, rtol=1e-4, atol=1e-5)
 
@@ -205,7 +207,7 @@ def test_batch_norms_take_the_statistics_of_the_experiment(
 
 
 def test_what_verify_finds_the_next_run_mends(
-    files: PairFiles, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys
+    files: JobFiles, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys
 ) -> None:
     store = tmp_path / "results/r/embeddings/s/mae"
     config = load({"run": "r", "screens": {"s": {"source": "simulated"}}})
@@ -220,9 +222,9 @@ def test_what_verify_finds_the_next_run_mends(
     chunk.write_bytes(damaged)
 
     assert main(["verify", "r"]) == 1
-    told = capsys.readouterr().out
-    assert str(chunk.relative_to(tmp_path)) in told
-    [cure] = re.findall(r"rm -rf (\S+) && snakemake", told)
+    record = capsys.readouterr().out
+    assert str(chunk.relative_to(tmp_path)) in record
+    [cure] = re.findall(r"rm -rf (\S+) && snakemake", record)
     Path(cure).unlink()
     done = run_again(files, store)
 
@@ -231,12 +233,12 @@ def test_what_verify_finds_the_next_run_mends(
     assert main(["verify", "r"]) == 0
 
 
-def run_again(files: PairFiles, store: Path) -> dict[str, float]:
+def run_again(files: JobFiles, store: Path) -> dict[str, float]:
     """What the workflow does for a pair whose provenance is not there."""
-    pair = open_pair(files, Stores.at(store), SETTINGS, name="s by mae", device="cpu")
+    pair = open_job(files, Stores.at(store), SETTINGS, name="s by mae", device="cpu")
     plan = pair.plan()
     pair.make_stores(plan, {"screen": "s"})
-    done = compute_pairs([pair], spans_of([plan.works]))
-    pair.gather(plan.works)
+    done = compute_jobs([pair], unit_groups([plan.tasks]))
+    pair.gather(plan.tasks)
     write_provenance(store, "embeddings", settings=SETTINGS)
     return done

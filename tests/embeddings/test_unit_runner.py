@@ -14,21 +14,21 @@ pytestmark = pytest.mark.torch
 
 from phenoprints.embeddings import Geometry, embed, open_embeddings  # noqa: E402
 from phenoprints.embeddings.arrays import content_of, make_stores, refuse_too_large  # noqa: E402
-from phenoprints.embeddings.computing import Pixels, Viewer, compute_units  # noqa: E402
 from phenoprints.embeddings.failures import Failures  # noqa: E402
-from phenoprints.embeddings.gathering import gather  # noqa: E402
-from phenoprints.embeddings.passes import Look, Site, channel_order, look_at  # noqa: E402
+from phenoprints.embeddings.finalize import gather  # noqa: E402
+from phenoprints.embeddings.forward import EmbeddingSettings, Site, channel_order, embed_sites  # noqa: E402
 from phenoprints.embeddings.planning import Plan, plan_selection  # noqa: E402
 from phenoprints.embeddings.reading import ReadAhead  # noqa: E402
 from phenoprints.embeddings.selection import Selection, crop_shape  # noqa: E402
 from phenoprints.embeddings.store import Unit, chunk_files  # noqa: E402
+from phenoprints.embeddings.unit_runner import EncoderTarget, Pixels, compute_units  # noqa: E402
 from phenoprints.embeddings.units import (  # noqa: E402
     Stores,
     batch_of,
     marker_path,
     plan_table,
-    spans_of,
-    works_of,
+    unit_groups,
+    unit_tasks,
 )
 from phenoprints.foundations.errors import (  # noqa: E402
     ConfigurationError,
@@ -100,14 +100,16 @@ def rows(encoder) -> np.ndarray:
     return embed(encoder, SCREEN, read)[0]
 
 
-def plan_of(look: Look, selection: Selection, unit_wells: int = 4, blocks=None) -> Plan:
-    content = content_of(look, version=1)
+def plan_of(
+    settings: EmbeddingSettings, selection: Selection, unit_wells: int = 4, blocks=None
+) -> Plan:
+    content = content_of(settings, version=1)
     return plan_selection(selection, content=content, unit_wells=unit_wells, block_wells=blocks)
 
 
 def run(
     path: Path,
-    look: Look,
+    settings: EmbeddingSettings,
     selection: Selection,
     *,
     unit_wells: int = 4,
@@ -119,18 +121,19 @@ def run(
 ) -> tuple[Stores, pd.DataFrame, list[Progress]]:
     """Plan, compute in jobs and gather, as the workflow does."""
     stores = Stores.at(path / "e", None if blocks is None else path / "b")
-    plan = plan_of(look, selection, unit_wells, blocks)
-    make_stores(plan, look, stores, attributes={"screen": "s"}, unit_wells=unit_wells)
-    assert works_of(plan_table(plan.works)) == plan.works
+    plan = plan_of(settings, selection, unit_wells, blocks)
+    make_stores(plan, settings, stores, attributes={"screen": "s"}, unit_wells=unit_wells)
+    assert unit_tasks(plan_table(plan.tasks)) == plan.tasks
     done = []
     for job in range(num_jobs):
         failures = Failures(plan.num_wells, max_failed_fraction)
         done.append(Progress("wells", plan.num_wells))
         compute_units(
-            batch_of(spans_of([plan.works]), job, num_jobs), [Viewer(look, stores, failures)],
+            batch_of(unit_groups([plan.tasks]), job, num_jobs),
+            [EncoderTarget(settings, stores, failures)],
             selection, pixels=Pixels(reader, **options), progress=done[-1],
         )  # fmt: skip
-    gathered = gather(plan.works, stores, Failures(plan.num_wells))
+    gathered = gather(plan.tasks, stores, Failures(plan.num_wells))
     return stores, gathered.failures, done
 
 
@@ -160,7 +163,9 @@ def test_mixed_batches_give_the_vectors_of_single_wells(encoder, precision: str)
 
 
 def _last(encoder, sites, images, **options) -> np.ndarray:
-    seen = look_at(sites, images, len(sites), Look(encoder, Geometry(32), **options))
+    seen = embed_sites(
+        sites, images, len(sites), EmbeddingSettings(encoder, Geometry(32), **options)
+    )
     assert seen.failed == []
     return seen.last
 
@@ -190,28 +195,34 @@ def test_several_encoders_read_every_image_once_and_write_the_same_bytes(
     other = build("vit-tiny", channels=CHANNELS, seed=6)
     sites = SITES.assign(locator=SITES["locator"].where(SITES.index != 3, "memory:bad"))
     selection, chosen = Selection(WELLS, sites), WELLS["well_id"].to_numpy()[[1, 2, 9]]
-    looks = [Look(encoder, Geometry(32)), Look(other, Geometry(32), batch_size=7)]
-    alone = [
-        run(tmp_path / f"{i}", look, selection, blocks=[chosen, None][i])[:2]
-        for i, look in enumerate(looks)
+    all_settings = [
+        EmbeddingSettings(encoder, Geometry(32)),
+        EmbeddingSettings(other, Geometry(32), batch_size=7),
     ]
-    plans = [plan_of(looks[0], selection, 4, chosen), plan_of(looks[1], selection)]
+    alone = [
+        run(tmp_path / f"{i}", settings, selection, blocks=[chosen, None][i])[:2]
+        for i, settings in enumerate(all_settings)
+    ]
+    plans = [plan_of(all_settings[0], selection, 4, chosen), plan_of(all_settings[1], selection)]
     stores = [Stores.at(tmp_path / "a", tmp_path / "b"), Stores.at(tmp_path / "c")]
-    viewers = [Viewer(look, at, Failures(10)) for look, at in zip(looks, stores, strict=True)]
+    targets = [
+        EncoderTarget(settings, at, Failures(10))
+        for settings, at in zip(all_settings, stores, strict=True)
+    ]
     reads: list[str] = []
 
     def counted(site: Site) -> np.ndarray:
         reads.append(site.locator)
         return read(site)
 
-    for plan, look, at in zip(plans, looks, stores, strict=True):
-        make_stores(plan, look, at, attributes={"screen": "s"}, unit_wells=4)
-    spans = spans_of([plan.works for plan in plans])
-    assert [len(span) for span in spans] == [3, 2]
+    for plan, settings, at in zip(plans, all_settings, stores, strict=True):
+        make_stores(plan, settings, at, attributes={"screen": "s"}, unit_wells=4)
+    groups = unit_groups([plan.tasks for plan in plans])
+    assert [len(group) for group in groups] == [3, 2]
     for job in range(2):
         progress = Progress("wells", 20)
         compute_units(
-            batch_of(spans, job, 2), viewers, selection,
+            batch_of(groups, job, 2), targets, selection,
             pixels=Pixels(counted, num_workers=2), progress=progress,
         )  # fmt: skip
 
@@ -220,7 +231,7 @@ def test_several_encoders_read_every_image_once_and_write_the_same_bytes(
     assert tree_sha256(tmp_path / "b") == tree_sha256(alone[0][0].blocks)
     assert tree_sha256(tmp_path / "c") == tree_sha256(alone[1][0].embeddings)
     for plan, at, (_, failures) in zip(plans, stores, alone, strict=True):
-        gathered = gather(plan.works, at, Failures(10))
+        gathered = gather(plan.tasks, at, Failures(10))
         pd.testing.assert_frame_equal(gathered.failures, failures)
         assert gathered.cost["wells"] == 10
         assert gathered.cost["failed_sites"] == 1
@@ -230,17 +241,23 @@ def test_an_encoder_that_is_done_is_not_asked_again(encoder, tmp_path: Path) -> 
     """The second of two is computed alone where the first one's units are there."""
     other = build("vit-tiny", channels=CHANNELS, seed=6)
     selection = Selection(WELLS, SITES)
-    looks = [Look(encoder, Geometry(32)), Look(other, Geometry(32))]
-    first, _, _ = run(tmp_path / "1", looks[0], selection)
+    all_settings = [
+        EmbeddingSettings(encoder, Geometry(32)),
+        EmbeddingSettings(other, Geometry(32)),
+    ]
+    first, _, _ = run(tmp_path / "1", all_settings[0], selection)
     before = tree_sha256(tmp_path / "1")
     second = Stores.at(tmp_path / "2" / "e")
-    plans = [plan_of(look, selection) for look in looks]
-    make_stores(plans[1], looks[1], second, attributes={"screen": "s"}, unit_wells=4)
+    plans = [plan_of(settings, selection) for settings in all_settings]
+    make_stores(plans[1], all_settings[1], second, attributes={"screen": "s"}, unit_wells=4)
     progress = Progress("wells", 20)
 
     compute_units(
-        spans_of([plan.works for plan in plans]),
-        [Viewer(looks[0], first, Failures(10)), Viewer(looks[1], second, Failures(10))],
+        unit_groups([plan.tasks for plan in plans]),
+        [
+            EncoderTarget(all_settings[0], first, Failures(10)),
+            EncoderTarget(all_settings[1], second, Failures(10)),
+        ],
         selection, pixels=Pixels(read), progress=progress,
     )  # fmt: skip
 
@@ -252,16 +269,20 @@ def test_an_encoder_that_is_done_is_not_asked_again(encoder, tmp_path: Path) -> 
 def test_any_number_of_jobs_writes_the_same_bytes(
     encoder, tmp_path: Path, unit_wells: int, num_jobs: int
 ) -> None:
-    look, selection = Look(encoder, Geometry(32)), Selection(WELLS, SITES)
-    one, _, _ = run(tmp_path / "1", look, selection)
-    other, _, done = run(tmp_path / "2", look, selection, unit_wells=unit_wells, num_jobs=num_jobs)
+    settings, selection = EmbeddingSettings(encoder, Geometry(32)), Selection(WELLS, SITES)
+    one, _, _ = run(tmp_path / "1", settings, selection)
+    other, _, done = run(
+        tmp_path / "2", settings, selection, unit_wells=unit_wells, num_jobs=num_jobs
+    )
 
     assert tree_sha256(one.embeddings) == tree_sha256(other.embeddings)
     assert sum(progress.done for progress in done) == 10
 
 
 def test_units_hold_the_rows_of_their_wells(encoder, tmp_path: Path, rows: np.ndarray) -> None:
-    stores, failures, _ = run(tmp_path, Look(encoder, Geometry(32)), Selection(WELLS, SITES))
+    stores, failures, _ = run(
+        tmp_path, EmbeddingSettings(encoder, Geometry(32)), Selection(WELLS, SITES)
+    )
     reader = open_embeddings(stores.embeddings)
 
     got = np.concatenate([reader.read(e) for e in reader.experiments])
@@ -274,20 +295,20 @@ def test_units_hold_the_rows_of_their_wells(encoder, tmp_path: Path, rows: np.nd
 
 
 def test_row_order_of_the_sites_table_changes_nothing(encoder, tmp_path: Path) -> None:
-    look = Look(encoder, Geometry(32))
-    one, _, _ = run(tmp_path / "1", look, Selection(WELLS, SITES))
+    settings = EmbeddingSettings(encoder, Geometry(32))
+    one, _, _ = run(tmp_path / "1", settings, Selection(WELLS, SITES))
     shuffled = SITES.sample(frac=1, random_state=3)
-    other, _, _ = run(tmp_path / "2", look, Selection(WELLS, shuffled))
+    other, _, _ = run(tmp_path / "2", settings, Selection(WELLS, shuffled))
 
     assert tree_sha256(one.embeddings) == tree_sha256(other.embeddings)
 
 
 def test_blocks_of_chosen_wells_come_with_the_embeddings(encoder, tmp_path: Path) -> None:
     chosen = WELLS["well_id"].to_numpy()[[1, 2, 5, 9]]
-    look, selection = Look(encoder, Geometry(32)), Selection(WELLS, SITES)
+    settings, selection = EmbeddingSettings(encoder, Geometry(32)), Selection(WELLS, SITES)
 
-    stores, _, _ = run(tmp_path / "1", look, selection, blocks=chosen)
-    plain, _, _ = run(tmp_path / "2", look, Selection(WELLS, SITES), unit_wells=7)
+    stores, _, _ = run(tmp_path / "1", settings, selection, blocks=chosen)
+    plain, _, _ = run(tmp_path / "2", settings, Selection(WELLS, SITES), unit_wells=7)
 
     blocks = open_embeddings(stores.blocks)
     rows = {e: open_embeddings(plain.embeddings).read(e) for e in ("e1", "e2")}
@@ -302,10 +323,10 @@ def test_blocks_of_chosen_wells_come_with_the_embeddings(encoder, tmp_path: Path
 
 
 def test_blocks_of_all_wells_are_kept_on_request(encoder, tmp_path: Path) -> None:
-    look, selection = Look(encoder, Geometry(32)), Selection(WELLS, SITES)
+    settings, selection = EmbeddingSettings(encoder, Geometry(32)), Selection(WELLS, SITES)
 
-    stores, _, _ = run(tmp_path / "1", look, selection, blocks="all")
-    plain, _, _ = run(tmp_path / "2", look, selection)
+    stores, _, _ = run(tmp_path / "1", settings, selection, blocks="all")
+    plain, _, _ = run(tmp_path / "2", settings, selection)
 
     blocks = open_embeddings(stores.blocks)
     for experiment in ("e1", "e2"):
@@ -315,14 +336,14 @@ def test_blocks_of_all_wells_are_kept_on_request(encoder, tmp_path: Path) -> Non
 
 
 def test_what_is_done_is_not_done_again(encoder, tmp_path: Path) -> None:
-    look, selection = Look(encoder, Geometry(32)), Selection(WELLS, SITES)
-    run(tmp_path, look, selection)
+    settings, selection = EmbeddingSettings(encoder, Geometry(32)), Selection(WELLS, SITES)
+    run(tmp_path, settings, selection)
     before = tree_sha256(tmp_path)
 
     def unread(site: Site) -> np.ndarray:
         raise AssertionError(site)
 
-    _, _, [done] = run(tmp_path, look, selection, reader=unread)
+    _, _, [done] = run(tmp_path, settings, selection, reader=unread)
 
     assert (done.done, done.skipped) == (0, 10)
     assert tree_sha256(tmp_path) == before
@@ -335,8 +356,12 @@ def test_what_is_done_is_not_done_again(encoder, tmp_path: Path) -> None:
 def test_a_change_recomputes_just_what_it_touches(
     encoder, tmp_path: Path, change: str, expected: int
 ) -> None:
-    look, selection, options = Look(encoder, Geometry(32)), Selection(WELLS, SITES), {}
-    run(tmp_path, look, selection)
+    settings, selection, options = (
+        EmbeddingSettings(encoder, Geometry(32)),
+        Selection(WELLS, SITES),
+        {},
+    )
+    run(tmp_path, settings, selection)
     if change == "locator":
         sites = SITES.assign(locator=SITES["locator"].where(SITES.index != 2, "memory:new"))
         selection = Selection(WELLS, sites)
@@ -344,32 +369,32 @@ def test_a_change_recomputes_just_what_it_touches(
         bad = SITES.iloc[[5]].assign(verdict="fail")
         selection = Selection(WELLS, SITES, bad_sites=failed_sites(bad))
     elif change == "encoder":
-        look = Look(build("vit-tiny", channels=CHANNELS, seed=9), Geometry(32))
+        settings = EmbeddingSettings(build("vit-tiny", channels=CHANNELS, seed=9), Geometry(32))
     elif change == "geometry":
-        look = Look(encoder, Geometry(32, overlap_px=16))
+        settings = EmbeddingSettings(encoder, Geometry(32, overlap_px=16))
     else:
         options = {"stamp": lambda sites: "later"}
 
-    _, _, [done] = run(tmp_path, look, selection, **options)
+    _, _, [done] = run(tmp_path, settings, selection, **options)
 
     assert done.done == expected
-    fresh, _, _ = run(tmp_path / "fresh", look, selection)
+    fresh, _, _ = run(tmp_path / "fresh", settings, selection)
     assert tree_sha256(tmp_path / "e") == tree_sha256(fresh.embeddings)
 
 
 def test_a_damaged_chunk_is_found_and_mended_alone(encoder, tmp_path: Path) -> None:
-    look, selection = Look(encoder, Geometry(32)), Selection(WELLS, SITES)
-    stores, _, _ = run(tmp_path, look, selection)
+    settings, selection = EmbeddingSettings(encoder, Geometry(32)), Selection(WELLS, SITES)
+    stores, _, _ = run(tmp_path, settings, selection)
     before = tree_sha256(stores.embeddings)
     [chunk] = chunk_files(stores.embeddings, Unit("e1", 4, 7))
     content = bytearray(chunk.read_bytes())
     content[40] ^= 4
     chunk.write_bytes(content)
-    works = plan_of(look, selection).works
+    tasks = plan_of(settings, selection).tasks
 
     with pytest.raises(CorruptionError, match="e1, rows 4 to 7: not done, or its chunk is not"):
-        gather(works, stores, Failures(10))
-    _, _, [done] = run(tmp_path, look, selection)
+        gather(tasks, stores, Failures(10))
+    _, _, [done] = run(tmp_path, settings, selection)
 
     assert done.done == 3
     assert tree_sha256(stores.embeddings) == before
@@ -383,7 +408,7 @@ def test_unreadable_images_become_nan_with_file_and_reason(encoder, tmp_path: Pa
     quality = SITES.iloc[[2, 12]].assign(verdict="fail")
     selection = Selection(WELLS, sites, bad_sites=failed_sites(quality))
 
-    stores, failures, _ = run(tmp_path, Look(encoder, Geometry(32)), selection)
+    stores, failures, _ = run(tmp_path, EmbeddingSettings(encoder, Geometry(32)), selection)
 
     got = open_embeddings(stores.embeddings).read("e1")
     assert np.flatnonzero(np.isnan(got).any(axis=1)).tolist() == [1, 2, 4]
@@ -401,10 +426,10 @@ def test_unreadable_images_become_nan_with_file_and_reason(encoder, tmp_path: Pa
 
 def test_too_many_failures_end_early_and_list_them(encoder, tmp_path: Path) -> None:
     bad = SITES.assign(locator=[f"memory:bad{i}" for i in range(len(SITES))])
-    selection, look = Selection(WELLS, bad), Look(encoder, Geometry(32))
+    selection, settings = Selection(WELLS, bad), EmbeddingSettings(encoder, Geometry(32))
 
     with pytest.raises(DataError, match=r"4 of 10 wells have no vector \(40.0 %\)") as caught:
-        run(tmp_path, look, selection, max_failed_fraction=0.3)
+        run(tmp_path, settings, selection, max_failed_fraction=0.3)
 
     assert "e1/p1/A01: no_readable_site" in str(caught.value)
     assert "raise max_failed_fraction" in str(caught.value)
@@ -463,13 +488,13 @@ def test_permuted_channels_give_the_same_vectors(encoder, rows: np.ndarray) -> N
 
 def test_another_input_size_is_an_error_or_resized(encoder) -> None:
     with pytest.raises(ConfigurationError, match="takes crops of 32 px; the screen gives crops of"):
-        Look(encoder, Geometry(64))
+        EmbeddingSettings(encoder, Geometry(64))
     sites = [Site(0, 1, "memory:a", CHANNELS)]
     flat = np.full((3, 64, 64), 7, np.uint8)
     flat[:, :32] = 90
-    look = Look(encoder, Geometry(64), resize="resize")
+    settings = EmbeddingSettings(encoder, Geometry(64), resize="resize")
 
-    seen = look_at(sites, [flat], 1, look)
+    seen = embed_sites(sites, [flat], 1, settings)
 
     assert seen.failed == []
     small = np.full((1, 3, 32, 32), 7.0, np.float32)
@@ -491,14 +516,14 @@ def test_images_of_several_sizes_share_a_unit(encoder) -> None:
 def test_vectors_of_crops_are_kept_on_request(encoder, tmp_path: Path, rows: np.ndarray) -> None:
     sites = SITES.drop(index=[2])  # well 2 lacks its first site
     selection, geometry = Selection(WELLS, sites), Geometry(32)
-    look = Look(encoder, geometry, crop_shape=crop_shape(2, (64, 64), geometry))
+    settings = EmbeddingSettings(encoder, geometry, crop_shape=crop_shape(2, (64, 64), geometry))
     stores = Stores.at(tmp_path / "e", crops=tmp_path / "c")
-    plan = plan_of(look, selection)
-    make_stores(plan, look, stores, attributes={}, unit_wells=4)
-    viewer, progress = Viewer(look, stores, Failures(10)), Progress("wells", 10)
-    spans = spans_of([plan.works])
-    compute_units(spans, [viewer], selection, pixels=Pixels(read), progress=progress)
-    gather(plan.works, stores, Failures(10))
+    plan = plan_of(settings, selection)
+    make_stores(plan, settings, stores, attributes={}, unit_wells=4)
+    target, progress = EncoderTarget(settings, stores, Failures(10)), Progress("wells", 10)
+    groups = unit_groups([plan.tasks])
+    compute_units(groups, [target], selection, pixels=Pixels(read), progress=progress)
+    gather(plan.tasks, stores, Failures(10))
 
     crops = open_embeddings(tmp_path / "c")
 
@@ -509,22 +534,22 @@ def test_vectors_of_crops_are_kept_on_request(encoder, tmp_path: Path, rows: np.
     assert np.isfinite(kept[2, 1]).all()
     others = [i for i in range(10) if i != 2]
     np.testing.assert_allclose(kept[others].mean(axis=(1, 2)), rows[others], atol=1e-5)
-    plain = plan_of(Look(encoder, geometry), selection).works
-    assert {work.key for work in plain}.isdisjoint(work.key for work in plan.works)
+    plain = plan_of(EmbeddingSettings(encoder, geometry), selection).tasks
+    assert {task.key for task in plain}.isdisjoint(task.key for task in plan.tasks)
 
 
 def test_the_size_of_crops_and_blocks_is_estimated_and_refused(encoder) -> None:
-    look = Look(encoder, Geometry(32), crop_shape=(2, 4))
-    plan = plan_of(look, Selection(WELLS, SITES), blocks="all")
+    settings = EmbeddingSettings(encoder, Geometry(32), crop_shape=(2, 4))
+    plan = plan_of(settings, Selection(WELLS, SITES), blocks="all")
     crops, blocks = Stores.at("e", crops="c"), Stores.at("e", "b")
     gigabytes = 10 * 2 * 4 * 96 * 4 / 1e9
 
-    told = refuse_too_large(plan, look, crops, max_kept_gb=gigabytes)
-    assert told == [
+    record = refuse_too_large(plan, settings, crops, max_kept_gb=gigabytes)
+    assert record == [
         "10 wells × 96 features take 3.84e-06 GB",
         "10 wells × 2 sites × 4 crops × 96 features take 3.07e-05 GB",
     ]
     with pytest.raises(ConfigurationError, match=r"inference.keep_crops: .* 2 sites × 4 crops"):
-        refuse_too_large(plan, look, crops, max_kept_gb=gigabytes * 0.99)
+        refuse_too_large(plan, settings, crops, max_kept_gb=gigabytes * 0.99)
     with pytest.raises(ConfigurationError, match=r"keep_blocks: .* 10 wells × 4 blocks × 96 f"):
-        refuse_too_large(plan, look, blocks, max_kept_gb=1e-5)
+        refuse_too_large(plan, settings, blocks, max_kept_gb=1e-5)

@@ -34,14 +34,14 @@ def share_nearer(run: Run, names: Mapping[str, str]) -> float | None:
     """Return the share of a pair's conditions, each in an experiment, nearer to themselves; or
     None.
     """
-    table = run.table("embedding_nearness", ["num_controls", "is_nearer"], **names)
+    table = run.table("embedding_replicate_similarity", ["num_controls", "is_nearer"], **names)
     if table is None:
         return None
     known = table[table["num_controls"] > 0]
     return float(known["is_nearer"].mean()) if len(known) else None
 
 
-def nearness_sections(run: Run, pairs: Sequence[Mapping[str, str]]) -> list[Section]:
+def replicate_similarity_sections(run: Run, pairs: Sequence[Mapping[str, str]]) -> list[Section]:
     """Return a table of the conditions of every pair, those that stand out most
     first; or nothing.
     """
@@ -50,12 +50,14 @@ def nearness_sections(run: Run, pairs: Sequence[Mapping[str, str]]) -> list[Sect
         return []
     frame = pd.concat(tables, ignore_index=True).sort_values("gap", ascending=False, kind="stable")
     caption = "Distances (1 - cosine) of replicates and controls"
-    shown = Table("nearness", caption, list(COLUMNS), frame.head(MAX_LISTED), NOTE)
-    return [Section("nearness", "Replicates against controls, before alignment", [shown])]
+    shown = Table("replicate_similarity", caption, list(COLUMNS), frame.head(MAX_LISTED), NOTE)
+    return [
+        Section("replicate-similarity", "Replicates against controls, before alignment", [shown])
+    ]
 
 
 def _of_pair(run: Run, names: Mapping[str, str]) -> pd.DataFrame | None:
-    table = run.table("embedding_nearness", **names)
+    table = run.table("embedding_replicate_similarity", **names)
     conditions = run.table(
         "screen_conditions", ["condition_id", "perturbation", "gene", "concentration_um"],
         screen=names["screen"],

@@ -22,8 +22,8 @@ from phenoprints.wells import (
     single_condition,
 )
 
-NEARNESS = Contract(
-    name="nearness",
+REPLICATE_SIMILARITY = Contract(
+    name="replicate_similarity",
     schema=pa.schema(
         [
             ("experiment", pa.string()),
@@ -44,7 +44,7 @@ these wells, and to the controls of the experiment; `is_nearer` says which is la
 COLUMNS = ("experiment", "role", "conditions")
 
 
-def nearness(
+def replicate_similarity(
     vectors: NDArray[np.floating], condition: NDArray[np.integer], role: NDArray[np.object_]
 ) -> pd.DataFrame:
     """For each condition of an experiment its mean cosines, among replicates and to controls.
@@ -61,9 +61,9 @@ def nearness(
 
     Returns
     -------
-    The columns of `NEARNESS` without `experiment`. Without controls `to_controls` is NaN and
-    `is_nearer` false. Means are over pairs of different wells, in float64: with u = x/|x|,
-    (|Σu|² - n) / n(n - 1) and (Σu / n)·(Σc / m).
+    The columns of `REPLICATE_SIMILARITY` without `experiment`. Without controls
+    `to_controls` is NaN and `is_nearer` false. Means are over pairs of different wells, in
+    float64: with u = x/|x|, (|Σu|² - n) / n(n - 1) and (Σu / n)·(Σc / m).
     """
     lengths = np.linalg.norm(vectors.astype(np.float64), axis=1)
     is_usable = np.isfinite(lengths) & (lengths > 0)
@@ -99,8 +99,8 @@ def _centre(
     return centre, len(rows)
 
 
-def nearness_of(reader: EmbeddingsReader, wells: str | Path) -> pd.DataFrame:
-    """Return the nearness of every experiment of a store; `wells` is the path of the wells table.
+def similarity_of_screen(reader: EmbeddingsReader, wells: str | Path) -> pd.DataFrame:
+    """Compute the replicate similarity of every experiment; `wells` is a path.
 
     One experiment is in memory at a time.
     """
@@ -111,13 +111,13 @@ def nearness_of(reader: EmbeddingsReader, wells: str | Path) -> pd.DataFrame:
         part = rows.read(start, start + len(vectors))
         start += len(vectors)
         role = part["role"].to_numpy()
-        table = nearness(vectors, single_condition(part["conditions"]), role)
+        table = replicate_similarity(vectors, single_condition(part["conditions"]), role)
         tables.append(table.assign(experiment=experiment))
-    frame: pd.DataFrame = NEARNESS.conform(_joined(tables)).to_pandas()
+    frame: pd.DataFrame = REPLICATE_SIMILARITY.conform(_joined(tables)).to_pandas()
     return frame
 
 
 def _joined(tables: Sequence[pd.DataFrame]) -> pd.DataFrame:
     known = [table for table in tables if len(table)]
-    empty: pd.DataFrame = NEARNESS.schema.empty_table().to_pandas()
+    empty: pd.DataFrame = REPLICATE_SIMILARITY.schema.empty_table().to_pandas()
     return pd.concat(known) if known else empty

@@ -51,8 +51,8 @@ Image = NDArray[np.uint8] | PhenoprintsError
 
 
 @dataclass(frozen=True)
-class Look:
-    """How an encoder looks at images.
+class EmbeddingSettings:
+    """How an encoder embeds images.
 
     Attributes
     ----------
@@ -120,25 +120,27 @@ class UnitFeatures:
     failed: list[FailedSite] = field(default_factory=list)
 
 
-class UnitPass:
+class UnitForward:
     """One encoder's pass over the images of one unit, which come one by one.
 
     Whole sites are collected into forward passes, and their means into wells. A well's vector is
     the mean over its sites of the mean over their crops, both in float32; it depends on the unit's
-    images and their order alone, not on what else is looked at meanwhile.
+    images and their order alone, not on what else is computed meanwhile.
 
     Parameters
     ----------
-    look
-        The encoder and how it looks.
+    settings
+        The encoder and its settings.
     unit
         The wells; the sites of a well come one after the other, wells in their order.
     block_rows
         Wells of the unit whose features of every block are kept.
     """
 
-    def __init__(self, look: Look, unit: Unit, block_rows: Sequence[int] = ()) -> None:
-        self.look, self.unit = look, unit
+    def __init__(
+        self, settings: EmbeddingSettings, unit: Unit, block_rows: Sequence[int] = ()
+    ) -> None:
+        self.settings, self.unit = settings, unit
         self.block_rows = np.asarray(block_rows, np.int64)
         self.num_wells = unit.stop - unit.start
         self.is_kept = np.zeros(self.num_wells, np.bool_)
@@ -152,8 +154,8 @@ class UnitPass:
         self.crops: list[tuple[list[Site], torch.Tensor]] = []
         self.queued: deque[torch.cuda.Event] = deque()
 
-    def see(self, site: Site, image: Image) -> None:
-        """Look at a site, or note why that cannot be done."""
+    def add_image(self, site: Site, image: Image) -> None:
+        """Add the crops of a site, or record why it cannot be used."""
         try:
             if isinstance(image, PhenoprintsError):
                 raise image
@@ -167,18 +169,18 @@ class UnitPass:
         """Return the site's crops with channels in the encoder's order (K, C, H, W)."""
         if len(image_CHW) != len(site.channels):
             raise DataError(f"{len(image_CHW)} channels; its screen declares {len(site.channels)}")
-        order = channel_order(self.look.encoder.channels, site.channels)
-        crops = self.look.geometry.crops(image_CHW)
-        if self.look.crop_shape is not None and len(crops) != self.look.crop_shape[1]:
+        order = channel_order(self.settings.encoder.channels, site.channels)
+        crops = self.settings.geometry.crops(image_CHW)
+        if self.settings.crop_shape is not None and len(crops) != self.settings.crop_shape[1]:
             raise DataError(
-                f"{len(crops)} crops; the screen's images have {self.look.crop_shape[1]}, and the "
-                "vectors of all crops are kept"
+                f"{len(crops)} crops; the screen's images have {self.settings.crop_shape[1]}, "
+                "and the vectors of all crops are kept"
             )
         return crops if order is None else crops[:, order]
 
     def add(self, site: Site, crops_KCHW: NDArray[np.uint8]) -> None:
         """Add a site; run the pending ones first when they would not fit into one pass with it."""
-        fits = self.num_pending + len(crops_KCHW) <= self.look.batch_size
+        fits = self.num_pending + len(crops_KCHW) <= self.settings.batch_size
         alike = not self.pending or self.pending[0][1].shape == crops_KCHW.shape
         if self.pending and not (fits and alike):
             self.run()
@@ -193,13 +195,13 @@ class UnitPass:
         sites = [site for site, _ in self.pending]
         wells = [site.well - self.unit.start for site in sites]
         crops = torch.from_numpy(np.concatenate([crops for _, crops in self.pending]))
-        step = self.look.batch_size
+        step = self.settings.batch_size
         features = [self._features(crops[at : at + step]) for at in range(0, len(crops), step)]
         vectors = features[0] if len(features) == 1 else torch.cat(features)
         by_site = vectors.reshape(len(wells), -1, *vectors.shape[1:])
         means = by_site.mean(dim=1)
         self.pending, self.num_pending = [], 0
-        if self.look.crop_shape is not None:
+        if self.settings.crop_shape is not None:
             last = by_site[:, :, -1] if len(self.block_rows) else by_site
             self.crops.append((sites, last.contiguous()))
         if not len(self.block_rows):
@@ -211,12 +213,12 @@ class UnitPass:
             self.blocks.append(([wells[i] for i in kept], means[kept]))
 
     def _features(self, crops: torch.Tensor) -> torch.Tensor:
-        encoder = self.look.encoder
+        encoder = self.settings.encoder
         device = encoder.device
         if device.type == "cuda":
             crops = crops.pin_memory().to(device, non_blocking=True)
-        crops = self.look.fitted(crops)
-        with arithmetic(encoder, self.look.precision):
+        crops = self.settings.fitted(crops)
+        with arithmetic(encoder, self.settings.precision):
             features = encoder.features(crops, "all" if len(self.block_rows) else "last")
         if device.type == "cuda":
             self._wait_for_earlier()
@@ -236,29 +238,31 @@ class UnitPass:
         """Return the means of the unit's wells."""
         if self.pending:
             self.run()
-        num_features = num_features_of(self.look.encoder, ())
+        num_features = num_features_of(self.settings.encoder, ())
         last, counts = _well_means(self.last, self.num_wells, (num_features,))
         seen = UnitFeatures(last, None, counts, self._kept_crops(last.shape[1]), self.failed)
         if len(self.block_rows):
-            shape = (self.look.encoder.num_blocks, last.shape[1])
+            shape = (self.settings.encoder.num_blocks, last.shape[1])
             seen.blocks, _ = _well_means(self.blocks, self.num_wells, shape, self.block_rows)
         return seen
 
     def _kept_crops(self, num_features: int) -> NDArray[np.float32] | None:
-        if self.look.crop_shape is None:
+        if self.settings.crop_shape is None:
             return None
-        kept = np.full((self.num_wells, *self.look.crop_shape, num_features), np.nan, np.float32)
+        kept = np.full(
+            (self.num_wells, *self.settings.crop_shape, num_features), np.nan, np.float32
+        )
         for sites, vectors in self.crops:
             rows = [site.well - self.unit.start for site in sites]
             kept[rows, [site.slot for site in sites]] = vectors.float().cpu().numpy()
         return kept
 
 
-def look_at(
+def embed_sites(
     sites: Sequence[Site],
     images: Iterable[Image],
     num_wells: int,
-    look: Look,
+    settings: EmbeddingSettings,
     block_rows: Sequence[int] = (),
 ) -> UnitFeatures:
     """Embed the wells of one unit.
@@ -271,12 +275,12 @@ def look_at(
         For each site its pixels, uint8 (C, H, W), or the error that reading them gave.
     num_wells
         Wells of the unit; one without a usable site gets NaN.
-    look, block_rows
-        As in `UnitPass`.
+    settings, block_rows
+        As in `UnitForward`.
     """
-    unit = UnitPass(look, Unit("", 0, num_wells), block_rows)
+    unit = UnitForward(settings, Unit("", 0, num_wells), block_rows)
     for site, image in zip(sites, images, strict=True):
-        unit.see(site, image)
+        unit.add_image(site, image)
     return unit.finish()
 
 
@@ -313,7 +317,7 @@ def num_features_of(encoder: Encoder, channels: Sequence[str]) -> int:
 def channel_order(wanted: Sequence[str], there: Sequence[str]) -> list[int] | None:
     """Where the encoder's channels stand among the image's, None when they come as they are.
 
-    Channels are matched by name. An encoder that any channels will do for takes them as they are;
+    Channels are matched by name. A channel-agnostic encoder accepts any channels unchanged;
     one whose channels are only numbered (`channel-1` …) takes as many as it has. Anything else is
     a DataError.
     """

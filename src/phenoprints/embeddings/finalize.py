@@ -1,4 +1,4 @@
-"""What all units of a pair told, once every one of them is done: failures and cost."""
+"""Collect failures and timings from all finished units."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 import pandas as pd
 
 from phenoprints.embeddings.failures import Failures
-from phenoprints.embeddings.units import Stores, Work, marker_path, read_marker
+from phenoprints.embeddings.units import Stores, UnitTask, marker_path, read_marker
 from phenoprints.foundations.errors import CorruptionError, Problem, describe
 from phenoprints.foundations.progress import Progress
 from phenoprints.wells import WHOLE_WELL
@@ -18,26 +18,26 @@ SECONDS_PER_HOUR = 3600.0
 
 
 @dataclass(frozen=True)
-class Gathered:
-    """What all units told: the failures, and what they cost (not part of what is hashed)."""
+class FinishedUnits:
+    """The failures of all units, and their cost (which is not hashed)."""
 
     failures: pd.DataFrame
     cost: dict[str, Any]
 
 
 def gather(
-    works: Sequence[Work],
+    tasks: Sequence[UnitTask],
     stores: Stores,
     failures: Failures,
     *,
-    mend: Callable[[Sequence[Work]], None] | None = None,
-) -> Gathered:
+    mend: Callable[[Sequence[UnitTask]], None] | None = None,
+) -> FinishedUnits:
     """Return the failures and the cost of all units; every chunk is compared with its marker.
 
     Parameters
     ----------
-    works, stores
-        The plan of a pair, and where it was written to.
+    tasks, stores
+        The plan of a job, and the stores it was written to.
     failures
         Where failures are counted; empty still.
     mend
@@ -50,20 +50,20 @@ def gather(
     DataError
         More wells failed than may.
     """
-    counted = Progress("units", len(works), name="gathering").each(works)
-    told = [read_marker(stores.units, work, stores.places(work)) for work in counted]
-    missing = [index for index, value in enumerate(told) if value is None]
+    counted = Progress("units", len(tasks), name="gathering").each(tasks)
+    record = [read_marker(stores.units, task, stores.places(task)) for task in counted]
+    missing = [index for index, value in enumerate(record) if value is None]
     if missing and mend is not None:
-        mend([works[index] for index in missing])
+        mend([tasks[index] for index in missing])
         for index in missing:
-            told[index] = read_marker(stores.units, works[index], stores.places(works[index]))
-    _refuse_missing(works, told, stores)
-    failures.add([row for value in told for row in value["failures"]])
-    return Gathered(failures.table(), cost(told, failures.table()))
+            record[index] = read_marker(stores.units, tasks[index], stores.places(tasks[index]))
+    _refuse_missing(tasks, record, stores)
+    failures.add([row for value in record for row in value["failures"]])
+    return FinishedUnits(failures.table(), cost(record, failures.table()))
 
 
-def _refuse_missing(works: Sequence[Work], told: Sequence[Any], stores: Stores) -> None:
-    missing = [work.unit for work, value in zip(works, told, strict=True) if value is None]
+def _refuse_missing(tasks: Sequence[UnitTask], record: Sequence[Any], stores: Stores) -> None:
+    missing = [task.unit for task, value in zip(tasks, record, strict=True) if value is None]
     if missing:
         problems = [
             Problem(str(marker_path(stores.units, unit)), f"{unit.experiment}, rows {unit.start} "
@@ -74,15 +74,15 @@ def _refuse_missing(works: Sequence[Work], told: Sequence[Any], stores: Stores) 
         raise CorruptionError(f"{describe(problems)}\n  To fix: {cure}.")
 
 
-def cost(told: Sequence[Mapping[str, Any]], failures: pd.DataFrame) -> dict[str, Any]:
+def cost(record: Sequence[Mapping[str, Any]], failures: pd.DataFrame) -> dict[str, Any]:
     """Sum the cost of units: totals, rates, share of time spent waiting, hours per device."""
-    sums = {name: sum(value[name] for value in told)
+    sums = {name: sum(value[name] for value in record)
             for name in ("wells", "crops", "seconds", "waiting_s")}  # fmt: skip
     hours: dict[str, float] = {}
-    for value in told:
+    for value in record:
         name = value["device_name"]
         hours[name] = hours.get(name, 0.0) + value["seconds"] / SECONDS_PER_HOUR
-    on_gpus = sum(value["seconds"] for value in told if value["device"] != "cpu")
+    on_gpus = sum(value["seconds"] for value in record if value["device"] != "cpu")
     seconds = max(sums["seconds"], 1e-9)
     is_well = failures["site"] == WHOLE_WELL
     return {
@@ -92,7 +92,7 @@ def cost(told: Sequence[Mapping[str, Any]], failures: pd.DataFrame) -> dict[str,
         "waiting_share": sums["waiting_s"] / seconds,
         "failed_wells": int(is_well.sum()),
         "failed_sites": int((~is_well).sum()),
-        "devices": sorted({value["device"] for value in told}),
+        "devices": sorted({value["device"] for value in record}),
         "device_hours": dict(sorted(hours.items())),
         "gpu_hours": on_gpus / SECONDS_PER_HOUR,
     }

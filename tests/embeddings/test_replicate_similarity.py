@@ -9,7 +9,11 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from phenoprints.embeddings.nearness import NEARNESS, nearness, nearness_of
+from phenoprints.embeddings.replicate_similarity import (
+    REPLICATE_SIMILARITY,
+    replicate_similarity,
+    similarity_of_screen,
+)
 from phenoprints.embeddings.store import open_embeddings
 from phenoprints.embeddings.writing import write_rows
 
@@ -32,7 +36,7 @@ def cosine(x: np.ndarray, y: np.ndarray) -> float:
 def test_means_are_over_all_pairs() -> None:
     x = vectors()
 
-    table = nearness(x, CONDITION, ROLE).set_index("condition_id")
+    table = replicate_similarity(x, CONDITION, ROLE).set_index("condition_id")
 
     assert table.index.tolist() == [1, 3]
     assert table["num_wells"].tolist() == [2, 3]
@@ -50,7 +54,7 @@ def test_failed_wells_do_not_count() -> None:
     x = vectors()
     x[0], x[4], x[1] = np.nan, 0, np.inf
 
-    table = nearness(x, CONDITION, ROLE)
+    table = replicate_similarity(x, CONDITION, ROLE)
 
     assert table[["condition_id", "num_wells", "num_controls"]].to_numpy().tolist() == [[3, 2, 1]]
 
@@ -58,13 +62,14 @@ def test_failed_wells_do_not_count() -> None:
 def test_unperturbed_wells_stand_in_for_controls_and_none_is_nearer_without() -> None:
     role = np.where(ROLE == "negative_control", "unperturbed", ROLE)
     pd.testing.assert_frame_equal(
-        nearness(vectors(), CONDITION, role), nearness(vectors(), CONDITION, ROLE)
+        replicate_similarity(vectors(), CONDITION, role),
+        replicate_similarity(vectors(), CONDITION, ROLE),
     )
 
-    alone = nearness(vectors(), CONDITION, np.full(9, "treatment", dtype=object))
+    alone = replicate_similarity(vectors(), CONDITION, np.full(9, "treatment", dtype=object))
     assert alone["to_controls"].isna().all()
     assert not alone["is_nearer"].any()
-    assert nearness(vectors()[:1], CONDITION[:1], ROLE[:1]).empty
+    assert replicate_similarity(vectors()[:1], CONDITION[:1], ROLE[:1]).empty
 
 
 def test_every_experiment_of_a_store_is_judged_by_its_own_controls(tmp_path: Path) -> None:
@@ -76,9 +81,9 @@ def test_every_experiment_of_a_store_is_judged_by_its_own_controls(tmp_path: Pat
     rows = np.concatenate([vectors(), vectors()[:, ::-1] - 2])
     write_rows(tmp_path / "e", wells, rows, attributes={})
 
-    table = nearness_of(open_embeddings(tmp_path / "e"), tmp_path / "wells.parquet")
+    table = similarity_of_screen(open_embeddings(tmp_path / "e"), tmp_path / "wells.parquet")
 
-    assert list(table) == NEARNESS.schema.names
+    assert list(table) == REPLICATE_SIMILARITY.schema.names
     assert table["experiment"].tolist() == ["a", "a", "b", "b"]
-    expected = nearness(rows[9:], CONDITION, ROLE)["among_replicates"]
+    expected = replicate_similarity(rows[9:], CONDITION, ROLE)["among_replicates"]
     np.testing.assert_array_equal(table["among_replicates"][2:], expected)

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pandas as pd
 
-from phenoprints.embeddings.nearness import NEARNESS
-from phenoprints.reports.nearness import nearness_sections, share_nearer
+from phenoprints.embeddings.replicate_similarity import REPLICATE_SIMILARITY
+from phenoprints.reports.replicate_similarity import replicate_similarity_sections, share_nearer
 from phenoprints.reports.runs import Run
 from phenoprints.wells.contracts import CONDITIONS
 
@@ -24,14 +24,14 @@ def run_of(folder: Path, num_controls: int = 1) -> Run:
         is_nearer=[True, False],
     )  # fmt: skip
     CONDITIONS.write(folder / "screens/jump/conditions.parquet", conditions)
-    NEARNESS.write(folder / "embeddings/jump/s16.nearness.parquet", near)
+    REPLICATE_SIMILARITY.write(folder / "embeddings/jump/s16.replicate_similarity.parquet", near)
     return Run(folder, {})
 
 
 def test_it_is_stated_for_every_condition(tmp_path: Path) -> None:
     run = run_of(tmp_path)
 
-    [section] = nearness_sections(run, [PAIR])
+    [section] = replicate_similarity_sections(run, [PAIR])
     [table] = section.parts
 
     assert [[cell.text for cell in row] for row in table.first_rows] == [
@@ -44,6 +44,6 @@ def test_it_is_stated_for_every_condition(tmp_path: Path) -> None:
 def test_without_controls_or_table_nothing_is_stated(tmp_path: Path) -> None:
     run = run_of(tmp_path, num_controls=0)
 
-    assert nearness_sections(run, [PAIR]) == []
+    assert replicate_similarity_sections(run, [PAIR]) == []
     assert share_nearer(run, PAIR) is None
     assert share_nearer(run, {"screen": "x", "encoder": "y"}) is None

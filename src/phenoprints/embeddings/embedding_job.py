@@ -1,4 +1,4 @@
-"""Pairs of screen and encoder as the workflow's jobs open them, from files and settings."""
+"""Embedding jobs: one encoder on one screen, opened from files and settings."""
 
 from __future__ import annotations
 
@@ -15,16 +15,16 @@ from numpy.typing import NDArray
 
 from phenoprints.embeddings.adaptation import CROPS_PER_SITE, NUM_SITES, Adaptation
 from phenoprints.embeddings.arrays import content_of, make_stores, refuse_too_large
-from phenoprints.embeddings.computing import Pixels, Viewer, compute_units
 from phenoprints.embeddings.failures import Failures
-from phenoprints.embeddings.gathering import Gathered, gather
+from phenoprints.embeddings.finalize import FinishedUnits, gather
+from phenoprints.embeddings.forward import EmbeddingSettings, Site
 from phenoprints.embeddings.geometry import Geometry
-from phenoprints.embeddings.passes import Look, Site
 from phenoprints.embeddings.planning import Plan, plan_screen
 from phenoprints.embeddings.screen_tables import PORTION_WELLS, ScreenTables
 from phenoprints.embeddings.selection import crop_shape
 from phenoprints.embeddings.stamps import image_stamp
-from phenoprints.embeddings.units import Span, Stores, Work, spans_of
+from phenoprints.embeddings.unit_runner import EncoderTarget, Pixels, compute_units
+from phenoprints.embeddings.units import Stores, UnitGroup, UnitTask, unit_groups
 from phenoprints.foundations.errors import ConfigurationError
 from phenoprints.foundations.progress import Progress
 from phenoprints.foundations.provenance import artefact_path
@@ -38,8 +38,8 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class PairFiles:
-    """Where a pair's inputs lie; `encoder` is the provenance of an encoder's folder."""
+class JobFiles:
+    """Input files of an embedding job; `encoder` is the provenance of an encoder's folder."""
 
     wells: str
     sites: str
@@ -49,12 +49,12 @@ class PairFiles:
 
 
 @dataclass(frozen=True)
-class Pair:
+class EmbeddingJob:
     """An encoder, the screen it looks at, and where the results go."""
 
     name: str
     tables: ScreenTables
-    look: Look
+    inference: EmbeddingSettings
     stores: Stores
     images: ScreenImages
     settings: Mapping[str, Any]
@@ -64,11 +64,11 @@ class Pair:
         """Whether the batch norms of the encoder take the statistics of each experiment."""
         return bool(self.settings.get("adapt_batch_norm"))
 
-    def viewer(self) -> Viewer:
-        """Return the encoder, ready to look at units."""
-        adaptation = Adaptation(self.look, self.tables, self.read) if self.is_adapted else None
-        look_at = adaptation.look_at if adaptation else None
-        return Viewer(self.look, self.stores, self.failures(), look_at)
+    def target(self) -> EncoderTarget:
+        """Return the encoder with its stores and failures."""
+        adaptation = Adaptation(self.inference, self.tables, self.read) if self.is_adapted else None
+        settings_of = adaptation.settings_of if adaptation else None
+        return EncoderTarget(self.inference, self.stores, self.failures(), settings_of)
 
     @property
     def num_wells(self) -> int:
@@ -76,12 +76,12 @@ class Pair:
         return len(self.tables.wells)
 
     def plan(self, block_wells: NDArray[np.uint64] | None = None) -> Plan:
-        """Return the units of the pair with their keys; its stores must not be too large."""
+        """Plan the units of the job with their keys; ConfigurationError for too large stores."""
         version, stored_as = STAGE_VERSIONS["embeddings"], self.settings["stored_as"]
         plan = plan_screen(
             self.tables,
             content={
-                **content_of(self.look, version=version, stored_as=stored_as),
+                **content_of(self.inference, version=version, stored_as=stored_as),
                 **({"batch_norm": [NUM_SITES, CROPS_PER_SITE]} if self.is_adapted else {}),
             },
             unit_wells=self.settings["unit_wells"],
@@ -89,7 +89,7 @@ class Pair:
         )
         limit = self.settings["max_kept_gb"]
         for text in refuse_too_large(
-            plan, self.look, self.stores, max_kept_gb=limit, stored_as=stored_as
+            plan, self.inference, self.stores, max_kept_gb=limit, stored_as=stored_as
         ):
             sys.stderr.write(f"{self.name}: {text}\n")
         return plan
@@ -97,7 +97,7 @@ class Pair:
     def make_stores(self, plan: Plan, attributes: Mapping[str, Any]) -> None:
         """Make the groups and arrays; what is whole stays."""
         make_stores(
-            plan, self.look, self.stores,
+            plan, self.inference, self.stores,
             attributes={**attributes, "adapt_batch_norm": self.is_adapted},
             unit_wells=self.settings["unit_wells"], stored_as=self.settings["stored_as"],
         )  # fmt: skip
@@ -106,17 +106,17 @@ class Pair:
         """No failures yet, and how many there may be."""
         return Failures(self.num_wells, self.settings["max_failed_fraction"], self.name)
 
-    def gather(self, works: Sequence[Work]) -> Gathered:
+    def gather(self, tasks: Sequence[UnitTask]) -> FinishedUnits:
         """Return the failures and the cost of all units; those missing or damaged are computed.
 
         A chunk that was damaged after its job had ended is mended so, on an accelerator when
         there is one.
         """
-        return gather(works, self.stores, self.failures(), mend=self._mend)
+        return gather(tasks, self.stores, self.failures(), mend=self._mend)
 
-    def _mend(self, works: Sequence[Work]) -> None:
-        self.look.encoder.to(device_of("auto"))
-        compute_pairs([self], spans_of([works]))
+    def _mend(self, tasks: Sequence[UnitTask]) -> None:
+        self.inference.encoder.to(device_of("auto"))
+        compute_jobs([self], unit_groups([tasks]))
 
     def read(self, site: Site) -> NDArray[np.uint8]:
         """Return the pixels of a site as uint8."""
@@ -125,28 +125,28 @@ class Pair:
         )
 
 
-def compute_pairs(
-    pairs: Sequence[Pair], spans: Sequence[Span], *, num_workers: int = 0
+def compute_jobs(
+    jobs: Sequence[EmbeddingJob], groups: Sequence[UnitGroup], *, num_workers: int = 0
 ) -> dict[str, float]:
-    """Compute the units that are not done, of one pair or of several of one screen together.
+    """Compute the units that are not done, of one job or of several on the same screen.
 
-    Only the rows of the spans are read from the tables, a portion at a time.
+    Only the rows of the groups are read from the tables, a portion at a time.
 
     Returns
     -------
     Counts and times: `wells` computed and `skipped`, `seconds`, `waiting_s` for images.
     """
-    first = pairs[0]
-    viewers = [pair.viewer() for pair in pairs]
+    first = jobs[0]
+    targets = [job.target() for job in jobs]
     pixels = Pixels(first.read, partial(image_stamp, first.images), num_workers)
-    num_wells = sum(work.num_wells for span in spans for _, work in span)
-    progress = Progress("wells", num_wells, name=", ".join(pair.name for pair in pairs))
-    keeps_crops = any(pair.look.crop_shape is not None for pair in pairs)
+    num_wells = sum(task.num_wells for group in groups for _, task in group)
+    progress = Progress("wells", num_wells, name=", ".join(job.name for job in jobs))
+    keeps_crops = any(job.inference.crop_shape is not None for job in jobs)
     numbers = first.tables.site_numbers() if keeps_crops else []
-    for part in _portions(spans):
-        works = [work for span in part for _, work in span]
-        selection = first.tables.selection_of(works, numbers)
-        compute_units(part, viewers, selection, pixels=pixels, progress=progress)
+    for part in _portions(groups):
+        tasks = [task for group in part for _, task in group]
+        selection = first.tables.selection_of(tasks, numbers)
+        compute_units(part, targets, selection, pixels=pixels, progress=progress)
     progress.end()
     return {
         "wells": progress.done,
@@ -156,29 +156,29 @@ def compute_pairs(
     }
 
 
-def _portions(spans: Sequence[Span]) -> Iterator[list[Span]]:
+def _portions(groups: Sequence[UnitGroup]) -> Iterator[list[UnitGroup]]:
     """Spans whose rows are read at once."""
-    part: list[Span] = []
-    for span in spans:
-        last = max(work.last_well for _, work in span)
+    part: list[UnitGroup] = []
+    for group in groups:
+        last = max(task.last_well for _, task in group)
         if part and last - part[0][0][1].first_well > PORTION_WELLS:
             yield part
             part = []
-        part.append(span)
+        part.append(group)
     if part:
         yield part
 
 
-def open_pair(
-    files: PairFiles,
+def open_job(
+    files: JobFiles,
     stores: Stores,
     settings: Mapping[str, Any],
     *,
     name: str,
     device: str = "auto",
     job: int = 0,
-) -> Pair:
-    """Return the pair that a job works on.
+) -> EmbeddingJob:
+    """Open an embedding job.
 
     Parameters
     ----------
@@ -193,8 +193,8 @@ def open_pair(
     device
         `auto` (an accelerator when there is one), `cpu` or `cuda`.
     job
-        Number of the job: jobs on a node of several accelerators share them out by it, pairs by
-        their name.
+        Number of the job: jobs on a node of several accelerators share them by this number
+        and by the job's name.
     """
     tables = ScreenTables(files.wells, files.sites, files.quality)
     encoder = open_encoder(
@@ -209,10 +209,10 @@ def open_pair(
     if stores.crops is not None:
         size = tables.most_frequent_size()
         kept = crop_shape(len(tables.site_numbers()), size, geometry)
-    look = Look(
+    inference = EmbeddingSettings(
         encoder, geometry, settings["resize"], settings["batch_size"], settings["precision"], kept
     )
-    return Pair(name, tables, look, stores, open_images(files.images), settings)
+    return EmbeddingJob(name, tables, inference, stores, open_images(files.images), settings)
 
 
 def check_batch_norm(encoder: Encoder, where: str) -> None:
@@ -237,7 +237,7 @@ def open_encoder(provenance: str | Path, block: int | None, device: torch.device
 
 
 def first_device(name: str) -> int:
-    """Where the jobs of a pair begin to count the devices of a node, so that pairs spread too."""
+    """Return the device at which the jobs of this name start, so that names spread over a node."""
     return zlib.crc32(name.encode())
 
 
