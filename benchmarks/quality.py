@@ -74,13 +74,13 @@ def _alone(path: str, half: int) -> None:
 @benchmark("quality-two-workers", min_ratios={"two independent processes": 0.7}, threads=2)
 def two_workers(how: str, folder: Path) -> Timing:
     """Measure 288 sites with two workers, against two processes that know nothing of each other."""
-    from phenoprints.foundations.workers import spread_over
+    from phenoprints.foundations.workers import worker_pool
     from phenoprints.quality import measure_sites
 
     path = folder / "sites.npy"
     sites = pd.concat([_sites(path)] * 3, ignore_index=True)
     if how == "ours":
-        with spread_over(2) as spread:
+        with worker_pool(2) as spread:
             measure_sites(Stack(str(path)), sites[:64], spread=spread)
             watch = Stopwatch()
             measure_sites(Stack(str(path)), sites, spread=spread)

@@ -14,8 +14,8 @@ import tifffile
 from phenoprints.cli import main
 from phenoprints.cli.check import head_lines
 from phenoprints.cli.estimates import Size, embedding_cost, network_of, training_cost
-from phenoprints.cli.facts import planned_facts
 from phenoprints.cli.heads import vector_heads
+from phenoprints.cli.screen_summary import planned_summary
 from phenoprints.configuration import load
 from phenoprints.embeddings import Geometry
 from phenoprints.foundations.errors import ImageError
@@ -183,7 +183,7 @@ def test_crops_are_counted_as_an_embedding_counts_them(tmp_path, px, ring, overl
     path = tmp_path / "a.yaml"
     path.write_text(PLANNED.format(px=px, ring=ring, overlap=overlap))
     config = load(path)
-    crops = planned_facts("big", config["screens"]["big"]).size.crops
+    crops = planned_summary("big", config["screens"]["big"]).size.crops
     geometry = Geometry(256, {"true": True}.get(ring, ring), overlap)
     try:
         assert crops == len(geometry.origins(px, px))
@@ -245,10 +245,10 @@ def test_networks_of_others_are_known_by_name():
 
 
 def test_hold_out_and_scope_reach_the_test(example):
-    from phenoprints.cli.facts import facts_of
+    from phenoprints.cli.screen_summary import summary_of
 
     config = load(example)
-    facts = facts_of("example", config)
+    facts = summary_of("example", config)
     manifest = config["manifests"]["phenoprints"]
     settings = config["screens"]["example"]["consistency"]
     found = facts.feasibility(manifest, settings)

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from phenoprints.cli import main
-from phenoprints.cli.transitions import Transition, transitions
+from phenoprints.cli.curation_diff import Transition, transitions
 from phenoprints.foundations.errors import CorruptionError
 from phenoprints.foundations.provenance import write_provenance
 

@@ -10,10 +10,10 @@ import pyarrow.parquet as pq
 import pytest
 
 from phenoprints.curation import Rules, curate
-from phenoprints.curation.joining import screen_parts
 from phenoprints.curation.manifest import write_manifest
 from phenoprints.curation.parts import FileParts, TableParts, split_by_experiment
 from phenoprints.curation.steps import REASONS, STEPS, Reason
+from phenoprints.curation.wells_with_quality import screen_parts
 from phenoprints.curation.writing import write_part
 from phenoprints.foundations.errors import (
     ConfigurationError,

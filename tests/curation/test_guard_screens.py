@@ -8,7 +8,7 @@ import pytest
 from phenoprints.alignment import AlignmentSettings, fit_alignment
 from phenoprints.consistency import ConsistencySettings, screen_consistency
 from phenoprints.curation import Rules, phenoprints_table
-from phenoprints.curation.expectation import expected_false, warnings_of
+from phenoprints.curation.false_positives import expected_false, warnings_of
 from phenoprints.curation.measured import measured_false
 from phenoprints.reports.stages.consistency import null_verdict
 from phenoprints.simulation import Noise, PlateLayout, VectorEffects, draw_vectors, lay_out

@@ -9,7 +9,7 @@ from scipy.stats import binom
 from phenoprints.alignment import AlignmentSettings, fit_alignment
 from phenoprints.consistency import ConsistencySettings, screen_consistency
 from phenoprints.curation import Rules, curate, phenoprints_table
-from phenoprints.curation.expectation import expected_false, measured_false, warnings_of
+from phenoprints.curation.false_positives import expected_false, measured_false, warnings_of
 from phenoprints.testing.simulation.embeddings import simulate_embeddings
 
 SETTINGS = ConsistencySettings(num_null=2000)

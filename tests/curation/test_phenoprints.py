@@ -8,7 +8,7 @@ import pytest
 
 from phenoprints.consistency import ConsistencySettings, combine_cauchy
 from phenoprints.curation import Rules, curate, genes_table, phenoprints_table, unite_conditions
-from phenoprints.curation.expectation import (
+from phenoprints.curation.false_positives import (
     expected_false,
     false_rate,
     held_out_judges,

@@ -8,9 +8,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from phenoprints.curation.joining import screen_parts
 from phenoprints.curation.parts import JoinedParts, TableParts, split_by_experiment
 from phenoprints.curation.screen_files import ScreenFiles, Tables
+from phenoprints.curation.wells_with_quality import screen_parts
 from phenoprints.foundations.errors import CorruptionError, MissingInputError, TableError
 from phenoprints.quality import QUALITY
 from phenoprints.quality.verdicts import site_rows

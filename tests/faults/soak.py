@@ -26,7 +26,7 @@ from threading import Thread
 
 from runs import ALL, NAME, ROOT, Run, contents, differing, prepare, run
 
-from phenoprints.cli.mending import artefact_of
+from phenoprints.cli.rebuild_commands import artefact_of
 from phenoprints.cli.verify import Finding, verified
 from phenoprints.foundations.provenance import provenance_path
 from phenoprints.foundations.publishing import publish_json

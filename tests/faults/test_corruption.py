@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from phenoprints.cli.mending import artefact_of
+from phenoprints.cli.rebuild_commands import artefact_of
 from phenoprints.cli.runs import provenance_files
 from phenoprints.cli.verify import Finding, unaccounted, verified
 from phenoprints.foundations.provenance import artefact_path, read_provenance

@@ -11,8 +11,14 @@ import termios
 
 import pytest
 
-from phenoprints.foundations.jobs import logged
-from phenoprints.foundations.progress import Outlet, Progress, Standing, duration, rate_text
+from phenoprints.foundations.progress import (
+    Progress,
+    ProgressSink,
+    ProgressState,
+    duration,
+    rate_text,
+)
+from phenoprints.foundations.script_logging import logged
 
 
 class Clock:
@@ -70,22 +76,22 @@ def screen(text, columns=60):
 @pytest.mark.parametrize(
     ("standing", "line"),
     [
-        (Standing("wells", 1000), "0 of 1,000 wells"),
-        (Standing("wells", 1000, seconds=50.0), "0 of 1,000 wells"),
-        (Standing("wells", 1000, done=5), "5 of 1,000 wells"),
-        (Standing("wells", None, done=120, seconds=60.0), "120 wells, 2.0 wells/s"),
+        (ProgressState("wells", 1000), "0 of 1,000 wells"),
+        (ProgressState("wells", 1000, seconds=50.0), "0 of 1,000 wells"),
+        (ProgressState("wells", 1000, done=5), "5 of 1,000 wells"),
+        (ProgressState("wells", None, done=120, seconds=60.0), "120 wells, 2.0 wells/s"),
         (
-            Standing("wells", 1000, done=300, skipped=100, seconds=100.0, waiting_s=7.0),
+            ProgressState("wells", 1000, done=300, skipped=100, seconds=100.0, waiting_s=7.0),
             "400 of 1,000 wells, 3.0 wells/s, 3 min left, 7 % waiting for images, 100 done before",
         ),
         (
-            Standing("wells", 1000, skipped=100, seconds=100.0, waiting_s=7.0),
+            ProgressState("wells", 1000, skipped=100, seconds=100.0, waiting_s=7.0),
             "100 of 1,000 wells, 7 % waiting for images, 100 done before",
         ),
-        (Standing("wells", 90, done=90, seconds=30.0), "90 of 90 wells in 30 s, 3.0 wells/s"),
-        (Standing("wells", 90, skipped=90), "90 of 90 wells in 0.0 s, 90 done before"),
+        (ProgressState("wells", 90, done=90, seconds=30.0), "90 of 90 wells in 30 s, 3.0 wells/s"),
+        (ProgressState("wells", 90, skipped=90), "90 of 90 wells in 0.0 s, 90 done before"),
         (
-            Standing("steps", 8, done=2, seconds=20.0, note="loss 0.5"),
+            ProgressState("steps", 8, done=2, seconds=20.0, note="loss 0.5"),
             "2 of 8 steps, 6.0 steps/min, 60 s left, loss 0.5",
         ),
     ],
@@ -109,7 +115,7 @@ def test_rates_and_durations_have_the_unit_that_suits_them():
 
 def test_plain_lines_come_first_last_and_once_a_minute(clock):
     stream = io.StringIO()
-    progress = Progress("wells", 1000, outlets=(Outlet(stream),), clock=clock)
+    progress = Progress("wells", 1000, outlets=(ProgressSink(stream),), clock=clock)
     for _ in range(250):
         clock.now += 1.0
         progress.advance(4)
@@ -127,7 +133,7 @@ def test_plain_lines_come_first_last_and_once_a_minute(clock):
 
 def test_items_of_any_size_are_counted_as_they_pass(clock):
     stream = io.StringIO()
-    progress = Progress("sites", 5, name="packing", outlets=(Outlet(stream),), clock=clock)
+    progress = Progress("sites", 5, name="packing", outlets=(ProgressSink(stream),), clock=clock)
     assert list(progress.each([[1, 2], [3, 4, 5]], len)) == [[1, 2], [3, 4, 5]]
     assert progress.done == 5
     assert stream.getvalue().splitlines() == [
@@ -138,13 +144,13 @@ def test_items_of_any_size_are_counted_as_they_pass(clock):
 
 def test_nothing_to_do_is_not_told(clock):
     stream = io.StringIO()
-    assert list(Progress("sites", 0, outlets=(Outlet(stream),), clock=clock).each([])) == []
+    assert list(Progress("sites", 0, outlets=(ProgressSink(stream),), clock=clock).each([])) == []
     assert stream.getvalue() == ""
 
 
 def test_brief_loops_after_the_first_are_not_told(clock):
     stream = io.StringIO()
-    outlet = Outlet(stream)
+    outlet = ProgressSink(stream)
     for name, seconds in (("one", 0.1), ("two", 0.9), ("three", 2.0)):
         for _ in Progress("parts", 1, name=name, outlets=(outlet,), clock=clock).each("a"):
             clock.now += seconds
@@ -164,7 +170,7 @@ def test_library_calls_outside_of_a_job_are_silent(capfd):
 def test_terminal_shows_one_line_that_is_rewritten_and_fits(terminal, clock):
     far, stream, _ = terminal
     name = "demo/mae"
-    progress = Progress("wells", 1000, name=name, outlets=(Outlet(stream),), clock=clock)
+    progress = Progress("wells", 1000, name=name, outlets=(ProgressSink(stream),), clock=clock)
     for _ in range(20):
         clock.now += 0.1
         progress.advance(10)
@@ -181,17 +187,17 @@ def test_terminal_shows_one_line_that_is_rewritten_and_fits(terminal, clock):
 
 def test_long_lines_are_cut_and_unknown_widths_are_80(terminal, clock):
     far, stream, _ = terminal
-    Progress("wells", 9, name="n" * 100, outlets=(Outlet(stream),), clock=clock)
+    Progress("wells", 9, name="n" * 100, outlets=(ProgressSink(stream),), clock=clock)
     assert screen(shown(far)) == ["n" * 59]
     termios.tcsetwinsize(stream.fileno(), (0, 0))
-    Progress("wells", 9, name="n" * 100, outlets=(Outlet(stream),), clock=clock).end()
+    Progress("wells", 9, name="n" * 100, outlets=(ProgressSink(stream),), clock=clock).end()
     assert screen(shown(far), 80)[0] == "n" * 79
 
 
 def test_terminal_that_cannot_rewrite_gets_plain_lines(terminal, clock, monkeypatch):
     monkeypatch.setenv("TERM", "dumb")
     far, stream, _ = terminal
-    progress = Progress("wells", 9, outlets=(Outlet(stream),), clock=clock)
+    progress = Progress("wells", 9, outlets=(ProgressSink(stream),), clock=clock)
     clock.now += 1.0
     progress.advance(3)
     assert shown(far) == "0 of 9 wells\n"
@@ -199,7 +205,7 @@ def test_terminal_that_cannot_rewrite_gets_plain_lines(terminal, clock, monkeypa
 
 def test_of_two_jobs_on_a_terminal_one_rewrites_and_the_other_writes_lines(terminal, clock):
     far, *streams = terminal
-    outlets = [Outlet(stream) for stream in streams]
+    outlets = [ProgressSink(stream) for stream in streams]
     one, two = (
         Progress("wells", 90, name=name, outlets=(outlet,), clock=clock)
         for name, outlet in zip(("one", "two"), outlets, strict=True)

@@ -14,19 +14,19 @@ import pytest
 
 from phenoprints.configuration.models.stages import Workers
 from phenoprints.foundations.errors import WorkerError
-from phenoprints.foundations.workers import AHEAD, spread_over
+from phenoprints.foundations.workers import AHEAD, worker_pool
 
 # Functions of the standard library: workers import by name, and this file is no module of theirs.
 
 
 @pytest.fixture(scope="module")
 def spread():
-    with spread_over(2) as spread:
+    with worker_pool(2) as spread:
         yield spread
 
 
 def test_one_worker_is_map_itself():
-    with spread_over(1) as spread:
+    with worker_pool(1) as spread:
         assert spread is map
 
 
@@ -58,10 +58,10 @@ SCRIPT = """
 import os
 from pathlib import Path
 from phenoprints.configuration.models.stages import Workers
-from phenoprints.foundations.workers import spread_over
+from phenoprints.foundations.workers import worker_pool
 
 Path("runs", str(os.getpid())).touch()
-with spread_over(2) as spread:
+with worker_pool(2) as spread:
     print(sorted(spread(abs, range(-5, 0))))
 """
 
@@ -80,19 +80,19 @@ def test_a_script_without_guard_runs_once(tmp_path: Path):
 def test_work_that_kills_its_workers_is_an_error_that_says_what_to_do():
     at_once = dask.config.set({"distributed.scheduler.allowed-failures": 0})
     told = pytest.raises(WorkerError, match="give the job more memory")
-    with at_once, spread_over(2) as spread, told:
+    with at_once, worker_pool(2) as spread, told:
         list(spread(os._exit, [1]))
 
 
 def test_a_cluster_without_slurm_is_an_error(tmp_path: Path, monkeypatch):
     monkeypatch.setenv("PATH", str(tmp_path))
     settings = Workers(cluster="slurm", num_jobs=1, cores=1, folder=str(tmp_path / "w"))
-    with pytest.raises(WorkerError, match="there is no sbatch here"), spread_over(1, settings):
+    with pytest.raises(WorkerError, match="there is no sbatch here"), worker_pool(1, settings):
         pass
 
 
 def test_workers_have_one_thread_and_keep_memory_for_the_next_item(monkeypatch):
     monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
-    with spread_over(2) as spread:
+    with worker_pool(2) as spread:
         found = list(spread(os.getenv, ["OMP_NUM_THREADS", "MALLOC_TRIM_THRESHOLD_"]))
     assert found == ["1", str(128 << 20)]

@@ -11,7 +11,7 @@ import pytest
 import tifffile
 
 from phenoprints.foundations.errors import ConfigurationError, ImageError
-from phenoprints.foundations.workers import spread_over
+from phenoprints.foundations.workers import worker_pool
 from phenoprints.quality import batch_of, measure_sites
 from phenoprints.screens.images import ScreenImages
 
@@ -58,7 +58,7 @@ def test_the_number_of_workers_changes_nothing(tmp_path: Path) -> None:
     table["locator"] = [f'files:["{at}DNA.tif","{at}ER.tif"]' for at in range(20)]
     (tmp_path / "7ER.tif").unlink()
     one = measure_sites(ScreenImages(str(tmp_path)), table)
-    with spread_over(2) as spread:
+    with worker_pool(2) as spread:
         two = measure_sites(ScreenImages(str(tmp_path)), table, spread=spread)
     pd.testing.assert_frame_equal(one, two)
     assert "7ER.tif" in one.loc[7, "unreadable"]

@@ -10,7 +10,7 @@ import pytest
 
 from phenoprints.benchmarks import probes_table, training_table
 from phenoprints.benchmarks.contracts import BY_PROBES, BY_TRAINING
-from phenoprints.reports.contents import Section
+from phenoprints.reports.page_model import Section
 from phenoprints.reports.runs import Run
 from phenoprints.reports.stages.across import across_sections
 

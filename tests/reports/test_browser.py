@@ -280,7 +280,7 @@ def test_long_tables_are_paged(browser: Browser, pages: Path) -> None:
 def test_rows_beyond_the_first_hundred_are_reached(browser: Browser, tmp_path: Path) -> None:
     import pandas as pd
 
-    from phenoprints.reports.contents import Page, Section
+    from phenoprints.reports.page_model import Page, Section
     from phenoprints.reports.pages import render
     from phenoprints.reports.tables import Column, Table
 

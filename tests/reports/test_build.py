@@ -338,7 +338,7 @@ def test_reconstructions_are_shown_for_the_last_block_and_for_every_one(
 
 
 def test_one_figure_stands_under_one_path() -> None:
-    from phenoprints.reports.contents import Fact, Page
+    from phenoprints.reports.page_model import Fact, Page
 
     facts = [Fact(("a", "b"), "x", 1), Fact(("a", "c"), "y", float("nan"))]
     assert summary([Page("p", "P", "?", "!", [], facts)]) == {"a": {"b": 1, "c": None}}

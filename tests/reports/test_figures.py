@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from phenoprints.reports import figures, points
+from phenoprints.reports import figures, scatter
 from phenoprints.reports.figures import qq_points
 
 GENERATOR = np.random.default_rng(5)
@@ -30,7 +30,7 @@ CHARTS = {
         LINES, title="a <title>", x_title="x", y_title="y", has_points=True
     ),
     "heat": lambda: figures.heat_map(CELLS, title="a <title>", value_title="v", limits=(-1, 1)),
-    "points": lambda: points.point_map(
+    "points": lambda: scatter.point_map(
         P, P**2, title="a <title>", x_title="x", y_title="y", group=["<i>"] * 400
     ),
 }
@@ -80,23 +80,23 @@ def test_qq_thins_only_the_large_p_values() -> None:
 def test_figures_of_nothing_are_still_drawn() -> None:
     assert figures.p_value_histogram([np.nan], title="none").startswith("<svg ")
     assert figures.qq_plot([], title="none").startswith("<svg ")
-    assert points.point_map([], [], title="n", x_title="x", y_title="y").startswith("<svg ")
+    assert scatter.point_map([], [], title="n", x_title="x", y_title="y").startswith("<svg ")
 
 
 def test_many_points_become_one_picture() -> None:
-    x = GENERATOR.normal(size=points.MAX_POINTS + 1)
-    svg = points.point_map(x, x, title="many", x_title="x", y_title="y")
+    x = GENERATOR.normal(size=scatter.MAX_POINTS + 1)
+    svg = scatter.point_map(x, x, title="many", x_title="x", y_title="y")
     assert svg.count("<image") == 1
     assert 'href="data:image/png;base64,' in svg
     assert len(svg) < 100_000
-    few = points.point_map(x[:-1], x[:-1], title="few", x_title="x", y_title="y")
+    few = scatter.point_map(x[:-1], x[:-1], title="few", x_title="x", y_title="y")
     assert "<image" not in few
-    assert few.count("h0") == points.MAX_POINTS
+    assert few.count("h0") == scatter.MAX_POINTS
 
 
 @pytest.mark.parametrize(("low", "high"), [(0, 1), (-3.2, 7.9), (1e-6, 5e-6), (100, 90000)])
 def test_ticks_are_round_and_inside(low: float, high: float) -> None:
-    ticks = points.nice_ticks(low, high)
+    ticks = scatter.nice_ticks(low, high)
     assert 2 <= len(ticks) <= 11
     assert min(ticks) >= low - 1e-12
     assert max(ticks) <= high * (1 + 1e-9)

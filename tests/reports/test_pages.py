@@ -11,8 +11,8 @@ from html.parser import HTMLParser
 import pandas as pd
 import pytest
 
-from phenoprints.reports.contents import Box, Fact, Figure, Page, Passage, Section, Text
 from phenoprints.reports.figures import p_value_histogram
+from phenoprints.reports.page_model import Box, Fact, Figure, Page, Passage, Section, Text
 from phenoprints.reports.pages import asset, policy, render, tables_of
 from phenoprints.reports.tables import Column, Table, script_json
 from phenoprints.reports.verdicts import CHECK, NOT_RUN, PASS, Rule, Verdict

@@ -9,7 +9,7 @@ from html.parser import HTMLParser
 import pandas as pd
 import pytest
 
-from phenoprints.reports.contents import Page, Section
+from phenoprints.reports.page_model import Page, Section
 from phenoprints.reports.pages import render
 from phenoprints.reports.tables import Column, Table
 

@@ -12,7 +12,7 @@ from phenoprints.configuration import load
 from phenoprints.configuration.models.stages import Workers
 from phenoprints.foundations import workers
 from phenoprints.foundations.errors import ConfigurationError, UnsafeInputError
-from phenoprints.foundations.workers import spread_over
+from phenoprints.foundations.workers import worker_pool
 
 PLAIN = {"run": "demo", "screens": {"demo": {"source": "simulated"}}}
 COMMANDS = ["$(touch${IFS}ran)", "`touch${IFS}ran`", "a;touch${IFS}ran", "a&touch${IFS}ran",
@@ -43,7 +43,7 @@ def script(monkeypatch):
 
     def script(**settings) -> str:
         chosen = Workers(cluster="slurm", num_jobs=1, cores=1, **settings)
-        with pytest.raises(Written) as caught, spread_over(1, chosen):
+        with pytest.raises(Written) as caught, worker_pool(1, chosen):
             pass
         return str(caught.value)
 
@@ -61,7 +61,7 @@ def test_commands_in_settings_of_workers_are_refused(place, command, tmp_path, m
         section["extra"] = tuple(section["extra"])
     with (
         pytest.raises(UnsafeInputError, match=rf"workers\.{place}.*script of a Slurm job"),
-        spread_over(1, Workers.model_construct(**section)),
+        worker_pool(1, Workers.model_construct(**section)),
     ):
         pass
     assert not list(tmp_path.iterdir())
@@ -89,7 +89,7 @@ def test_a_working_directory_that_bash_would_read_is_refused(name, tmp_path, mon
     monkeypatch.chdir(tmp_path / name)
     with (
         pytest.raises(UnsafeInputError, match=r"(?s)workers\.folder: .*start in another working"),
-        spread_over(1, Workers(cluster="slurm")),
+        worker_pool(1, Workers(cluster="slurm")),
     ):
         pass
 
@@ -98,7 +98,7 @@ def test_the_path_of_python_is_looked_at_too(monkeypatch):
     monkeypatch.setattr(sys, "executable", "/home/me/$(touch ran)/bin/python")
     with (
         pytest.raises(UnsafeInputError, match=r"Python's path: .*touch ran"),
-        spread_over(1, Workers(cluster="slurm")),
+        worker_pool(1, Workers(cluster="slurm")),
     ):
         pass
 

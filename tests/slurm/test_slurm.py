@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from phenoprints.configuration.models.stages import Workers
-from phenoprints.foundations.workers import spread_over
+from phenoprints.foundations.workers import worker_pool
 
 from .conftest import Folder, Job, differing, jobs, shell, wait_for
 
@@ -135,7 +135,7 @@ def test_a_job_that_asks_for_a_gpu_gets_one_on_a_partition_that_has_some(curated
 def test_lost_workers_are_replaced(tmp_path, monkeypatch):
     monkeypatch.setattr("phenoprints.foundations.workers.LOOK_AFTER_S", 2.0)
     settings = Workers(**DASK_ON_SLURM, folder=str(tmp_path / "workers"))
-    with spread_over(1, settings) as spread:
+    with worker_pool(1, settings) as spread:
         results = spread(time.sleep, [0.5] * 20)
         next(results)
         before = {job.number for job in jobs() if job.name == "phenoprints-worker"}

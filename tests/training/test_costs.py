@@ -27,8 +27,8 @@ from phenoprints.models.flops import (  # noqa: E402
     training_flops,
 )
 from phenoprints.training import costs  # noqa: E402
-from phenoprints.training.making import training_record  # noqa: E402
 from phenoprints.training.sampling import CropSampler, Sites  # noqa: E402
+from phenoprints.training.untrained import training_record  # noqa: E402
 
 sys.path.insert(0, str(Path(__file__).parent))
 from small_training import CLASSIFIER, fit  # noqa: E402

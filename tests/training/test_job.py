@@ -39,10 +39,10 @@ from phenoprints.training.job import (  # noqa: E402
     run_and_pass_signals,
     run_job,
 )
-from phenoprints.training.making import make_encoder, show_openphenom  # noqa: E402
 from phenoprints.training.sampling import CropSampler  # noqa: E402
 from phenoprints.training.settings import TrainingSettings  # noqa: E402
 from phenoprints.training.sources import StoredImages  # noqa: E402
+from phenoprints.training.untrained import make_encoder, show_openphenom  # noqa: E402
 from phenoprints.wells import SITES  # noqa: E402
 
 sys.path.insert(0, str(Path(__file__).parent))
@@ -316,7 +316,7 @@ def test_openphenom_shows_reconstructions_where_its_decoder_can(
         models.build("ca-vit-tiny", channels=2, crop_px=256, patch_px=32),  # type: ignore[arg-type]
         models.DecoderShape(16, 1, 2), num_channels=2, latent_norm=False,
     )  # fmt: skip
-    name = "phenoprints.training.making.openphenom_autoencoder"
+    name = "phenoprints.training.untrained.openphenom_autoencoder"
     monkeypatch.setattr(name, lambda weights: model.eval())
     assert not show_openphenom(tmp_path, "w", sites_of(3), Noise())  # type: ignore[arg-type]
     assert not show_openphenom(tmp_path, "w", sites_of(2)[-1:], Noise())  # type: ignore[arg-type]

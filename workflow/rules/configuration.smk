@@ -10,7 +10,7 @@ if SOURCE.is_dir() and str(SOURCE) not in sys.path:
     environ["PYTHONPATH"] = pathsep.join(filter(None, [str(SOURCE), environ.get("PYTHONPATH")]))
 
 from phenoprints import configuration
-from phenoprints.foundations import claims
+from phenoprints.foundations import locks
 from phenoprints.foundations.errors import PhenoprintsError
 from phenoprints.foundations.versions import STAGE_VERSIONS
 from snakemake.exceptions import WorkflowError
@@ -33,12 +33,12 @@ except PhenoprintsError as error:
 config.clear()
 config.update(resolved)
 if workflow.is_main_process:
-    claims.forget_dead_locks(config["run"])
+    locks.forget_dead_locks(config["run"])
 
 
 onstart:
     try:
-        claims.claim(config["run"])
+        locks.lock_run(config["run"])
         configuration.write_frozen(FROZEN, config)
     except PhenoprintsError as error:
         raise WorkflowError(str(error)) from None

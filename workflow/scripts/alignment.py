@@ -11,8 +11,8 @@ from phenoprints.alignment import (
 )
 from phenoprints.embeddings import open_embeddings
 from phenoprints.embeddings.writing import write_rows
-from phenoprints.foundations.jobs import logged
 from phenoprints.foundations.provenance import artefact_path, write_provenance
+from phenoprints.foundations.script_logging import logged
 from phenoprints.wells import Screen
 
 with logged(snakemake.log):

@@ -4,7 +4,7 @@ import sys
 from pathlib import Path
 
 from phenoprints.annotation import download, source_named
-from phenoprints.foundations.jobs import logged
+from phenoprints.foundations.script_logging import logged
 
 with logged(snakemake.log):
     name = snakemake.params.names[snakemake.wildcards.annotation]

@@ -4,8 +4,8 @@ from phenoprints.annotation import terms
 from phenoprints.benchmarks import run_benchmarks
 from phenoprints.benchmarks.contracts import BENCHMARKS
 from phenoprints.benchmarks.loading import load_inputs
-from phenoprints.foundations.jobs import logged
 from phenoprints.foundations.provenance import write_provenance
+from phenoprints.foundations.script_logging import logged
 
 with logged(snakemake.log):
     params, paths = snakemake.params, snakemake.input

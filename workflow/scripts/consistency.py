@@ -7,8 +7,8 @@ from phenoprints.alignment import open_aligned
 from phenoprints.consistency import ConsistencySettings, repeated_vectors, screen_consistency
 from phenoprints.consistency.contracts import CONSISTENCY
 from phenoprints.embeddings import open_embeddings
-from phenoprints.foundations.jobs import logged
 from phenoprints.foundations.provenance import artefact_path, write_provenance
+from phenoprints.foundations.script_logging import logged
 from phenoprints.wells import Screen, failed_wells
 
 with logged(snakemake.log):

@@ -6,9 +6,9 @@ from phenoprints.curation import Rules, genes_table, phenoprints_table, unite_co
 from phenoprints.curation.manifest import figures, write_manifest
 from phenoprints.curation.parts import JoinedParts
 from phenoprints.curation.screen_files import ScreenFiles, Tables
-from phenoprints.foundations.jobs import logged
 from phenoprints.foundations.provenance import artefact_path, write_provenance
 from phenoprints.foundations.publishing import publish_json, publish_table
+from phenoprints.foundations.script_logging import logged
 from phenoprints.wells.contracts import CONDITIONS
 
 with logged(snakemake.log):

@@ -8,9 +8,9 @@ from phenoprints.embeddings.embedding_job import JobFiles, compute_jobs, open_jo
 from phenoprints.embeddings.failures import FAILURES
 from phenoprints.embeddings.replicate_similarity import REPLICATE_SIMILARITY, similarity_of_screen
 from phenoprints.embeddings.units import Stores, plan_table, unit_groups, unit_tasks
-from phenoprints.foundations.jobs import logged
 from phenoprints.foundations.provenance import artefact_path, write_provenance
 from phenoprints.foundations.publishing import publish_json, publish_table
+from phenoprints.foundations.script_logging import logged
 from phenoprints.probes.tasks import wells_of_tasks
 
 with logged(snakemake.log):

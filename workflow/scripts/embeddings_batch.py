@@ -5,9 +5,9 @@ import torch
 
 from phenoprints.embeddings.embedding_job import JobFiles, compute_jobs, open_job
 from phenoprints.embeddings.units import Stores, batch_of, unit_groups, unit_tasks
-from phenoprints.foundations.jobs import logged
 from phenoprints.foundations.provenance import artefact_path, write_provenance
 from phenoprints.foundations.publishing import publish_json
+from phenoprints.foundations.script_logging import logged
 
 with logged(snakemake.log):
     paths, params, names = snakemake.input, snakemake.params, snakemake.wildcards

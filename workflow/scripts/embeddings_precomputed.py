@@ -7,8 +7,8 @@ from phenoprints.embeddings.replicate_similarity import REPLICATE_SIMILARITY, si
 from phenoprints.embeddings.vector_arrays import array_place
 from phenoprints.embeddings.vector_tables import KeyColumns, read_vectors
 from phenoprints.embeddings.writing import write_rows
-from phenoprints.foundations.jobs import logged
 from phenoprints.foundations.provenance import artefact_path, write_provenance
+from phenoprints.foundations.script_logging import logged
 from phenoprints.wells.contracts import WELLS
 
 with logged(snakemake.log):

@@ -5,8 +5,8 @@ from phenoprints.embeddings.failures import FAILURES, well_failures
 from phenoprints.embeddings.random_vectors import random_vectors
 from phenoprints.embeddings.replicate_similarity import REPLICATE_SIMILARITY, similarity_of_screen
 from phenoprints.embeddings.writing import write_rows
-from phenoprints.foundations.jobs import logged
 from phenoprints.foundations.provenance import artefact_path, write_provenance
+from phenoprints.foundations.script_logging import logged
 from phenoprints.wells.contracts import WELLS
 
 with logged(snakemake.log):

@@ -8,8 +8,8 @@ import pandas as pd
 from phenoprints.benchmarks import accuracies_of_encoders, probes_table, training_table
 from phenoprints.benchmarks.contracts import BENCHMARKS, BY_PROBES, BY_TRAINING
 from phenoprints.foundations.encoder_folders import training_flops_of
-from phenoprints.foundations.jobs import logged
 from phenoprints.foundations.provenance import artefact_path, write_provenance
+from phenoprints.foundations.script_logging import logged
 from phenoprints.probes.contracts import ACCURACIES
 
 with logged(snakemake.log):

@@ -3,11 +3,11 @@
 from pathlib import Path
 
 from phenoprints import models
-from phenoprints.foundations.jobs import logged
 from phenoprints.foundations.provenance import artefact_path, write_provenance
+from phenoprints.foundations.script_logging import logged
 from phenoprints.screens.images import open_images
 from phenoprints.screens.preparing import keyed_sites
-from phenoprints.training.making import make_encoder, show_openphenom, training_record
+from phenoprints.training.untrained import make_encoder, show_openphenom, training_record
 from phenoprints.wells import SITES
 
 with logged(snakemake.log):

@@ -5,8 +5,8 @@ from pathlib import Path
 
 from phenoprints import models
 from phenoprints.foundations.encoder_folders import read_config
-from phenoprints.foundations.jobs import logged
 from phenoprints.foundations.provenance import artefact_path, write_provenance
+from phenoprints.foundations.script_logging import logged
 
 with logged(snakemake.log):
     base, chosen = snakemake.input.encoder[0], snakemake.input.chosen[0]

@@ -2,8 +2,8 @@
 
 from pathlib import Path
 
-from phenoprints.foundations.jobs import logged
 from phenoprints.foundations.provenance import write_provenance
+from phenoprints.foundations.script_logging import logged
 from phenoprints.screens.preparing import prepare_images
 
 with logged(snakemake.log):

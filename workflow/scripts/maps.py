@@ -4,8 +4,8 @@ from pathlib import Path
 
 from phenoprints.alignment import open_aligned
 from phenoprints.embeddings import open_embeddings
-from phenoprints.foundations.jobs import logged
 from phenoprints.foundations.provenance import artefact_path, write_provenance
+from phenoprints.foundations.script_logging import logged
 from phenoprints.maps import MapSettings, map_tables, perturbation_map, save_map
 from phenoprints.wells import Screen
 

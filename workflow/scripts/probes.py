@@ -6,8 +6,8 @@ if snakemake.params.settings["device"] == "cuda":
     os.environ["SCIPY_ARRAY_API"] = "1"  # scipy reads it when it is imported
 
 from phenoprints.embeddings import open_embeddings
-from phenoprints.foundations.jobs import logged
 from phenoprints.foundations.provenance import artefact_path, write_provenance
+from phenoprints.foundations.script_logging import logged
 from phenoprints.probes import ProbeSettings
 from phenoprints.probes.contracts import ACCURACIES, CONFUSIONS, SPLIT
 from phenoprints.probes.running import probe_task

@@ -4,9 +4,9 @@ import json
 
 import pandas as pd
 
-from phenoprints.foundations.jobs import logged
 from phenoprints.foundations.provenance import artefact_path, write_provenance
 from phenoprints.foundations.publishing import publish_json
+from phenoprints.foundations.script_logging import logged
 from phenoprints.probes.choosing import savings
 from phenoprints.probes.contracts import ACCURACIES
 from phenoprints.probes.running import chosen_blocks

@@ -1,7 +1,7 @@
 """Split the wells of one probe task."""
 
-from phenoprints.foundations.jobs import logged
 from phenoprints.foundations.provenance import write_provenance
+from phenoprints.foundations.script_logging import logged
 from phenoprints.probes.contracts import SPLIT
 from phenoprints.probes.running import split_task
 from phenoprints.probes.tasks import Task

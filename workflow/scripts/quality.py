@@ -2,9 +2,9 @@
 
 import pandas as pd
 
-from phenoprints.foundations.jobs import logged
 from phenoprints.foundations.provenance import write_provenance
 from phenoprints.foundations.publishing import publish_json, publish_table
+from phenoprints.foundations.script_logging import logged
 from phenoprints.quality import (
     QUALITY,
     QualitySettings,

@@ -3,10 +3,10 @@
 import pandas as pd
 
 from phenoprints.configuration.models.stages import Workers
-from phenoprints.foundations.jobs import logged
 from phenoprints.foundations.provenance import write_provenance
 from phenoprints.foundations.publishing import publish_table
-from phenoprints.foundations.workers import spread_over
+from phenoprints.foundations.script_logging import logged
+from phenoprints.foundations.workers import worker_pool
 from phenoprints.quality import SITES_PER_WORKER, batch_of, measure_sites
 from phenoprints.screens.images import open_images
 from phenoprints.wells.contracts import SITES, WELLS
@@ -19,7 +19,7 @@ with logged(snakemake.log):
     ).merge(wells, on="well_id", how="left")
     known_bad = pd.read_parquet(files.unreadable)
     num_workers = min(snakemake.threads, 1 + len(sites) // SITES_PER_WORKER)
-    with spread_over(num_workers, Workers(**snakemake.config["workers"])) as spread:
+    with worker_pool(num_workers, Workers(**snakemake.config["workers"])) as spread:
         metrics = measure_sites(
             open_images(files.images),
             sites,

@@ -1,7 +1,7 @@
 """Write the quality table of a screen without images."""
 
-from phenoprints.foundations.jobs import logged
 from phenoprints.foundations.provenance import write_provenance
+from phenoprints.foundations.script_logging import logged
 from phenoprints.quality import QUALITY, not_assessed
 from phenoprints.wells.contracts import SITES, WELLS
 

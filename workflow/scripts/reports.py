@@ -3,8 +3,8 @@
 import sys
 from pathlib import Path
 
-from phenoprints.foundations.jobs import logged
 from phenoprints.foundations.provenance import write_provenance
+from phenoprints.foundations.script_logging import logged
 from phenoprints.reports import build
 
 with logged(snakemake.log):

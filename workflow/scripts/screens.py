@@ -2,8 +2,8 @@
 
 from pathlib import Path
 
-from phenoprints.foundations.jobs import logged
 from phenoprints.foundations.provenance import write_provenance
+from phenoprints.foundations.script_logging import logged
 from phenoprints.screens.reading import read
 from phenoprints.screens.storing import problems_written, write_screen
 

@@ -4,8 +4,8 @@ import logging
 import sys
 from pathlib import Path
 
-from phenoprints.foundations.jobs import logged
 from phenoprints.foundations.provenance import artefact_path, write_provenance
+from phenoprints.foundations.script_logging import logged
 from phenoprints.training.job import TrainingJob, launch_job
 
 with logged(snakemake.log):

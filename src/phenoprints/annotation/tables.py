@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pandas as pd
 
-from phenoprints.foundations.bombs import memory_told, refuse_bomb
 from phenoprints.foundations.errors import MissingInputError, Problem, TableError, raise_problems
+from phenoprints.foundations.size_limits import check_decompressed_size, memory_errors
 
 PAIR_COLUMNS = ("entity1", "entity2")
 
@@ -20,8 +20,8 @@ def read_table(path: str | Path) -> pd.DataFrame:
     file = Path(path)
     if not file.exists():
         raise MissingInputError(f"{path}: the table is not there.")
-    refuse_bomb(file)
-    with memory_told(file):
+    check_decompressed_size(file)
+    with memory_errors(file):
         if file.suffix == ".parquet":
             return pd.read_parquet(file)
         separator = "\t" if ".tsv" in file.suffixes else ","
@@ -60,7 +60,7 @@ def read_clusters(path: str | Path) -> dict[str, frozenset[str]]:
     GMT (a suffix .gmt) has a description in its second column and tabs between members.
     """
     file = Path(path)
-    refuse_bomb(file)
+    check_decompressed_size(file)
     opener = gzip.open if file.suffix == ".gz" else open
     clusters: dict[str, frozenset[str]] = {}
     with opener(file, "rt", encoding="utf-8") as lines:

@@ -7,9 +7,9 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from phenoprints.cli.components import component_warnings
-from phenoprints.cli.facts import ScreenFacts, facts_of, planned_facts
 from phenoprints.cli.heads import Heads, vector_heads
 from phenoprints.cli.plans import plan_lines
+from phenoprints.cli.screen_summary import ScreenSummary, planned_summary, summary_of
 from phenoprints.cli.terminal import count, table, verdict
 from phenoprints.configuration import load, missing_inputs
 from phenoprints.foundations.errors import MissingInputError, TableError, raise_problems
@@ -42,12 +42,12 @@ def run(arguments: argparse.Namespace) -> int:
     return int(any(word == "FAIL" for word, _ in failures))
 
 
-def _facts(config: Mapping[str, Any], *, is_read: bool) -> Iterator[tuple[str, ScreenFacts]]:
+def _facts(config: Mapping[str, Any], *, is_read: bool) -> Iterator[tuple[str, ScreenSummary]]:
     for name, screen in config["screens"].items():
         if screen["source"] == "planned":
-            yield name, planned_facts(name, screen)
+            yield name, planned_summary(name, screen)
         elif is_read:
-            yield name, facts_of(name, config)
+            yield name, summary_of(name, config)
 
 
 def _screen_lines(facts: Any) -> Iterator[str]:
@@ -76,7 +76,7 @@ def head_lines(heads: Iterable[Heads]) -> Iterator[str]:
 
 
 def _verdicts(
-    config: Mapping[str, Any], facts: Mapping[str, ScreenFacts]
+    config: Mapping[str, Any], facts: Mapping[str, ScreenSummary]
 ) -> Iterator[tuple[str, str]]:
     for of in facts.values():
         yield from (("FAIL", f"{of.name}: {text}") for text in of.failures)
@@ -87,7 +87,7 @@ def _verdicts(
 
 
 def _verdict(
-    name: str, manifest: Mapping[str, Any], config: Mapping[str, Any], facts: ScreenFacts
+    name: str, manifest: Mapping[str, Any], config: Mapping[str, Any], facts: ScreenSummary
 ) -> tuple[str, str]:
     settings = config["screens"][facts.name]["consistency"]
     found = facts.feasibility(manifest, settings)

@@ -6,8 +6,8 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from phenoprints.cli.estimates import network_of
-from phenoprints.cli.facts import ScreenFacts, first_names
 from phenoprints.cli.heads import Heads
+from phenoprints.cli.screen_summary import ScreenSummary, first_names
 from phenoprints.configuration import base_encoder, plan
 
 PER_COMPONENT = 2
@@ -17,7 +17,7 @@ WITH_COMPONENTS = ("tvn", "pca-center-scale")
 
 
 def component_warnings(
-    config: Mapping[str, Any], facts: Mapping[str, ScreenFacts], heads: Iterable[Heads]
+    config: Mapping[str, Any], facts: Mapping[str, ScreenSummary], heads: Iterable[Heads]
 ) -> Iterator[str]:
     """Yield a sentence for every screen and number of components that its controls are few for.
 
@@ -36,7 +36,7 @@ def component_warnings(
         yield from _warning(facts[screen], most, encoders)
 
 
-def _warning(of: ScreenFacts, most: int, encoders: list[str]) -> Iterator[str]:
+def _warning(of: ScreenSummary, most: int, encoders: list[str]) -> Iterator[str]:
     counts = of.controls_of_batch
     few = [name for name, number in counts.items() if number < PER_COMPONENT * most]
     if few:

@@ -8,9 +8,9 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from phenoprints.cli.curation_diff import KEPT, Transition, transitions
 from phenoprints.cli.runs import checked_provenance
 from phenoprints.cli.terminal import count, table
-from phenoprints.cli.transitions import KEPT, Transition, transitions
 from phenoprints.foundations.errors import MissingInputError, Problem, raise_problems
 
 KEY = ("perturbation", "kind", "gene", "guide", "concentration_um", "cell_type", "background")

@@ -17,12 +17,12 @@ from phenoprints.cli.estimates import (
     processor_hours,
     training_cost,
 )
-from phenoprints.cli.facts import ScreenFacts
+from phenoprints.cli.screen_summary import ScreenSummary
 from phenoprints.cli.terminal import bytes_text, count, hours_text, table
 from phenoprints.configuration import Plan, base_encoder, plan
 
 
-def plan_lines(config: Mapping[str, Any], facts: Mapping[str, ScreenFacts]) -> Iterator[str]:
+def plan_lines(config: Mapping[str, Any], facts: Mapping[str, ScreenSummary]) -> Iterator[str]:
     """Yield a table of stages with jobs' items, GPU hours and disk, and sums with their
     assumptions.
     """

@@ -9,8 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from phenoprints.cli.companions import damaged_companions
-from phenoprints.cli.mending import artefact_of, mending
+from phenoprints.cli.rebuild_commands import artefact_of, rebuild_command
 from phenoprints.cli.runs import (
     FOLDER_STAGES,
     SUFFIX,
@@ -23,6 +22,7 @@ from phenoprints.cli.runs import (
     run_folder,
     short,
 )
+from phenoprints.cli.store_integrity import damaged_companions
 from phenoprints.cli.terminal import count, verdict
 from phenoprints.configuration.freezing import checksum_path, thaw
 from phenoprints.foundations.errors import MAX_SHOWN, CorruptionError, PhenoprintsError
@@ -146,7 +146,7 @@ def _artefacts(folder: Path) -> Iterator[Finding]:
     for damage in damaged_companions(folder):
         yield Finding("FAIL", str(damage.file), damage.expected, damage.found, damage.mend)
     for path in unaccounted(folder):
-        mend = mending(path, folder)
+        mend = rebuild_command(path, folder)
         yield Finding("CHECK", str(path), "a provenance file beside it", "found none", mend)
     for partial in sorted(folder.rglob(f"*{PARTIAL_SUFFIX}")):
         mend = f"rm -r {shlex.quote(str(partial))}, when no run is going on"
@@ -199,7 +199,7 @@ def _owner(name: str) -> str:
 
 def _verified(path: Path, folder: Path, base: Path) -> Iterator[Finding]:
     artefact = artefact_path(path)
-    mend = mending(artefact, folder)
+    mend = rebuild_command(artefact, folder)
     try:
         provenance = checked_provenance(artefact)
     except CorruptionError as error:

@@ -6,7 +6,7 @@ import json
 from collections.abc import Callable
 from pathlib import Path
 
-from phenoprints.foundations.jobs import first_error
+from phenoprints.foundations.script_logging import first_error
 
 VERDICTS = ("FAIL", "CHECK", "NOT RUN", "PASS")
 

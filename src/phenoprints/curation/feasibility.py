@@ -9,11 +9,11 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from phenoprints.consistency import ConsistencySettings
-from phenoprints.curation.deciding import RARE, ConditionFacts, condition_flags, count
 from phenoprints.curation.encoding import TREATMENT, encode
-from phenoprints.curation.joining import screen_parts
+from phenoprints.curation.exclusion import RARE, ConditionFacts, condition_flags, count
 from phenoprints.curation.phenoprints import phenoprints_table
 from phenoprints.curation.rules import Rules
+from phenoprints.curation.wells_with_quality import screen_parts
 
 JUDGE = "best-case"
 

@@ -11,13 +11,13 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from phenoprints.curation.deciding import ConditionFacts, condition_flags, count, reasons
+from phenoprints.curation.counts import Counts
 from phenoprints.curation.encoding import encode
-from phenoprints.curation.joining import screen_parts
+from phenoprints.curation.exclusion import ConditionFacts, condition_flags, count, reasons
 from phenoprints.curation.parts import Parts, TableParts
 from phenoprints.curation.rules import Rules, check_held_out
 from phenoprints.curation.steps import REASON_WORDS, STEP_WORDS, Reason
-from phenoprints.curation.tally import Tally
+from phenoprints.curation.wells_with_quality import screen_parts
 from phenoprints.curation.writing import MemorySink, Sink
 from phenoprints.foundations.errors import DataError
 from phenoprints.foundations.progress import Progress
@@ -152,14 +152,14 @@ def curate_parts(
     order = _order(experiments)
     check_held_out(rules, {each for names in experiments.values() for each in names})
     flags = condition_flags(facts, counts[0], counts[1])
-    tally = Tally.empty(len(facts))
+    tally = Counts.empty(len(facts))
 
-    def second_pass(position: int) -> Tally:
+    def second_pass(position: int) -> Counts:
         table = parts.read(order[position], deciding_only=False)
         part = encode(table, len(facts))
         reason = reasons(part, rules, flags, is_judged=facts.is_judged, seed=seed)
         sink.write(position, table, reason)
-        return Tally.of(part, reason, len(facts))
+        return Counts.of(part, reason, len(facts))
 
     writing = Progress("parts", len(order), name="writing")
     for part_tally in writing.each(_each(second_pass, range(len(order)), workers)):

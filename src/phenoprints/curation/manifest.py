@@ -11,7 +11,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from phenoprints.consistency import ConsistencySettings
-from phenoprints.curation.expectation import (
+from phenoprints.curation.false_positives import (
     expected_false,
     judges_of,
     overlap_of_judges,

@@ -12,8 +12,13 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from phenoprints.curation.encoding import ENCODED
-from phenoprints.curation.joining import QUALITY_COLUMNS, Facts, Shapes, joined
 from phenoprints.curation.parts import TEXTS, WELLS_PER_PART, cuts
+from phenoprints.curation.wells_with_quality import (
+    QUALITY_COLUMNS,
+    ImageSizes,
+    QualityAndSites,
+    wells_with_quality,
+)
 from phenoprints.foundations.parquet import TableReader
 from phenoprints.wells import SITES, WELLS
 from phenoprints.wells.rows import experiment_ranges, ranges_of_wells
@@ -79,7 +84,9 @@ class ScreenFiles:
         if self._usual is not None:
             wanted = SHAPE_COLUMNS if deciding_only else SITES.schema.names
             sites = _read(self._tables.sites, wanted, self._sites[number])
-        return joined(wells, self._new_ids, Facts(quality, sites, self._usual))
+        return wells_with_quality(
+            wells, self._new_ids, QualityAndSites(quality, sites, self._usual)
+        )
 
     def _ids(self, rows: slice) -> NDArray[np.uint64]:
         wells = _read(self._tables.wells, ["well_id"], rows)
@@ -90,7 +97,7 @@ class ScreenFiles:
         """Return the usual shape by modality; None for a screen without images."""
         if self._sites[-1].stop == 0:
             return None
-        shapes = Shapes()
+        shapes = ImageSizes()
         for wells, sites in zip(self._wells, self._sites, strict=True):
             shapes.add(
                 _read(self._tables.wells, ["well_id", "modality"], wells),

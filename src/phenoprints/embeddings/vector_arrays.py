@@ -13,7 +13,6 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from phenoprints.embeddings.store import open_embeddings
-from phenoprints.foundations.bombs import ALWAYS_BYTES, MAX_RATIO, memory_told
 from phenoprints.foundations.errors import (
     CorruptionError,
     DataError,
@@ -21,6 +20,7 @@ from phenoprints.foundations.errors import (
     TableError,
     UnsafeInputError,
 )
+from phenoprints.foundations.size_limits import ALWAYS_BYTES, MAX_RATIO, memory_errors
 
 MAX_FEATURES = 100_000
 """Features of a vector; the widest of the field, of CellProfiler, have below 10,000."""
@@ -86,7 +86,7 @@ def read_array(place: Path, num_rows: int, row_table: str) -> NDArray[np.float32
         )
     _judge(place, values, max(4, dtype.itemsize))
     # Beyond float32 becomes infinite, which fails the well by name.
-    with memory_told(place), np.errstate(over="ignore"):
+    with memory_errors(place), np.errstate(over="ignore"):
         whole: NDArray[np.generic] = values if is_npy else _read(values, place)
         return whole.astype(np.float32)
 

@@ -22,7 +22,6 @@ from phenoprints.embeddings.vector_arrays import (
     read_array,
     read_own_store,
 )
-from phenoprints.foundations.bombs import memory_told, refuse_bomb
 from phenoprints.foundations.errors import (
     DataError,
     MissingInputError,
@@ -30,6 +29,7 @@ from phenoprints.foundations.errors import (
     TableError,
     raise_problems,
 )
+from phenoprints.foundations.size_limits import check_decompressed_size, memory_errors
 from phenoprints.screens.columns import ColumnRule, apply_rule, recognised_rules
 from phenoprints.screens.tables import UNREADABLE
 
@@ -180,8 +180,8 @@ def _read_one(path: Path, key_columns: KeyColumns, features: Sequence[str]) -> V
 def _read_table(path: Path) -> pd.DataFrame:
     if not path.is_file():
         raise MissingInputError(f"{path}: the profiles are not there.")
-    refuse_bomb(path)
-    with memory_told(path):
+    check_decompressed_size(path)
+    with memory_errors(path):
         try:
             return _read_frame(path)
         except UNREADABLE as error:

@@ -21,7 +21,7 @@ DEFAULT_COLUMNS = 80
 
 
 @dataclass(frozen=True)
-class Standing:
+class ProgressState:
     """How far something is; its text is the line that is shown.
 
     Attributes
@@ -39,9 +39,9 @@ class Standing:
 
     Examples
     --------
-    >>> str(Standing("wells", 1000, done=300, skipped=100, seconds=60.0))
+    >>> str(ProgressState("wells", 1000, done=300, skipped=100, seconds=60.0))
     '400 of 1,000 wells, 5.0 wells/s, 2 min left, 100 done before'
-    >>> str(Standing("wells", 1000))
+    >>> str(ProgressState("wells", 1000))
     '0 of 1,000 wells'
     """
 
@@ -99,7 +99,7 @@ def rate_text(per_second: float, unit: str) -> str:
     return f"{value:,.0f} {unit}/{per}" if value >= 99.95 else f"{value:.1f} {unit}/{per}"
 
 
-class Outlet:
+class ProgressSink:
     """A text stream that is told how far a job is, among what else is written to it.
 
     The last line of a terminal is rewritten, cut to its width; other text erases it first. Of
@@ -186,21 +186,21 @@ class Outlet:
 
 
 @dataclass(frozen=True)
-class _Audience:
+class _Sinks:
     """Who is told how far the job is, and what the job is called."""
 
-    outlets: tuple[Outlet, ...] = ()
+    outlets: tuple[ProgressSink, ...] = ()
     job: str = ""
 
 
-_audience = _Audience()
+_audience = _Sinks()
 
 
 @contextmanager
-def told_to(*outlets: Outlet, job: str = "") -> Iterator[None]:
+def progress_to(*outlets: ProgressSink, job: str = "") -> Iterator[None]:
     """Tell these outlets how far things are; outside of this nothing is told to anyone."""
     global _audience
-    before, _audience = _audience, _Audience(outlets, job)
+    before, _audience = _audience, _Sinks(outlets, job)
     try:
         yield
     finally:
@@ -214,7 +214,7 @@ class Progress:
 
     The first loop of a job is told at its start too; later ones that are brief are not told.
 
-    Library functions count; only a job (`foundations.jobs.logged`) tells, so that the same
+    Library functions count; only a job (`script_logging.logged`) reports, so that the same
     functions are silent in a notebook.
 
     Parameters
@@ -235,11 +235,11 @@ class Progress:
         total: int | None,
         *,
         name: str = "",
-        outlets: tuple[Outlet, ...] | None = None,
+        outlets: tuple[ProgressSink, ...] | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.unit, self.total, self.clock = unit, total, clock
-        self._audience = _audience if outlets is None else _Audience(outlets)
+        self._audience = _audience if outlets is None else _Sinks(outlets)
         self._titles = [title for title in (self._audience.job, name) if title]
         self.started = clock()
         self.done = self.skipped = 0
@@ -293,7 +293,7 @@ class Progress:
 
     def line(self) -> str:
         """Return the line itself."""
-        standing = Standing(
+        standing = ProgressState(
             self.unit, self.total, self.done, self.skipped, self.seconds, self.waiting_s, self.note
         )
         return ": ".join([*self._titles, str(standing)])

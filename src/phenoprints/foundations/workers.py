@@ -36,7 +36,7 @@ NO_DASHBOARD = {"dashboard": False, "dashboard_address": "127.0.0.1:0"}
 """Of the scheduler: nobody looks at its pages, and other users should not."""
 
 
-class Spread(Protocol):
+class Mapper(Protocol):
     """A function like `map`: results in the order of the items, wherever they were computed."""
 
     def __call__(
@@ -90,7 +90,7 @@ class WorkerSettings(Protocol):
 
 
 @contextmanager
-def spread_over(num_workers: int, settings: WorkerSettings | None = None) -> Iterator[Spread]:
+def worker_pool(num_workers: int, settings: WorkerSettings | None = None) -> Iterator[Mapper]:
     """Start workers and give a function like `map` that spreads items over them.
 
     Parameters

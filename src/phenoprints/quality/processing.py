@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from phenoprints.foundations.errors import ConfigurationError, PhenoprintsError
 from phenoprints.foundations.progress import Progress
-from phenoprints.foundations.workers import Spread
+from phenoprints.foundations.workers import Mapper
 from phenoprints.quality.measurement import measure
 
 SITES_AT_ONCE = 16
@@ -40,7 +40,7 @@ def measure_sites(
     *,
     nucleus_channel: str | None = None,
     unreadable: pd.DataFrame | None = None,
-    spread: Spread = map,
+    spread: Mapper = map,
 ) -> pd.DataFrame:
     """Return a row of metrics per site, in the order of `sites`, for `assess`.
 
@@ -55,7 +55,7 @@ def measure_sites(
     unreadable
         Sites known to be unreadable (well_id, site, reason), whose pixels are not asked for.
     spread
-        What `foundations.workers.spread_over` gives; `map` measures in this process. The result
+        What `foundations.workers.worker_pool` gives; `map` measures in this process. The result
         does not depend on it.
 
     Returns

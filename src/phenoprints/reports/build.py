@@ -9,7 +9,7 @@ from typing import Any
 
 from phenoprints.foundations.fingerprints import fingerprint
 from phenoprints.foundations.publishing import publish_json, publish_text
-from phenoprints.reports.contents import Page
+from phenoprints.reports.page_model import Page
 from phenoprints.reports.pages import render, tables_of
 from phenoprints.reports.runs import Run
 from phenoprints.reports.stages import (

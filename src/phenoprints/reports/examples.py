@@ -11,9 +11,9 @@ import pandas as pd
 from markupsafe import Markup
 
 from phenoprints.foundations.errors import PhenoprintsError
-from phenoprints.reports.contents import Box, Gallery
+from phenoprints.reports.image_tiles import COMPOSITE_LEGEND, display_ranges, well_strip
+from phenoprints.reports.page_model import Box, Gallery
 from phenoprints.reports.runs import Run
-from phenoprints.reports.tiles import COMPOSITE_LEGEND, display_ranges, well_strip
 from phenoprints.wells import CONTROL_ROLES, failed_wells
 
 MAX_CONTROLS = 3

@@ -12,7 +12,7 @@ def records(frame: pd.DataFrame) -> list[dict[str, Any]]:
     return [{str(key): value for key, value in row.items()} for row in frame.to_dict("records")]
 
 
-def is_told(column: pd.Series) -> bool:
+def has_values(column: pd.Series) -> bool:
     """Whether a column says anything: a value that is neither missing nor empty."""
     return bool((column.notna() & (column.astype(str) != "")).any())
 

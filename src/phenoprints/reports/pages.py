@@ -13,7 +13,7 @@ from markupsafe import Markup
 
 from phenoprints import __version__
 from phenoprints.reports import numbers
-from phenoprints.reports.contents import Page
+from phenoprints.reports.page_model import Page
 from phenoprints.reports.tables import MAX_ROWS, SHOWN_ROWS, Table
 from phenoprints.reports.verdicts import GLYPHS, counts_sentence, overall
 

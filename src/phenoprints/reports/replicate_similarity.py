@@ -7,7 +7,7 @@ from typing import Any
 
 import pandas as pd
 
-from phenoprints.reports.contents import Section
+from phenoprints.reports.page_model import Section
 from phenoprints.reports.runs import Run
 from phenoprints.reports.tables import Column, Table
 

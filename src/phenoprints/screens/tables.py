@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pandas as pd
 
-from phenoprints.foundations.bombs import memory_told, refuse_bomb
 from phenoprints.foundations.errors import MissingInputError, Problem, TableError, raise_problems
+from phenoprints.foundations.size_limits import check_decompressed_size, memory_errors
 from phenoprints.screens.problems import FILE, LINE
 
 MISSING = ("", "NA", "N/A", "NaN", "nan", "null", "NULL", "Not listed", "#N/A")
@@ -60,9 +60,9 @@ def read_table(
             "snakemake was started."
         )
     wanted = None if columns is None else [*columns, *optional]
-    refuse_bomb(place, wanted)
+    check_decompressed_size(place, wanted)
     read = _read_parquet if _suffix(place) == ".parquet" else _read_text
-    with memory_told(place):
+    with memory_errors(place):
         try:
             table = read(place, wanted)
         except UNREADABLE as error:

@@ -15,9 +15,9 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
-from phenoprints.foundations.claims import only_writer
 from phenoprints.foundations.errors import ConfigurationError, PhenoprintsError
-from phenoprints.foundations.progress import Outlet, told_to
+from phenoprints.foundations.locks import lock_folder
+from phenoprints.foundations.progress import ProgressSink, progress_to
 from phenoprints.foundations.publishing import publish_json
 from phenoprints.screens.images import open_images
 from phenoprints.training.dataset import (
@@ -122,7 +122,7 @@ def launch_job(job: TrainingJob) -> dict[str, Any]:
     signals that ask for an end are passed on. A job that trains the same encoder, left from a main
     process that was killed, saves and ends first; this one goes on from there.
     """
-    with only_writer(job.folder + ".training"):
+    with lock_folder(job.folder + ".training"):
         return _launch(job)
 
 
@@ -189,7 +189,7 @@ def main(arguments: Sequence[str]) -> None:
     """Run the job of a JSON file, as one of the processes that torchrun or srun starts."""
     path = Path(arguments[0])
     job = TrainingJob(**json.loads(path.read_text(encoding="utf-8")))
-    with told_to(Outlet(sys.stderr), job=Path(job.folder).name):
+    with progress_to(ProgressSink(sys.stderr), job=Path(job.folder).name):
         outcome = _train(job)
     if outcome.rank == 0:
         publish_json(path.with_name(DONE), outcome.figures())

@@ -25,8 +25,8 @@ from phenoprints.training.objectives import (
     build_objective,
     mixes_crops,
 )
-from phenoprints.training.panels import publish_panels
 from phenoprints.training.progress import LOSSES, Progress, peak_flops, publish_losses
+from phenoprints.training.reconstructions import publish_panels
 from phenoprints.training.sampling import CropSampler
 from phenoprints.training.settings import TrainingSettings
 from phenoprints.training.sources import CropSource

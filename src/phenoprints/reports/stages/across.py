@@ -9,9 +9,9 @@ import numpy as np
 import pandas as pd
 
 from phenoprints.reports import numbers
-from phenoprints.reports.contents import Box, Figure, Section, Text
 from phenoprints.reports.figures import named_points
-from phenoprints.reports.frames import is_told, records
+from phenoprints.reports.frames import has_values, records
+from phenoprints.reports.page_model import Box, Figure, Section, Text
 from phenoprints.reports.runs import Run
 from phenoprints.reports.stages.paper import is_spread
 from phenoprints.reports.tables import Column, Table
@@ -164,7 +164,7 @@ def _table(anchor: str, caption: str, columns: list[Column], frame: pd.DataFrame
         metric=frame["metric"].str.replace("_", " "),
         **{"from": np.where(frame["is_published"], PUBLISHED, OURS)},
     )
-    told = [column for column in columns if is_told(shown[column.name])]
+    told = [column for column in columns if has_values(shown[column.name])]
     return Table(anchor, caption, told, shown.reset_index(drop=True))
 
 

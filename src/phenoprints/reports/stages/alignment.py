@@ -8,9 +8,9 @@ import pandas as pd
 
 from phenoprints.foundations.provenance import artefact_path
 from phenoprints.reports import numbers, rules
-from phenoprints.reports.completeness import look_for, pairs
-from phenoprints.reports.contents import Fact, Page, Passage, Section, Text
+from phenoprints.reports.page_model import Fact, Page, Passage, Section, Text
 from phenoprints.reports.runs import Run
+from phenoprints.reports.stage_status import look_for, pairs
 from phenoprints.reports.tables import Column, Table
 from phenoprints.reports.verdicts import CHECK, NOT_RUN, PASS, Verdict
 

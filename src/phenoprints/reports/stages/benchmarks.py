@@ -9,11 +9,11 @@ import numpy as np
 import pandas as pd
 
 from phenoprints.reports import numbers, rules
-from phenoprints.reports.completeness import look_for, pairs
-from phenoprints.reports.contents import Box, Fact, Figure, Page, Section
 from phenoprints.reports.figures import interval_chart
-from phenoprints.reports.frames import is_told, records
+from phenoprints.reports.frames import has_values, records
+from phenoprints.reports.page_model import Box, Fact, Figure, Page, Section
 from phenoprints.reports.runs import Run
+from phenoprints.reports.stage_status import look_for, pairs
 from phenoprints.reports.stages.across import across_sections
 from phenoprints.reports.stages.known_biology import terms_sections
 from phenoprints.reports.stages.paper import is_spread, paper_sections
@@ -258,7 +258,7 @@ def best_rows(table: pd.DataFrame) -> pd.DataFrame:
 def overview(table: pd.DataFrame, anchor: str, caption: str, note: str) -> Table:
     """All values as a table, without columns that say nothing here."""
     words = table.assign(metric=table["metric"].map(metric_words))
-    told = [column for column in _columns() if is_told(table[column.name])]
+    told = [column for column in _columns() if has_values(table[column.name])]
     return Table(anchor, caption, told, words, note)
 
 

@@ -15,10 +15,10 @@ from phenoprints.consistency.separation import can_reach
 from phenoprints.curation.measured import REASON_TEXTS
 from phenoprints.foundations.provenance import provenance_path
 from phenoprints.reports import numbers, rules
-from phenoprints.reports.completeness import look_for, pairs
-from phenoprints.reports.contents import Fact, Page, Section
-from phenoprints.reports.frames import is_told
+from phenoprints.reports.frames import has_values
+from phenoprints.reports.page_model import Fact, Page, Section
 from phenoprints.reports.runs import Run
+from phenoprints.reports.stage_status import look_for, pairs
 from phenoprints.reports.stages.consistency_figures import (
     agreement,
     experiment_panels,
@@ -331,7 +331,7 @@ def _tests_table(
     names: Mapping[str, str], what: str, level: str, columns: list[Column], frame: pd.DataFrame
 ) -> Table:
     there = [column for column in columns if column.name in frame]
-    told = [column for column in there if is_told(frame[column.name])]
+    told = [column for column in there if has_values(frame[column.name])]
     words = frame.assign(
         **{mark: np.where(frame[mark], "yes", "no") for mark in MARKS if mark in frame}
     )

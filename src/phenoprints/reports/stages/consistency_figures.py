@@ -9,11 +9,11 @@ import numpy as np
 import pandas as pd
 
 from phenoprints.reports import numbers
-from phenoprints.reports.contents import Figure, Gallery, Section
 from phenoprints.reports.figures import p_value_histogram, qq_plot
-from phenoprints.reports.panels import p_value_panel
-from phenoprints.reports.points import point_map
+from phenoprints.reports.page_model import Figure, Gallery, Section
+from phenoprints.reports.pvalue_panels import p_value_panel
 from phenoprints.reports.runs import Run
+from phenoprints.reports.scatter import point_map
 from phenoprints.reports.stages.consistency_tests import anchor, below
 
 MAX_PANELS = 60

@@ -8,7 +8,7 @@ from typing import Any
 import pandas as pd
 
 from phenoprints.reports.links import place_of
-from phenoprints.reports.shares import Share
+from phenoprints.reports.proportions import Share
 
 DEFAULT_P_VALUE = 0.01
 

@@ -8,10 +8,10 @@ from typing import Any
 import pandas as pd
 
 from phenoprints.reports import numbers
-from phenoprints.reports.contents import Box, Fact, Section
 from phenoprints.reports.devices import device_work
 from phenoprints.reports.durations import job_durations, stage_durations, stage_sizes
-from phenoprints.reports.frames import is_told, records
+from phenoprints.reports.frames import has_values, records
+from phenoprints.reports.page_model import Box, Fact, Section
 from phenoprints.reports.runs import Run
 from phenoprints.reports.tables import Column, Table
 
@@ -105,5 +105,5 @@ def _devices_table(devices: pd.DataFrame) -> Table:
     gpu = float(devices.loc[devices["device"] == "cuda", "hours"].sum())
     caption = f"{numbers.number(gpu)} GPU hours of networks" if gpu else "Networks ran on CPUs only"
     note = "Training counts steps between its log lines, embedding its units; starts are left out."
-    shown = [column for column in DEVICE_COLUMNS if is_told(devices[column.name])]
+    shown = [column for column in DEVICE_COLUMNS if has_values(devices[column.name])]
     return Table("devices", caption, shown, devices, note)

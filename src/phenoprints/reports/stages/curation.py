@@ -11,12 +11,12 @@ import pandas as pd
 
 from phenoprints.curation.measured import REASON_TEXTS
 from phenoprints.reports import numbers, rules
-from phenoprints.reports.completeness import look_for
-from phenoprints.reports.contents import Box, Fact, Figure, Page, Section, Text
 from phenoprints.reports.figures import funnel_chart, p_value_histogram, qq_plot
-from phenoprints.reports.frames import is_told, is_true, records
+from phenoprints.reports.frames import has_values, is_true, records
 from phenoprints.reports.links import neighbours_of, searched, tests_of
+from phenoprints.reports.page_model import Box, Fact, Figure, Page, Section, Text
 from phenoprints.reports.runs import Run
+from phenoprints.reports.stage_status import look_for
 from phenoprints.reports.stages.guard import (
     guard_facts,
     guard_verdict,
@@ -447,7 +447,7 @@ def _judged_table(
     `leads` says for a column on which page and in which table its words can be searched for.
     """
     frame = table.copy()
-    told = [c for name, c in known.items() if name in frame and is_told(frame[name])]
+    told = [c for name, c in known.items() if name in frame and has_values(frame[name])]
     for name, (page_name, place) in leads.items():
         if name not in frame:
             continue

@@ -10,10 +10,10 @@ import pandas as pd
 
 from phenoprints.foundations.provenance import artefact_path
 from phenoprints.reports import numbers, rules
-from phenoprints.reports.completeness import look_for, pairs
-from phenoprints.reports.contents import Fact, Page, Section
+from phenoprints.reports.page_model import Fact, Page, Section
 from phenoprints.reports.replicate_similarity import replicate_similarity_sections, share_nearer
 from phenoprints.reports.runs import Run
+from phenoprints.reports.stage_status import look_for, pairs
 from phenoprints.reports.tables import Column, Table
 from phenoprints.reports.verdicts import CHECK, PASS, Verdict
 from phenoprints.wells import WHOLE_WELL

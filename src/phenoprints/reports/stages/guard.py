@@ -12,7 +12,7 @@ from phenoprints.consistency import ConsistencySettings
 from phenoprints.curation import Rules
 from phenoprints.curation.measured import REASON_TEXTS, RUN, measured_false
 from phenoprints.reports import numbers, rules
-from phenoprints.reports.contents import Fact
+from phenoprints.reports.page_model import Fact
 from phenoprints.reports.stages.consistency_tests import anchor, single_positions
 from phenoprints.reports.verdicts import CHECK, NOT_RUN, PASS, Rule, Verdict
 

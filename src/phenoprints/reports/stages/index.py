@@ -11,9 +11,9 @@ import pandas as pd
 from phenoprints import __version__
 from phenoprints.foundations.provenance import library_versions
 from phenoprints.reports import rules
-from phenoprints.reports.contents import Box, Fact, Page, Passage, Section, Text
 from phenoprints.reports.frames import records
 from phenoprints.reports.methods import bibliography, methods
+from phenoprints.reports.page_model import Box, Fact, Page, Passage, Section, Text
 from phenoprints.reports.runs import Run
 from phenoprints.reports.stages import (
     benchmarks,

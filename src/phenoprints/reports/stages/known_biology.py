@@ -7,7 +7,7 @@ from typing import Any
 import pandas as pd
 
 from phenoprints.foundations.provenance import provenance_path
-from phenoprints.reports.contents import Section, Text
+from phenoprints.reports.page_model import Section, Text
 from phenoprints.reports.runs import Run
 from phenoprints.reports.tables import Column, Table
 

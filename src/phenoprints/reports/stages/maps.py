@@ -10,12 +10,12 @@ import pandas as pd
 
 from phenoprints.foundations.provenance import artefact_path
 from phenoprints.reports import numbers, rules
-from phenoprints.reports.completeness import look_for, pairs
-from phenoprints.reports.contents import Box, Fact, Figure, Page, Section
 from phenoprints.reports.figures import heat_map, line_chart
 from phenoprints.reports.links import place_of
-from phenoprints.reports.points import point_map
+from phenoprints.reports.page_model import Box, Fact, Figure, Page, Section
 from phenoprints.reports.runs import Run
+from phenoprints.reports.scatter import point_map
+from phenoprints.reports.stage_status import look_for, pairs
 from phenoprints.reports.tables import Column, Table
 from phenoprints.reports.verdicts import CHECK, PASS, Verdict
 

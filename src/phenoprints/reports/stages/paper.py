@@ -10,9 +10,9 @@ import pandas as pd
 
 from phenoprints.benchmarks.published import WHOLE_GENOME, published_results
 from phenoprints.reports import numbers
-from phenoprints.reports.contents import Figure, Section, Text
 from phenoprints.reports.figures import interval_lines, named_points, spread_chart
-from phenoprints.reports.frames import is_told, records
+from phenoprints.reports.frames import has_values, records
+from phenoprints.reports.page_model import Figure, Section, Text
 from phenoprints.reports.tables import Column, Table
 
 OURS, PUBLISHED = "this run", "published"
@@ -93,7 +93,7 @@ def _paper_table(table: pd.DataFrame, published: pd.DataFrame, name: str) -> Tab
         *(Column(metric, LABELS[metric], "number") for metric in metrics),
         Column("seen", "Seen of the screen"),
     ]
-    told = [column for column in columns if column.name in frame and is_told(frame[column.name])]
+    told = [column for column in columns if column.name in frame and has_values(frame[column.name])]
     number = name.split()[1]
     caption = f"Table {number} of the paper with ours"
     note = f"{PUBLISHED.capitalize()} on {wide['screen'].iloc[0]}. – is not measured."

@@ -11,11 +11,11 @@ import pandas as pd
 from phenoprints.benchmarks.published import WHOLE_GENOME, published_results
 from phenoprints.configuration import base_encoder
 from phenoprints.reports import numbers
-from phenoprints.reports.completeness import look_for
-from phenoprints.reports.contents import Box, Fact, Figure, Page, Section, Text
 from phenoprints.reports.figures import line_chart
 from phenoprints.reports.frames import records
+from phenoprints.reports.page_model import Box, Fact, Figure, Page, Section, Text
 from phenoprints.reports.runs import Run
+from phenoprints.reports.stage_status import look_for
 from phenoprints.reports.stages.across import MEASURE, probe_figures, training_figures
 from phenoprints.reports.stages.benchmarks import benchmark_table
 from phenoprints.reports.stages.paper import LABELS, MATCHES, our_values

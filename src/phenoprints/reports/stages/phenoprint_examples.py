@@ -7,9 +7,9 @@ from typing import Any
 import pandas as pd
 
 from phenoprints.reports import numbers
-from phenoprints.reports.contents import Box, Gallery
 from phenoprints.reports.examples import Example, bad_wells, example_gallery
 from phenoprints.reports.frames import is_true, records
+from phenoprints.reports.page_model import Box, Gallery
 from phenoprints.reports.runs import Run
 from phenoprints.reports.stages.phenoprint_tables import judges_of
 from phenoprints.wells import CONTROL_ROLES, single_condition

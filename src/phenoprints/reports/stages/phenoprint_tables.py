@@ -5,8 +5,8 @@ from __future__ import annotations
 import pandas as pd
 
 from phenoprints.reports.frames import is_true
+from phenoprints.reports.proportions import Share
 from phenoprints.reports.runs import Run
-from phenoprints.reports.shares import Share
 
 TOLD_ELSEWHERE = ("control", "resolution")
 """Warnings of the funnel that have rules of their own, CU107 and CO103."""

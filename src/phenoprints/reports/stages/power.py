@@ -8,7 +8,7 @@ import numpy as np
 
 from phenoprints.consistency.sensitivity import SHARED_COSINE, ScreenPower
 from phenoprints.reports import numbers, rules
-from phenoprints.reports.contents import Fact
+from phenoprints.reports.page_model import Fact
 from phenoprints.reports.stages.consistency_tests import anchor
 from phenoprints.reports.verdicts import CHECK, PASS, Verdict
 

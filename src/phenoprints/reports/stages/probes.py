@@ -9,11 +9,11 @@ import numpy as np
 import pandas as pd
 
 from phenoprints.reports import numbers, rules
-from phenoprints.reports.completeness import look_for
-from phenoprints.reports.contents import Box, Fact, Figure, Page, Section
 from phenoprints.reports.figures import heat_map, line_chart
-from phenoprints.reports.frames import is_told, records
+from phenoprints.reports.frames import has_values, records
+from phenoprints.reports.page_model import Box, Fact, Figure, Page, Section
 from phenoprints.reports.runs import Run
+from phenoprints.reports.stage_status import look_for
 from phenoprints.reports.tables import Column, Table
 from phenoprints.reports.verdicts import CHECK, NOT_RUN, PASS, Verdict
 
@@ -253,14 +253,14 @@ def _best_columns(best: pd.DataFrame) -> list[Column]:
         Column("last_accuracy", "Balanced accuracy there", "number"),
         Column("num_classes", "Classes", "count"),
     ]
-    return [column for column in columns if is_told(best[column.name])]
+    return [column for column in columns if has_values(best[column.name])]
 
 
 def _columns(accuracies: pd.DataFrame) -> list[Column]:
     return [
         Column(str(name), str(name).replace("_", " ").capitalize(), _kind(accuracies[name]))
         for name in accuracies.columns
-        if is_told(accuracies[name])
+        if has_values(accuracies[name])
     ]
 
 

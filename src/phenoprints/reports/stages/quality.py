@@ -8,16 +8,16 @@ import numpy as np
 import pandas as pd
 
 from phenoprints.reports import numbers, palettes, rules
-from phenoprints.reports.completeness import look_for
-from phenoprints.reports.contents import Box, Fact, Gallery, Page, Section
 from phenoprints.reports.examples import example_gallery
-from phenoprints.reports.frames import is_told, records
+from phenoprints.reports.frames import has_values, records
+from phenoprints.reports.page_model import Box, Fact, Gallery, Page, Section
 from phenoprints.reports.platemaps import (
     category_legend,
     category_map,
 )
+from phenoprints.reports.proportions import Share
 from phenoprints.reports.runs import Run
-from phenoprints.reports.shares import Share
+from phenoprints.reports.stage_status import look_for
 from phenoprints.reports.stages.quality_drift import (
     drift_figure,
     failures_by_experiment,
@@ -209,7 +209,7 @@ def _plates_table(run: Run, screen: str) -> list[Table]:
         Column("threshold", "Threshold", "number"),
         Column("detail", "Detail"),
     ]
-    shown = [column for column in columns if is_told(frame[column.name])]
+    shown = [column for column in columns if has_values(frame[column.name])]
     return [Table(f"{screen}-checks", f"Plates of {screen} as a whole", shown, frame)]
 
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 import pandas as pd
 
 from phenoprints.reports import numbers
-from phenoprints.reports.contents import Figure
 from phenoprints.reports.figures import heat_map, interval_chart
-from phenoprints.reports.shares import Share
+from phenoprints.reports.page_model import Figure
+from phenoprints.reports.proportions import Share
 from phenoprints.reports.stages.quality_tables import metric_columns
 from phenoprints.reports.tables import Column, Table
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pandas as pd
 
 from phenoprints.reports import numbers
-from phenoprints.reports.contents import Gallery, Page, Section
+from phenoprints.reports.page_model import Gallery, Page, Section
 from phenoprints.reports.platemaps import ColourScale, Plate, colour_bar
 from phenoprints.reports.runs import Run
 from phenoprints.reports.stages.quality_tables import metric_columns, well_quality

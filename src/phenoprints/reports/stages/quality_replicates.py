@@ -6,10 +6,10 @@ import pandas as pd
 
 from phenoprints.quality.replicates import DIFFERENT, REPLICATES, percent_replicating
 from phenoprints.reports import numbers
-from phenoprints.reports.contents import Box, Fact, Figure
 from phenoprints.reports.figures import step_histograms
+from phenoprints.reports.page_model import Box, Fact, Figure
+from phenoprints.reports.proportions import Share
 from phenoprints.reports.runs import Run
-from phenoprints.reports.shares import Share
 
 
 def replicate_facts(run: Run, screen: str) -> list[Fact]:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pandas as pd
 
+from phenoprints.reports.proportions import Share
 from phenoprints.reports.runs import Run
-from phenoprints.reports.shares import Share
 from phenoprints.wells import WHOLE_WELL
 
 PLATE_COLUMNS = [

@@ -7,12 +7,12 @@ from typing import Any
 import pandas as pd
 
 from phenoprints.reports import numbers, rules
-from phenoprints.reports.completeness import look_for
-from phenoprints.reports.contents import Fact, Figure, Gallery, Page, Section, Text
 from phenoprints.reports.figures import line_chart
-from phenoprints.reports.frames import is_told
+from phenoprints.reports.frames import has_values
+from phenoprints.reports.page_model import Fact, Figure, Gallery, Page, Section, Text
 from phenoprints.reports.platemaps import category_legend, category_map
 from phenoprints.reports.runs import Run
+from phenoprints.reports.stage_status import look_for
 from phenoprints.reports.tables import Column, Table
 from phenoprints.reports.verdicts import CHECK, FAIL, PASS, Verdict
 from phenoprints.wells import (
@@ -286,12 +286,12 @@ def _conditions_table(screen: str, wells: pd.DataFrame, conditions: pd.DataFrame
         "cell_type": Column("cell_type", "Cell type"),
         "background": Column("background", "Background"),
     }
-    shown = [column for name, column in known.items() if is_told(frame[name])]
+    shown = [column for name, column in known.items() if has_values(frame[name])]
     skip = {*known, "condition_id", "guide", "experiments", "wells"}
     shown += [
         Column(name, name.replace("_", " ").capitalize())
         for name in frame.columns
-        if name not in skip and is_told(frame[name])
+        if name not in skip and has_values(frame[name])
     ]
     shown += [Column("experiments", "Experiments", "count"), Column("wells", "Wells", "count")]
     return Table(f"{screen}-conditions", f"Conditions of {screen}", shown, frame)

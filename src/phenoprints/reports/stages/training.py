@@ -9,13 +9,13 @@ import pandas as pd
 
 from phenoprints.foundations.provenance import artefact_path
 from phenoprints.reports import numbers, rules
-from phenoprints.reports.completeness import Found
-from phenoprints.reports.contents import Box, Fact, Figure, Page, Section
 from phenoprints.reports.examples import num_images
 from phenoprints.reports.figures import line_chart
+from phenoprints.reports.image_tiles import block_panel, reconstruction_panel
+from phenoprints.reports.page_model import Box, Fact, Figure, Page, Section
 from phenoprints.reports.runs import Run
+from phenoprints.reports.stage_status import Found
 from phenoprints.reports.tables import Column, Table
-from phenoprints.reports.tiles import block_panel, reconstruction_panel
 from phenoprints.reports.training_logs import training_metrics
 from phenoprints.reports.verdicts import CHECK, FAIL, NOT_RUN, PASS, Verdict
 

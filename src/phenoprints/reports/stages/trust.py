@@ -8,7 +8,7 @@ from typing import Any
 import pandas as pd
 
 from phenoprints.reports import numbers
-from phenoprints.reports.contents import Box, Fact, Page, Section, Text
+from phenoprints.reports.page_model import Box, Fact, Page, Section, Text
 from phenoprints.reports.runs import Run
 from phenoprints.reports.stages import benchmarks, consistency, phenoprint_tables
 from phenoprints.reports.stages.consistency_tests import p_value_threshold, single_positions

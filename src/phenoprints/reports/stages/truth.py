@@ -7,9 +7,9 @@ from typing import Any
 import pandas as pd
 
 from phenoprints.reports import numbers, rules
-from phenoprints.reports.contents import Fact, Figure
 from phenoprints.reports.figures import interval_chart
-from phenoprints.reports.frames import is_told, is_true
+from phenoprints.reports.frames import has_values, is_true
+from phenoprints.reports.page_model import Fact, Figure
 from phenoprints.reports.runs import Run
 from phenoprints.reports.stages.phenoprint_tables import nominal_rate, recovery, truth_table
 from phenoprints.reports.tables import Column, Table
@@ -123,6 +123,6 @@ def _differences(manifest: str, truth: pd.DataFrame) -> Table:
         Column("truth", "Truth"),
         Column("has_phenoprint", "Called"),
     ]
-    shown = [column for column in columns if is_told(truth[column.name])]
+    shown = [column for column in columns if has_values(truth[column.name])]
     caption = "Conditions on which the verdict and the truth differ"
     return Table(f"{manifest}-wrong", caption, shown, truth[wrong])

@@ -14,7 +14,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from phenoprints.foundations.bombs import ALWAYS_BYTES, MAX_RATIO
 from phenoprints.foundations.errors import (
     ImageError,
     MissingInputError,
@@ -22,6 +21,7 @@ from phenoprints.foundations.errors import (
     UnsafeInputError,
 )
 from phenoprints.foundations.names import inside
+from phenoprints.foundations.size_limits import ALWAYS_BYTES, MAX_RATIO
 from phenoprints.screens.images.chunks import judge_field, refuse_leaving_links
 from phenoprints.screens.images.decoding import decode_plane, require_bits
 from phenoprints.screens.images.headers import MAX_PLANE_BYTES, MAX_SIDE_PX, Header, read_header

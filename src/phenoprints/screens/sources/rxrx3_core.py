@@ -11,9 +11,9 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from phenoprints.foundations.bombs import memory_told, refuse_bomb
 from phenoprints.foundations.errors import Problem, TableError, raise_problems
 from phenoprints.foundations.names import below
+from phenoprints.foundations.size_limits import check_decompressed_size, memory_errors
 from phenoprints.screens.imaged import named_channels, with_sizes
 from phenoprints.screens.images.locators import ParquetLocator
 from phenoprints.screens.listing import Listing, Notes
@@ -57,9 +57,9 @@ def read_listing(
 def _shard_rows(root: str, shard: Path) -> pd.DataFrame:
     """Return the site, the channel and the place of each image of a shard."""
     path = below(root, shard)
-    refuse_bomb(shard, ["__key__"])
+    check_decompressed_size(shard, ["__key__"])
     try:
-        with memory_told(shard):
+        with memory_errors(shard):
             keys = pq.read_table(shard, columns=["__key__"]).column(0).to_pandas()
     except (pa.ArrowException, OSError, IndexError, KeyError) as error:
         raise TableError(f"{shard}: not a shard of RxRx3-core. {error}") from error

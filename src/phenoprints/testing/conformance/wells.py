@@ -15,10 +15,10 @@ import numpy as np
 import pandas as pd
 
 from phenoprints.alignment import AlignmentSettings, fit_alignment
-from phenoprints.cli.facts import control_warnings, planned_facts
+from phenoprints.cli.screen_summary import control_warnings, planned_summary
 from phenoprints.consistency.facts import well_facts
 from phenoprints.curation.encoding import encode
-from phenoprints.curation.joining import screen_parts
+from phenoprints.curation.wells_with_quality import screen_parts
 from phenoprints.embeddings import Geometry
 from phenoprints.embeddings.replicate_similarity import replicate_similarity
 from phenoprints.embeddings.selection import crop_shape
@@ -270,7 +270,7 @@ def _geometry(screen: OddScreen) -> Geometry:
 def _crops_of_check(screen: OddScreen) -> int:
     planned = {"num_wells": 10, "experiments": 1, "control_fraction": 0.1, "sites": 1,
                "num_channels": 1, **screen.image}  # fmt: skip
-    return planned_facts("odd", planned).size.crops
+    return planned_summary("odd", planned).size.crops
 
 
 def _crops_of_embedding(screen: OddScreen) -> int:

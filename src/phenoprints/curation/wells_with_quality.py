@@ -24,7 +24,7 @@ SHAPE = {"height_px": "height", "width_px": "width", "num_channels": "channels"}
 
 
 @dataclass
-class Shapes:
+class ImageSizes:
     """How often each height, width and number of channels occurs, by modality."""
 
     counts: pd.Series = field(
@@ -63,7 +63,7 @@ def shapes_of(sites: pa.Table) -> pd.DataFrame:
 
 
 @dataclass(frozen=True)
-class Facts:
+class QualityAndSites:
     """What other stages know of some wells: their sites and what failed.
 
     `sites` is None where the screen has no images at all; `usual` is that of Shapes. A table of
@@ -75,7 +75,9 @@ class Facts:
     usual: pd.DataFrame | None = None
 
 
-def joined(wells: pa.Table, new_ids: NDArray[np.int32], facts: Facts) -> pa.Table:
+def wells_with_quality(
+    wells: pa.Table, new_ids: NDArray[np.int32], facts: QualityAndSites
+) -> pa.Table:
     """Return the wells with the manifest's condition ids, flags and their good sites.
 
     Parameters
@@ -128,13 +130,13 @@ def screen_parts(
     complete = WELLS.completed(wells)[WELLS.schema.names]
     table = pa.Table.from_pandas(complete, WELLS.schema, preserve_index=False)
     table = table.replace_schema_metadata(None)
-    facts = Facts(None if quality is None else _arrow(quality, QUALITY_COLUMNS))
+    facts = QualityAndSites(None if quality is None else _arrow(quality, QUALITY_COLUMNS))
     if sites is not None and len(sites):
         images = _arrow(sites, SITES.schema.names)
-        shapes = Shapes()
+        shapes = ImageSizes()
         shapes.add(table, images)
-        facts = Facts(facts.quality, images, shapes.usual(geometry or {}))
-    return list(split_by_experiment(joined(table, new_ids, facts)))
+        facts = QualityAndSites(facts.quality, images, shapes.usual(geometry or {}))
+    return list(split_by_experiment(wells_with_quality(table, new_ids, facts)))
 
 
 def _arrow(table: pd.DataFrame, columns: Sequence[str]) -> pa.Table:
@@ -186,7 +188,7 @@ def _site_keys(row: NDArray[np.int64], site: NDArray[np.int32]) -> NDArray[np.in
 
 
 def _image_flags(
-    wells: pa.Table, row: NDArray[np.int64], facts: Facts
+    wells: pa.Table, row: NDArray[np.int64], facts: QualityAndSites
 ) -> dict[str, NDArray[np.bool_]]:
     assert facts.sites is not None
     assert facts.usual is not None
@@ -224,5 +226,9 @@ def _structs(sites: pa.Table) -> pa.StructArray:
 
 def one_chunk(column: pa.ChunkedArray) -> pa.Array:
     """Return the column as one array."""
-    joined = column.combine_chunks()
-    return joined if isinstance(joined, pa.Array) else pa.concat_arrays(joined.chunks)
+    wells_with_quality = column.combine_chunks()
+    return (
+        wells_with_quality
+        if isinstance(wells_with_quality, pa.Array)
+        else pa.concat_arrays(wells_with_quality.chunks)
+    )

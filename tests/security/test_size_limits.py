@@ -14,7 +14,7 @@ import pytest
 
 from phenoprints.annotation import tables as annotation
 from phenoprints.embeddings.vector_tables import KeyColumns, read_vectors
-from phenoprints.foundations import bombs
+from phenoprints.foundations import size_limits
 from phenoprints.foundations.errors import TableError, UnsafeInputError
 from phenoprints.screens.tables import read_table
 
@@ -34,8 +34,8 @@ PACKED = {
 @pytest.fixture
 def small(monkeypatch):
     """Limits that a test can pass in no time."""
-    monkeypatch.setattr(bombs, "ALWAYS_BYTES", 1 << 20)
-    monkeypatch.setattr(bombs, "ALWAYS_ROWS", 1000)
+    monkeypatch.setattr(size_limits, "ALWAYS_BYTES", 1 << 20)
+    monkeypatch.setattr(size_limits, "ALWAYS_ROWS", 1000)
 
 
 def readers(path):

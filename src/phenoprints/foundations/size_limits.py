@@ -24,7 +24,7 @@ _BLOCK_BYTES = 1 << 20
 _BATCH_ROWS = 1 << 17
 
 
-def refuse_bomb(path: str | Path, columns: Sequence[str] | None = None) -> None:
+def check_decompressed_size(path: str | Path, columns: Sequence[str] | None = None) -> None:
     """Raise UnsafeInputError for a table (CSV of any compression, Parquet) that is a bomb.
 
     Compressed text is decompressed once, up to the limit and block by block. Of Parquet the footer
@@ -47,7 +47,7 @@ def refuse_bomb(path: str | Path, columns: Sequence[str] | None = None) -> None:
 
 
 @contextmanager
-def memory_told(path: str | Path) -> Iterator[None]:
+def memory_errors(path: str | Path) -> Iterator[None]:
     """Raise UnsafeInputError where reading a file in the block asks for more than the memory."""
     try:
         yield

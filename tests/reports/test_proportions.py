@@ -7,7 +7,7 @@ import math
 import pytest
 
 from phenoprints.reports import numbers
-from phenoprints.reports.shares import Share
+from phenoprints.reports.proportions import Share
 
 
 def test_a_share_tells_its_interval_and_five_figures() -> None:

@@ -11,7 +11,7 @@ import numpy as np
 from markupsafe import Markup, escape
 from numpy.typing import NDArray
 
-from phenoprints.reports.points import png_uri
+from phenoprints.reports.scatter import png_uri
 
 MAX_CROP_PX = 256
 MAX_TILE_PX = 128

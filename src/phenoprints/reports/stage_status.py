@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from phenoprints.reports import numbers
-from phenoprints.reports.contents import Box
+from phenoprints.reports.page_model import Box
 from phenoprints.reports.runs import Run
 from phenoprints.reports.verdicts import FAIL, NOT_RUN, PASS, Rule, Verdict
 

@@ -21,7 +21,7 @@ SHOWN = 3
 
 
 @dataclass(frozen=True)
-class ScreenFacts:
+class ScreenSummary:
     """Counts of a screen; None is unknown. `screen` are its tables and `tests` the best case of
     its consistency tests, where it was read.
 
@@ -58,7 +58,7 @@ class ScreenFacts:
         )
 
 
-def planned_facts(name: str, screen: Mapping[str, Any]) -> ScreenFacts:
+def planned_summary(name: str, screen: Mapping[str, Any]) -> ScreenSummary:
     """Return the facts of a screen that is known by its size."""
     wells, experiments = screen["num_wells"], screen["experiments"]
     controls = round(wells * screen["control_fraction"])
@@ -73,12 +73,12 @@ def planned_facts(name: str, screen: Mapping[str, Any]) -> ScreenFacts:
         crops=_num_crops(pixels, pixels, screen),
         crop_px=screen["crop_px"],
     )
-    return ScreenFacts(
+    return ScreenSummary(
         name, size, experiments, wells, treatments=wells - controls, controls=controls
     )
 
 
-def facts_of(name: str, config: Mapping[str, Any]) -> ScreenFacts:
+def summary_of(name: str, config: Mapping[str, Any]) -> ScreenSummary:
     """Return the facts of a screen whose tables are read; image headers only as far as its source
     does.
     """
@@ -88,7 +88,7 @@ def facts_of(name: str, config: Mapping[str, Any]) -> ScreenFacts:
     screen = read(screen_settings(config, name), name=name, seed=screen_seed(config, name))
     roles = screen.wells["role"].value_counts()
     treatments = int(roles.get("treatment", 0))
-    return ScreenFacts(
+    return ScreenSummary(
         name,
         _size(screen, settings),
         experiments=screen.wells["experiment"].nunique(),

@@ -8,7 +8,7 @@ from functools import cached_property
 import numpy as np
 
 from phenoprints.reports import numbers
-from phenoprints.reports.contents import Fact
+from phenoprints.reports.page_model import Fact
 
 
 @dataclass(frozen=True)

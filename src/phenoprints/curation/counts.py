@@ -18,7 +18,7 @@ MAX_COUNTED = 8
 
 
 @dataclass
-class Tally:
+class Counts:
     """Wells by role and reason, and how far each condition and experiment came.
 
     `farthest` holds per condition the highest reason among its wells (-1: no well), `experiments`
@@ -32,7 +32,7 @@ class Tally:
     judged: NDArray[np.int64]
 
     @classmethod
-    def empty(cls, num_conditions: int) -> Tally:
+    def empty(cls, num_conditions: int) -> Counts:
         """Return a tally of no wells."""
         return cls(
             wells=np.zeros((len(ROLES), len(Reason)), dtype=np.int64),
@@ -42,7 +42,7 @@ class Tally:
         )
 
     @classmethod
-    def of(cls, part: Encoded, reason: NDArray[np.int8], num_conditions: int) -> Tally:
+    def of(cls, part: Encoded, reason: NDArray[np.int8], num_conditions: int) -> Counts:
         """Return the tally of one part, which holds whole experiments."""
         pairs = part.role.astype(np.int64) * len(Reason) + reason
         is_judged = (part.role == TREATMENT) & (reason >= Reason.NO_PHENOPRINT)
@@ -57,7 +57,7 @@ class Tally:
             ),
         )
 
-    def add(self, other: Tally) -> None:
+    def add(self, other: Counts) -> None:
         """Add another part's tally; the order of additions does not matter."""
         self.wells += other.wells
         self.experiments += other.experiments

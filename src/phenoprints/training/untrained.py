@@ -23,7 +23,7 @@ from phenoprints.models import (
     timm_encoder,
 )
 from phenoprints.screens.images import ScreenImages
-from phenoprints.training.panels import publish_panels
+from phenoprints.training.reconstructions import publish_panels
 
 PANEL_CROPS = 4
 """Crops that are shown reconstructed."""

@@ -12,10 +12,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from phenoprints.reports.contents import Box
 from phenoprints.reports.examples import Example, example_gallery
-from phenoprints.reports.runs import Run
-from phenoprints.reports.tiles import (
+from phenoprints.reports.image_tiles import (
     MAX_TILE_PX,
     block_panel,
     centre_crop,
@@ -26,6 +24,8 @@ from phenoprints.reports.tiles import (
     reconstruction_panel,
     well_strip,
 )
+from phenoprints.reports.page_model import Box
+from phenoprints.reports.runs import Run
 
 GENERATOR = np.random.default_rng(3)
 

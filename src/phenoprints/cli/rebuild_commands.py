@@ -40,7 +40,7 @@ def target_of(path: Path, run: Path) -> str:
     return TARGETS.get(FOLDER_STAGES.get(first, first), "all")
 
 
-def mending(artefact: Path, run: Path) -> str:
+def rebuild_command(artefact: Path, run: Path) -> str:
     """Return the target that an artefact belongs to, and the command that makes it again."""
     stage = artefact.relative_to(run).parts[0]
     output = provenance_path(artefact) if is_folder(artefact) else artefact

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from phenoprints.cli.mending import command, is_folder
+from phenoprints.cli.rebuild_commands import command, is_folder
 from phenoprints.cli.runs import provenance_files, short
 from phenoprints.foundations.errors import PhenoprintsError
 from phenoprints.foundations.markers import read_marker

@@ -25,7 +25,7 @@ _NO_LOCKS = (errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP, errno.EINVAL)
 _held: dict[Path, int] = {}
 
 
-def claim(run: str) -> None:
+def lock_run(run: str) -> None:
     """Claim a run for this process until it ends; StorageError when another one has it.
 
     The claim is a lock of the system on a file, which no crash leaves behind. Where the file
@@ -77,7 +77,7 @@ def _opened(path: Path) -> int:
 
 
 @contextmanager
-def only_writer(folder: str | Path) -> Iterator[None]:
+def lock_folder(folder: str | Path) -> Iterator[None]:
     """Be the one job that works in a folder, while the block runs.
 
     A job that is there already is left from a main process that is gone, since a run has only one.

@@ -9,13 +9,13 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from phenoprints.foundations.errors import MAX_SHOWN, PhenoprintsError
-from phenoprints.foundations.progress import Outlet, told_to
+from phenoprints.foundations.progress import ProgressSink, progress_to
 
 
 class _Tee:
     """The standard error of a job: what is written goes to several outlets."""
 
-    def __init__(self, *outlets: Outlet) -> None:
+    def __init__(self, *outlets: ProgressSink) -> None:
         self._outlets = outlets
 
     def write(self, text: str) -> int:
@@ -46,10 +46,10 @@ def logged(logs: Sequence[str]) -> Iterator[None]:
     path.parent.mkdir(parents=True, exist_ok=True)
     before = sys.stderr
     with path.open("w", encoding="utf-8") as log:
-        terminal, copy = Outlet(before), Outlet(log)
+        terminal, copy = ProgressSink(before), ProgressSink(log)
         sys.stderr = _Tee(terminal, copy)
         try:
-            with told_to(terminal, copy, job=_job_of(path)):
+            with progress_to(terminal, copy, job=_job_of(path)):
                 yield
         except PhenoprintsError as error:
             if len(error.problems) > MAX_SHOWN:

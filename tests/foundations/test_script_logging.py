@@ -8,7 +8,7 @@ import sys
 import pytest
 
 from phenoprints.foundations.errors import Problem, TableError, raise_problems
-from phenoprints.foundations.jobs import first_error, logged
+from phenoprints.foundations.script_logging import first_error, logged
 
 
 def fail(log, error):
