@@ -86,7 +86,7 @@ def test_images_that_are_no_grey_planes_are_refused():
     import io
 
     for image, words in (
-        (np.zeros((3, 9, 9), np.uint16), "more than one page"),
+        (np.zeros((3, 9, 9), np.uint16), "several planes"),
         (np.zeros((9, 9), np.float32), "sample format 3"),
         (np.zeros((9, 9), np.uint32), "32 bits"),
     ):

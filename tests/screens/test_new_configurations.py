@@ -27,9 +27,11 @@ def files_of(source: str, layouts, root) -> dict[str, str]:
     if source == "jump-cp":
         layouts.jump(root)
         return {"images": "gallery"}
-    maker = getattr(layouts, source.replace("-", "_"))
+    maker = getattr(layouts, {"files": "imagexpress"}.get(source, source.replace("-", "_")))
     maker(root)
     (root / "wells.csv").write_text(table)
+    if source == "files":
+        return {"pattern": r"'HTS_(?P<well>.+)_s(?P<site>\d+)_(?P<channel>w\d)[^_]*\.tif'"}
     return {}
 
 
@@ -42,7 +44,8 @@ def test_check_accepts_what_new_writes(source, layouts, tmp_path, capsys, monkey
         root.mkdir(parents=True, exist_ok=True)
         changes = files_of(source, layouts, root)
         for key, value in changes.items():
-            text, num = re.subn(rf"    # {key}: .*", f"    {key}: {value}", text, count=1)
+            line = f"    {key}: {value}"
+            text, num = re.subn(rf"    (# )?{key}: .*", lambda _, line=line: line, text)
             assert num == 1
     (tmp_path / "new.yaml").write_text(text)
     # A plate of two wells cannot reach step 3 of the funnel: that verdict is 1, and no refusal.

@@ -254,16 +254,16 @@ def test_addresses_of_load_data_become_paths_below_the_root():
 @pytest.mark.data
 def test_the_real_load_data_files(test_data):
     folder = test_data / "metadata/load_data_csv"
-    sites = load_data_sites(
-        folder / "test_BR00126114_load_data_with_illum.parquet", ".", ["DNA", "Mito"], True
-    )
+    path, options = folder / "test_BR00126114_load_data_with_illum.parquet", {"notes": Notes()}
+    sites = load_data_sites(path, ".", ["DNA", "Mito"], illumination=True, **options)
     assert len(sites) == 2
     first = sites["locator"][0]
     assert "2021_08_23_Batch12/images/BR00126114__2021-09-01T15_39_48-Measurement1/Images/" in first
     assert "Images//" not in first
     assert "r01c01f01p01-ch5sk1fk1fl1.tiff" in first
     assert "illum/BR00126114/BR00126114_IllumDNA.npy" in first
-    sites = load_data_sites(folder / "BR00143976_concatenated.csv.gz", ".", [], True)
+    path = folder / "BR00143976_concatenated.csv.gz"
+    sites = load_data_sites(path, ".", [], illumination=True, **options)
     assert len(sites) == 2160
     assert sites["channels"][0] == ["ER", "RNA", "AGP", "Mito", "Brightfield", "DNA"]
     assert "Measurement 2/Images/r03c03f01p01" in sites["locator"][0]
@@ -342,10 +342,25 @@ def test_harmony_indexes_of_one_folder_count_once(layouts, tmp_path):
     assert len(read(harmony_config(layouts, root)).sites) == 6
 
 
-def test_a_plate_exported_twice_is_named(layouts, tmp_path):
+def test_a_second_measurement_of_a_plate_is_read_by_setting(layouts, tmp_path):
     root = layouts.harmony(tmp_path)
     one = next(root.glob("BR1*"))
     shutil.copytree(one, root / "BR1__2024-07-05T16_04_45-Measurement 3")
+    screen = read(harmony_config(layouts, root))
+    assert screen.notes["counts"]["files_of_other_acquisitions"] == 12
+    assert not any("Measurement 3" in locator for locator in screen.sites["locator"])
+    later = read(harmony_config(layouts, root, acquisition=3))
+    assert all("Measurement 3" in locator for locator in later.sites["locator"])
+    with pytest.raises(
+        ConfigurationError, match=r"no image has acquisition 7\n  Expected one of 1"
+    ):
+        read(harmony_config(layouts, root, acquisition=7))
+
+
+def test_a_plate_exported_twice_is_named(layouts, tmp_path):
+    root = layouts.harmony(tmp_path)
+    one = next(root.glob("BR1*"))
+    shutil.copytree(one, root / "copy" / one.name)
     with pytest.raises(TableError, match=r"plate BR1, well C03, site 1, channel .* has 2 files"):
         read(harmony_config(layouts, root))
 
@@ -394,7 +409,7 @@ def test_yokogawa_takes_the_plate_of_the_file_and_the_first_plane(layouts, tmp_p
     config = {"source": "yokogawa", "root": str(root), "channels": {"C03": "DNA"}, **layouts.TABLE}
     screen = read(config)
     assert set(screen.wells["plate"]) == {"BR1"}
-    assert screen.notes["counts"]["files_of_other_planes"] == 12
+    assert screen.notes["counts"]["files_of_other_planes"] == 4
     row = keyed(screen).iloc[-1]
     assert (row["well"], row["site"]) == ("C04", 2)
     site = read_site(root, row["locator"], ["DNA"])
@@ -405,16 +420,18 @@ def test_imagexpress_reads_one_digit_of_the_channel_and_skips_thumbnails(layouts
     root = layouts.imagexpress(tmp_path)
     screen = read({"source": "imagexpress", "root": str(root), **layouts.TABLE})
     assert screen.sites["channels"][0] == ["w1", "w2", "w3"]
-    assert screen.notes["counts"]["files_of_other_names"] == 1
+    assert screen.notes["counts"]["files_of_other_names"] == 2
     assert len(screen.sites) == 4
 
 
 def test_files_that_are_named_otherwise_are_an_error(layouts, tmp_path):
     (tmp_path / "a_s1_w1.tif").write_bytes(b"")
-    with pytest.raises(TableError, match="no file is named like HTS_A01_s1_w1"):
+    with pytest.raises(TableError, match="no image is named like HTS_A01_s1_w1"):
         read({"source": "imagexpress", "root": str(tmp_path)})
-    with pytest.raises(MissingInputError, match="no file matches"):
+    with pytest.raises(TableError, match=r"no image is named like .* contains a_s1_w1.tif"):
         read({"source": "yokogawa", "root": str(tmp_path)})
+    with pytest.raises(MissingInputError, match="no file matches"):
+        read({"source": "yokogawa", "root": str(tmp_path), "images": "*.png"})
 
 
 @pytest.mark.parametrize("version", ["0.4", "0.5"])
@@ -517,3 +534,18 @@ def test_values_that_mean_nothing_is_known(tmp_path):  # pitfall 17
     assert found == {"1/A01": None, "1/A02": ["unknown"]}
     found = conditions_of(read({**config, "columns": columns, "missing_values": ["unknown"]}))
     assert found == {"1/A01": ["Not listed"], "1/A02": None}
+
+
+def test_a_load_data_row_without_an_address_is_left_out_and_counted(layouts, tmp_path):
+    root = layouts.jump(tmp_path, form="url")
+    file = next(root.glob("load_data_csv/*/*/load_data.csv"))
+    table = pd.read_csv(file, dtype=str)
+    table.loc[1, "URL_OrigER"] = None
+    table.to_csv(file, index=False)
+    pattern = "load_data_csv/*/*/load_data*"
+    screen = read(
+        {"source": "jump-cp", "root": str(root), "load_data": pattern, "images": "gallery"}
+    )
+    assert len(screen.sites) == 7
+    assert screen.notes["counts"]["sites_incomplete"] == 1
+    assert any("(line 3)" in text for text in screen.notes["warnings"])

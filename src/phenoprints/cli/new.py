@@ -30,6 +30,7 @@ _PLACEHOLDERS: dict[str, Any] = {
     "experiments": 10,
     "load_data": '"load_data_csv/**/*.parquet"',
     "num_wells": 100_000,
+    "pattern": r"'(?P<plate>.+)_(?P<well>[A-P]\d+)_s(?P<site>\d+)_(?P<channel>w\d)\.tif'",
 }
 _COLUMNS = """\
     columns:                          # property of a well: name of the column that holds it

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from glob import has_magic
-from itertools import takewhile
 from pathlib import Path
 from typing import Any
 
 from phenoprints.foundations.errors import Problem
+from phenoprints.foundations.finding import find
 
 _METADATA_SOURCES = ("rxrx1", "rxrx3", "rxrx3-core", "jump-cp")
 _FREE_SOURCES = ("simulated", "planned")
@@ -16,17 +15,7 @@ _FREE_SOURCES = ("simulated", "planned")
 
 def found_files(root: str | Path, patterns: str | list[str]) -> list[str]:
     """Return the paths below `root` that exist, globs expanded and sorted."""
-    folder = Path(root).expanduser()
-    found: list[Path] = []
-    for pattern in listed(patterns):
-        path = folder / pattern
-        if has_magic(pattern):
-            # the parts before the first wildcard may be absolute, or lead out by ..
-            start = Path(*takewhile(lambda part: not has_magic(part), path.parts))
-            found += sorted(start.glob(str(path.relative_to(start))))
-        else:
-            found += [path] if path.exists() else []
-    return [str(path) for path in found]
+    return [str(path) for path in find(root, patterns)]
 
 
 def missing_inputs(config: Mapping[str, Any]) -> list[Problem]:
@@ -70,7 +59,7 @@ def _of_screen(key: str, screen: Mapping[str, Any]) -> Iterator[tuple[str, str, 
         yield f"{key}.metadata", root, screen["metadata"]
     for name in ("barcode_platemap", "platemap_folder", "load_data", "images", "exports"):
         if screen.get(name):
-            yield f"{key}.{name}", root, screen[name]
+            yield from ((f"{key}.{name}", root, path) for path in listed(screen[name]))
 
 
 def listed(paths: str | list[str]) -> list[str]:

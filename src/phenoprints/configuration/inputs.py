@@ -10,7 +10,6 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import cached_property
-from glob import glob
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, Protocol, TypeVar, cast
@@ -22,6 +21,7 @@ from phenoprints.configuration.paths import READ_BY_SNAKEMAKE
 from phenoprints.configuration.planning import Pair, Plan, plan, screens_seen, shared_jobs
 from phenoprints.configuration.references import TRIMMED, base_encoder
 from phenoprints.foundations.errors import ConfigurationError
+from phenoprints.foundations.finding import find
 
 Paths = list[str]
 _Value = TypeVar("_Value")
@@ -133,10 +133,10 @@ class Inputs:
         screen = self.config["screens"][wildcards.screen]
         named = [screen.get("wells"), *(join["table"] for join in screen.get("join", []))]
         named += [screen.get(key) for key in ("barcode_platemap", "metadata", "load_data")]
-        paths = [f"{screen['root']}/{path}" for entry in named for path in listed(entry or [])]
-        paths += [f"{path}/*.csv*" for path in paths if os.path.isdir(path)]  # noqa: PTH112
-        found = {os.path.normpath(name) for path in paths for name in glob(path)}  # noqa: PTH207
-        return check_path_characters(sorted(filter(os.path.isfile, found)))
+        paths = find(screen["root"], [path for entry in named for path in listed(entry or [])])
+        paths += [table for path in paths if path.is_dir() for table in find(path, "*.csv*")]
+        found = {os.path.normpath(path) for path in paths if path.is_file()}
+        return check_path_characters(sorted(found))
 
     def quality_batches(self, wildcards: Wildcards) -> Paths:
         """Return the tables of metrics of a screen's sites, one for each of its measuring jobs."""
@@ -169,9 +169,9 @@ class Inputs:
         return named.get(wildcards.screen) if isinstance(named, Mapping) else named
 
     def _below(self, screen: Mapping[str, Any], patterns: Any) -> Paths:
-        paths = [f"{screen['root']}/{pattern}" for pattern in listed(patterns or [])]
-        found = [name for path in paths for name in sorted(glob(path)) or [path]]  # noqa: PTH207
-        return check_path_characters([os.path.normpath(name) for name in found])
+        root, names = screen["root"], listed(patterns or [])
+        found = [path for name in names for path in find(root, name) or [Path(root) / name]]
+        return check_path_characters([os.path.normpath(path) for path in found])
 
     # Computed embeddings
 

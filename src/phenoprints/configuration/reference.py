@@ -57,13 +57,13 @@ def _screens() -> Iterator[str]:
     yield "## screens\n\nKeys of every screen:\n"
     yield _table(node_of(ScreenKeys))
     yield "Keys of screens whose metadata is a table (profiles-table, harmony, yokogawa,"
-    yield "imagexpress, ome-zarr):\n"
+    yield "imagexpress, files, ome-zarr):\n"
     yield _table(node_of(TableKeys))
     yield "A property in `columns`, written as a mapping:\n"
     yield _table(node_of(Column))
     yield "An entry of `join`:\n"
     yield _table(node_of(Join))
-    yield "Keys of harmony, yokogawa, imagexpress and ome-zarr:\n"
+    yield "Keys of harmony, yokogawa, imagexpress, files and ome-zarr:\n"
     yield _table(node_of(ImageKeys))
     screens = schema()["properties"]["screens"]["additionalProperties"]
     yield from _variants("source", screens, (ScreenKeys, TableKeys, ImageKeys))

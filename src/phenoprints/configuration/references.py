@@ -29,7 +29,7 @@ def has_images(screen: Config) -> bool:
         return False
     if screen["source"] == "jump-cp":
         return bool(screen.get("load_data"))
-    return screen.get("images", True) is not None
+    return not screen["source"].startswith("rxrx3") or screen.get("images", True) is not None
 
 
 def can_see(config: Config, encoder: str, screen: str) -> bool:

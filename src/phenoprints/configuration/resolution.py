@@ -179,7 +179,7 @@ def _profiles(encoder: Mapping[str, Any], screens: Mapping[str, Any]) -> dict[st
 
 
 def _wells(screen: Mapping[str, Any]) -> Any:
-    return screen.get("wells", [])
+    return screen.get("wells") or []
 
 
 def _listed(paths: Any) -> list[str]:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,20 +13,27 @@ import pandas as pd
 
 from phenoprints.foundations.errors import (
     ConfigurationError,
+    ImageError,
     PhenoprintsError,
     Problem,
     TableError,
     raise_problems,
 )
-from phenoprints.foundations.names import below
+from phenoprints.foundations.finding import composed
 from phenoprints.screens.images.locators import FilesLocator
 from phenoprints.screens.images.sites import site_header
 from phenoprints.screens.listing import PERTURBATION_COLUMNS, Listing, Notes
-from phenoprints.screens.tables import find_files
+from phenoprints.screens.selection import (
+    SITE_KEY,
+    Selection,
+    choose,
+    complete_sites,
+    natural,
+    usual_channels,
+)
 from phenoprints.screens.welltable import WellTable, read_well_table
 from phenoprints.wells.plates import parse_wells
 
-SITE_KEY = ["plate", "well", "site"]
 SITE_COLUMNS = (*SITE_KEY, "height", "width")
 
 
@@ -81,6 +88,7 @@ def sites_of_files(
     files: pd.DataFrame,
     channels: Mapping[str, str],
     channel_names: Sequence[str],
+    selection: Selection,
     notes: Notes,
 ) -> pd.DataFrame:
     """One row per site whose channels are all there: plate, well, site, locator, sizes, channels.
@@ -91,60 +99,64 @@ def sites_of_files(
         The folder that paths are relative to.
     files
         One row per file: `plate`, `well` (normalised), `site`, `channel` (the name in the file),
-        `path`; optionally `height` and `width`. Two files for one channel of a site: an error.
+        `plane`, `time`, `acquisition`, `path`; optionally `height` and `width` (0: unknown). Two
+        files for one channel, plane and time of a site: an error.
     channels, channel_names
-        As in `named_channels`.
+        As in `named_channels`; where both are empty, the channels that most sites of most plates
+        have, so that odd sites are left out and never the others.
+    selection
+        Which acquisition, plane and time are read.
     notes
-        Receives counts of incomplete sites and of files of other channels.
+        Receives counts of incomplete sites and of files of other channels, planes and times.
     """
-    order = list(dict.fromkeys(files["channel"]))
-    names = named_channels(order, channels, channel_names, str(root))
-    shown = files["channel"].map(lambda name: channels.get(name, "") if channels else name)
-    is_wanted = shown.isin(names)
-    if num_other := int((~is_wanted).sum()):
-        notes.count("files_of_other_channels", num_other)
-    wanted = files[is_wanted].assign(shown=shown[is_wanted])
-    _refuse_twice(wanted, root)
-    rank = wanted["shown"].map({name: i for i, name in enumerate(names)})
-    wanted = wanted.assign(rank=rank).sort_values([*SITE_KEY, "rank"], kind="stable")
-    is_whole = wanted.groupby(SITE_KEY)["rank"].transform("size") == len(names)
-    if num_incomplete := len(wanted.loc[~is_whole, SITE_KEY].drop_duplicates()):
-        notes.count("sites_incomplete", num_incomplete)
-        notes.warn(f"{num_incomplete} sites lack a channel and are left out.")
-    whole = wanted[is_whole]
+    where = str(root)
+    chosen = choose(files, selection, notes, where)
+    shown = chosen["channel"].map(lambda name: channels.get(name, "") if channels else name)
+    chosen = chosen.assign(shown=shown)
+    if channels or channel_names:
+        order = sorted(chosen["channel"].unique(), key=natural)
+        names = named_channels(order, channels, channel_names, where)
+    else:
+        names = usual_channels(chosen)
+    is_wanted = chosen["shown"].isin(names)
+    _note_other_channels(chosen[~is_wanted], notes)
+    whole = complete_sites(chosen[is_wanted], names, notes, where)
+    num_lossy = int(whole["path"].str.lower().str.endswith(LOSSY_SUFFIXES).sum())
+    if num_lossy:
+        notes.count("files_of_lossy_format", num_lossy)
+        notes.warn(f"{num_lossy} images are JPEG files, which lose detail: texture is not exact.")
     paths = whole["path"].to_numpy().reshape(-1, len(names)).tolist()
     sites = whole.iloc[:: len(names)][[c for c in SITE_COLUMNS if c in whole]]
     sites = sites.reset_index(drop=True).assign(
         locator=[str(FilesLocator(tuple(files))) for files in paths],
         channels=pd.Series([list(names)] * len(paths), dtype=object),
     )
-    return sites if "height" in sites else with_sizes(root, sites, notes)
+    return with_sizes(root, sites, notes)
 
 
-def _refuse_twice(files: pd.DataFrame, root: str | Path) -> None:
-    key = [*SITE_KEY, "shown"]
-    twice = files[files.duplicated(key, keep=False)]
-    raise_problems(
-        Problem(
-            str(root),
-            f"plate {plate}, well {well}, site {site}, channel {channel} has {len(rows)} files "
-            f"({', '.join(rows['path'].iloc[:2])})",
-            "one file",
-            "move surplus exports out of the root, or narrow the glob of the screen",
-        )
-        for (plate, well, site, channel), rows in twice.groupby(key, sort=True)
-    )
+LOSSY_SUFFIXES = (".jpg", ".jpeg")
+
+
+def _note_other_channels(others: pd.DataFrame, notes: Notes) -> None:
+    if len(others):
+        named = ", ".join(sorted(map(str, others["channel"].unique()), key=natural))
+        notes.count("files_of_other_channels", len(others))
+        notes.warn(f"{len(others)} images show channels that are not used ({named}).")
 
 
 def with_sizes(root: str | Path, sites: pd.DataFrame, notes: Notes) -> pd.DataFrame:
     """Return the sites with the height and width that most of a few headers of their plate state.
 
     Three headers per plate are read; a site of another size is refused when it is read, since its
-    own header then disagrees. A plate none of whose tried images can be read is left out.
+    own header then disagrees. A plate none of whose tried images can be read is left out. Sites
+    whose `height` and `width` are known already (not 0) keep them.
     """
-    heights = np.zeros(len(sites), dtype=np.int32)
-    widths = np.zeros(len(sites), dtype=np.int32)
-    for plate, rows in sites.groupby("plate", sort=True):
+    none = pd.Series(0, index=sites.index)
+    heights, widths = (
+        sites.get(side, none).fillna(0).to_numpy(np.int32, copy=True)
+        for side in ("height", "width")
+    )
+    for plate, rows in sites[heights == 0].groupby("plate", sort=True):
         size, reason = _usual_size(root, rows["locator"].tolist())
         if size is None:
             notes.count("plates_unreadable", 1)
@@ -178,18 +190,43 @@ def _usual_size(root: str | Path, locators: Sequence[str]) -> tuple[tuple[int, i
 def with_sites(listing: Listing, sites: pd.DataFrame) -> Listing:
     """Join a listing with the sites of its wells; count and report what has no counterpart.
 
-    `sites` are matched by plate and normalised well, so a plate's name must stand in one
-    experiment of the table.
+    `sites` are matched by plate and normalised well, so a plate's name must be in one experiment
+    of the table. Composed and decomposed letters of plates are equal.
+
+    Raises
+    ------
+    ImageError
+        No image can be read, or none belongs to a well of the table: nothing could be assessed.
     """
     wells = listing.wells
     names = parse_wells(wells["well"], 1536).name
-    keys = pd.DataFrame({"plate": wells["plate"], "well": names, "well_row": np.arange(len(wells))})
+    plates = wells["plate"].map(composed, na_action="ignore")
+    keys = pd.DataFrame({"plate": plates, "well": names, "well_row": np.arange(len(wells))})
     _refuse_shared_plates(wells, listing.origin)
+    if sites.empty:
+        said = "\n".join(f"  {text}" for text in listing.notes.warnings)
+        raise ImageError(f"{listing.origin}: no image of the screen can be read.\n{said}")
     matched = sites.merge(keys, on=["plate", "well"], how="left")
     is_known = matched["well_row"].notna()
     _note_strays(listing, keys, matched, is_known)
+    if not is_known.any():
+        _refuse_strangers(listing, keys, matched)
     known = matched[is_known].astype({"well_row": "int64"})
     return replace(listing, sites=known.drop(columns=["plate", "well"]).reset_index(drop=True))
+
+
+def _refuse_strangers(listing: Listing, keys: pd.DataFrame, sites: pd.DataFrame) -> None:
+    imaged, listed = ({*map(str, table["plate"].dropna())} for table in (sites, keys))
+    what = f"no image belongs to a well of the table: images are of plates {_some(imaged)}"
+    if imaged & listed:
+        what = f"no image belongs to a well of the table: images are of {_some(set(sites['well']))}"
+    fix = "correct columns.plate and columns.well, or how the names of images are read"
+    problem = Problem(listing.origin, what, f"plates {_some(listed)}", fix)
+    raise ImageError(str(problem))
+
+
+def _some(names: set[str]) -> str:
+    return ", ".join(sorted(names, key=natural)[:5])
 
 
 def _refuse_shared_plates(wells: pd.DataFrame, origin: str) -> None:
@@ -216,10 +253,10 @@ def _note_strays(
     notes.count("wells_without_files", int(without.sum()))
     notes.count("plates_without_files", len(plates))
     if len(strays):
-        some = ", ".join(sorted(set(strays["plate"]))[:5])
+        some = _some(set(strays["plate"]))
         notes.warn(f"{len(strays)} imaged sites belong to no well of the table (plates {some}).")
     if without.any():
-        some = ", ".join(sorted(map(str, plates))[:5])
+        some = _some(set(map(str, plates)))
         which = f"; {len(plates)} plates have none at all ({some})" if plates else ""
         notes.warn(f"{int(without.sum())} wells have no images{which}.")
 
@@ -244,12 +281,13 @@ def imaged_listing(
     files: pd.DataFrame,
     channels: Mapping[str, str] | None,
     channel_names: Sequence[str],
+    selection: Selection,
     notes: Notes,
 ) -> Listing:
     """Return the listing of a user's table with images found as files; without a table, of the
     images.
     """
-    sites = sites_of_files(source.root, files, channels or {}, channel_names, notes)
+    sites = sites_of_files(source.root, files, channels or {}, channel_names, selection, notes)
     return table_with_sites(source, sites, notes)
 
 
@@ -263,64 +301,3 @@ def table_with_sites(source: WellTable, sites: pd.DataFrame, notes: Notes) -> Li
     listing.notes.counts.update(notes.counts)
     listing.notes.warnings.extend(notes.warnings)
     return with_sites(listing, sites)
-
-
-@dataclass(frozen=True)
-class FileNames:
-    """How the names of images say what they show.
-
-    `parse` gives plate, well, site, channel, plane and time of a path, or None; `example` is a
-    name that it understands, for messages.
-    """
-
-    parse: Callable[[Path], dict[str, Any] | None]
-    example: str
-
-
-def listing_by_names(
-    names: FileNames,
-    table: Mapping[str, Any],
-    images: str | Sequence[str],
-    *,
-    channels: Mapping[str, str] | None = None,
-    channel_names: Sequence[str] = (),
-) -> Listing:
-    """Return the listing of a user's table with the images whose names say what they show.
-
-    `table` holds the fields of `WellTable`, `images` is a glob below its root.
-    """
-    source, notes = WellTable(**table), Notes()
-    files = files_by_name(source.root, find_files(source.root, images), names, notes)
-    return imaged_listing(source, first_planes(files, notes), channels, channel_names, notes)
-
-
-def files_by_name(
-    root: str | Path, paths: Sequence[Path], names: FileNames, notes: Notes
-) -> pd.DataFrame:
-    """One row per file whose name says what it shows; other names are counted."""
-    example, rows, num_other = names.example, [], 0
-    for path in paths:
-        row = names.parse(path)
-        if row is None:
-            num_other += 1
-        else:
-            rows.append({**row, "path": below(root, path)})
-    if num_other:
-        notes.count("files_of_other_names", num_other)
-        notes.warn(f"{num_other} files have other names than {example} and are not used.")
-    if not rows:
-        raise TableError(f"{root}: no file is named like {example}.")
-    return pd.DataFrame(rows)
-
-
-def first_planes(files: pd.DataFrame, notes: Notes) -> pd.DataFrame:
-    """Return files of each channel's first time point and lowest plane; the others are counted."""
-    key = ["plate", "well", "site", "channel"]
-    ordered = files.sort_values([*key, "time", "plane"], kind="stable")
-    first = ordered.groupby(key)[["time", "plane"]].transform("first")
-    is_first = (ordered[["time", "plane"]] == first).all(axis=1)
-    if num_other := int((~is_first).sum()):
-        notes.count("files_of_other_planes", num_other)
-        notes.warn(f"{num_other} images of further planes or time points are not used.")
-    used: pd.DataFrame = ordered[is_first].drop(columns=["plane", "time"]).reset_index(drop=True)
-    return used

@@ -16,7 +16,7 @@ from phenoprints.screens.preparing import needs_store
 
 SOURCE_NAMES = (
     "profiles-table", "simulated", "rxrx1", "rxrx3", "rxrx3-core", "jump-cp", "harmony", "yokogawa",
-    "imagexpress", "ome-zarr", "planned",
+    "imagexpress", "ome-zarr", "files", "planned",
 )  # fmt: skip
 SOURCES = {name: f"phenoprints.screens.sources.{name.replace('-', '_')}" for name in SOURCE_NAMES}
 """The module of each source; its `read_listing` takes the settings that its `SETTINGS` name."""

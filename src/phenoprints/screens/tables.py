@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-import glob
 import lzma
 import zlib
 from collections.abc import Sequence
+from glob import has_magic
 from pathlib import Path
 
 import pandas as pd
 
 from phenoprints.foundations.errors import MissingInputError, Problem, TableError, raise_problems
+from phenoprints.foundations.finding import find
 from phenoprints.foundations.size_limits import check_decompressed_size, memory_errors
 from phenoprints.screens.problems import FILE, LINE
 
@@ -135,14 +136,11 @@ def find_files(root: str | Path, patterns: str | Sequence[str]) -> list[Path]:
     found: dict[Path, None] = {}
     problems = []
     for pattern in [patterns] if isinstance(patterns, str) else patterns:
-        place = Path(root) / pattern
-        is_glob = glob.has_magic(str(place)) and not place.is_file()
-        matches = glob.glob(str(place), recursive=True) if is_glob else [str(place)]  # noqa: PTH207
-        paths = sorted(map(Path, matches))
-        files = [path for path in paths if path.is_file()]
+        files = [path for path in find(root, pattern) if path.is_file()]
         if not files:
-            what = "no file matches" if is_glob else "the file is not there"
-            problems.append(Problem(str(place), what, "", "correct the path in the configuration"))
+            what = "no file matches" if has_magic(pattern) else "the file is not there"
+            where = str(Path(root) / pattern)
+            problems.append(Problem(where, what, "", "correct the path in the configuration"))
         found.update(dict.fromkeys(files))
     raise_problems(problems, MissingInputError)
     return list(found)

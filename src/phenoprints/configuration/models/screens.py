@@ -215,9 +215,10 @@ class FolderKeys(ScreenKeys):
 class TableKeys(Section):
     """What a screen has whose metadata is a table: profiles, or a plate layout beside images."""
 
-    wells: Paths
+    wells: Paths | None = None
     """Tables of wells below `root`: a path or glob, or a list of them (csv, tsv, txt, csv.gz,
-    parquet). Read as text; plate and well names keep their zeros."""
+    parquet). Read as text; plate and well names keep their zeros. null: `barcode_platemap` names
+    the wells, or the images do, whose perturbations are then unknown."""
     join: Listed[Join] = ()
     """Further tables, joined in this order."""
     columns: Columns = Field(default_factory=Columns)
@@ -242,13 +243,34 @@ class ImageKeys(Section):
 
     channels: dict[str, Text] = Field({})
     """Names of the channels in the files and what they show (`"HOECHST 33342": DNA`); empty
-    takes the names in the files as they are."""
+    takes the names in the files, of the channels that most sites of most plates have."""
+    acquisition: TextOrNumber | None = None
+    """Acquisition that is read where plates were imaged several times (a measurement of Harmony, a
+    timeline of CellVoyager, a staining cycle), as in the files; null takes the first of each
+    plate."""
+    plane: TextOrNumber | None = None
+    """Plane that is read, as in the files (from 0 for ome-zarr); null takes the first of each site
+    with all channels."""
+    time: TextOrNumber | None = None
+    """Time point that is read, as in the files (from 0 for ome-zarr); null takes the first of each
+    site with all channels."""
+
+
+class NamedImageKeys(ImageKeys):
+    """What a screen has whose images are read by file name."""
+
+    images: Paths | None = None
+    """Glob of the image files below `root`, or several; null takes every TIFF, PNG, JPEG and JPEG
+    2000 file."""
 
 
 class ProfilesTableScreen(TableKeys, ScreenKeys):
     """A table of wells, usually with their profiles; no images."""
 
     source: Literal["profiles-table"]
+    wells: Paths
+    """Tables of wells below `root`: a path or glob, or a list of them (csv, tsv, txt, csv.gz,
+    parquet). Read as text; plate and well names keep their zeros."""
 
 
 class SimulationKeys(Section):
@@ -352,28 +374,37 @@ class HarmonyScreen(ImageKeys, TableKeys, FolderKeys):
     """Opera Phenix and Operetta exports (Index.xml, Harmony V5 to V7)."""
 
     source: Literal["harmony"]
-    exports: Text = "*/Images/Index*.xml"
-    """Glob of the index files below `root`."""
+    exports: Paths = "**/[Ii]ndex*.xml"
+    """Glob of the index files below `root`, or of the images where there is no index."""
 
 
-class YokogawaScreen(ImageKeys, TableKeys, FolderKeys):
+class YokogawaScreen(NamedImageKeys, TableKeys, FolderKeys):
     """CellVoyager exports, read by file name."""
 
     source: Literal["yokogawa"]
-    images: Text = "**/*_T*F*L*A*Z*C*.tif"
-    """Glob of the image files below `root`."""
 
 
-class ImagexpressScreen(ImageKeys, TableKeys, FolderKeys):
-    """ImageXpress exports, read by file name."""
+class ImagexpressScreen(NamedImageKeys, TableKeys, FolderKeys):
+    """ImageXpress exports, read by file name and folder."""
 
     source: Literal["imagexpress"]
-    images: Text = "**/*_s*_w*.tif"
-    """Glob of the image files below `root`."""
+
+
+class FilesScreen(NamedImageKeys, TableKeys, FolderKeys):
+    """Images in any layout, read by a pattern of their names."""
+
+    source: Literal["files"]
+    pattern: Text
+    """Regular expression (Python, without regard to case) that the whole name of an image matches;
+    with a `/` in it, the end of the path below `root`. Named groups say what is where: `plate`,
+    `well` (or `row` and `column`), `site`, `channel`, `plane`, `time`, `acquisition`. Without a
+    plate it is the nearest folder that is not `Images`, `TimePoint_1` or `ZStep_1`."""
+    plate: Text | None = None
+    """Plate of all images, where neither names nor folders contain it."""
 
 
 class OmeZarrScreen(ImageKeys, TableKeys, FolderKeys):
-    """Plates of OME-NGFF 0.4 or 0.5."""
+    """Plates of OME-NGFF 0.4, 0.5 or 0.6."""
 
     source: Literal["ome-zarr"]
     images: Text = "*.zarr"
@@ -382,7 +413,7 @@ class OmeZarrScreen(ImageKeys, TableKeys, FolderKeys):
 
 PlannedSource = Literal[
     "profiles-table", "simulated", "rxrx1", "rxrx3", "rxrx3-core", "jump-cp", "harmony",
-    "yokogawa", "imagexpress", "ome-zarr",
+    "yokogawa", "imagexpress", "files", "ome-zarr",
 ]  # fmt: skip
 
 
@@ -416,6 +447,7 @@ Screen = Annotated[
     | HarmonyScreen
     | YokogawaScreen
     | ImagexpressScreen
+    | FilesScreen
     | OmeZarrScreen
     | PlannedScreen,
     Field(discriminator="source", title="a mapping with `source`"),

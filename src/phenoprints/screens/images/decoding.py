@@ -21,7 +21,7 @@ def decode_plane(
     Parameters
     ----------
     content
-        The whole file: TIFF (compressions of bytes, such as LZW), PNG or JPEG 2000.
+        The whole file: TIFF (compressions of bytes, such as LZW), PNG, JPEG (lossy) or JPEG 2000.
     name
         What messages call it.
     shape
@@ -93,4 +93,11 @@ def _jp2(content: bytes) -> NDArray[Any]:
     return pixels
 
 
-_DECODERS = {"tiff": _tiff, "png": _png, "jp2": _jp2}
+def _jpeg(content: bytes) -> NDArray[Any]:
+    import imagecodecs
+
+    pixels: NDArray[Any] = imagecodecs.jpeg8_decode(content)
+    return pixels
+
+
+_DECODERS = {"tiff": _tiff, "png": _png, "jp2": _jp2, "jpeg": _jpeg}

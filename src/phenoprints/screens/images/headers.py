@@ -16,6 +16,9 @@ MAX_SIDE_PX = 32_768
 """Largest height and width of a plane; the largest cameras of the field have 5,056 pixels."""
 MAX_PLANE_BYTES = 1 << 30
 """Largest size of one decoded plane."""
+SUFFIXES = (".tif", ".tiff", ".png", ".jp2", ".j2k", ".jpg", ".jpeg")
+"""What the names of image files end with; the format is that of the content."""
+JPEG_MAGIC = b"\xff\xd8\xff"
 PNG_MAGIC = b"\x89PNG\r\n\x1a\n"
 JP2_MAGIC = b"\x00\x00\x00\x0cjP  \r\n\x87\n"
 CODESTREAM_MAGIC = b"\xff\x4f\xff\x51"
@@ -28,7 +31,7 @@ TIFF_MAGICS = (b"II*\x00", b"MM\x00*", b"II+\x00", b"MM\x00+")
 
 @dataclass(frozen=True)
 class Header:
-    """Format (tiff | png | jp2), size in pixels, samples per pixel and bits per sample.
+    """Format (tiff | png | jp2 | jpeg), size in pixels, samples per pixel and bits per sample.
 
     `tile_px` is the number of pixels of a TIFF's tile or strip, which is decoded whole.
     """
@@ -52,7 +55,7 @@ def read_header(content: bytes, name: str) -> Header:
     Raises
     ------
     ImageError
-        Not a TIFF, PNG or JPEG 2000 image, a broken header, or pixels that are not unsigned
+        Not a TIFF, PNG, JPEG or JPEG 2000 image, a broken header, or pixels that are not unsigned
         integers of 8 or 16 bits with one sample.
     UnsafeInputError
         The image would decode to more than the limits.
@@ -62,7 +65,7 @@ def read_header(content: bytes, name: str) -> Header:
     except (struct.error, ValueError, IndexError) as error:
         raise ImageError(f"{name}: the image's header is broken ({error}).") from error
     if header is None:
-        raise ImageError(f"{name}: not a TIFF, PNG or JPEG 2000 image.")
+        raise ImageError(f"{name}: not a TIFF, PNG, JPEG or JPEG 2000 image.")
     _judge(header, name)
     return header
 
@@ -74,6 +77,8 @@ def _parse(content: bytes) -> Header | None:
         return _tiff(content)
     if content.startswith((JP2_MAGIC, CODESTREAM_MAGIC)):
         return _jp2(content)
+    if content.startswith(JPEG_MAGIC):
+        return _jpeg(content)
     return None
 
 
@@ -121,6 +126,18 @@ def _jp2(content: bytes) -> Header:
     return Header("jp2", bottom - top, right - left, samples, 8 if bits <= 8 else 16)
 
 
+def _jpeg(content: bytes) -> Header:
+    # ISO/IEC 10918-1 B.2.2: SOF0 to SOF15 (without DHT, JPG, DAC) contain the size of the frame.
+    at = 2
+    while content[at] == 0xFF:
+        marker, length = struct.unpack(">BH", content[at + 1 : at + 4])
+        if 0xC0 <= marker <= 0xCF and marker not in (0xC4, 0xC8, 0xCC):
+            bits, height, width, samples = struct.unpack(">BHHB", content[at + 4 : at + 10])
+            return Header("jpeg", height, width, samples, bits)
+        at += 2 + length
+    raise ValueError("no frame")
+
+
 def _codestream(content: bytes) -> int:
     """Where the codestream begins: at the front, or in the first `jp2c` box (Annex I.4)."""
     start = 0
@@ -153,8 +170,8 @@ def _tiff(content: bytes) -> Header:
         try:
             with tifffile.TiffFile(io.BytesIO(content)) as file:
                 page = file.pages.first
-                if _has_second_page(file):
-                    raise ValueError("more than one page")
+                if _has_second_page(file) or _is_stack(file, page):
+                    raise ValueError("several planes; write one file for each plane and channel")
                 sizes = (page.imagelength, page.imagewidth, page.samplesperpixel)
                 height, width, samples = map(int, sizes)
                 bits, kind, depth = page.bitspersample, page.sampleformat, page.imagedepth
@@ -176,3 +193,10 @@ def _has_second_page(file: Any) -> bool:
     except IndexError:
         return False
     return True
+
+
+def _is_stack(file: Any, page: Any) -> bool:
+    """Whether the only page of a file stands for several planes, as ImageJ and MetaMorph write."""
+    if not (file.is_imagej or file.is_shaped or file.is_stk or file.is_fluoview):
+        return False
+    return any(math.prod(series.shape) > math.prod(page.shape) for series in file.series)

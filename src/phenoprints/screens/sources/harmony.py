@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 from xml.etree.ElementTree import ParseError
@@ -14,38 +15,44 @@ from defusedxml.common import DefusedXmlException
 from defusedxml.ElementTree import iterparse
 
 from phenoprints.foundations.errors import Problem, TableError, UnsafeInputError, raise_problems
+from phenoprints.foundations.finding import composed
 from phenoprints.foundations.names import inside
-from phenoprints.screens.imaged import (
-    FileNames,
-    files_by_name,
-    first_planes,
-    imaged_listing,
-)
+from phenoprints.screens.filenames import NamePattern, files_by_name
+from phenoprints.screens.imaged import imaged_listing
 from phenoprints.screens.listing import Listing, Notes
+from phenoprints.screens.selection import Selection
+from phenoprints.screens.sources.files import IMAGE_SETTINGS
 from phenoprints.screens.tables import find_files
 from phenoprints.screens.welltable import WellTable, well_table_settings
 from phenoprints.wells.plates import well_name
 
-SETTINGS = (*well_table_settings(), "exports", "channels", "channel_names")
+SETTINGS = (*well_table_settings(), "exports", *IMAGE_SETTINGS)
 
-FILE_NAME = re.compile(
-    r"r(?P<row>\d{2})c(?P<column>\d{2})f(?P<site>\d{2,3})p(?P<plane>\d{2,3})-ch(?P<channel>\d{1,2})"
-    r"(?:sk(?P<time>\d+))?(?:fk\d+)?(?:fl\d+)?\.tiff?",
-    re.ASCII,
+NAMES = NamePattern(
+    r"(?:(?P<plate>[^/]+?)(?:__\d{4}-\d\d-\d\dT\d\d_\d\d_\d\d-Measurement ?"
+    r"(?P<acquisition>\d+))?/)?(?:Images/)?(?:r\d+c\d+/)?"
+    r"r(?P<row>\d{2})c(?P<column>\d{2})f(?P<site>\d{2,3})p(?P<plane>\d{2,3})-"
+    r"(?P<channel>ch\d{1,2})(?:sk|t)?(?P<time>\d+)?(?:fk\d+)?(?:fl\d+)?\.tiff?",
+    absent={"time": "0"},
+    example="r04c14f05p01-ch1sk1fk1fl1.tiff",
 )
-"""`r04c14f05p01-ch1sk1fk1fl1.tiff`: row, column, field, plane, channel, time point."""
+"""`r04c14f05p01-ch1sk1fk1fl1.tiff`: row, column, field, plane, channel, time point; of V7
+`r01c01f01p01-ch1t01.tiff`, in folders of wells. The plate is the folder of the measurement."""
 
-EXAMPLE = "r04c14f05p01-ch1sk1fk1fl1.tiff"
-
-PLATE_FOLDER = re.compile(r"(?P<plate>.+?)__\d{4}-\d\d-\d\dT\d\d_\d\d_\d\d-Measurement ?\d+")
+MEASUREMENT = re.compile(r".+__\d{4}-\d\d-\d\dT\d\d_\d\d_\d\d-Measurement ?(?P<number>\d+)")
 """`BR00117035__2021-05-02T16_02_51-Measurement 1` (the blank before the number is optional)."""
+
+EXPORTS = "**/[Ii]ndex*.xml"
 
 
 def read_listing(
     *,
-    exports: str = "*/Images/Index*.xml",
+    exports: str | Sequence[str] = EXPORTS,
     channels: Mapping[str, str] | None = None,
     channel_names: Sequence[str] = (),
+    acquisition: str | int | None = None,
+    plane: str | int | None = None,
+    time: str | int | None = None,
     **table: Any,
 ) -> Listing:
     """Return the wells of a user's table with the images of Harmony exports.
@@ -53,28 +60,33 @@ def read_listing(
     Parameters
     ----------
     exports
-        Glob of the index files below `root`; or of the images themselves (`*.tiff`) where there
-        is no index: then the plate is the measurement's folder, and a channel is `ch1`, `ch2`, ….
+        Glob of the index files below `root`, beside their images or above them; or of the images
+        themselves (`*.tiff`) where there is no index: then the plate is the measurement's folder,
+        and a channel is `ch1`, `ch2`, ….
     channels
         Names in the index and what they show: `"HOECHST 33342": DNA`.
     channel_names
-        The channels wanted, in order; the index' own when empty.
+        The channels wanted, in order; those that most sites have when empty.
+    acquisition, plane, time
+        The measurement of a plate, the plane and the time point that are read; the first by
+        default.
     table
         The fields of `WellTable`. Without `wells` every perturbation is unknown.
     """
     source, notes = WellTable(**table), Notes()
     paths = find_files(source.root, exports)
-    if paths[0].suffix.lower() == ".xml":
-        files = pd.concat([read_index(path, source.root) for path in _newest(paths)])
+    indexes = [path for path in paths if path.suffix.lower() == ".xml"]
+    if indexes:
+        files = pd.concat([read_index(path, source.root) for path in _newest(indexes)])
+        files = files.drop_duplicates("path", ignore_index=True)
     else:
-        files = files_by_name(source.root, paths, FileNames(parse_name, EXAMPLE), notes)
-    files = first_planes(files, notes)
-    listing = imaged_listing(source, files, channels, channel_names, notes)
-    inputs = [str(path) for path in paths if path.suffix.lower() == ".xml"]
-    return replace(listing, inputs=(*listing.inputs, *inputs))
+        files = files_by_name(source.root, paths, NAMES, notes)
+    selection = Selection(acquisition, plane, time)
+    listing = imaged_listing(source, files, channels, channel_names, selection, notes)
+    return replace(listing, inputs=(*listing.inputs, *map(str, indexes)))
 
 
-INDEX_ORDER = ("Index.idx.xml", "Index.xml", "Index.ref.xml")
+INDEX_ORDER = ("index.idx.xml", "index.xml", "index.ref.xml")
 
 
 def _newest(paths: Sequence[Path]) -> list[Path]:
@@ -88,7 +100,8 @@ def _newest(paths: Sequence[Path]) -> list[Path]:
 
 
 def _rank(path: Path) -> int:
-    return INDEX_ORDER.index(path.name) if path.name in INDEX_ORDER else len(INDEX_ORDER)
+    name = path.name.lower()
+    return INDEX_ORDER.index(name) if name in INDEX_ORDER else len(INDEX_ORDER)
 
 
 def read_index(path: Path, root: str | Path) -> pd.DataFrame:
@@ -104,13 +117,14 @@ def read_index(path: Path, root: str | Path) -> pd.DataFrame:
     UnsafeInputError
         It declares entities, or names a file outside of the root.
     """
-    plate, names, images = "", dict[str, str](), list[dict[str, str]]()
+    plate, maps, images = "", dict[str, dict[str, str]](), list[dict[str, str]]()
     try:
         for tag, fields in _elements(path):
             if tag == "Plate":
                 plate = fields.get("PlateID", plate)
-            elif tag == "Entry" and "ChannelName" in fields:
-                names.setdefault(fields.get("ChannelID", ""), fields["ChannelName"])
+            elif tag == "Entry":
+                entry = maps.setdefault(fields.get("ChannelID", ""), {})
+                maps[fields.get("ChannelID", "")] = {**fields, **entry}
             elif tag == "Image" and "URL" in fields:
                 images.append(fields)
     except DefusedXmlException as error:
@@ -120,7 +134,8 @@ def read_index(path: Path, root: str | Path) -> pd.DataFrame:
     if not plate or not images:
         what = "it names no plate" if not plate else "it lists no image"
         raise TableError(f"{path}: {what}. Expected an index of Harmony V5 to V7.")
-    return _index_rows(path, Path(root), plate, names, images)
+    stated = [{**maps.get(image.get("ChannelID", ""), {}), **image} for image in images]
+    return _index_rows(path, Path(root), plate, stated)
 
 
 def _elements(path: Path) -> Iterator[tuple[str, dict[str, str]]]:
@@ -143,18 +158,18 @@ def _local(tag: object) -> str:
 
 
 def _index_rows(
-    path: Path,
-    root: Path,
-    plate: str,
-    names: Mapping[str, str],
-    images: Sequence[Mapping[str, str]],
+    path: Path, root: Path, plate: str, images: Sequence[Mapping[str, str]]
 ) -> pd.DataFrame:
-    folder, rows, problems = path.parent.resolve(), [], list[Problem]()
-    top = root.resolve()
+    top, folder = root.resolve(), path.parent.resolve()
+    place_of = _place_rule(folder, images[0]["URL"])
+    number_of = MEASUREMENT.fullmatch((folder.parent if _is_images(folder) else folder).name)
+    common = {"plate": composed(plate), "acquisition": number_of["number"] if number_of else "1"}
+    rows, problems = [], list[Problem]()
     for number, image in enumerate(images, start=1):
         try:
-            place = inside(root, str((folder / image["URL"]).relative_to(top)))
-            rows.append(_index_row(plate, names, image, place.relative_to(top).as_posix()))
+            place = inside(root, str(place_of(image["URL"]).relative_to(top)))
+            row = _index_row(image, place.relative_to(top).as_posix())
+            rows.append({**common, **row})
         except UnsafeInputError:
             raise
         except (KeyError, ValueError) as error:
@@ -164,41 +179,36 @@ def _index_rows(
     return pd.DataFrame(rows)
 
 
-def _index_row(
-    plate: str, names: Mapping[str, str], image: Mapping[str, str], path: str
-) -> dict[str, Any]:
-    channel = image.get("ChannelName") or names.get(image["ChannelID"]) or f"ch{image['ChannelID']}"
-    row = {
-        "plate": plate,
+def _is_images(folder: Path) -> bool:
+    return folder.name.lower() == "images"
+
+
+def _place_rule(folder: Path, first: str) -> Callable[[str], Path]:
+    """Return where the images of an index are: as stated, below `Images`, or all in one folder.
+
+    The first image decides. A backslash in a path is a slash, as Windows writes it.
+    """
+    images = folder / "Images"
+
+    def stated(url: str, start: Path = folder) -> Path:
+        return start / url.replace("\\", "/")
+
+    def alone(url: str, start: Path = folder) -> Path:
+        return start / url.replace("\\", "/").rpartition("/")[2]
+
+    rules = (stated, partial(stated, start=images), alone, partial(alone, start=images))
+    return next((rule for rule in rules if rule(first).is_file()), stated)
+
+
+def _index_row(image: Mapping[str, str], path: str) -> dict[str, Any]:
+    height, width = (image.get(f"ImageSize{axis}") or "0" for axis in "YX")
+    return {
         "well": well_name(int(image["Row"]), int(image["Col"])),
         "site": int(image["FieldID"]),
-        "channel": channel,
+        "channel": image.get("ChannelName") or f"ch{image['ChannelID']}",
         "path": path,
-        "plane": int(image.get("PlaneID", "1")),
-        "time": int(image.get("TimepointID", "0")),
+        "plane": str(int(image.get("PlaneID", "1"))),
+        "time": str(int(image.get("TimepointID", "0"))),
+        "height": int(height),
+        "width": int(width),
     }
-    if image.get("ImageSizeX") and image.get("ImageSizeY"):
-        row.update(height=int(image["ImageSizeY"]), width=int(image["ImageSizeX"]))
-    return row
-
-
-def parse_name(path: Path) -> dict[str, Any] | None:
-    """Parse an image name, for exports moved without their index."""
-    found = FILE_NAME.fullmatch(path.name)
-    if not found or int(found["row"]) < 1 or int(found["column"]) < 1:
-        return None
-    return {
-        "plate": plate_of(path),
-        "well": well_name(int(found["row"]), int(found["column"])),
-        "site": int(found["site"]),
-        "channel": f"ch{int(found['channel'])}",
-        "plane": int(found["plane"]),
-        "time": int(found["time"] or 0),
-    }
-
-
-def plate_of(path: Path) -> str:
-    """Return the plate in the name of a measurement's folder, else the folder's own name."""
-    folder = path.parent.parent if path.parent.name == "Images" else path.parent
-    found = PLATE_FOLDER.fullmatch(folder.name)
-    return found["plate"] if found else folder.name

@@ -94,7 +94,9 @@ def _with_images(listing: Listing, files: JumpFiles, load_data: str) -> Listing:
     paths = find_files(files.root, load_data)
     wanted = list(files.channel_names) or list(CHANNELS)
     tables = [
-        load_data_sites(path, files.images, wanted, files.illumination).assign(**{FILE: str(path)})
+        load_data_sites(
+            path, files.images, wanted, illumination=files.illumination, notes=listing.notes
+        ).assign(**{FILE: str(path)})
         for path in paths
     ]
     rows = pd.concat(tables, ignore_index=True).astype({FILE: "category"})
@@ -232,12 +234,13 @@ def _plate_formats(table: pd.DataFrame) -> NDArray[np.int16]:
 
 
 def load_data_sites(
-    path: Path, images: str, channels: Sequence[str], illumination: bool
+    path: Path, images: str, channels: Sequence[str], *, illumination: bool, notes: Notes
 ) -> pd.DataFrame:
     """One row per field of view of a load_data file: plate, well, site, locator, channels.
 
     Both forms are read: `FileName_OrigDNA` and `PathName_OrigDNA` (with or without a slash at
-    the end), or `URL_OrigDNA`; addresses in a bucket become paths below `images`.
+    the end), or `URL_OrigDNA`; addresses in a bucket become paths below `images`. Rows that lack
+    the address of a channel are left out and counted in `notes`.
     """
     table = read_table(path)
     found = [str(c).rpartition("Orig")[2] for c in table.columns if _is_address(str(c))]
@@ -254,10 +257,10 @@ def load_data_sites(
     has_all = illumination and all(column is not None for column in corrections)
     functions = zip(*corrections, strict=True) if has_all else ([()] * len(table))  # type: ignore[arg-type]
     locators = [
-        str(FilesLocator(tuple(files), tuple(function)))
+        str(FilesLocator(tuple(files), tuple(function))) if all(files) else ""
         for files, function in zip(zip(*originals, strict=True), functions, strict=True)  # type: ignore[arg-type]
     ]
-    return pd.DataFrame(
+    sites = pd.DataFrame(
         {
             "plate": table[PLATE],
             "well": position.name,
@@ -266,6 +269,15 @@ def load_data_sites(
             "channels": pd.Series([list(names)] * len(table), dtype=object),
         }
     )
+    is_whole = sites["locator"] != ""
+    if num_lacking := int((~is_whole).sum()):
+        lines = ", ".join(map(str, table.loc[~is_whole, LINE].iloc[:5]))
+        notes.count("sites_incomplete", num_lacking)
+        notes.warn(
+            f"{path}: {num_lacking} sites lack the address of a channel and are left out "
+            f"(line {lines})."
+        )
+    return sites[is_whole].reset_index(drop=True)
 
 
 def _is_address(column: str) -> bool:
@@ -285,10 +297,10 @@ def _addresses(
         texts = table[folder].str.rstrip("/") + "/" + table[file]
     else:
         return None
-    if texts.isna().any():
+    if what == "Illum" and texts.isna().any():
         line = table.loc[texts.isna(), LINE].iloc[0]
         raise TableError(f"{path}, line {line}: the address of {what}{channel} is missing.")
-    return [local_path(text, images) for text in texts]
+    return ["" if pd.isna(text) else local_path(text, images) for text in texts]
 
 
 def local_path(address: str, images: str) -> str:
