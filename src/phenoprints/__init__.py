@@ -14,8 +14,8 @@ __version__ = "0.1.0"
 
 _PACKAGES = (
     "alignment", "annotation", "benchmarks", "configuration", "consistency", "curation",
-    "embeddings", "maps", "models", "probes", "quality", "reports", "runs", "screens", "simulation",
-    "testing", "training", "wells",
+    "embeddings", "maps", "matches", "models", "probes", "quality", "reports", "runs", "screens",
+    "simulation", "testing", "training", "wells",
 )  # fmt: skip
 
 __all__ = ["__version__", "open_run", *_PACKAGES]

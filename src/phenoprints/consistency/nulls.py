@@ -111,18 +111,50 @@ def _exceedances(
     return from_right[first]
 
 
-def _visit_all(vectors: Vectors, pool: Pool, test: Comparison, num_null: int) -> Counts | None:
-    """Compare with every set that exists; None where they are too many."""
-    is_single = test.composition[0] == test.composition[-1]
-    least = pool.at_most(test.composition) if is_single else pool.at_least(test.composition)
+class NullSets(NamedTuple):
+    """Sets of one composition: rows (K, n), weights (K,) of mean 1, and whether they are all."""
+
+    rows: NDArray[np.int64]
+    weights: NDArray[np.float64]
+    is_complete: bool
+
+
+def null_sets(
+    pool: Pool, composition: NDArray[np.int64], num_null: int, stream: np.random.Generator
+) -> NullSets | None:
+    """Return all sets of a composition where at most `num_null` exist, else as many draws.
+
+    None where no set exists, or too few draws find one.
+    """
+    if not pool.can_hold(composition):
+        return None
+    found = _all_sets(pool, composition, num_null)
+    if found is None:
+        sets, _ = _draw_matched(pool, pool.in_order(composition), num_null, stream)
+        found = NullSets(sets, np.ones(len(sets)), is_complete=False)
+        return found if len(sets) == num_null else None
+    return found
+
+
+def _all_sets(pool: Pool, composition: NDArray[np.int64], num_null: int) -> NullSets | None:
+    """Return every set that exists; None where there are none, or more than `num_null`."""
+    is_single = composition[0] == composition[-1]
+    least = pool.at_most(composition) if is_single else pool.at_least(composition)
     if least > num_null:
         return None
-    slots = pool.in_order(test.composition)
-    sets, weights, is_all = kernels.list_sets(slots, _arrays(pool), num_null)
+    sets, weights, is_all = kernels.list_sets(pool.in_order(composition), _arrays(pool), num_null)
     if not is_all or len(sets) == 0:
         return None
-    weights /= weights.mean()
-    statistics = vectors.statistics(sets, np.array([len(slots)]))[0]
+    return NullSets(sets, weights / weights.mean(), is_complete=True)
+
+
+def _visit_all(vectors: Vectors, pool: Pool, test: Comparison, num_null: int) -> Counts | None:
+    """Compare with every set that exists; None where they are too many."""
+    found = _all_sets(pool, test.composition, num_null)
+    if found is None:
+        return None
+    sets, weights, _ = found
+    statistics = vectors.statistics(sets, np.array([sets.shape[1]]))[0]
     are_equal = bool(np.ptp(weights) < TIE)
     at_least = _exceedances(statistics, test.observed, None if are_equal else weights)
     num_sets = len(sets)

@@ -257,6 +257,31 @@ class Maps(Section):
     or of each experiment, which takes its plates for alike."""
 
 
+class Match(Section):
+    """How a new experiment is compared with a frozen map."""
+
+    levels: Distinct[MapLevel] = Field(("gene", "condition"), min_length=1)
+    """Levels of the reference's map in which neighbours are sought; a kind of perturbation counts
+    at the first of these levels that it has."""
+    num_neighbours: int = Field(10, ge=1, le=1000)
+    """Neighbours listed for each condition."""
+    null_model: Literal["plate-matched", "experiment", "layout-matched", "any-wells"] = (
+        "plate-matched"
+    )
+    """Random sets of wells that neighbours are compared with, as for consistency."""
+    num_null: int = Field(10_000, ge=100, le=1_000_000)
+    """Random sets per design of a condition."""
+    num_resamples: int = Field(1000, ge=100, le=100_000)
+    """Resamples of a condition's wells for the interval of a cosine."""
+    max_q: Fraction = 0.05
+    """q-value below which a neighbour counts."""
+    other_cell_types: Literal["refuse", "allow"] = "refuse"
+    """What happens where the reference has no perturbation in a cell type of the screen."""
+    misfit: Literal["refuse", "mark"] = "refuse"
+    """What happens to an experiment whose controls lie outside the range of the reference's:
+    nothing is published, or every row is marked."""
+
+
 class Annotation(Section):
     """Where tables of known biology come from."""
 
