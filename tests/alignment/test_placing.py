@@ -43,7 +43,7 @@ def test_an_experiment_that_was_fitted_has_the_same_map_when_it_is_placed(
     frozen = load_alignment(tmp_path / "a")
     some = part_of(wells, x, ["e1"])
     again = embeddings(*some)
-    placed = place_experiments(frozen, some[0], again)
+    placed = place_experiments(frozen, some[0], again, reference_wells=0)
     np.testing.assert_array_equal(placed.of(again).read("e1"), frozen.of(reader).read("e1"))
     assert tree_sha256(tmp_path / "a") == before
     save_alignment(placed, tmp_path / "b")
@@ -90,6 +90,30 @@ def test_controls_of_a_placed_experiment_are_held_out_of_its_batch_part(make_scr
         np.testing.assert_allclose(controls.vectors[controls.fold == fold], scratch[own], atol=2e-4)
 
 
+def test_the_covariance_of_a_new_batch_is_a_mean_weighted_by_wells(
+    tmp_path, make_screen, embeddings
+):
+    """TVN with so many wells of the reference that the new batch is only standardised."""
+    wells, x = make_screen(num_experiments=4, num_controls=24)
+    old, new = part_of(wells, x, ["e0", "e1", "e2"]), part_of(wells, x, ["e3"])
+    frozen = fit_alignment(old[0], embeddings(*old))
+    reader = embeddings(*new)
+    projected = frozen.shared.project_rows(new[1], np.float64)
+    own = projected[(new[0]["role"] == "negative_control").to_numpy()]
+    z, weight = (projected - own.mean(axis=0)) / own.std(axis=0), 40
+    colour = frozen.shared.colour
+    mixed = len(own) * (np.cov((own / own.std(axis=0)).T) + 0.5 * np.eye(len(colour)))
+    values, vectors = np.linalg.eigh((mixed + weight * colour @ colour) / (len(own) + weight))
+    expected = z @ (vectors / np.sqrt(values)) @ vectors.T @ colour
+    placed = place_experiments(frozen, new[0], reader, reference_wells=weight)
+    np.testing.assert_allclose(placed.of(reader).read("e3"), expected, atol=2e-3)
+    save_alignment(placed, tmp_path / "placed")
+    stored = open_aligned(reader, tmp_path / "placed").read_held_out("e3", 1).vectors
+    np.testing.assert_array_equal(stored, placed.of(reader).read_held_out("e3", 1).vectors)
+    only = place_experiments(frozen, new[0], reader, reference_wells=10**9).of(reader).read("e3")
+    np.testing.assert_allclose(only, z, atol=2e-3)
+
+
 def test_arms_of_a_placed_experiment_are_those_that_are_stored(tmp_path, make_screen, embeddings):
     wells, x = make_screen()
     is_treated = (wells["role"] == "treatment").to_numpy()
@@ -105,8 +129,9 @@ def test_arms_of_a_placed_experiment_are_those_that_are_stored(tmp_path, make_sc
     again = embeddings(*some)
     of_e2 = (wells["experiment"] == "e2").to_numpy()
     placed = place_experiments(
-        frozen, some[0], again, arms=ChromosomeArmCorrection(arms), genes=genes[of_e2]
-    )
+        frozen, some[0], again, arms=ChromosomeArmCorrection(arms), genes=genes[of_e2],
+        reference_wells=0,
+    )  # fmt: skip
     np.testing.assert_array_equal(placed.of(again).read("e2"), frozen.of(reader).read("e2"))
     assert np.isfinite(placed.of(again).read_held_out("e2", 0).vectors[16:]).any()
     with pytest.raises(DataError, match="pass arms and genes"):

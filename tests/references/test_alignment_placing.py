@@ -66,7 +66,7 @@ def found_again(wells, y):
 CASES = [
     ({"method": "tvn", "shrinkage": "oas"}, 0.02),
     ({"method": "pca-center-scale"}, 0.02),
-    ({"method": "tvn"}, 0.05),  # the ridge loses more: docs/alignment.md says so
+    ({"method": "tvn"}, 0.02),
 ]
 
 

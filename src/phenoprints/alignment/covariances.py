@@ -99,6 +99,20 @@ class InverseRoot:
         core = ((vectors * weight) @ vectors.T).astype(dtype)
         return cls(ridge, left=thin.T, right=core @ thin)
 
+    @classmethod
+    def towards(
+        cls,
+        colour: Floats,
+        share: float,
+        batch: ControlStatistics,
+        regularization: Regularization,
+        dtype: Dtype,
+    ) -> InverseRoot:
+        """Decompose (1 - share) · (gain · S + ridge · I) + share · colour², always dense."""
+        gain, ridge, divisor = regularization.of(batch)
+        mixed = (1 - share) * gain * batch.scatter() / divisor + share * colour @ colour
+        return cls(ridge, dense=root(mixed, 1.0, (1 - share) * ridge, -0.25, dtype))
+
     def after(self, x: Floats) -> Floats:
         """Return the product x @ R of x (..., K)."""
         if self.dense is not None:

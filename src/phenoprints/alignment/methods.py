@@ -126,6 +126,13 @@ class Method(ABC):
         y = part.rows(shared.project_rows(x, dtype))
         return y if shared.colour is None else y @ shared.colour.astype(dtype, copy=False)
 
+    def for_new_batches(self, reference_wells: int) -> Method:  # noqa: ARG002
+        """Return the method for batches that are new to a stored shared part.
+
+        Only TVN, which estimates a covariance of a batch, has another one; see place_experiments.
+        """
+        return self
+
     @abstractmethod
     def share(self, total: ControlStatistics) -> SharedPart:
         """Return what all batches share, as far as their raw controls determine it."""

@@ -29,6 +29,7 @@ def place_experiments(
     is_usable: NDArray[np.bool_] | None = None,
     arms: ChromosomeArmCorrection | None = None,
     genes: NDArray[np.object_] | None = None,
+    reference_wells: int | None = None,
 ) -> Alignment:
     """Return the alignment of new experiments under the shared part of another one.
 
@@ -45,6 +46,12 @@ def place_experiments(
     arms, genes
         Where `frozen` corrects chromosome arms: the arm of each gene (unfitted), and the gene that
         was cut in each well. The offsets are those of `frozen`.
+    reference_wells
+        For TVN: how many control wells of a batch the covariance of all controls of `frozen` counts
+        for, in the covariance of a new batch; by default as many as there are components. With few
+        controls the batch's own covariance takes away directions of its controls that the colour
+        of `frozen` does not put back. With 0 only its own counts, and an experiment that `frozen`
+        was fitted on gets the map that is stored.
 
     Raises
     ------
@@ -55,14 +62,17 @@ def place_experiments(
     settings = AlignmentSettings(**_settings(frozen))
     batches = Batches(wells, reader, settings.batch)
     is_control, role = control_wells(wells, frozen.attributes["controls"], is_usable)
-    method = settings.method_to_fit()
+    method, weight = settings.method_to_fit(), reference_wells
+    if method is not None:
+        weight = frozen.num_components if weight is None else weight
+        method = method.for_new_batches(weight)
     controls = ControlVectors(batches, is_control)
     fitted = None
     if method is not None and frozen.shared is not None:
         _check_features(frozen, batches)
         fitted = method.fit_frozen(controls, frozen.shared, np.float32)
     alignment = on_controls(settings, wells, controls, method, fitted)
-    alignment.attributes["controls"] = role
+    alignment.attributes |= {"controls": role, "reference_wells": weight or 0}
     if frozen.attributes.get("arms"):
         alignment = _with_stored_arms(alignment, frozen, batches, arms, genes)
     return alignment

@@ -171,6 +171,8 @@ def _alignment(stored: StoredArrays, index: Mapping[str, Any]) -> Alignment:
     cross_fit = shared = None
     if index["format"] > 1:
         method = AlignmentSettings(**attributes["settings"]).method_to_fit()
+        if method is not None and attributes.get("reference_wells"):
+            method = method.for_new_batches(attributes["reference_wells"])
         if files:
             controls = _StoredControls(stored, sorted(index["experiments"]))
             cross_fit = CrossFit(method, controls, _StoredFolds(stored, files))

@@ -62,13 +62,15 @@ class TypicalVariation(Method):
 
     With C = regularised covariance of the controls, over all batches and C_b in one, the last step
     is X_b C_b^(-1/2) C^(1/2). `variant="efaar-1.0"` standardises globally in step 3 and leaves the
-    re-colouring out. Sources: Ando et al. 2017, doi:10.1101/161422; EFAAR_benchmarking,
-    `tvn_on_controls`.
+    re-colouring out. `reference_wells` is how many controls of a batch the stored C counts for in
+    C_b, when a batch is fitted to a shared part that is complete. Sources: Ando et al. 2017,
+    doi:10.1101/161422; EFAAR_benchmarking, `tvn_on_controls`.
     """
 
     variant: str = "current"
     regularization: Regularization = DEFAULT_REGULARIZATION
     limits: Limits = DEFAULT_LIMITS
+    reference_wells: int = 0
 
     def __post_init__(self) -> None:
         if self.variant not in TVN_VARIANTS:
@@ -90,7 +92,16 @@ class TypicalVariation(Method):
         self, shared: SharedPart, projected: ControlStatistics, dtype: Dtype
     ) -> BatchPart:
         """Whiten a batch; the shared part of `efaar-1.0` must have its spread."""
-        return self._whiten(shared, projected, dtype)[0]
+        part, own = self._whiten(shared, projected, dtype)
+        if not self.reference_wells or shared.colour is None:
+            return part
+        share = self.reference_wells / (self.reference_wells + own.num_wells)
+        pulled = InverseRoot.towards(shared.colour, share, own, self.regularization, dtype)
+        return replace(part, inverse_root=pulled)
+
+    def for_new_batches(self, reference_wells: int) -> TypicalVariation:
+        """Return the same method with another weight of the reference's covariance."""
+        return replace(self, reference_wells=reference_wells)
 
     def fit_batches(
         self,
@@ -121,7 +132,7 @@ class TypicalVariation(Method):
 
     def _whiten(
         self, shared: SharedPart, projected: ControlStatistics, dtype: Dtype
-    ) -> tuple[BatchPart, ControlStatistics]:
+    ) -> tuple[Whitened, ControlStatistics]:
         """One batch, and the statistics of its standardised controls."""
         is_current = shared.spread is None
         spread = projected.scale() if shared.spread is None else shared.spread
