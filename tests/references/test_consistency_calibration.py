@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy.stats import binom
 
-from phenoprints.consistency import Design, experiment_consistency
+from phenoprints.consistency import Design, condition_consistency, experiment_consistency
 
 PLATES, CONDITIONS, REPLICATES, FEATURES = 8, 80, 4, 48
 THRESHOLD = 0.01
@@ -58,6 +58,24 @@ def test_plate_matched_calls_what_it_promises_on_every_design(place, offset):
     assert called <= binom.ppf(0.99, len(p), 0.015)
     assert np.sum(p < 0.05) <= binom.ppf(0.99, len(p), 0.065)
     assert np.sum(p < 0.05) >= binom.ppf(0.001, len(p), 0.025)
+
+
+def test_few_conditions_on_a_plate_call_what_they_promise():
+    """Five conditions in four experiments: a null without several own wells calls too many."""
+    num_conditions, replicates = 5, 4
+    num_wells = num_conditions * replicates
+    condition = np.tile(np.repeat(np.arange(num_conditions), replicates), 4)
+    experiment = np.repeat(np.arange(4), num_wells)
+    p = []
+    for seed in range(500):
+        x = np.random.default_rng(seed).standard_normal((4 * num_wells, FEATURES))
+        table = condition_consistency(
+            x, condition, experiment, plate=experiment, num_null=2000, seed=seed
+        )
+        p += table["p_value"].tolist()
+    assert len(p) == 500 * num_conditions
+    for threshold, limit in ((THRESHOLD, 0.015), (0.05, 0.065)):
+        assert np.sum(np.array(p) < threshold) <= binom.ppf(0.99, len(p), limit)
 
 
 @pytest.mark.parametrize("offset", [0.5, 0.7])

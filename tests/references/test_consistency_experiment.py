@@ -78,6 +78,64 @@ def possible_sets(null, condition, stratum, is_control, own):
             yield chosen, 1 / np.prod(alike)
 
 
+def mixture_p(x, condition, stratum, own, sets):
+    """The matched null: own wells as often as in all sets of as many wells of each stratum.
+
+    `condition` is None outside of the pool. Sets with one pattern of own wells are as likely as
+    their pattern in all sets; among themselves by the draw of different other conditions.
+    """
+    rows = np.flatnonzero([(c is not None) or o for c, o in zip(condition, own, strict=True)])
+    composition = sorted(stratum[own])
+    patterns, reaching, share = {}, {}, {}
+    for chosen in map(np.array, combinations(rows, own.sum())):
+        if sorted(stratum[chosen]) != composition:
+            continue
+        pattern = tuple(sorted(stratum[chosen[own[chosen]]]))
+        patterns[pattern] = patterns.get(pattern, 0) + 1
+        others = chosen[~own[chosen]]
+        names = {condition[i] for i in others} - set(condition[own])
+        if len(names) < len(others):
+            continue
+        is_alike = [(condition == condition[i]) & (stratum == stratum[i]) for i in others]
+        weight = 1 / np.prod([np.sum(alike) for alike in is_alike])
+        reaches = mean_cosine(x[chosen]) >= mean_cosine(x[own]) - 1e-12
+        share[pattern] = share.get(pattern, 0) + weight
+        reaching[pattern] = reaching.get(pattern, 0) + weight * reaches
+    whole = patterns.pop(tuple(composition)) / sum(patterns.values(), 1)
+    rest = sum(count for pattern, count in patterns.items() if pattern in share)
+    reach = sum(
+        count * reaching[pattern] / share[pattern]
+        for pattern, count in patterns.items()
+        if pattern in share
+    )
+    return max(whole + (1 - whole) * reach / rest, 1 / (sets + 1) if sets else 0)
+
+
+@pytest.mark.parametrize("num_null", [10_000, 60], ids=["enumerated", "drawn"])
+@pytest.mark.parametrize("is_in_pool", [True, False])
+@pytest.mark.parametrize("sizes", [[3, 3, 3, 3], [4, 2, 4, 3, 2], [2, 2, 2, 2, 2]])
+def test_matched_null_sets_hold_own_wells_as_random_sets_do(sizes, is_in_pool, num_null):
+    """Against all sets of two plates; seeds average the draws, which are few."""
+    rng = np.random.default_rng(4)
+    condition = np.repeat(np.arange(len(sizes)), sizes).astype(object)
+    stratum = np.concatenate([np.arange(size) % 2 for size in sizes])
+    x = rng.standard_normal((len(condition), 3))
+    own = condition == 0
+    label = np.where(own, 0, None)
+    condition[own & (not is_in_pool)] = None
+    design = Design(group=condition, plate=stratum)
+    rows = [
+        experiment_consistency(x, label, design, num_null=num_null, threshold=0.5, seed=seed)
+        for seed in range(1 if is_in_pool and num_null > 60 and sizes[0] == 2 else 200)
+    ]
+    found = np.array([row["p_value"][0] for row in rows])
+    num_sets = int(rows[0]["num_sets"][0]) if num_null > 60 else 0
+    expected = mixture_p(x, condition, stratum, own, num_sets)
+    error = found.std(ddof=1) / np.sqrt(len(found)) if len(found) > 1 else 0
+    assert 0.05 < expected < 0.95
+    assert found.mean() == pytest.approx(expected, abs=4 * error + 1e-12)
+
+
 @pytest.mark.parametrize("null", NULLS)
 def test_small_experiments_equal_full_enumeration(null):
     rng = np.random.default_rng(3)
@@ -103,7 +161,11 @@ def test_small_experiments_equal_full_enumeration(null):
         weights = np.array([weight for _, weight in sets])
         b = len(sets) * weights[values >= mean_cosine(x[own]) - 1e-12].sum() / weights.sum()
         expected = b / len(values) if null == "any-wells" else (b + 1) / (len(values) + 1)
-        assert table["p_value"][label] == pytest.approx(expected, rel=1e-12), label
+        error = 1e-12
+        if is_matched:
+            expected = mixture_p(x, labels, stratum, own, len(sets))
+            error = 1e-12 if own.sum() == 2 else 0.02  # some sets with two own wells are drawn
+        assert table["p_value"][label] == pytest.approx(expected, abs=error), label
         assert table["num_sets"][label] == len(sets)
 
 

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from scipy.stats import binom, chisquare, ks_2samp
 
-from phenoprints.consistency import Design, experiment_consistency, kernels
+from phenoprints.consistency import Design, drawing, experiment_consistency, kernels
 from phenoprints.consistency.nulls import null_counts
 from phenoprints.consistency.pool import Pool
 from phenoprints.consistency.shared import MAX_PER_STRATUM, Comparison, shared_counts
@@ -32,7 +32,7 @@ def can_share(composition):
 
 
 def arrays(pool):
-    return kernels.PoolArrays(pool.strata, pool.groups, pool.rows, pool.offsets)
+    return drawing.PoolArrays(pool.strata, pool.groups, pool.rows, pool.offsets)
 
 
 GROUP = np.array([0, 0, 0, 1, 1, 2, 0, 1, 2, 2, 3, 3, 4, 4, 0, 1, 3, 4, 4, 4])
@@ -56,7 +56,7 @@ def all_sets(composition, group=GROUP, plate=PLATE):
 def test_listed_sets_are_all_sets_with_their_probabilities(composition):
     pool = Pool.of(GROUP, PLATE)
     slots = pool.in_order(np.array(composition))
-    sets, weights, is_all = kernels.list_sets(slots, arrays(pool), 10_000)
+    sets, weights, is_all = drawing.list_sets(slots, arrays(pool), 10_000)
     expected = all_sets(composition)
     listed = {tuple(sorted(rows)): w for rows, w in zip(sets.tolist(), weights, strict=True)}
     assert is_all
@@ -83,10 +83,10 @@ def test_probabilities_are_those_of_the_documented_draw(composition):
 def test_direct_draws_have_these_probabilities(composition, max_restarts, monkeypatch):
     """Both ways of drawing: independent slots until all groups differ, and slots in turn."""
     if max_restarts == 0:
-        monkeypatch.setattr(kernels, "MAX_RESTARTS", 0)
-        draw = kernels.draw_matched.py_func
+        monkeypatch.setattr(drawing, "MAX_RESTARTS", 0)
+        draw = drawing.draw_matched.py_func
     else:
-        draw = kernels.draw_matched
+        draw = drawing.draw_matched
     num_draws = 20_000 if max_restarts else 5000
     pool = Pool.of(GROUP, PLATE)
     slots = pool.in_order(np.array(composition))
@@ -104,7 +104,7 @@ def test_direct_draws_have_these_probabilities(composition, max_restarts, monkey
 def test_a_crowded_pool_has_as_many_sets_as_permutations():
     """Every condition once on each plate, and sets that need nearly all of them."""
     pool = Pool.of(np.tile(np.arange(5), 5), np.repeat(np.arange(5), 5))
-    sets, _, is_all = kernels.list_sets(np.arange(5), arrays(pool), 1000)
+    sets, _, is_all = drawing.list_sets(np.arange(5), arrays(pool), 1000)
     assert is_all
     assert {tuple(rows) for rows in sets % 5} == set(permutations(range(5)))
 
@@ -121,7 +121,7 @@ def test_parts_of_crossed_draws_are_documented_draws(part):
     assert not Pool.of(GROUP, PLATE).are_crossed(np.arange(3))
     uniforms = np.random.default_rng(0).random((30_000, 4, 2))
     slots = np.array([0, 0, 1, 2])
-    positions = kernels.draw_crossed(slots, pool.strata, pool.offsets, uniforms)
+    positions = drawing.draw_distinct(slots, pool.strata, pool.offsets, uniforms)
     sets = np.sort(pool.rows[positions[:, part]], axis=1)
     expected = all_sets(slots[part].tolist(), CROSSED_GROUP, CROSSED_PLATE)
     number = {rows: i for i, rows in enumerate(expected)}
@@ -186,7 +186,7 @@ def test_shared_draws_have_the_distribution_of_direct_draws():
     shared = shared_counts(vectors, pool, tests, 4000, lambda key: streams[int(key.split()[1])])
     p_values = []
     for composition, counts in zip(chosen, shared, strict=True):
-        direct, *_ = kernels.draw_matched(pool.in_order(composition), arrays(pool), 4000, rng)
+        direct, *_ = drawing.draw_matched(pool.in_order(composition), arrays(pool), 4000, rng)
         values = vectors.statistics(direct, np.array([len(composition)]))[0]
         at_most = 4000 - counts.at_least
         drawn = np.repeat(grid, np.diff(at_most, append=4000))
@@ -213,7 +213,9 @@ def test_shared_draws_are_measured_in_float64():
     parts = []
     for s in range(3):
         uniforms = stream(f"stratum {s}").random((8000, 4, 2))[:, : 2 if s == 0 else 1]
-        parts.append(kernels.draw_distinct(pool.rows, pool.offsets_in(s), uniforms))
+        slots = np.repeat(s, uniforms.shape[1])
+        positions = drawing.draw_distinct(slots, pool.strata, pool.offsets, uniforms)
+        parts.append(pool.rows[positions])
     sets = np.concatenate(parts, axis=1)
     groups = np.sort(condition[sets], axis=1)
     sets = sets[(np.diff(groups, axis=1) > 0).all(axis=1)][:2000]

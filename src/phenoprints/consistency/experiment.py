@@ -163,16 +163,16 @@ def measure(sample: Sample, settings: ConsistencySettings, streams: Streams) -> 
     reason = _reasons(sample, rows, np.diff(offsets))
     statistic[(reason == "not_finite") | (reason == "zero_vector")] = np.nan
     alike = _by_composition(sample, rows, offsets, reason)
-    counts = null_counts(
-        sample.vectors,
-        Pool.of(sample.group, sample.stratum),
-        [Comparison(composition, statistic[codes]) for composition, codes in alike],
-        settings.num_null,
-        streams,
-    )
+    is_matched = settings.null_model in STRATA
+    tests = [
+        Comparison(composition, statistic[codes], np.array(own) if is_matched else None)
+        for composition, codes, own in alike
+    ]
+    pool = Pool.of(sample.group, sample.stratum)
+    counts = null_counts(sample.vectors, pool, tests, settings.num_null, streams)
     in_pool = np.bincount(sample.condition[rows], sample.group[rows] >= 0, len(sample.names))
     may_draw_itself = (in_pool == np.diff(offsets)) & (settings.null_model == ANY_WELLS)
-    codes = [codes for _, codes in alike]
+    codes = [codes for _, codes, _ in alike]
     return Measured(statistic, reason, NullCounts.of(counts, codes, may_draw_itself))
 
 
@@ -181,12 +181,22 @@ def _by_composition(
     rows: NDArray[np.int64],
     offsets: NDArray[np.int64],
     reason: NDArray[np.object_],
-) -> list[tuple[NDArray[np.int64], list[int]]]:
-    """Return the compositions of the testable conditions, with the conditions of each."""
-    alike: dict[bytes, tuple[NDArray[np.int64], list[int]]] = {}
+) -> list[tuple[NDArray[np.int64], list[int], list[NDArray[np.int64]]]]:
+    """Return the compositions of the testable conditions, with the conditions of each.
+
+    They come with their rows by stratum, those outside of the pool last; conditions of one
+    composition have as many of these in every stratum.
+    """
+    alike: dict[bytes, tuple[NDArray[np.int64], list[int], list[NDArray[np.int64]]]] = {}
     for code in np.flatnonzero(reason == ""):
-        composition = np.sort(sample.stratum[rows[offsets[code] : offsets[code + 1]]])
-        alike.setdefault(composition.tobytes(), (composition, []))[1].append(int(code))
+        own = rows[offsets[code] : offsets[code + 1]]
+        is_outside = sample.group[own] < 0
+        own = own[np.lexsort((is_outside, sample.stratum[own]))]
+        composition = sample.stratum[own]
+        key = composition.tobytes() + np.sort(2 * composition + (sample.group[own] < 0)).tobytes()
+        _, codes, members = alike.setdefault(key, (composition, [], []))
+        codes.append(int(code))
+        members.append(own)
     return list(alike.values())
 
 

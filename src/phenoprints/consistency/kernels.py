@@ -1,4 +1,4 @@
-"""The compiled loops of the consistency test: draw sets of wells, and measure them.
+"""The compiled loops that measure sets of wells: their statistics, and how many reach a value.
 
 A set's statistic needs only the sum of its unit vectors: s = |Σ u_i|² / n², which equals the mean
 of all n² cosines, diagonal included. Sums run in float64, so that equal sets give equal numbers.
@@ -27,20 +27,8 @@ CONFLICT = np.float32(-1e6)
 NUM_PILOT, MIN_VALID = 1000, 200
 """Of its first shared draws, and how many of them must count lest a composition be given up."""
 
-MAX_TRIES = 16
-"""Blind draws from a stratum before its free entries are counted; changes the stream only."""
-
 TILE = 32
 """Draws that are rearranged at a time, so that they stay in the cache."""
-
-MAX_RESTARTS = 64
-"""Independent draws of a set before its slots are filled in turn."""
-
-SWEEPS = 4
-"""How often every slot of a set that was filled in turn is drawn anew."""
-
-MAX_STEPS, STEPS_PER_SET = 100_000, 20
-"""Steps of the search for all sets, at least and per listed set, before it is given up."""
 
 # Lets the loops over features use vector instructions; NaN and infinities keep their meaning.
 VECTORS = {"reassoc", "contract"}
@@ -71,13 +59,17 @@ class Counting(NamedTuple):
     at_least: NDArray[np.int64]
 
 
-class PoolArrays(NamedTuple):
-    """Entries (groups inside strata) and their rows; see phenoprints.consistency.pool.Pool."""
+class Owners(NamedTuple):
+    """Whose null sets hold own wells: test_of (N,) is the test of each row, -1: of none counted.
 
-    strata: NDArray[np.int64]
-    groups: NDArray[np.int64]
-    rows: NDArray[np.int64]
-    offsets: NDArray[np.int64]
+    composition_of (T,) is the composition of each test. drawn and at_least (T, n) count the draws
+    with an own well in each slot of the composition, and those that reach the observed statistic.
+    """
+
+    test_of: NDArray[np.int64]
+    composition_of: NDArray[np.int64]
+    drawn: NDArray[np.int64]
+    at_least: NDArray[np.int64]
 
 
 @compiled(fastmath=VECTORS)
@@ -96,236 +88,6 @@ def inverse_norms(x: NDArray[Any]) -> NDArray[np.float64]:
         else:
             result[i] = 1.0 / np.sqrt(total)
     return result
-
-
-@compiled(fastmath=VECTORS)
-def draw_distinct(
-    rows: NDArray[np.int64], offsets: NDArray[np.int64], uniforms: NDArray[np.float64]
-) -> NDArray[np.int64]:
-    """Ordered sets of rows of distinct groups: a partial Fisher-Yates, then one row of each group.
-
-    Group g owns rows[offsets[g]:offsets[g + 1]]. `uniforms` is (K, n, 2) in [0, 1); returned are
-    (K, n) row numbers. Every prefix of a set is itself a uniform draw of that size.
-    """
-    num_groups = offsets.shape[0] - 1
-    num_sets, size = uniforms.shape[0], uniforms.shape[1]
-    order = np.arange(num_groups)
-    swapped = np.empty(size, np.int64)
-    sets = np.empty((num_sets, size), np.int64)
-    for k in range(num_sets):
-        for j in range(size):
-            other = j + int(uniforms[k, j, 0] * (num_groups - j))
-            order[j], order[other] = order[other], order[j]
-            swapped[j] = other
-            first = offsets[order[j]]
-            count = offsets[order[j] + 1] - first
-            sets[k, j] = rows[first + int(uniforms[k, j, 1] * count)]
-        for j in range(size - 1, -1, -1):  # undone: a set depends on its own uniforms alone
-            other = swapped[j]
-            order[j], order[other] = order[other], order[j]
-    return sets
-
-
-@compiled(fastmath=VECTORS)
-def draw_crossed(
-    slots: NDArray[np.int64],
-    strata: NDArray[np.int64],
-    offsets: NDArray[np.int64],
-    uniforms: NDArray[np.float64],
-) -> NDArray[np.int64]:
-    """Draw one position of each slot's stratum, of distinct groups, where all strata have all.
-
-    Every stratum owns one entry of each of G groups, in the same order; entry e owns the positions
-    offsets[e]:offsets[e + 1]. A random order of the groups fills the slots, so that every part of
-    a set is itself a uniform draw. `uniforms` is (K, n, 2) in [0, 1); returned are (K, n).
-    """
-    num_groups = strata[slots[0] + 1] - strata[slots[0]]
-    num_sets, size = uniforms.shape[0], uniforms.shape[1]
-    order = np.arange(num_groups)
-    swapped = np.empty(size, np.int64)
-    sets = np.empty((num_sets, size), np.int64)
-    for k in range(num_sets):
-        for j in range(size):
-            other = j + int(uniforms[k, j, 0] * (num_groups - j))
-            order[j], order[other] = order[other], order[j]
-            swapped[j] = other
-            entry = strata[slots[j]] + order[j]
-            count = offsets[entry + 1] - offsets[entry]
-            sets[k, j] = offsets[entry] + int(uniforms[k, j, 1] * count)
-        for j in range(size - 1, -1, -1):  # undone: a set depends on its own uniforms alone
-            other = swapped[j]
-            order[j], order[other] = order[other], order[j]
-    return sets
-
-
-@compiled(fastmath=VECTORS)
-def _free_entry(
-    first: int,
-    last: int,
-    groups: NDArray[np.int64],
-    last_set: NDArray[np.int64],
-    k: int,
-    random: np.random.Generator,
-) -> int:
-    """Return a uniform entry of first:last whose group set k has not used; -1 where
-    there is none.
-    """
-    for _ in range(MAX_TRIES if last > first else 0):
-        entry = first + int(random.random() * (last - first))
-        if last_set[groups[entry]] != k:
-            return entry
-    num_free = 0  # a crowded stratum: count, and take one of those that are left
-    for entry in range(first, last):
-        num_free += last_set[groups[entry]] != k
-    skip = int(random.random() * num_free)
-    for entry in range(first, last):
-        if last_set[groups[entry]] != k:
-            if skip == 0:
-                return entry
-            skip -= 1
-    return -1
-
-
-@compiled(fastmath=VECTORS)
-def _draw_freely(
-    slots: NDArray[np.int64],
-    pool: PoolArrays,
-    last_set: NDArray[np.int64],
-    stamp: int,
-    entries: NDArray[np.int64],
-    random: np.random.Generator,
-) -> bool:
-    """Draw a uniform entry per slot; False as soon as two have one group."""
-    for j in range(slots.shape[0]):
-        first, last = pool.strata[slots[j]], pool.strata[slots[j] + 1]
-        entry = first + int(random.random() * (last - first))
-        if last_set[pool.groups[entry]] == stamp:
-            return False
-        last_set[pool.groups[entry]] = stamp
-        entries[j] = entry
-    return True
-
-
-@compiled(fastmath=VECTORS)
-def _draw_in_turn(
-    slots: NDArray[np.int64],
-    pool: PoolArrays,
-    last_set: NDArray[np.int64],
-    stamp: int,
-    entries: NDArray[np.int64],
-    random: np.random.Generator,
-) -> bool:
-    """Draw a free entry per slot, one after the other, then each slot anew `SWEEPS` times."""
-    for sweep in range(1 + SWEEPS):
-        for j in range(slots.shape[0]):
-            if sweep:
-                last_set[pool.groups[entries[j]]] = -1
-            first, last = pool.strata[slots[j]], pool.strata[slots[j] + 1]
-            entry = _free_entry(first, last, pool.groups, last_set, stamp, random)
-            if entry < 0:
-                return False
-            last_set[pool.groups[entry]] = stamp
-            entries[j] = entry
-    return True
-
-
-@compiled(fastmath=VECTORS)
-def draw_matched(
-    slots: NDArray[np.int64], pool: PoolArrays, num_sets: int, random: np.random.Generator
-) -> tuple[NDArray[np.int64], int, int]:
-    """Draw sets of one row of each slot's stratum, every choice of distinct groups equally likely.
-
-    Independent draws are repeated until all groups differ, at most `MAX_RESTARTS` times; then
-    slots are filled in turn with free groups and drawn anew a few times (Gibbs sampling).
-    Returned are the sets (num_sets, n), -1 where none was found, and how many independent draws
-    were made and had distinct groups.
-    """
-    size = slots.shape[0]
-    sets = np.full((num_sets, size), -1, np.int64)
-    last_set = np.full(pool.groups.max() + 1, -1, np.int64)
-    entries = np.empty(size, np.int64)
-    stamp, num_valid = 0, 0
-    for k in range(num_sets):
-        is_drawn = False
-        first_try = stamp
-        while not is_drawn and stamp < first_try + MAX_RESTARTS:
-            stamp += 1
-            is_drawn = _draw_freely(slots, pool, last_set, stamp, entries, random)
-        num_valid += is_drawn
-        if not is_drawn:
-            last_set[:] = -1
-            is_drawn = _draw_in_turn(slots, pool, last_set, stamp, entries, random)
-        if is_drawn:
-            for j in range(size):
-                start = pool.offsets[entries[j]]
-                count = pool.offsets[entries[j] + 1] - start
-                sets[k, j] = pool.rows[start + int(random.random() * count)]
-    return sets, stamp, num_valid
-
-
-@compiled()
-def list_sets(
-    slots: NDArray[np.int64], pool: PoolArrays, limit: int
-) -> tuple[NDArray[np.int64], NDArray[np.float64], bool]:
-    """List all sets of one row of each slot's stratum, of distinct groups, each set once.
-
-    Slots of one stratum must be neighbours. Returned are the sets (M, n), the probability of each
-    up to a common factor (1 over the product of the sizes of its entries), and whether they are
-    all: the search ends early above `limit` sets, or after many dead ends.
-    """
-    size = slots.shape[0]
-    sets = np.empty((limit, size), np.int64)
-    weights = np.empty(limit, np.float64)
-    is_used = np.zeros(pool.groups.max() + 1, np.bool_)
-    entries = np.empty(size, np.int64)
-    cursor = np.empty(size, np.int64)
-    found, j, steps = 0, 0, 0
-    cursor[0] = pool.strata[slots[0]]
-    while j >= 0:
-        steps += 1
-        last = pool.strata[slots[j] + 1]
-        while cursor[j] < last and is_used[pool.groups[cursor[j]]]:
-            cursor[j] += 1
-        if steps > MAX_STEPS + STEPS_PER_SET * limit:
-            return sets[:0], weights[:0], False
-        if cursor[j] == last:
-            j -= 1
-            if j >= 0:
-                is_used[pool.groups[entries[j]]] = False
-            continue
-        entries[j] = cursor[j]
-        cursor[j] += 1
-        if j < size - 1:
-            is_used[pool.groups[entries[j]]] = True
-            is_same = slots[j + 1] == slots[j]
-            cursor[j + 1] = cursor[j] if is_same else pool.strata[slots[j + 1]]
-            j += 1
-            continue
-        listed = _list_rows(entries, pool, sets[found:])
-        if listed < 0:
-            return sets[:0], weights[:0], False
-        weights[found : found + listed] = 1.0 / listed
-        found += listed
-    return sets[:found], weights[:found], True
-
-
-@compiled()
-def _list_rows(entries: NDArray[np.int64], pool: PoolArrays, into: NDArray[np.int64]) -> int:
-    """List every choice of one row per entry in `into`; their number, or -1 where they are more."""
-    size = entries.shape[0]
-    total = 1.0
-    for j in range(size):
-        total *= pool.offsets[entries[j] + 1] - pool.offsets[entries[j]]
-    if total > into.shape[0]:
-        return -1
-    for i in range(int(total)):
-        rest = i
-        for j in range(size):
-            start = pool.offsets[entries[j]]
-            count = pool.offsets[entries[j] + 1] - start
-            into[i, j] = pool.rows[start + rest % count]
-            rest //= count
-    return int(total)
 
 
 @compiled(fastmath=VECTORS)
@@ -489,22 +251,55 @@ def _num_at_least(
     for k in range(total.shape[0]):
         if total[k] >= possible:
             is_sure: bool = total[k] >= sure
-            if is_sure or _statistic(columns, rows[:, k], matrix) >= observed - TIE:
+            if is_sure or statistic(rows[:, k][columns], matrix) >= observed - TIE:
                 count += 1
     return count
 
 
 @compiled(fastmath=VECTORS)
-def _statistic(columns: NDArray[np.int64], rows: NDArray[np.int64], matrix: Matrix) -> float:
-    """Return the statistic of the wells in some slots of one draw, in float64."""
+def count_own(
+    cosines: NDArray[np.float32],
+    rows: NDArray[np.int64],
+    num_used: NDArray[np.int64],
+    state: Counting,
+    matrix: Matrix,
+    owners: Owners,
+) -> None:
+    """Count in `owners`, by test and slot, the draws of a block that hold one of its own wells.
+
+    `num_used` (C,) is how many draws of the block each composition has used.
+    """
+    for s in range(rows.shape[0]):
+        for k in range(rows.shape[1]):
+            t = owners.test_of[rows[s, k]]
+            c = owners.composition_of[t] if t >= 0 else -1
+            if c < 0 or k >= num_used[c]:
+                continue
+            columns = state.columns[state.starts[c] : state.starts[c + 1]]
+            slot = np.searchsorted(columns, s)
+            if slot == columns.shape[0] or columns[slot] != s:
+                continue
+            total = np.zeros(1, np.float32)
+            for a in range(columns.shape[0]):
+                for b in range(a + 1, columns.shape[0]):
+                    total[0] += cosines[columns[a], columns[b], k]
+            if total[0] > CONFLICT / 2:
+                owners.drawn[t, slot] += 1
+                owners.at_least[t, slot] += _num_at_least(
+                    total, state.observed[t], columns, rows[:, k : k + 1], matrix
+                )
+
+
+@compiled(fastmath=VECTORS)
+def statistic(rows: NDArray[np.int64], matrix: Matrix) -> float:
+    """Return the statistic of some rows, in float64."""
     total = np.zeros(matrix.x.shape[1], np.float64)
-    for a in range(columns.shape[0]):
-        row = rows[columns[a]]
+    for row in rows:
         scale = matrix.inverse_norm[row]
         for d in range(total.shape[0]):
             total[d] += scale * np.float64(matrix.x[row, d])
     square = 0.0
     for d in range(total.shape[0]):
         square += total[d] * total[d]
-    result: float = square / (columns.shape[0] * columns.shape[0])
+    result: float = square / (rows.shape[0] * rows.shape[0])
     return result

@@ -2,7 +2,9 @@
 
 The documented draw of every null: all choices of distinct groups that fill the strata of a
 composition are equally likely, and a chosen group gives one of its wells in the stratum, all
-equally likely. Nulls without strata are the case of one stratum.
+equally likely. Nulls without strata are the case of one stratum. Where null sets have to hold as
+many of a condition's own wells as random sets do, these draws are one part of the mixture of
+phenoprints.consistency.overlaps.
 """
 
 # K null sets · n wells of a set · M possible sets · T tested statistics
@@ -17,11 +19,13 @@ from numpy.typing import NDArray
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
-from phenoprints.consistency import kernels
+from phenoprints.consistency.drawing import draw_distinct, draw_matched, list_sets
 from phenoprints.consistency.kernels import TIE
+from phenoprints.consistency.overlaps import Overlaps, draw_several
 from phenoprints.consistency.pool import CAP, Pool
 from phenoprints.consistency.shared import (
     Comparison,
+    OwnCounts,
     Streams,
     choose_shared,
     shared_counts,
@@ -56,6 +60,8 @@ class Counts(NamedTuple):
     num_effective : float
         1/Σ w² over the probabilities w of all sets: how many equally likely sets would resolve as
         much. Equal to `num_sets` where sets were not visited.
+    own : OwnCounts
+        The sets with one of the condition's own wells, where they are weighted.
     """
 
     at_least: NDArray[np.float64]
@@ -63,6 +69,7 @@ class Counts(NamedTuple):
     is_complete: bool
     num_sets: float
     num_effective: float
+    own: OwnCounts | None = None
 
 
 def null_counts(
@@ -78,6 +85,37 @@ def null_counts(
     sets: of one stratum by shared prefixes of a random order, of several strata by shared draws,
     and where these are too rarely valid, or cost more, by draws of their own.
     """
+    overlaps = [Overlaps.of(pool, test, num_null) for test in tests]
+    plain = [
+        test if o else test._replace(own=None) for test, o in zip(tests, overlaps, strict=True)
+    ]
+    found = _drawn_counts(vectors, pool, plain, num_null, streams)
+    for i, counts in found.items():
+        overlap = overlaps[i]
+        if overlap is not None and counts.own is not None:
+            several = draw_several(vectors, pool, tests[i], overlap, num_null, streams)
+            found[i] = _mixed(counts, overlap, several)
+    return [found.get(i) for i in range(len(tests))]
+
+
+def _mixed(counts: Counts, overlaps: Overlaps, several: OwnCounts) -> Counts:
+    """Return the counts that give the p-value of the mixture: of all M sets, (b + 1)/(M + 1)."""
+    assert counts.own is not None
+    share = overlaps.mixed(counts.at_least, counts.total, counts.own, several)
+    at_least = share * counts.total
+    if counts.is_complete:
+        at_least = np.maximum(share * (counts.total + 1) - 1, 0.0)
+    return counts._replace(at_least=at_least)
+
+
+def _drawn_counts(
+    vectors: Vectors,
+    pool: Pool,
+    tests: Sequence[Comparison],
+    num_null: int,
+    streams: Streams,
+) -> dict[int, Counts]:
+    """Compare with the sets of the documented draw, by composition."""
     found: dict[int, Counts] = {}
     possible = [i for i, test in enumerate(tests) if pool.can_hold(test.composition)]
     for i in possible:
@@ -92,11 +130,7 @@ def null_counts(
         counts = _directly(vectors, pool, tests[i], num_null, streams)
         if counts is not None:
             found[i] = counts
-    return [found.get(i) for i in range(len(tests))]
-
-
-def _arrays(pool: Pool) -> kernels.PoolArrays:
-    return kernels.PoolArrays(pool.strata, pool.groups, pool.rows, pool.offsets)
+    return found
 
 
 def _exceedances(
@@ -109,6 +143,31 @@ def _exceedances(
         return (len(null) - first).astype(np.float64)
     from_right = np.append(np.cumsum(weights[order][::-1])[::-1], 0.0)
     return from_right[first]
+
+
+def _own_counts(
+    test: Comparison,
+    sets: NDArray[np.int64],
+    slots: NDArray[np.int64],
+    null: NDArray[np.float64],
+    weights: NDArray[np.float64] | None = None,
+) -> OwnCounts | None:
+    """Count the sets (K, n), of strata `slots`, with an own well in each stratum; see OwnCounts."""
+    if test.own is None:
+        return None
+    strata, number = np.unique(slots, return_inverse=True)
+    owner = np.full(max(sets.max(), test.own.max()) + 1, -1, dtype=np.int64)
+    owner[test.own] = np.arange(len(test.own))[:, None]
+    tested = owner[sets]
+    k, slot = np.nonzero(tested >= 0)
+    t = tested[k, slot]
+    index, shape = t * len(strata) + number[slot], (len(test.own), len(strata))
+    weight = np.ones(len(k)) if weights is None else weights[k]
+    reaches = weight * (null[k] >= test.observed[t] - TIE)
+    drawn, at_least = (
+        np.bincount(index, each, shape[0] * shape[1]).reshape(shape) for each in (weight, reaches)
+    )
+    return OwnCounts(drawn.astype(np.float64), at_least.astype(np.float64))
 
 
 class NullSets(NamedTuple):
@@ -142,7 +201,7 @@ def _all_sets(pool: Pool, composition: NDArray[np.int64], num_null: int) -> Null
     least = pool.at_most(composition) if is_single else pool.at_least(composition)
     if least > num_null:
         return None
-    sets, weights, is_all = kernels.list_sets(pool.in_order(composition), _arrays(pool), num_null)
+    sets, weights, is_all = list_sets(pool.in_order(composition), pool.arrays, num_null)
     if not is_all or len(sets) == 0:
         return None
     return NullSets(sets, weights / weights.mean(), is_complete=True)
@@ -159,7 +218,8 @@ def _visit_all(vectors: Vectors, pool: Pool, test: Comparison, num_null: int) ->
     at_least = _exceedances(statistics, test.observed, None if are_equal else weights)
     num_sets = len(sets)
     effective = num_sets if are_equal else num_sets**2 / float((weights**2).sum())
-    return Counts(at_least, num_sets, True, num_sets, effective)
+    own = _own_counts(test, sets, pool.in_order(test.composition), statistics, weights)
+    return Counts(at_least, num_sets, True, num_sets, effective, own)
 
 
 def _of_one_stratum(
@@ -186,12 +246,15 @@ def _by_prefix(
     for stratum, tests in strata.items():
         stream = streams("pool" if len(pool.num_entries) == 1 else f"pool {stratum}")
         sizes = np.unique([len(test.composition) for test in tests.values()])
-        nulls = _draw(vectors, pool, stratum, sizes, num_null, stream)
+        is_kept = any(test.own is not None for test in tests.values())
+        sets, nulls = _draw(vectors, pool, stratum, sizes, num_null, stream, is_kept=is_kept)
         for i, test in tests.items():
-            null = nulls[np.searchsorted(sizes, len(test.composition))]
+            size = len(test.composition)
+            null = nulls[np.searchsorted(sizes, size)]
             num_sets = pool.at_most(test.composition)
             at_least = _exceedances(null, test.observed, None)
-            found[i] = Counts(at_least, num_null, False, num_sets, num_sets)
+            own = _own_counts(test, sets[:, :size], test.composition, null)
+            found[i] = Counts(at_least, num_null, False, num_sets, num_sets, own)
     return found
 
 
@@ -202,15 +265,18 @@ def _draw(
     sizes: NDArray[np.int64],
     num_null: int,
     stream: np.random.Generator,
-) -> NDArray[np.float64]:
-    """Return the statistics of `num_null` random sets of one stratum per size, (len(sizes), K)."""
+    *,
+    is_kept: bool,
+) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+    """Return random sets of one stratum, where they are kept, and statistics (len(sizes), K)."""
     block = max(1, DRAWS_PER_BLOCK // int(sizes[-1]))
+    slots = np.repeat(stratum, sizes[-1])
     parts = []
     for start in range(0, num_null, block):
-        uniforms = stream.random((min(block, num_null - start), int(sizes[-1]), 2))
-        sets = kernels.draw_distinct(pool.rows, pool.offsets_in(stratum), uniforms)
-        parts.append(vectors.statistics(sets, sizes))
-    return np.concatenate(parts, axis=1)
+        uniforms = stream.random((min(block, num_null - start), len(slots), 2))
+        sets = pool.rows[draw_distinct(slots, pool.strata, pool.offsets, uniforms)]
+        parts.append((sets[: len(sets) * is_kept], vectors.statistics(sets, sizes)))
+    return np.concatenate([sets for sets, _ in parts]), np.concatenate([s for _, s in parts], 1)
 
 
 def _by_shared_draws(
@@ -231,7 +297,7 @@ def _by_shared_draws(
             if count.at_least is not None:
                 num_sets = _estimated(pool, test, count.valid_share, num_null)
                 at_least = count.at_least.astype(np.float64)
-                found[i] = Counts(at_least, num_null, False, num_sets, num_sets)
+                found[i] = Counts(at_least, num_null, False, num_sets, num_sets, count.own)
     return found
 
 
@@ -266,7 +332,8 @@ def _directly(
         return None
     null = vectors.statistics(sets, np.array([len(slots)]))[0]
     num_sets = min(_estimated(pool, test, share, num_null), CAP)
-    return Counts(_exceedances(null, test.observed, None), num_null, False, num_sets, num_sets)
+    at_least, own = _exceedances(null, test.observed, None), _own_counts(test, sets, slots, null)
+    return Counts(at_least, num_null, False, num_sets, num_sets, own)
 
 
 def _draw_matched(
@@ -276,7 +343,7 @@ def _draw_matched(
     sets = np.empty((0, len(slots)), dtype=np.int64)
     num_tries, num_valid = 0, 0
     for _ in range(MAX_ROUNDS):
-        drawn, tries, valid = kernels.draw_matched(slots, _arrays(pool), num_null, stream)
+        drawn, tries, valid = draw_matched(slots, pool.arrays, num_null, stream)
         sets = np.concatenate([sets, drawn[drawn[:, 0] >= 0]])
         num_tries, num_valid = num_tries + tries, num_valid + valid
         if len(sets) >= num_null:

@@ -11,6 +11,8 @@ from math import factorial, prod
 import numpy as np
 from numpy.typing import NDArray
 
+from phenoprints.consistency.drawing import PoolArrays
+
 CAP = 1e15
 """Counts of possible sets stop here; only their order of magnitude matters above the threshold."""
 
@@ -53,6 +55,27 @@ class Pool:
     def num_entries(self) -> NDArray[np.int64]:
         """Number of groups in each stratum."""
         return np.diff(self.strata)
+
+    @cached_property
+    def num_wells(self) -> NDArray[np.int64]:
+        """Number of wells in each stratum."""
+        return np.diff(self.offsets[self.strata])
+
+    @cached_property
+    def arrays(self) -> PoolArrays:
+        """The entries and rows for the compiled loops."""
+        return PoolArrays(self.strata, self.groups, self.rows, self.offsets)
+
+    def group_of(self, rows: NDArray[np.int64]) -> NDArray[np.int64]:
+        """Return the group of some rows, -1 outside of the pool."""
+        known = self._group_of_row
+        return np.where(rows < len(known) - 1, known[np.minimum(rows, len(known) - 1)], -1)
+
+    @cached_property
+    def _group_of_row(self) -> NDArray[np.int64]:
+        result = np.full(self.rows.max(initial=-1) + 2, -1, dtype=np.int64)
+        result[self.rows] = np.repeat(self.groups, np.diff(self.offsets))
+        return result
 
     def offsets_in(self, stratum: int) -> NDArray[np.int64]:
         """Return the offsets of one stratum's entries, for draws from this stratum alone."""

@@ -20,6 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from phenoprints.consistency import kernels
+from phenoprints.consistency.drawing import draw_distinct
 from phenoprints.consistency.pool import Pool
 from phenoprints.consistency.vectors import Vectors
 
@@ -43,10 +44,22 @@ Streams = Callable[[str], np.random.Generator]
 
 
 class Comparison(NamedTuple):
-    """A composition with the statistics that its null sets are compared with, (T,)."""
+    """A composition with the statistics that its null sets are compared with, (T,).
+
+    `own` (T, n) are the rows of the conditions that have these statistics, in the order of the
+    composition, where null sets are to hold as many of them as random sets of wells do.
+    """
 
     composition: NDArray[np.int64]
     observed: NDArray[np.float64]
+    own: NDArray[np.int64] | None = None
+
+
+class OwnCounts(NamedTuple):
+    """Null sets with one own well in each stratum, (T, P): how many, and those that reach."""
+
+    drawn: NDArray[np.float64]
+    at_least: NDArray[np.float64]
 
 
 class SharedCounts(NamedTuple):
@@ -57,6 +70,7 @@ class SharedCounts(NamedTuple):
 
     at_least: NDArray[np.int64] | None
     valid_share: float
+    own: OwnCounts | None
 
 
 def choose_shared(pool: Pool, tests: dict[int, Comparison]) -> dict[int, Comparison]:
@@ -95,10 +109,18 @@ def shared_counts(
     """
     draws = _Draws.of(vectors, pool, _slots_needed(tests), num_null, streams)
     state = _start(draws, tests, num_null)
-    matrix = kernels.Matrix(vectors.x, vectors.inverse_norm)
+    owners = _owners(len(vectors.x), tests)
     while (state.left > 0).any():
         positions = draws.next(int(state.left.max()))
-        kernels.count_at_least(draws.cosines(positions), pool.rows[positions], state, matrix)
+        cosines, rows, before = (
+            draws.cosines(positions),
+            pool.rows[positions],
+            state.num_drawn.copy(),
+        )
+        kernels.count_at_least(cosines, rows, state, vectors.matrix)
+        if len(owners.drawn):
+            num_used = state.num_drawn - before
+            kernels.count_own(cosines, rows, num_used, state, vectors.matrix, owners)
     counts = np.split(state.at_least, state.firsts[1:-1])
     shares = (
         [pool.crossed_share(test.composition) for test in tests]
@@ -106,9 +128,37 @@ def shared_counts(
         else (num_null - np.maximum(state.left, 0)) / state.num_drawn
     )
     return [
-        SharedCounts(count if left == 0 else None, share)
-        for count, left, share in zip(counts, state.left, shares, strict=True)
+        SharedCounts(count if left == 0 else None, share, _own_counts(owners, test, first))
+        for count, left, share, test, first in zip(
+            counts, state.left, shares, tests, state.firsts[:-1], strict=True
+        )
     ]
+
+
+def _owners(num_rows: int, tests: Sequence[Comparison]) -> kernels.Owners:
+    """Return the tests whose own wells are counted: none where no null set has to hold any."""
+    test_of = np.full(num_rows, -1, dtype=np.int64)
+    first = 0
+    for test in tests:
+        if test.own is not None:
+            test_of[test.own] = first + np.arange(len(test.own))[:, None]
+        first += len(test.observed)
+    composition_of = np.repeat(np.arange(len(tests)), [len(test.observed) for test in tests])
+    size = max(len(test.composition) for test in tests) if (test_of >= 0).any() else 0
+    counts = np.zeros((2, first if size else 0, size), dtype=np.int64)
+    return kernels.Owners(test_of, composition_of, *counts)
+
+
+def _own_counts(owners: kernels.Owners, test: Comparison, first: int) -> OwnCounts | None:
+    """Return the counts of one composition by stratum."""
+    if test.own is None:
+        return None
+    starts = np.flatnonzero(np.diff(test.composition, prepend=-1))
+    size, own = len(test.composition), slice(first, first + len(test.own))
+    return OwnCounts(*(
+        np.add.reduceat(counts[own, :size], starts, axis=1).astype(np.float64)
+        for counts in (owners.drawn, owners.at_least)
+    ))  # fmt: skip
 
 
 def _slots_needed(tests: Sequence[Comparison]) -> NDArray[np.int64]:
@@ -197,13 +247,13 @@ class _Draws:
         if self.is_joint:
             slots = np.repeat(self.strata, self.num_slots)
             uniforms = self.random[0].random((num_draws, num_slots, 2))
-            drawn = kernels.draw_crossed(slots, self.pool.strata, self.pool.offsets, uniforms)
+            drawn = draw_distinct(slots, self.pool.strata, self.pool.offsets, uniforms)
             return np.ascontiguousarray(drawn.T)
-        positions = np.arange(len(self.local))
         parts = [
-            kernels.draw_distinct(
-                positions,
-                self.pool.offsets_in(int(stratum)),
+            draw_distinct(
+                np.repeat(stratum, size),
+                self.pool.strata,
+                self.pool.offsets,
                 random.random((num_draws, MAX_PER_STRATUM, 2))[:, :size],
             )
             for stratum, size, random in zip(self.strata, self.num_slots, self.random, strict=True)

@@ -24,6 +24,11 @@ class Vectors:
         return cls(x, kernels.inverse_norms(x))
 
     @property
+    def matrix(self) -> kernels.Matrix:
+        """The vectors for the compiled loops."""
+        return kernels.Matrix(self.x, self.inverse_norm)
+
+    @property
     def is_usable(self) -> NDArray[np.bool_]:
         """Whether each row has a direction."""
         return np.isfinite(self.inverse_norm)
