@@ -1,8 +1,8 @@
 """How many folds of controls, and which shrinkage, suit how many controls? The tables of the docs.
 
-    python benchmarks/few_controls.py folds
-    python benchmarks/few_controls.py shrinkage
-    PHENOPRINTS_TEST_DATA=… python benchmarks/few_controls.py bbbc021
+    python -m benchmarks.few_controls folds
+    python -m benchmarks.few_controls shrinkage
+    PHENOPRINTS_TEST_DATA=… python -m benchmarks.few_controls bbbc021
 
 Each prints a table in Markdown. One core, about 20 minutes for the first, 10 for the second.
 """
@@ -16,6 +16,7 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+from benchmarks.bbbc021 import read_profiles
 
 from phenoprints.alignment import AlignedEmbeddings, AlignmentSettings, fit_alignment
 from phenoprints.benchmarks import mechanism_accuracy, relationship_recall
@@ -226,32 +227,14 @@ def _thinned(screen: Screen, num_controls: int) -> Screen:
 
 
 def _bbbc021() -> tuple[Screen, dict[int, tuple[str, str]]]:
-    folder = Path(os.environ["PHENOPRINTS_TEST_DATA"]) / "profiles/bbbc021"
-    profiles = pd.read_csv(folder / "ljosa_jbiomolscreen_2013_per_well_mean.csv.gz")
-    images = pd.read_csv(folder / "BBBC021_v1_image.csv.gz")
-    keys = ["Image_Metadata_Plate", "Image_Metadata_Well"]
-    images = images.rename(columns={f"{key}_DAPI": key for key in keys})
-    images = images[[*keys, "Image_Metadata_Compound", "Image_Metadata_Concentration"]]
-    images.columns = [*keys, "compound", "concentration"]
-    moa = pd.read_csv(folder / "BBBC021_v1_moa.csv")
-    table = profiles[keys].merge(images.drop_duplicates(), how="left").merge(moa, how="left")
-    is_control = (table["compound"] == "DMSO").to_numpy()
+    table, x = read_profiles(Path(os.environ["PHENOPRINTS_TEST_DATA"]) / "profiles/bbbc021")
+    is_control = (table["role"] == "negative_control").to_numpy()
     key = table["compound"] + " " + table["concentration"].astype(str)
     condition = np.where(is_control, -1, np.unique(key.to_numpy(str), return_inverse=True)[1])
-    wells = pd.DataFrame(
-        {
-            "experiment": table["Image_Metadata_Plate"].str.split("_").str[0],
-            "plate": table["Image_Metadata_Plate"], "row": 1, "column": np.arange(len(table)),
-            "well_id": np.arange(len(table), dtype=np.uint64), "condition": condition,
-            "role": np.where(is_control, "negative_control", "treatment"),
-        }
-    )  # fmt: skip
-    order = np.argsort(wells["experiment"].to_numpy(str), kind="stable")
-    x = profiles.drop(columns=keys).to_numpy()[order]
     facts = {
         int(c): (m, d) for c, m, d in zip(condition, table["moa"], table["compound"], strict=True)
     }
-    return Screen(wells.iloc[order].reset_index(drop=True), x), facts
+    return Screen(table.assign(condition=condition), x), facts
 
 
 def main() -> None:

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import yaml
+from benchmarks.bbbc021 import PROFILES
 from benchmarks.calibrate.cells import DMSO, Cell
 
 from phenoprints.configuration import load, screen_settings
@@ -22,7 +23,6 @@ from phenoprints.simulation import Noise, PlateLayout, SimulatedVectors, draw_ve
 DMSO_REPLICATES = 3
 """Wells of a random label, on as many plates of a week."""
 
-PROFILES = "ljosa_jbiomolscreen_2013_per_well_mean.csv.gz"
 EXAMPLE = Path(__file__).resolve().parents[2] / "config" / "examples" / "bbbc021.yaml"
 
 

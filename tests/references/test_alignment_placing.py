@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 import pytest
+from benchmarks.bbbc021 import read_profiles
 
 from phenoprints.alignment import AlignmentSettings, fit_alignment, place_experiments
 from phenoprints.benchmarks.mechanism import admissible, nearest_admissible
@@ -30,23 +31,8 @@ class Profiles:
 
 @pytest.fixture(scope="module")
 def screen(test_data):
-    folder = test_data / "profiles" / "bbbc021"
-    profiles = pd.read_csv(folder / "ljosa_jbiomolscreen_2013_per_well_mean.csv.gz")
-    images = pd.read_csv(folder / "BBBC021_v1_image.csv.gz")
-    keys = ["Image_Metadata_Plate", "Image_Metadata_Well"]
-    images = images.rename(columns={f"{key}_DAPI": key for key in keys})
-    images = images[[*keys, "Image_Metadata_Compound", "Image_Metadata_Concentration"]]
-    images.columns = [*keys, "compound", "concentration"]
-    moa = pd.read_csv(folder / "BBBC021_v1_moa.csv")
-    wells = profiles[keys].merge(images.drop_duplicates(), how="left").merge(moa, how="left")
-    wells["experiment"] = wells["Image_Metadata_Plate"].str.split("_").str[0]
-    wells["plate"], name = wells["Image_Metadata_Plate"], wells["Image_Metadata_Well"]
-    wells["row"], wells["column"] = name.str[0].map(ord) - 64, name.str[1:].astype(int)
-    wells["role"] = np.where(wells["compound"] == "DMSO", "negative_control", "treatment")
-    wells["well_id"] = np.arange(len(wells), dtype=np.uint64)
-    order = np.argsort(wells["experiment"].to_numpy(str), kind="stable")
-    x = profiles.drop(columns=keys).to_numpy(np.float32)
-    return wells.iloc[order].reset_index(drop=True), x[order]
+    wells, x = read_profiles(test_data / "profiles" / "bbbc021")
+    return wells, x.astype(np.float32)
 
 
 def found_again(wells, y):

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import numpy as np
-import pandas as pd
 import pytest
+from benchmarks.bbbc021 import read_profiles
 
 from phenoprints.alignment import PCACenterScale, TypicalVariationNormalization
 from phenoprints.benchmarks import mechanism_accuracy, relationship_recall
@@ -15,17 +15,7 @@ pytestmark = pytest.mark.data
 
 @pytest.fixture(scope="module")
 def screen(test_data):
-    folder = test_data / "profiles" / "bbbc021"
-    profiles = pd.read_csv(folder / "ljosa_jbiomolscreen_2013_per_well_mean.csv.gz")
-    images = pd.read_csv(folder / "BBBC021_v1_image.csv.gz")
-    keys = ["Image_Metadata_Plate", "Image_Metadata_Well"]
-    images = images.rename(columns={f"{key}_DAPI": key for key in keys})
-    images = images[[*keys, "Image_Metadata_Compound", "Image_Metadata_Concentration"]]
-    images.columns = [*keys, "compound", "concentration"]
-    moa = pd.read_csv(folder / "BBBC021_v1_moa.csv")
-    wells = profiles[keys].merge(images.drop_duplicates(), how="left").merge(moa, how="left")
-    wells["week"] = wells["Image_Metadata_Plate"].str.split("_").str[0]
-    return wells, profiles.drop(columns=keys).to_numpy()
+    return read_profiles(test_data / "profiles" / "bbbc021")
 
 
 @pytest.mark.parametrize(
@@ -39,7 +29,7 @@ def screen(test_data):
 def test_mechanisms_of_bbbc021(screen, method, other_compound, other_week):
     wells, x = screen
     is_control = (wells["compound"] == "DMSO").to_numpy()
-    aligned = method.fit_transform(x, is_control, wells["week"])
+    aligned = method.fit_transform(x, is_control, wells["experiment"])
     assert method.num_components_ == 271
     key = wells["compound"] + " " + wells["concentration"].astype(str)
     names, code = np.unique(key.to_numpy(str), return_inverse=True)
@@ -52,14 +42,14 @@ def test_mechanisms_of_bbbc021(screen, method, other_compound, other_week):
     found = mechanism_accuracy(*arguments)
     assert found.accuracy >= other_compound
     assert found.random < 0.15
-    weeks = [[week] for week in first["week"]]
+    weeks = [[week] for week in first["experiment"]]
     assert mechanism_accuracy(*arguments, batches=weeks).accuracy >= other_week
 
 
 def test_compounds_of_one_mechanism_are_related_on_the_map(screen):
     wells, x = screen
     is_control = (wells["compound"] == "DMSO").to_numpy()
-    aligned = TypicalVariationNormalization().fit_transform(x, is_control, wells["week"])
+    aligned = TypicalVariationNormalization().fit_transform(x, is_control, wells["experiment"])
     names, code = np.unique(wells["compound"].to_numpy(str), return_inverse=True)
     vectors = aggregate(aligned, np.where(is_control, -1, code), len(names))
     treated = wells.loc[~is_control, ["compound", "moa"]].drop_duplicates()

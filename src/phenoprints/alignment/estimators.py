@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from typing import Any, Self
 
 import numpy as np
@@ -26,7 +27,7 @@ class AlignmentNotFittedError(DataError, NotFittedError):  # type: ignore[misc]
     """An alignment is asked to transform before it was fitted."""
 
 
-class ControlAlignment(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):  # type: ignore[misc]
+class ControlAlignment(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator, ABC):  # type: ignore[misc]
     """Fit on controls, one affine map per batch.
 
     After fitting: `affines_` (batch to Affine), `shared_` (the part of all batches), `skipped_`
@@ -112,8 +113,9 @@ class ControlAlignment(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEs
         """Fit, then transform the same rows."""
         return self.fit(X, y, batch, is_control=is_control).transform(X, batch)
 
+    @abstractmethod
     def _method(self) -> Method:
-        raise NotImplementedError
+        """Return the method with the parameters of this estimator."""
 
     @property
     def _n_features_out(self) -> int:
