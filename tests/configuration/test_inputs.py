@@ -240,3 +240,13 @@ def test_pages_and_tables_have_their_labels():
     assert label_of_page(Page(page="index")) == {"page": "Overview"}
     assert label_of_page(Page(page="methods-of-ours")) == {"page": "Methods of ours"}
     assert label_of_page(Page(table="wells")) == {"table": "wells"}
+
+
+def test_tests_must_reach_the_largest_p_value_of_the_manifests_that_judge_by_them():
+    manifests = {
+        **CONFIG["manifests"],
+        "chosen": {**CONFIG["manifests"]["chosen"], "p_value": 0.05},
+    }
+    inputs = Inputs(load({**CONFIG, "manifests": manifests}), list)
+    assert inputs.threshold(SimpleNamespace(screen="images")) == 0.05
+    assert inputs.threshold(SimpleNamespace(screen="table")) == 0.01

@@ -18,6 +18,7 @@ from phenoprints.consistency import (
 from phenoprints.consistency.contracts import CONSISTENCY
 from phenoprints.foundations.errors import ConfigurationError, DataError
 from phenoprints.testing.simulation.embeddings import simulate_embeddings
+from phenoprints.wells import ArrayEmbeddings
 
 FAST = ConsistencySettings(num_null=300, null_model="experiment")
 
@@ -273,3 +274,24 @@ def test_a_screen_of_controls_alone_has_no_tests(screen):
 def test_settings_refuse_what_they_do_not_know(key, value):
     with pytest.raises(ConfigurationError, match=f"consistency.{key}"):
         ConsistencySettings(**{key: value})
+
+
+@pytest.mark.parametrize(("threshold", "reason"), [(0.01, "too_few_sets"), (0.05, "")])
+def test_fewer_sets_than_the_threshold_of_the_rule_needs_are_too_few(threshold, reason):
+    """Ten conditions, a well on each of two plates: 90 sets of different conditions."""
+    screen = simulate_embeddings(num_conditions=10, num_experiments=1, dimensions=4)
+    wells = screen.wells[screen.wells["role"] == "treatment"].groupby("experiment").head(20)
+    first = np.array([ids[0] for ids in wells["conditions"]])
+    wells = wells.assign(plate=pd.Series(first, wells.index).groupby(first).cumcount().astype(str))
+    wells = wells[wells["plate"].isin(["0", "1"])]
+    kept = wells.index.to_numpy()
+    table = screen_consistency(
+        wells.reset_index(drop=True),
+        screen.conditions,
+        ArrayEmbeddings(wells.reset_index(drop=True), screen.vectors[kept]),
+        settings=ConsistencySettings(num_null=300, control_guard=False),
+        threshold=threshold,
+    )
+    tests = of_level(table, "condition")
+    assert (tests["num_sets"] == 90).all()
+    assert (tests["reason"] == reason).all()

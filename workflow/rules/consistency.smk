@@ -26,6 +26,7 @@ rule consistency_tests:
         version=STAGE_VERSIONS["consistency"],
         settings=lookup(dpath="screens/{screen}/consistency", within=config),
         limits=lookup(dpath="screens/{screen}/limits", within=config),
+        threshold=INPUTS.threshold,
         seed=config["seed"],
     message:
         "consistency: {wildcards.screen} as {wildcards.encoder} sees it"

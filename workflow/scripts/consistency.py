@@ -16,25 +16,30 @@ with logged(snakemake.log):
     screen = Screen.open(Path(paths.wells).parent, paths.quality)
     wells = screen.wells()
     embeddings = open_embeddings(artefact_path(paths.embeddings))
+    copies = repeated_vectors(wells, embeddings)
     table = screen_consistency(
         wells,
         screen.conditions,
         open_aligned(embeddings, artefact_path(paths.alignment)),
         settings=ConsistencySettings.from_section(params.settings, params.limits),
-        failing=failed_wells(screen.verdicts()),
+        failing=[*failed_wells(screen.verdicts()), *copies["well_id"]],
+        threshold=params.threshold,
         seed=params.seed,
         workers=snakemake.threads,
     )
-    copies = repeated_vectors(wells, embeddings)
     sys.stderr.writelines(
-        f"well {copy.well_id} has the same vector as well {copy.same_as}\n"
+        f"well {copy.well_id} has the same vector as well {copy.same_as}, which counts alone\n"
         for copy in copies.itertuples()
     )
     CONSISTENCY.write(snakemake.output.table, table)
     write_provenance(
         snakemake.output.table,
         "consistency",
-        settings={"consistency": params.settings, "limits": params.limits},
+        settings={
+            "consistency": params.settings,
+            "limits": params.limits,
+            "threshold": params.threshold,
+        },
         inputs=list(paths),
         rows={"in": len(wells), "out": len(table)},
         seeds={"seed": params.seed},

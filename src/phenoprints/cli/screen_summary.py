@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from phenoprints.cli.estimates import Size
 from phenoprints.configuration import screen_seed, screen_settings
+from phenoprints.configuration.planning import thresholds_of
 
 if TYPE_CHECKING:
     import numpy as np
@@ -88,6 +89,7 @@ def summary_of(name: str, config: Mapping[str, Any]) -> ScreenSummary:
     screen = read(screen_settings(config, name), name=name, seed=screen_seed(config, name))
     roles = screen.wells["role"].value_counts()
     treatments = int(roles.get("treatment", 0))
+    thresholds = thresholds_of(config, name)
     return ScreenSummary(
         name,
         _size(screen, settings),
@@ -99,12 +101,12 @@ def summary_of(name: str, config: Mapping[str, Any]) -> ScreenSummary:
         conditions=len(screen.conditions),
         warnings=[
             *control_warnings(screen.wells, settings),
-            *layout_warnings(screen, settings, thresholds_of(name, config)),
+            *layout_warnings(screen, settings, thresholds),
             *screen.notes["warnings"],
         ],
         failures=_refused(screen, settings),
         screen=screen,
-        tests=_best_case(screen, settings) if thresholds_of(name, config) else None,
+        tests=_best_case(screen, settings, max(thresholds)) if thresholds else None,
         controls_of_batch=controls_of_batch(screen.wells, settings)[1],
     )
 
@@ -151,16 +153,7 @@ def _refused(screen: Screen, settings: Mapping[str, Any]) -> list[str]:
     ]
 
 
-def thresholds_of(name: str, config: Mapping[str, Any]) -> list[float]:
-    """Return the p_value of every manifest whose judges test this screen."""
-    return [
-        float(manifest["p_value"])
-        for manifest in config["manifests"].values()
-        if name in manifest["screens"] and manifest["judges"]
-    ]
-
-
-def _best_case(screen: Screen, settings: Mapping[str, Any]) -> pd.DataFrame:
+def _best_case(screen: Screen, settings: Mapping[str, Any], threshold: float) -> pd.DataFrame:
     from phenoprints.consistency import ConsistencySettings, best_case
 
     return best_case(
@@ -169,6 +162,7 @@ def _best_case(screen: Screen, settings: Mapping[str, Any]) -> pd.DataFrame:
         ConsistencySettings.from_section(settings["consistency"], settings["limits"]),
         is_fitted=_is_fitted(screen, settings),
         folds=int(settings["alignment"]["folds"]),
+        threshold=threshold,
     )
 
 

@@ -18,7 +18,14 @@ from phenoprints import annotation
 from phenoprints.configuration.input_files import listed
 from phenoprints.configuration.layout import REPORT_PAGES
 from phenoprints.configuration.paths import READ_BY_SNAKEMAKE
-from phenoprints.configuration.planning import Pair, Plan, plan, screens_seen, shared_jobs
+from phenoprints.configuration.planning import (
+    Pair,
+    Plan,
+    plan,
+    screens_seen,
+    shared_jobs,
+    threshold_of,
+)
 from phenoprints.configuration.references import TRIMMED, base_encoder
 from phenoprints.foundations.errors import ConfigurationError
 from phenoprints.foundations.finding import find
@@ -334,6 +341,10 @@ class Inputs:
         return sorted(settings["files"].values())
 
     # Curation and benchmarks
+
+    def threshold(self, wildcards: Wildcards) -> float:
+        """Return the p-value that tests of a screen must be able to reach."""
+        return threshold_of(self.config, wildcards.screen)
 
     def tests_of_manifest(self, wildcards: Wildcards) -> Paths:
         """Return the consistency tables of a manifest: by judge, and for each judge by screen."""

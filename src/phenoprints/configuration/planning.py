@@ -119,6 +119,24 @@ def plan(config: Mapping[str, Any]) -> Plan:
     )
 
 
+DEFAULT_THRESHOLD = 0.01
+"""p-value that tests must be able to reach where no manifest judges by them."""
+
+
+def thresholds_of(config: Mapping[str, Any], screen: str) -> list[float]:
+    """Return the p_value of every manifest whose judges test a screen."""
+    return [
+        float(manifest["p_value"])
+        for manifest in config["manifests"].values()
+        if screen in manifest["screens"] and manifest["judges"]
+    ]
+
+
+def threshold_of(config: Mapping[str, Any], screen: str) -> float:
+    """Return the largest p-value below which a manifest calls a condition of a screen."""
+    return max(thresholds_of(config, screen), default=DEFAULT_THRESHOLD)
+
+
 LATER_SETTINGS = (
     "preset", "limits", "crop_px", "exclude_border_crops", "overlap_px", "window_percentiles",
     "pack_compression", "pack_chunk_px", "max_failed_fraction", "quality", "alignment",

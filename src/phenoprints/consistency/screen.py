@@ -43,6 +43,7 @@ def screen_consistency(
     *,
     settings: ConsistencySettings | None = None,
     failing: Iterable[int] = (),
+    threshold: float = 0.01,
     seed: int = 0,
     workers: int = 1,
 ) -> pd.DataFrame:
@@ -58,7 +59,10 @@ def screen_consistency(
     settings : ConsistencySettings, optional
         The null, its size, the scope and the form of p-values.
     failing : well_ids
-        Wells whose quality failed: neither tested nor drawn.
+        Wells whose quality failed, or whose vector is that of another well: neither tested nor
+        drawn.
+    threshold : float
+        As in experiment_consistency: the largest p-value below which a condition is called.
     seed : int
         Key of the random streams, together with the experiment's name.
     workers : int
@@ -86,7 +90,7 @@ def screen_consistency(
     tables = []
     for scope in (WITHIN, ACROSS):
         part = in_scope(facts, settings, scope)
-        tests = _Tests(settings, seed, scope)
+        tests = _Tests(settings, threshold, seed, scope)
         run = _run_across if scope == ACROSS else _run_within
         tables += run(part, reader, tests, workers)
         if settings.control_guard:
@@ -146,8 +150,10 @@ def _joined(tables: list[pd.DataFrame]) -> pd.DataFrame:
 class _Tests:
     """The tests of conditions and genes, for one experiment or for all at once."""
 
-    def __init__(self, settings: ConsistencySettings, seed: int, scope: str) -> None:
-        self.settings, self.seed, self.scope = settings, seed, scope
+    def __init__(
+        self, settings: ConsistencySettings, threshold: float, seed: int, scope: str
+    ) -> None:
+        self.settings, self.threshold, self.seed, self.scope = settings, threshold, seed, scope
 
     def folds(self, facts: pd.DataFrame, reader: EmbeddingsReader) -> list[HeldOut]:
         """Return the wells under the maps without each fold, where the null model needs them."""
@@ -227,7 +233,7 @@ class _Tests:
         else:
             table = experiment_consistency(
                 x, labels, design, null_model=self.settings.null_model, num_null=number,
-                p_value_formula=formula, seed=self.seed,
+                p_value_formula=formula, threshold=self.threshold, seed=self.seed,
             )  # fmt: skip
         return _with_places(table.rename(columns={"condition": "label"}), facts, label)
 

@@ -53,6 +53,7 @@ def best_case(
     *,
     is_fitted: NDArray[np.bool_],
     folds: int,
+    threshold: float = 0.01,
 ) -> pd.DataFrame:
     """Return the tests of a screen as if every condition were as consistent as can be.
 
@@ -68,6 +69,8 @@ def best_case(
         Wells that the alignment will be fitted on.
     folds : int
         Folds of these wells.
+    threshold : float
+        As in screen_consistency.
 
     Returns
     -------
@@ -75,7 +78,7 @@ def best_case(
         As screen_consistency, with the smallest p-value of each test as its p-value; missing
         where there is no test.
     """
-    table = _on_nothing(_Layout(wells, is_fitted, folds), conditions, settings, MIN_NULL)
+    table = _on_nothing(_Layout(wells, is_fitted, folds), conditions, settings, MIN_NULL, threshold)
     num_null, formula = settings.num_null, settings.p_value_formula
     num_sets = table["num_sets"].to_numpy(dtype=np.float64)
     from_draws = 1.0 / (num_null + (formula == "plus-1"))
@@ -87,10 +90,14 @@ def best_case(
 
 
 def _on_nothing(
-    layout: _Layout, conditions: pd.DataFrame, settings: ConsistencySettings, num_null: int
+    layout: _Layout,
+    conditions: pd.DataFrame,
+    settings: ConsistencySettings,
+    num_null: int,
+    threshold: float,
 ) -> pd.DataFrame:
     few = settings.replace(num_null=num_null, control_guard=False)
-    return screen_consistency(layout.wells, conditions, layout, settings=few)
+    return screen_consistency(layout.wells, conditions, layout, settings=few, threshold=threshold)
 
 
 def design_warnings(
@@ -196,7 +203,7 @@ def _sets_warning(
     threshold: float,
 ) -> Iterator[str]:
     num_null = max(MIN_NULL, int(np.ceil(1.0 / threshold)) + 1)
-    table = _on_nothing(layout, conditions, settings, num_null)
+    table = _on_nothing(layout, conditions, settings, num_null, threshold)
     tests = table[(table["num_wells"] > 1) & ~table["condition_id"].isin(alone)]
     tests = tests[tests["level"] == "condition"]
     can = can_reach(tests, threshold).reindex(tests.index, fill_value=False)

@@ -5,7 +5,7 @@ STAGE_VERSIONS = {
     "quality": 3,
     "embeddings": 1,
     "alignment": 3,
-    "consistency": 2,
+    "consistency": 3,
     "curation": 3,
     "training": 3,
     "probes": 1,

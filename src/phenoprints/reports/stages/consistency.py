@@ -230,7 +230,7 @@ def _repeated_verdict(run: Run, names: Mapping[str, str]) -> list[Verdict]:
     count = document.get("notes", {}).get("repeated_vectors")
     if count is None:
         return []
-    text = f"{numbers.plural(count, 'well')} with the vector of another well"
+    text = f"{numbers.plural(count, 'well')} with the vector of another well, which counts alone"
     place: dict[str, Any] = {"page": NAME, "anchor": anchor(names, "section")}
     status = CHECK if count else PASS
     verdict = Verdict(
