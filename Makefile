@@ -60,7 +60,7 @@ soak: $(VENV)/.train  ## random kills, damage, double runs and fuzzing (SOAK_MIN
 	$(BIN)/python tests/faults/soak.py --minutes $(SOAK_MINUTES) --seed $(SOAK_SEED)
 
 audit: $(VENV)/.core  ## locked dependencies against what is installed and against advisories
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check pip-audit
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint envs/lock.txt pip-audit
 	$(BIN)/python envs/audit.py
 
 bench: $(VENV)/.train  ## speed and memory against peers, in one run: results/bench/summary.json

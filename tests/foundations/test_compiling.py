@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
+
 import numba
 import pytest
 
@@ -35,3 +39,31 @@ def test_options_reach_numba(monkeypatch, option):
     compiled(**{option: True})(double)
     assert seen[option] is True
     assert seen["nogil"] is True
+
+
+MODULE = """
+from phenoprints.foundations.compiling import compiled
+@compiled()
+def double(x):
+    return 2 * x
+print(double(21))
+"""
+
+
+@pytest.mark.parametrize("damage", [b"", b"xx", None])
+def test_damaged_files_of_the_cache_are_made_anew(damage, tmp_path):
+    (tmp_path / "doubling.py").write_text(MODULE)
+    environment = {**os.environ, "NUMBA_CACHE_DIR": str(tmp_path / "cache")}
+    command = [sys.executable, "doubling.py"]
+    for _ in range(2):
+        done = subprocess.run(
+            command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False
+        )
+        assert done.stdout == "42\n", done.stderr
+        files = [path for path in (tmp_path / "cache").rglob("*.checked.*") if path.is_file()]
+        assert len(files) == 2
+        for path in files:
+            content = bytearray(path.read_bytes())
+            if damage is None:
+                content[len(content) // 2] ^= 0xFF
+            path.write_bytes(bytes(content) if damage is None else damage)

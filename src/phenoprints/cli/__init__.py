@@ -6,12 +6,16 @@ Exit codes: 0 all is well, 1 the verdict is FAIL, 2 wrong usage, configuration o
 from __future__ import annotations
 
 import argparse
+import errno
 import sys
 from collections.abc import Sequence
 from importlib import import_module
 
 from phenoprints import __version__
+from phenoprints.cli.terminal import printable_output
 from phenoprints.foundations.errors import PhenoprintsError
+from phenoprints.foundations.printable import escaped
+from phenoprints.foundations.publishing import storage_error
 
 COMMANDS = {
     "check": "Read a configuration and the head of every input, and say what a run would take.",
@@ -24,6 +28,8 @@ COMMANDS = {
     "export-crate": "Describe a run as a Workflow Run RO-Crate.",
 }
 OK, FAIL, ERROR = 0, 1, 2
+CAUSES_OF_READING = (errno.EACCES, errno.EPERM, errno.EIO, errno.EMFILE)
+"""Refusals of the system that concern reading too; what is written names itself."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -31,15 +37,36 @@ def main(arguments: Sequence[str] | None = None) -> int:
     words = parser().parse_args(arguments)
     command = import_module(f"phenoprints.cli.{words.command.replace('-', '_')}")
     try:
-        return int(command.run(words))
-    except PhenoprintsError as error:
-        if words.debug:
-            raise
-        print(f"phenoprints {words.command}: {error}", file=sys.stderr)
-        return ERROR
+        with printable_output():
+            return int(command.run(words))
     except BrokenPipeError:  # the reader, such as `head`, has seen enough
         sys.stderr.close()
         return OK
+    except Exception as error:
+        if words.debug:
+            raise
+        print(f"phenoprints {words.command}: {_described(error)}", file=sys.stderr)
+        return ERROR
+
+
+def _described(error: Exception) -> str:
+    """Return what a user reads of an error: what the system refused, or that it is a defect."""
+    if isinstance(error, PhenoprintsError):
+        return str(error)
+    named = getattr(error, "filename", None)
+    if isinstance(error, OSError) and named is not None:
+        told = storage_error(named, error)
+        if told is not None and error.errno not in CAUSES_OF_READING:
+            return str(told)
+        return escaped(f"{named}: cannot be read: {error.strerror}")
+    if isinstance(error, OSError):
+        return escaped(f"a file cannot be read: {error}")
+    if isinstance(error, MemoryError):
+        return f"not enough memory ({error}).\n  To fix: use a machine with more memory."
+    return escaped(
+        f"unexpected {type(error).__name__}: {error}\n"
+        f"  This is a defect; `phenoprints --debug …` prints where it is."
+    )
 
 
 def parser() -> argparse.ArgumentParser:

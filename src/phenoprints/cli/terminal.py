@@ -3,8 +3,13 @@
 from __future__ import annotations
 
 import os
+import re
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any, TextIO
+
+from phenoprints.foundations.printable import escaped
 
 GLYPHS = {"PASS": "✓", "CHECK": "!", "FAIL": "✗", "NOT RUN": "–"}
 _COLOURS = {"PASS": "34", "CHECK": "33", "FAIL": "31", "NOT RUN": "2"}
@@ -20,6 +25,36 @@ def verdict(word: str) -> str:
     """Return a verdict as glyph and word, coloured where the terminal can show it."""
     text = f"{GLYPHS[word]} {word}"
     return f"\033[{_COLOURS[word]}m{text}\033[0m" if has_colour() else text
+
+
+_COLOUR = re.compile(r"(\033\[(?:34|33|31|2|0)m)")
+
+
+class _Printable:
+    """Standard output with control characters of the data escaped; colours of verdicts stay."""
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+
+    def write(self, text: str) -> int:
+        parts = _COLOUR.split(text) if has_colour() else [text]
+        for number, part in enumerate(parts):
+            self._stream.write(part if number % 2 else escaped(part))
+        return len(text)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._stream, name)
+
+
+@contextmanager
+def printable_output() -> Iterator[None]:
+    """Escape control characters of all that the block prints: names from data steer no terminal."""
+    before = sys.stdout
+    sys.stdout = _Printable(before)  # type: ignore[assignment]
+    try:
+        yield
+    finally:
+        sys.stdout = before
 
 
 def table(rows: Sequence[Sequence[str]], *, indent: str = "  ") -> str:

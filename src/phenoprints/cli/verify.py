@@ -33,6 +33,8 @@ from phenoprints.foundations.publishing import PARTIAL_SUFFIX
 _RANKS = {stage: rank for rank, stage in enumerate(TARGETS)}
 RANKS = _RANKS | {folder: _RANKS[stage] for folder, stage in FOLDER_STAGES.items()}
 """Where the folders of a run stand on the journey."""
+MAX_STRAYS = 200
+"""Files without provenance that are put in order; the others come last."""
 
 
 @dataclass(frozen=True)
@@ -101,15 +103,28 @@ def _artefact(finding: Finding, folder: Path) -> Path:
 def _steps_after(folder: Path) -> dict[Path, int]:
     """How many steps in a row were made from each artefact."""
     made_from = _made_from(folder)
-    steps = dict.fromkeys(made_from, 0)
-    for _ in made_from:  # as often as the longest chain can have links
-        before = dict(steps)
-        for artefact, inputs in made_from.items():
-            for each in inputs:
-                steps[each] = max(steps.get(each, 0), steps[artefact] + 1)
-        if steps == before:
-            break
+    steps: dict[Path, int] = {}
+    order: list[Path] = []
+    for artefact in made_from:
+        _visit(artefact, made_from, steps, order)
+    for artefact in reversed(order):  # what is made from an artefact comes before it
+        for each in made_from.get(artefact, ()):
+            steps[each] = max(steps.get(each, 0), steps[artefact] + 1)
     return steps
+
+
+def _visit(
+    first: Path, made_from: Mapping[Path, list[Path]], steps: dict[Path, int], order: list[Path]
+) -> None:
+    """Add an artefact and all that it was made from to `order`, inputs first; each once."""
+    waiting = [(first, False)]
+    while waiting:
+        artefact, is_done = waiting.pop()
+        if is_done:
+            order.append(artefact)
+        elif artefact not in steps:
+            steps[artefact] = 0
+            waiting += [(artefact, True), *((each, False) for each in made_from.get(artefact, ()))]
 
 
 def _made_from(folder: Path) -> dict[Path, list[Path]]:
@@ -117,26 +132,24 @@ def _made_from(folder: Path) -> dict[Path, list[Path]]:
     them.
     """
     base = base_folder(folder)
-    artefacts = [artefact_path(path).absolute() for path in provenance_files(folder)]
-    artefacts += [path.absolute() for path in unaccounted(folder)]
+    known = [artefact_path(path).absolute() for path in provenance_files(folder)]
+    strays = [path.absolute() for path in unaccounted(folder)[:MAX_STRAYS]]
+    places = {path: path.relative_to(folder.absolute()).parts for path in [*known, *strays]}
     made_from = {}
-    for artefact in artefacts:
+    for artefact, place in places.items():
         try:
             made_from[artefact] = [base / name for name in checked_provenance(artefact)["inputs"]]
         except PhenoprintsError:
-            made_from[artefact] = [p for p in artefacts if _comes_before(p, artefact, folder)]
+            made_from[artefact] = [path for path in places if _comes_before(places[path], place)]
     return made_from
 
 
-def _comes_before(earlier: Path, later: Path, folder: Path) -> bool:
-    """Whether an artefact is of an earlier stage, of the same screen and, if any, encoder."""
-    (stage, *names), (later_stage, *later_names) = (
-        path.relative_to(folder.absolute()).parts for path in (earlier, later)
-    )
-    num_shared = 1 if stage in ("screens", "quality") else 2
-    pairs = zip(names[:num_shared], later_names, strict=False)
-    is_same = all(Path(name).stem == Path(other).stem for name, other in pairs)
-    return is_same and RANKS.get(stage, 0) < RANKS.get(later_stage, 0)
+def _comes_before(earlier: Sequence[str], later: Sequence[str]) -> bool:
+    """Whether a place in a run is of an earlier stage, of the same screen and, if any, encoder."""
+    rank, later_rank = (RANKS.get(place[0], 0) for place in (earlier, later))
+    num_shared = 1 if earlier[0] in ("screens", "quality") else 2
+    pairs = zip(earlier[1 : 1 + num_shared], later[1:], strict=False)
+    return rank < later_rank and all(Path(name).stem == Path(other).stem for name, other in pairs)
 
 
 def _artefacts(folder: Path) -> Iterator[Finding]:

@@ -29,6 +29,7 @@ from phenoprints.foundations.errors import (
     TableError,
     raise_problems,
 )
+from phenoprints.foundations.pattern_search import search_all
 from phenoprints.foundations.size_limits import check_decompressed_size, memory_errors
 from phenoprints.screens.columns import ColumnRule, apply_rule, recognised_rules
 from phenoprints.screens.tables import UNREADABLE
@@ -250,7 +251,12 @@ def _keys_of_ids(table: pd.DataFrame, column: str, pattern: str, where: str) -> 
         what = f'the id column "{column}" is missing'
         raise_problems([Problem(where, what, fix="correct the encoder's `id_column`")])
     ids = table[column].astype(str)
-    parts = ids.str.extract(re.compile(pattern))
+    compiled = re.compile(pattern)
+    found = search_all(compiled, ids.unique(), "the encoder's `id_pattern`")
+    matches = {text: match.groupdict() for text, match in found.items() if match}
+    parts = pd.DataFrame(
+        [matches.get(text, {}) for text in ids], index=ids.index, columns=list(compiled.groupindex)
+    )
     bad = parts["well"].isna()
     if bad.any():
         what = f'{bad.sum()} values of "{column}" do not match, such as "{ids[bad].iloc[0]}"'

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
+from phenoprints.foundations.printable import escaped
+
 MAX_SHOWN = 20
 """Problems printed in one message; the rest are counted."""
 
@@ -16,6 +18,10 @@ class PhenoprintsError(Exception):
     """
 
     problems: tuple[Problem, ...] = ()
+
+    def __str__(self) -> str:
+        """Return the message; names from data cannot steer a terminal with it."""
+        return escaped(super().__str__())
 
 
 class ConfigurationError(PhenoprintsError, ValueError):

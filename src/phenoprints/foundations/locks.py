@@ -8,6 +8,7 @@ import json
 import os
 import signal
 import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -21,6 +22,10 @@ FOLDER = Path(".snakemake")
 """Where Snakemake keeps what it knows of a working directory, and where claims lie."""
 
 WAIT_S = 0.5
+TELL_S = 60.0
+GRACE_S = 5.0
+MAX_WAIT_S = 900.0
+"""Seconds that a job may take to save what it has after it was told to end."""
 _NO_LOCKS = (errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP, errno.EINVAL)
 _held: dict[Path, int] = {}
 
@@ -42,7 +47,7 @@ def lock_run(run: str) -> None:
         fix = "wait until it has ended, or stop it; for other settings choose another name (`run:`)"
         raise StorageError(str(Problem(f"results/{run}", what, "one at a time", fix)))
     os.ftruncate(descriptor, 0)
-    os.write(descriptor, json.dumps({"host": HOST, "process": os.getpid()}).encode())
+    os.write(descriptor, json.dumps(_own_record()).encode())
     _held[path] = descriptor
 
 
@@ -82,7 +87,13 @@ def lock_folder(folder: str | Path) -> Iterator[None]:
 
     A job that is there already is left from a main process that is gone, since a run has only one.
     It is told to end (SIGTERM, through Slurm where it is a job of Slurm's), so that it saves what
-    it has, and waited for. Where the file system has no locks nobody is waited for.
+    it has, and waited for: MAX_WAIT_S, or GRACE_S where its process is stopped or has ended and a
+    child of it keeps the lock. Where the file system has no locks nobody is waited for.
+
+    Raises
+    ------
+    StorageError
+        The wait is over, and the other job is still there.
     """
     path = Path(folder) / "writer.json"
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -90,14 +101,45 @@ def lock_folder(folder: str | Path) -> Iterator[None]:
     try:
         if _locks(descriptor) is False:
             _tell_to_end(_record(path))
-            while _locks(descriptor) is False:
-                time.sleep(WAIT_S)
-        own = {"host": HOST, "process": os.getpid(), "slurm_job": os.environ.get("SLURM_JOB_ID")}
+            _wait_for(descriptor, path)
+        own = {**_own_record(), "slurm_job": os.environ.get("SLURM_JOB_ID")}
         os.ftruncate(descriptor, 0)
         os.pwrite(descriptor, json.dumps(own).encode(), 0)
         yield
     finally:
         os.close(descriptor)
+
+
+def _wait_for(descriptor: int, path: Path) -> None:
+    """Wait until the lock of a folder is free, and print who holds it, at first and each minute."""
+    began, told = time.monotonic(), -TELL_S
+    while _locks(descriptor) is False:
+        waited = time.monotonic() - began
+        state = _state(_record(path))
+        if waited - told >= TELL_S:
+            holder = f"{_holder(path)}{state}"
+            sys.stderr.write(f"{path.parent}: waiting for {holder}, which was told to end\n")
+            told = waited
+        if waited > (GRACE_S if state else MAX_WAIT_S):
+            what = f"another job works in it ({_holder(path)}{state}) and did not end"
+            fix = f"end it, and run the same command again; `lslocks` or `fuser {path}` finds it"
+            raise StorageError(str(Problem(str(path.parent), what, "one job at a time", fix)))
+        time.sleep(WAIT_S)
+
+
+def _state(record: dict[str, Any]) -> str:
+    """Say why the holder of a lock on this machine will not end by itself; "" where it may."""
+    process = record.get("process")
+    if record.get("host") != HOST or not isinstance(process, int):
+        return ""
+    try:
+        stat = Path(f"/proc/{process}/stat").read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        return ", which has ended; a child of it holds the lock"
+    state = stat.rpartition(")")[2].split()[0]
+    if state in "Tt":
+        return f", which is stopped (`kill -CONT {process}` wakes it)"
+    return ", which has ended; a child of it holds the lock" if state in "ZX" else ""
 
 
 def _tell_to_end(holder: dict[str, Any]) -> None:
@@ -136,6 +178,10 @@ def _names(lock: Path, run: str) -> bool:
     return any(line.startswith(f"results/{run}/") for line in lines)
 
 
+def _own_record() -> dict[str, Any]:
+    return {"host": HOST, "process": os.getpid(), "since": int(time.time())}
+
+
 def _record(path: Path) -> dict[str, Any]:
     try:
         content = json.loads(path.read_bytes())
@@ -147,4 +193,8 @@ def _record(path: Path) -> dict[str, Any]:
 def _holder(path: Path) -> str:
     record = _record(path)
     where = "this machine" if record.get("host") == HOST else "another machine"
-    return f"process {record.get('process', 'unknown')} of {where}"
+    since = record.get("since")
+    text = f"process {record.get('process', 'unknown')} of {where}"
+    if not isinstance(since, int):
+        return text
+    return f"{text}, since {time.strftime('%Y-%m-%d %H:%M:%S', time.localtime(since))}"

@@ -45,6 +45,9 @@ CURES = {
 }
 """What the system says when it cannot store something, and what then helps."""
 
+_NO_FOLDER_SYNC = (errno.EINVAL, errno.ENOTSUP, errno.ENOSYS, errno.EBADF)
+"""What file systems that cannot flush folders answer; renames there are durable or nothing is."""
+
 _CODE_IN_TEXT = re.compile(r"(?:errno|os error) (\d+)", re.IGNORECASE)
 
 
@@ -104,9 +107,13 @@ def _is_left(entry: Path) -> bool:
 
 
 def _sync(path: Path) -> None:
+    """Flush a file or folder to the disk; folders only where their file system can."""
     descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)
+    except OSError as error:
+        if error.errno not in _NO_FOLDER_SYNC or not path.is_dir():
+            raise
     finally:
         os.close(descriptor)
 

@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from phenoprints.foundations.errors import MAX_SHOWN, PhenoprintsError
+from phenoprints.foundations.printable import escaped
 from phenoprints.foundations.progress import ProgressSink, progress_to
 
 
@@ -19,8 +20,9 @@ class _Tee:
         self._outlets = outlets
 
     def write(self, text: str) -> int:
+        shown = "\r".join(map(escaped, text.split("\r")))
         for outlet in self._outlets:
-            outlet.write(text)
+            outlet.write(shown)
         return len(text)
 
     def writelines(self, lines: Iterable[str]) -> None:
@@ -53,7 +55,7 @@ def logged(logs: Sequence[str]) -> Iterator[None]:
                 yield
         except PhenoprintsError as error:
             if len(error.problems) > MAX_SHOWN:
-                log.write("\n".join(map(str, error.problems)) + "\n")
+                log.write(escaped("\n".join(map(str, error.problems))) + "\n")
             traceback.print_exc(file=log)
             terminal.write(f"\n{error}\n  Full traceback: {path}\n")
             raise SystemExit(1) from None

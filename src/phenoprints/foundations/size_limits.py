@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import stat
 import zlib
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -33,7 +34,7 @@ def check_decompressed_size(path: str | Path, columns: Sequence[str] | None = No
     their reader says why. Archives of several files are refused.
     """
     place = Path(path)
-    size = place.stat().st_size
+    size = regular_size(place)
     suffix = place.suffix.lower()
     if {suffix, *(part.lower() for part in place.suffixes[-2:])} & set(ARCHIVES):
         fix = "unpack it, and give the file that it holds"
@@ -44,6 +45,19 @@ def check_decompressed_size(path: str | Path, columns: Sequence[str] | None = No
         limit = max(ALWAYS_BYTES, MAX_RATIO * size)
         if _decompresses_beyond(place, COMPRESSED[suffix], limit):
             _refuse(path, f"{size:,} bytes that would become more than {limit:,}", f"{limit:,}")
+
+
+def regular_size(path: str | Path) -> int:
+    """Return the bytes of a file; UnsafeInputError for a pipe, socket or device.
+
+    Whoever opens a named pipe waits until another process writes to it, possibly for ever.
+    """
+    found = Path(path).stat()
+    if not stat.S_ISREG(found.st_mode) and not stat.S_ISDIR(found.st_mode):
+        what = "not a regular file, but a pipe, a socket or a device"
+        fix = "replace it by a file, or correct the path that names it"
+        raise UnsafeInputError(str(Problem(str(path), what, "a regular file", fix)))
+    return found.st_size
 
 
 @contextmanager

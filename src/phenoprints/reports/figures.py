@@ -12,6 +12,7 @@ import numpy as np
 import pandas as pd
 from markupsafe import Markup, escape
 
+from phenoprints.foundations.printable import for_xml
 from phenoprints.reports import palettes
 
 WIDTH, HEIGHT = 420, 240
@@ -32,7 +33,16 @@ def to_svg(chart: Any, *, title: str, width: int = WIDTH, height: int = HEIGHT) 
         validate=False
     )
     spec["config"] = _theme()
-    return Markup(_cleaned(_renderer().vegalite_to_svg(spec), title))  # noqa: S704
+    return Markup(_cleaned(_renderer().vegalite_to_svg(_for_xml(spec)), for_xml(title)))  # noqa: S704
+
+
+def _for_xml(value: Any) -> Any:
+    """Return a chart's specification with texts that the renderer, which aborts else, can write."""
+    if isinstance(value, Mapping):
+        return {_for_xml(key): _for_xml(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_for_xml(item) for item in value]
+    return for_xml(value) if isinstance(value, str) else value
 
 
 def p_value_histogram(p: Sequence[float] | np.ndarray, *, title: str) -> Markup:

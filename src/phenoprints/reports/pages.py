@@ -12,6 +12,7 @@ import jinja2
 from markupsafe import Markup
 
 from phenoprints import __version__
+from phenoprints.foundations.printable import for_xml
 from phenoprints.reports import numbers
 from phenoprints.reports.page_model import Page
 from phenoprints.reports.tables import MAX_ROWS, SHOWN_ROWS, Table
@@ -65,7 +66,7 @@ def _rendered(
         codes = linked.setdefault(verdict.anchor, [])
         if verdict.page == page.name and verdict.rule.code not in codes:
             codes.append(verdict.rule.code)
-    return (
+    return for_xml(
         _environment()
         .get_template("page.html.j2")
         .render(

@@ -31,7 +31,8 @@ FORMATS: dict[str, Callable[[Any], str]] = {
     "size": numbers.size,
 }
 NUMERIC = ("count", "number", "percent", "duration", "size")
-FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
+FORMULA_STARTS = (*"=+-@", *"\t\r\n", *"＝＋－＠")
+"""First characters that make a spreadsheet run a cell as a formula (OWASP, CSV injection)."""
 
 
 @dataclass(frozen=True)
@@ -111,7 +112,7 @@ class Table:
         """All rows and shown columns as CSV, text that a spreadsheet would run made harmless."""
         stream = io.StringIO()
         writer = csv.writer(stream, lineterminator="\n")
-        writer.writerow([column.heading for column in self.columns])
+        writer.writerow([_harmless(column.heading) for column in self.columns])
         for row in self.frame[[column.name for column in self.columns]].itertuples(index=False):
             writer.writerow([_harmless(value) for value in row])
         return stream.getvalue()
@@ -138,6 +139,7 @@ def _harmless(value: Any) -> Any:
         return ""
     if not isinstance(value, str):
         return value
-    # Unquoted, a carriage return would begin a row for some spreadsheets, with any formula in it.
-    text = value.replace("\r", " ")
-    return f"'{text}" if value.startswith(FORMULA_STARTS) else text
+    # A line break would begin a row for some spreadsheets, with any formula in it.
+    text = value.replace("\r", " ").replace("\n", " ")
+    is_formula = value.startswith(FORMULA_STARTS) or value.lstrip().startswith(FORMULA_STARTS)
+    return f"'{text}" if is_formula else text

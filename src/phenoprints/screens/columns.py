@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 
 from phenoprints.foundations.errors import ConfigurationError, Problem
+from phenoprints.foundations.pattern_search import search_all
 from phenoprints.screens.problems import value_problems
 
 PROPERTIES = (
@@ -118,7 +119,7 @@ def _extracted(
     name: str, rule: ColumnRule, values: pd.Series[Any], table: pd.DataFrame, origin: str
 ) -> tuple[pd.Series[Any], list[Problem]]:
     pattern = compiled(name, str(rule.extract))
-    found = {text: pattern.search(text) for text in values.dropna().unique()}
+    found = search_all(pattern, values.dropna().unique(), f"columns.{name}.extract")
     groups = {text: match[1] for text, match in found.items() if match and match[1] is not None}
     is_wrong = (values.notna() & ~values.isin(list(groups))).to_numpy()
     problems = value_problems(

@@ -255,8 +255,9 @@ def _memory_named(num_crops: int) -> Iterator[None]:
     except (torch.OutOfMemoryError, MemoryError) as error:
         raise DataError(
             f"Not enough memory for {num_crops} crops at once. To fix: lower micro_batch_size (a "
-            "masked transformer learns the same; batch norms, CutMix and DINOv2 see fewer crops at "
-            "once); where it is 1 already, set activation_checkpointing, or strategy: fsdp2 over "
+            "masked transformer learns the same; batch norms, CutMix, DINOv2 and drop_path act on "
+            "fewer crops at once, and their training begins again); where it is 1 already, set "
+            "activation_checkpointing, or strategy: fsdp2 over "
             "several devices. On CPUs also lower cache_mb."
         ) from error
 

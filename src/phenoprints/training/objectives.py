@@ -23,6 +23,7 @@ from phenoprints.models import (
     cut_mix,
 )
 from phenoprints.models.dino import teacher_momentum
+from phenoprints.models.vit import StochasticDepth
 from phenoprints.training.settings import TrainingSettings
 
 BatchNorm = nn.modules.batchnorm._BatchNorm
@@ -118,13 +119,17 @@ Objective = MaskedObjective | ClassifyingObjective | DinoObjective
 def mixes_crops(objective: Objective) -> bool:
     """Whether what is learned of a crop depends on which other crops are seen with it.
 
-    So it is with batch norms, with CutMix, and with the assignments and distances of DINOv2.
+    So it is with batch norms, with CutMix, with the assignments and distances of DINOv2, and with
+    stochastic depth, which draws the crops that skip a block for all crops seen together.
     """
     if isinstance(objective, DinoObjective):
         return True
     if isinstance(objective, ClassifyingObjective) and objective.settings.cut_mix:
         return True
-    return any(isinstance(module, BatchNorm) for module in objective.modules())
+    return any(
+        isinstance(module, BatchNorm) or (isinstance(module, StochasticDepth) and module.kept < 1)
+        for module in objective.modules()
+    )
 
 
 def build_objective(

@@ -17,11 +17,12 @@ from numpy.typing import NDArray
 from phenoprints.foundations.errors import (
     ImageError,
     MissingInputError,
+    PhenoprintsError,
     Problem,
     UnsafeInputError,
 )
 from phenoprints.foundations.names import inside
-from phenoprints.foundations.size_limits import ALWAYS_BYTES, MAX_RATIO
+from phenoprints.foundations.size_limits import ALWAYS_BYTES, MAX_RATIO, regular_size
 from phenoprints.screens.images.chunks import judge_field, refuse_leaving_links
 from phenoprints.screens.images.decoding import decode_plane, require_bits
 from phenoprints.screens.images.headers import MAX_PLANE_BYTES, MAX_SIDE_PX, Header, read_header
@@ -135,13 +136,22 @@ def read_bytes(root: Path, path: str) -> bytes:
     """Return the content of a file below the root; absent and huge files are refused."""
     place = inside(root, path)
     try:
-        if place.stat().st_size > 2 * MAX_PLANE_BYTES:
+        if _image_size(place) > 2 * MAX_PLANE_BYTES:
             raise UnsafeInputError(f"{place}: the file is larger than any image plane.")
         return place.read_bytes()
     except (FileNotFoundError, NotADirectoryError, IsADirectoryError) as error:
         raise MissingInputError(f"{place}: the image is not there.") from error
+    except PhenoprintsError:
+        raise
     except OSError as error:
         raise ImageError(f"{place}: the image cannot be read. {error}") from error
+
+
+def _image_size(place: Path) -> int:
+    try:
+        return regular_size(place)
+    except UnsafeInputError as error:
+        raise ImageError(str(error)) from error
 
 
 def _file_header(root: Path, path: str) -> Header:
@@ -189,6 +199,7 @@ def _file_site(root: Path, place: FilesLocator, num_channels: int, expected: Exp
 @lru_cache(maxsize=16)
 def _illumination(path: Path) -> NDArray[np.float32]:
     try:
+        _image_size(path)
         function = np.load(path, mmap_mode="r", allow_pickle=False)
     except FileNotFoundError as error:
         raise MissingInputError(f"{path}: the illumination function is not there.") from error

@@ -17,6 +17,7 @@ from defusedxml.ElementTree import iterparse
 from phenoprints.foundations.errors import Problem, TableError, UnsafeInputError, raise_problems
 from phenoprints.foundations.finding import composed
 from phenoprints.foundations.names import inside
+from phenoprints.foundations.size_limits import regular_size
 from phenoprints.screens.filenames import NamePattern, files_by_name
 from phenoprints.screens.imaged import imaged_listing
 from phenoprints.screens.listing import Listing, Notes
@@ -143,6 +144,7 @@ def _elements(path: Path) -> Iterator[tuple[str, dict[str, str]]]:
     entries and images.
     """
     wanted = {"Plate", "Entry", "Image"}
+    regular_size(path)
     for _, element in iterparse(path, events=("end",)):
         tag = _local(element.tag)
         if tag not in wanted:
