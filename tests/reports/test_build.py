@@ -17,11 +17,12 @@ import pytest
 from phenoprints.configuration.layout import REPORT_PAGES
 from phenoprints.consistency.contracts import CONSISTENCY
 from phenoprints.foundations.publishing import publish_json
-from phenoprints.reports import PAGE_NAMES, build
+from phenoprints.reports import PAGE_NAMES, build, rules
 from phenoprints.reports.build import summary
 from phenoprints.reports.pages import MAX_PAGE_BYTES, render
 from phenoprints.reports.runs import Run
 from phenoprints.reports.stages import curation, quality, training
+from phenoprints.reports.stages.guard import guard_verdict
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -123,6 +124,24 @@ def test_control_guard_warns_above_twice_the_nominal_rate(built: Path) -> None:
     assert "Control wells look like phenoprints" in text
     rule = [v for v in verdicts if v["rule_code"] == "CU107"]
     assert [(v["scope"], v["status"]) for v in rule] == [("phenoprints", "CHECK")]
+
+
+@pytest.mark.parametrize(
+    ("rate", "high", "nominal", "status"),
+    [
+        (0.0, 0.25, 0.01, "PASS"),
+        (0.0, 0.55, 0.01, "CHECK"),
+        (0.03, 0.1, 0.01, "CHECK"),
+        (0.15, 0.29, 0.15, "PASS"),
+        (0.15, 0.31, 0.15, "CHECK"),
+    ],
+)
+def test_a_guard_whose_interval_excludes_nothing_is_no_pass(rate, high, nominal, status):
+    guard = {"status": "RUN", "rate": rate, "low": 0.0, "high": high, "below": 0, "separate": 4.6}
+    verdict = guard_verdict(rules.FALSE_PHENOPRINTS, "s", guard, nominal)
+    assert verdict.status == status
+    is_wide = rate <= 2 * nominal and status == "CHECK"
+    assert ("4.6 groups without a well in common are too few" in verdict.finding) == is_wide
 
 
 def test_a_guard_that_could_not_run_gives_the_reason(

@@ -100,9 +100,9 @@ FALSE_PHENOPRINTS = Rule(
     "positions of the conditions, under maps that were fitted without them, are called as often "
     "as conditions without effect are: by chance, plates and positions together.",
     "a rate near the nominal threshold.",
-    "twice the manifest's p_value",
+    "twice the manifest's p_value; the interval must end below 25 %",
     "Follow docs/how-to/positions.md: compare null models, look at plates and positions, and let "
-    "replicates change plate and position next time.",
+    "replicates change plate and position next time; more control wells narrow the interval.",
 )
 SINGLE_POSITION = Rule(
     "CO102",
@@ -205,7 +205,7 @@ FALSE_RATE_OF_RULE = Rule(
     "The rule of the manifest, with all of its judges and experiments, is applied to groups of "
     "control wells that copy the designs of the conditions. What it calls there is false.",
     "a rate near the one that the rule allows.",
-    "twice the rate that chance alone gives under the rule",
+    "twice the rate that chance alone gives under the rule; the interval must end below 25 %",
     "Follow docs/how-to/positions.md.",
 )
 TRAINING_RAN = _ran("TR100", "Training")

@@ -19,6 +19,9 @@ from phenoprints.reports.verdicts import CHECK, NOT_RUN, PASS, Rule, Verdict
 MAX_RATIO = 2.0
 """A measured rate above this multiple of the nominal one is a CHECK."""
 
+MAX_HIGH = 0.25
+"""An interval that reaches a rate above this one (or above the limit of the rate) is a CHECK."""
+
 MAX_SINGLE = 0.5
 """Share of conditions at one position from which the verdict names what it cannot separate."""
 
@@ -78,21 +81,31 @@ def guard_facts(path: tuple[str, ...], who: str, guard: Guard, nominal: float) -
 def guard_verdict(
     rule: Rule, scope: str, guard: Guard | None, nominal: float, **place: Any
 ) -> Verdict:
-    """CHECK when control wells are called more than twice as often as the rule allows."""
+    """CHECK where control wells are called more than twice as often as the rule allows.
+
+    CHECK too where they are so few that a rate above MAX_HIGH is not excluded.
+    """
     if guard is None or not is_measured(guard):
         reason = REASON_TEXTS.get(guard["reason"], guard["reason"]) if guard else REASON_TEXTS[""]
         return Verdict(rule, NOT_RUN, scope, f"No rate was measured: {reason}", **place)
+    limit = MAX_RATIO * nominal
+    is_wide = guard["rate"] <= limit and guard["high"] > max(MAX_HIGH, limit)
     text = (
         f"{numbers.percent(guard['rate'])} of groups of control wells are called phenoprints "
         f"(95{numbers.NBSP}% interval {range_of(guard)})"
     )
+    if is_wide:
+        text += (
+            f"; {guard['separate']:.1f} groups without a well in common are too few to "
+            f"exclude a rate above {numbers.percent(max(MAX_HIGH, limit), 0)}"
+        )
     return Verdict(
         rule,
-        CHECK if guard["rate"] > MAX_RATIO * nominal else PASS,
+        CHECK if is_wide or guard["rate"] > limit else PASS,
         scope,
         text,
         numbers.percent(guard["rate"]),
-        f"at most {numbers.percent(MAX_RATIO * nominal)} (nominal {numbers.percent(nominal)})",
+        f"at most {numbers.percent(limit)} (nominal {numbers.percent(nominal)})",
         guard["below"],
         **place,
     )
