@@ -278,3 +278,35 @@ def test_features_of_profiles_are_counted_in_their_heads(example):
     replace(example, "{kind: precomputed,", "{kind: precomputed, profiles: example.csv,")
     (found,) = vector_heads(load(example))
     assert found.num_features == 2
+
+
+def imaged(example: Path, side: int = 40) -> list[Path]:
+    """Make the example a screen of two plates with two wells' images each."""
+    images = []
+    for plate, well in (("p1", "A01"), ("p1", "A02"), ("p2", "A01"), ("p2", "A02")):
+        path = example.parent / f"images/{plate}_{well}_T0001F001L01A01Z01C01.tif"
+        path.parent.mkdir(exist_ok=True)
+        tifffile.imwrite(path, np.full((side, side), 9, np.uint16))
+        images.append(path)
+    replace(example, "source: profiles-table", "source: yokogawa\n    height_px: 40")
+    replace(example, "{kind: precomputed,", "{kind: precomputed, profiles: example.csv,")
+    return images
+
+
+def test_images_are_looked_at_and_not_only_their_names(example, capsys):
+    images = imaged(example)
+    assert main(["check", str(example)]) == 0
+    out = capsys.readouterr().out
+    assert "which channel shows nuclei is not known (C01)" in out
+    for path in images[2:]:
+        path.write_bytes(b"II*\0 broken")
+    assert main(["check", str(example)]) == 0
+    assert "plate p2: no image can be read" in capsys.readouterr().out
+    for path in images[1:2]:
+        tifffile.imwrite(path, np.full((10, 10), 9, np.uint16))
+    assert main(["check", str(example)]) == 0
+    assert "plate p1: 1 of 2 images looked at cannot be read" in capsys.readouterr().out
+    for path in images:
+        path.write_bytes(b"II*\0 broken")
+    assert main(["check", str(example)]) == 2
+    assert "no image of the screen can be read" in capsys.readouterr().err

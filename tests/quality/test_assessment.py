@@ -9,7 +9,16 @@ import pandas as pd
 import pytest
 
 from phenoprints.foundations.errors import ConfigurationError, DataError, TableError
-from phenoprints.quality import QUALITY, RULES, QualitySettings, assess, catalogue, measure
+from phenoprints.quality import (
+    QUALITY,
+    RULES,
+    QualitySettings,
+    assess,
+    catalogue,
+    failed_rules,
+    measure,
+    replicate_correlations,
+)
 from phenoprints.quality.assessment import SITE_RULES, assess_screen
 from phenoprints.testing.simulation import BAD_KINDS, CHANNELS, SimulatedScreen, design, draw
 
@@ -232,3 +241,40 @@ def test_unknown_rules_are_named() -> None:
         QualitySettings(disabled_rules=("QC999",))
     with pytest.raises(ConfigurationError, match=r'plate_rules_that_fail.*"QC010" is not allowed'):
         QualitySettings(plate_rules_that_fail=("QC010",))
+
+
+def one_site(channels: list[str], **changes: object) -> dict[str, object]:
+    image = np.random.default_rng(3).integers(0, 99, (len(channels), 64, 64)).astype(np.uint8)
+    return {"site": 1, "unreadable": "", **measure(image, channels), **changes}
+
+
+@pytest.mark.parametrize("channels", [["DNA"], ["GFP"], ["DNA", "ER"]])
+@pytest.mark.parametrize("kind", ["all fail", "a plate fails", "no known perturbation"])
+def test_quality_never_fails_on_empty_groups(channels, kind):
+    ids = np.arange(16, dtype=np.uint64)
+    blank = {"all fail": range(16), "a plate fails": range(8)}.get(kind, [])
+    rows = [
+        {"well_id": n, **one_site(channels, **({f"std_{c.lower()}": 0.0 for c in channels}
+                                               if n in blank else {}))}
+        for n in ids
+    ]  # fmt: skip
+    metrics = pd.DataFrame(rows).assign(fingerprint=[str(n) for n in ids])
+    condition = None if kind == "no known perturbation" else [0]
+    wells = pd.DataFrame(
+        {"well_id": ids, "experiment": "e", "plate": np.repeat(["P1", "P2"], 8),
+         "role": "treatment", "row": 1, "column": np.tile(np.arange(1, 9), 2),
+         "conditions": [condition] * 16}
+    )  # fmt: skip
+    table, plates = assess_screen(metrics, wells, QualitySettings(disabled_rules=["QC020"]))
+    whole = table[table["site"] == -1]
+    assert (whole["verdict"] == "fail").sum() == len(blank)
+    assert set(plates["plate"]) == {"P1", "P2"}
+    assert replicate_correlations(table, wells).empty
+
+
+def test_without_a_nucleus_channel_no_site_is_empty_or_dead():
+    metrics = pd.DataFrame([{"well_id": np.uint64(n), **one_site(["w1", "w2"])} for n in range(4)])
+    assert metrics["nuclei_count"].isna().all()
+    codes = failed_rules(np.full((1, 64, 64), 9, np.uint8), ["w1"])
+    assert "QC020" not in codes
+    assert "QC020" in failed_rules(np.full((1, 64, 64), 9, np.uint8), ["DNA"])

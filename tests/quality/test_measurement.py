@@ -138,7 +138,7 @@ def test_touching_nuclei_are_split() -> None:
 
 def test_noise_alone_has_no_nuclei() -> None:
     assert len(measure_nuclei(disks([], 1, 0.0))[0]) == 0
-    metrics = measure(np.full((1, 64, 64), 4, np.uint8))
+    metrics = measure(np.full((1, 64, 64), 4, np.uint8), ["DNA"])
     assert metrics["nuclei_count"] == 0
     assert np.isnan(metrics["nuclei_area"])
 

@@ -113,6 +113,10 @@ def test_a_metric_that_is_unknown_on_a_plate_is_left_out() -> None:
     assert check(assay_conditions(table, wells), "QC034")["verdict"] == "pass"
 
 
-def test_no_good_well_gives_no_row() -> None:
+def test_plates_without_a_good_well_have_too_few_controls_and_nothing_else() -> None:
     table, wells = screen()
-    assert assay_conditions(table.assign(verdict="fail"), wells).empty
+    found = assay_conditions(table.assign(verdict="fail"), wells)
+    assert len(found) == 5 * len(wells[["experiment", "plate"]].drop_duplicates())
+    verdicts = found.groupby("code")["verdict"].unique().map(list).to_dict()
+    assert verdicts.pop("QC030") == ["fail"]
+    assert set(map(tuple, verdicts.values())) == {("not assessed",)}

@@ -80,9 +80,7 @@ def planned_summary(name: str, screen: Mapping[str, Any]) -> ScreenSummary:
 
 
 def summary_of(name: str, config: Mapping[str, Any]) -> ScreenSummary:
-    """Return the facts of a screen whose tables are read; image headers only as far as its source
-    does.
-    """
+    """Return the facts of a screen whose tables are read, and of its images some headers."""
     from phenoprints.screens import read
 
     settings = config["screens"][name]
@@ -90,6 +88,7 @@ def summary_of(name: str, config: Mapping[str, Any]) -> ScreenSummary:
     roles = screen.wells["role"].value_counts()
     treatments = int(roles.get("treatment", 0))
     thresholds = thresholds_of(config, name)
+    image_failures, image_warnings = _image_findings(screen, settings)
     return ScreenSummary(
         name,
         _size(screen, settings),
@@ -103,12 +102,37 @@ def summary_of(name: str, config: Mapping[str, Any]) -> ScreenSummary:
             *control_warnings(screen.wells, settings),
             *layout_warnings(screen, settings, thresholds),
             *screen.notes["warnings"],
+            *image_warnings,
         ],
-        failures=_refused(screen, settings),
+        failures=[*_refused(screen, settings), *image_failures],
         screen=screen,
         tests=_best_case(screen, settings, max(thresholds)) if thresholds else None,
         controls_of_batch=controls_of_batch(screen.wells, settings)[1],
     )
+
+
+def _image_findings(screen: Screen, settings: Mapping[str, Any]) -> tuple[list[str], list[str]]:
+    """Return failures and warnings of a few images of each plate, and of the nuclei's channel."""
+    from phenoprints.quality.measurement import find_nucleus_channel
+    from phenoprints.screens.looking import unreadable_sites
+
+    if screen.sites.empty or settings["source"] == "simulated":
+        return [], []
+    bad = list(unreadable_sites(settings.get("root", "."), screen))
+    plates = screen.wells.loc[screen.wells["well_id"].isin(screen.sites["well_id"]), "plate"]
+    texts = [
+        f"plate {plate}: {num} of {looked} images looked at cannot be read. {why}"
+        for plate, num, looked, why in bad
+    ]
+    if all(num == looked for _, num, looked, _ in bad) and len(bad) == plates.nunique():
+        return [f"no image that was looked at can be read. {texts[0]}"], []
+    channels = list(screen.sites["channels"].iloc[0])
+    if find_nucleus_channel(channels, settings["quality"]["nucleus_channel"]) is None:
+        texts.append(
+            f"which channel shows nuclei is not known ({', '.join(channels)}): empty and dead "
+            "wells will not be found. Set quality.nucleus_channel of the screen"
+        )
+    return [], texts
 
 
 def _size(screen: Screen, settings: Mapping[str, Any]) -> Size:

@@ -1,8 +1,8 @@
 """The integer version of each stage: raised when its results change, and with it they rerun."""
 
 STAGE_VERSIONS = {
-    "screens": 3,
-    "quality": 3,
+    "screens": 4,
+    "quality": 4,
     "embeddings": 1,
     "alignment": 3,
     "consistency": 3,

@@ -28,16 +28,26 @@ from phenoprints.quality.swaps import (
     pair_contrasts,
 )
 from phenoprints.quality.verdicts import site_rows
-from phenoprints.wells import WHOLE_WELL
+from phenoprints.wells import CONTROL_ROLES, WHOLE_WELL
 
 LOG_FLOOR = 0.05
 """The least spread of a metric's natural logarithm between control sites."""
 
 UNEVENNESS_FLOOR = 0.05
 SLOPE_FLOOR = 0.05
+GRADIENT_FLOOR = 0.05
+"""The least spread of a slope across the image between control sites."""
+MIN_SITES = 8
+"""Sites without controls among which channels are looked for that differ in an unusual way."""
+MAX_GRADIENT_Z = 3.0
+MIN_VIGNETTE = 0.4
+"""Least range of the logarithm of the background in an image that is called uneven."""
 MIN_SHARPNESS_RATIO = 0.4
 MAX_STEEPER = 0.8
 """How much steeper than the controls' the power spectrum may be: textures differ by up to half."""
+MIN_SHARPNESS_RATIO_OF_ONE = 0.5
+MAX_STEEPER_OF_ONE = 1.0
+"""The same for a single channel: in real images a blur of 4 pixels makes it steeper by over 1.1."""
 
 Mask = NDArray[np.bool_]
 Floats = NDArray[np.float64]
@@ -202,6 +212,15 @@ class Judgement:
         """Return the median of each site's plate for some values (S, M)."""
         return reference(values, self.sites, min_controls=self.settings.min_controls, floor=floor)
 
+    def has_reference(self, num_sites: int) -> Mask:
+        """Return whether each site (S,) has controls, or `num_sites` others, to compare with."""
+        is_control = self.sites["role"].isin(CONTROL_ROLES)
+        experiment = self.sites["experiment"]
+        num_controls = is_control.groupby(experiment).transform("sum")
+        num_all = experiment.groupby(experiment).transform("size")
+        enough = (num_controls >= self.settings.min_controls) | (num_all >= num_sites)
+        return enough.to_numpy(dtype=np.bool_)
+
     def spread_of_all(self, values: Floats) -> Floats:
         """How much values (S, M) vary between all sites of an experiment, phenotypes included."""
         anyone = self.sites.assign(role="", plate="")
@@ -266,7 +285,8 @@ def swapped(j: Judgement) -> Mask:
     usual = j.usual(flat, 1.0).median.reshape(contrasts.shape)
     spread = j.spread_of_all(flat).reshape(contrasts.shape)
     spread = np.fmax(spread, least_spreads(num_channels))
-    return is_exchanged | (mirrored_pairs(contrasts, usual, spread) >= 0)
+    is_swapped = is_exchanged | (mirrored_pairs(contrasts, usual, spread) >= 0)
+    return np.asarray(is_swapped & j.has_reference(MIN_SITES), dtype=np.bool_)
 
 
 def _exchanged(j: Judgement, features: Floats, correlations: Floats) -> Mask:
@@ -296,21 +316,31 @@ def same_image(j: Judgement) -> Mask:
     return np.asarray(prints.duplicated(keep=False) & prints.notna(), dtype=np.bool_)
 
 
-def blurred(j: Judgement) -> Mask:
-    """QC010: the image is far less sharp than the controls, or hardly sharp at all.
+def partial_frame(j: Judgement) -> Mask:
+    """QC007: rows or columns of a channel are missing: far more are of one value than usual."""
+    values = j.of_channels("blank_percent")
+    usual = np.nan_to_num(j.usual(values, 1.0).median)
+    return _any_channel((values - usual > j.settings.max_blank_percent) & (values < 100.0))
 
-    Sharpness tells fine blur and the slope of the power spectrum coarse blur, so either will do.
+
+def blurred(j: Judgement) -> Mask:
+    """QC010: the image or a channel is far less sharp than the controls, or hardly sharp at all.
+
+    Sharpness shows fine blur and the slope of the power spectrum coarse blur, so either will do.
     """
     sharpness, slope = j.of_channels("sharpness"), j.of_channels("power_log_log_slope")
-    ratio, ratio_z = map(_median_over_channels, j.log_ratio(sharpness))
+    ratios = j.log_ratio(sharpness)
+    ratio, ratio_z = map(_median_over_channels, ratios)
     usual = j.usual(slope, SLOPE_FLOOR)
-    steeper = _median_over_channels(slope - usual.median)
-    slope_z = _median_over_channels(robust_z(slope, usual))
     limit = -j.settings.max_robust_z
+    change, change_z = slope - usual.median, robust_z(slope, usual)
+    is_one = (change < -MAX_STEEPER_OF_ONE) & (change_z < limit)
+    is_one_steep = _any_channel(is_one & (ratios[0] < np.log(MIN_SHARPNESS_RATIO_OF_ONE)))
+    steeper, slope_z = map(_median_over_channels, (change, change_z))
     is_soft = (ratio < np.log(MIN_SHARPNESS_RATIO)) & (ratio_z < limit)
     is_steep = (steeper < -MAX_STEEPER) & (slope_z < limit)
     is_hopeless = _median_over_channels(sharpness) < j.settings.min_sharpness
-    blurry: Mask = np.asarray(is_soft | is_steep | is_hopeless, dtype=np.bool_)
+    blurry: Mask = np.asarray(is_soft | is_steep | is_one_steep | is_hopeless, dtype=np.bool_)
     return blurry
 
 
@@ -320,19 +350,50 @@ def saturated(j: Judgement) -> Mask:
 
 
 def odd_intensity(j: Judgement) -> Mask:
-    """QC012: a channel is far darker or brighter than in the controls."""
+    """QC012: a channel is far darker or brighter than in the controls.
+
+    Its 99th percentile must differ the same way, by half as much in logarithms: few cells make the
+    mean dark, and not themselves.
+    """
     ratio, z = j.log_ratio(j.of_channels("mean"))
-    far = np.abs(ratio) > np.log(j.settings.max_intensity_factor)
+    high, _ = j.log_ratio(j.of_channels("percentile_99"))
+    factor = np.log(j.settings.max_intensity_factor)
+    far = (np.abs(ratio) > factor) & (np.sign(ratio) * high > factor / 2.0)
     return _any_channel(far & (np.abs(z) > j.settings.max_robust_z))
 
 
 def uneven(j: Judgement) -> Mask:
-    """QC013: the light is far more uneven than in the controls."""
+    """QC013: the light is far more uneven than in the controls, or changes across the image."""
     values = j.of_channels("illumination_unevenness")
     z = _median_over_channels(robust_z(values, j.usual(values, UNEVENNESS_FLOOR)))
-    return (_median_over_channels(values) > j.settings.max_unevenness) & (
+    is_uneven = (_median_over_channels(values) > j.settings.max_unevenness) & (
         z > j.settings.max_robust_z
     )
+    is_uneven &= _median_over_channels(j.of_channels("background_range")) > MIN_VIGNETTE
+    is_sloping = _slope(j, "background") > j.settings.max_background_slope
+    return is_uneven | is_sloping | (_slope(j, "noise") > j.settings.max_noise_slope)
+
+
+def _slope(j: Judgement, what: str) -> Floats:
+    """Return how much more (S,) a quantity changes across an image than in the controls.
+
+    The length of the difference of slopes along x and y, each the mean over channels with weights
+    of one over the square of their spread; 0 where it is less than three spreads. Sites without
+    reference are compared with an even image.
+    """
+    axes = [j.of_channels(f"{what}_slope_{axis}") for axis in "xy"]
+    usual = [j.usual(values, GRADIENT_FLOOR) for values in axes]
+    spread = sum(np.nan_to_num(u.spread, nan=GRADIENT_FLOOR) for u in usual) / 2.0
+    weights = spread**-2.0
+    weights /= weights.sum(axis=1, keepdims=True)
+    means = [
+        (weights * (values - np.nan_to_num(u.median))).sum(axis=1)
+        for values, u in zip(axes, usual, strict=True)
+    ]
+    length: Floats = np.hypot(*means)
+    between = j.usual(np.stack(means, axis=1), GRADIENT_FLOOR).spread.mean(axis=1)
+    least = MAX_GRADIENT_Z * np.nan_to_num(between, nan=GRADIENT_FLOOR)
+    return np.where(length > least, length, 0.0)
 
 
 def out_of_bounds(j: Judgement) -> Mask:
@@ -382,7 +443,8 @@ def debris(j: Judgement) -> Mask:
 
 SITE_RULES: dict[str, Callable[[Judgement], Mask]] = {
     "QC001": unreadable, "QC002": empty_channel, "QC003": same_channels, "QC004": swapped,
-    "QC005": copied, "QC006": same_image, "QC010": blurred, "QC011": saturated,
+    "QC005": copied, "QC006": same_image, "QC007": partial_frame, "QC010": blurred,
+    "QC011": saturated,
     "QC012": odd_intensity, "QC013": uneven, "QC014": out_of_bounds, "QC020": empty,
     "QC021": dead, "QC022": debris,
 }  # fmt: skip

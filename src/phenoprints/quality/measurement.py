@@ -20,14 +20,17 @@ from phenoprints.quality.artefacts import (
     image_fingerprint,
 )
 from phenoprints.quality.metrics import (
+    blank_percent,
     illumination_unevenness,
     intensity_metrics,
     laplacian_variance,
     power_log_log_slope,
+    slopes_across,
 )
 from phenoprints.quality.nuclei import nuclei_metrics
 
-NUCLEUS_NAMES = ("dna", "hoechst", "dapi", "nuclei")
+NUCLEUS_NAMES = re.compile(r"(^|_|orig)(dna|hoechst|dapi|nuclei|nucleus|nuclear|draq5|h2b)")
+"""What the names of channels with nuclei contain, as `column_name` writes them."""
 MIN_SIDE_PX = 32
 LEVELS = (50, 99)
 
@@ -49,8 +52,8 @@ def measure(
     channels
         Names of the channels; `channel_1`, … when absent.
     nucleus_channel
-        The channel with nuclei; None takes the first named DNA, Hoechst, DAPI or nuclei, and the
-        first channel where none is.
+        The channel with nuclei; None takes the first named DNA, Hoechst, DAPI or nuclei. Where none
+        is, what is known of nuclei is NaN.
     max_value
         The value of a saturated pixel; the largest of the image's type when absent.
     windows
@@ -59,7 +62,8 @@ def measure(
     Returns
     -------
     Per channel: mean, std, percentile_1 … percentile_99, minimum_percent, maximum_percent,
-    saturated_percent, level_50 and level_99 (percentiles on the camera's scale, before a window),
+    saturated_percent, blank_percent, background_slope_x and _y, background_range, noise_slope_x and
+    _y, level_50 and level_99 (percentiles on the camera's scale, before a window),
     power_log_log_slope, laplacian_variance, sharpness (Laplacian variance over variance),
     illumination_unevenness, copied_percent. Of the image: nuclei_count, nuclei_area,
     nuclei_intensity, nuclei_condensation_10 … _90, debris_percent, correlation_<a>_<b>, and
@@ -79,6 +83,7 @@ def measure(
     for name, plane in zip(names, image, strict=True):
         result |= {f"{key}_{name}": value for key, value in intensity_metrics(plane, top).items()}
         result[f"copied_percent_{name}"] = copied_percent(plane)
+        result[f"blank_percent_{name}"] = blank_percent(plane)
     result |= _levels(result, names, channels, windows or {})
     sharpness = laplacian_variance(image)
     for c, name in enumerate(names):
@@ -87,9 +92,12 @@ def measure(
     result |= _named("laplacian_variance", names, sharpness)
     result |= _named("power_log_log_slope", names, power_log_log_slope(pixels))
     result |= _named("illumination_unevenness", names, illumination_unevenness(pixels))
+    for metric, values in slopes_across(image).items():
+        result |= _named(metric, names, values)
     pairs = [f"{a}_{b}" for a, b in combinations(names, 2)]
     result |= _named("correlation", pairs, channel_correlations(pixels))
-    result |= nuclei_metrics(image[_nucleus_index(names, nucleus_channel)])
+    nucleus = find_nucleus_channel(names, nucleus_channel)
+    result |= nuclei_metrics(image[names.index(nucleus)] if nucleus is not None else None)
     result["debris_percent"] = debris_percent(image, top)
     result["fingerprint"] = image_fingerprint(image)
     return result
@@ -136,14 +144,27 @@ def _channel_names(image: NDArray[Any], channels: Sequence[str] | None) -> list[
     return names
 
 
-def _nucleus_index(names: Sequence[str], nucleus_channel: str | None) -> int:
-    if nucleus_channel is not None:
-        wanted = column_name(nucleus_channel)
-        if wanted not in names:
-            raise ConfigurationError(
-                f"quality.nucleus_channel: {nucleus_channel!r} is no channel. Expected one of "
-                f"{', '.join(names)}."
-            )
-        return names.index(wanted)
-    known = [at for at, name in enumerate(names) if name.startswith(NUCLEUS_NAMES)]
-    return known[0] if known else 0
+def find_nucleus_channel(channels: Sequence[str], chosen: str | None = None) -> str | None:
+    """Return the name, as metrics end with it, of the channel that shows nuclei; None if unknown.
+
+    Parameters
+    ----------
+    channels
+        Names of the channels.
+    chosen
+        The channel that the configuration names (`quality.nucleus_channel`).
+
+    Raises
+    ------
+    ConfigurationError
+        `chosen` is not one of the channels.
+    """
+    names = [column_name(name) for name in channels]
+    if chosen is None:
+        return next((name for name in names if NUCLEUS_NAMES.search(name)), None)
+    if column_name(chosen) not in names:
+        raise ConfigurationError(
+            f"quality.nucleus_channel: {chosen!r} is no channel. Expected one of "
+            f"{', '.join(names)}."
+        )
+    return column_name(chosen)

@@ -19,14 +19,15 @@ SPLIT_AREA = 1.7
 """Objects above this multiple of the usual area are tried for a split."""
 
 
-def nuclei_metrics(plane: Pixels) -> dict[str, float]:
-    """Count, area, intensity and condensation of the nuclei in one channel (H, W).
+def nuclei_metrics(plane: Pixels | None) -> dict[str, float]:
+    """Count, area, intensity and condensation of the nuclei in one channel (H, W); NaN of None.
 
     `nuclei_area` (pixels) and `nuclei_intensity` (grey values above background) are medians.
     `nuclei_condensation_<p>` are percentiles of intensity/area over nuclei, which is large for the
     small bright nuclei of dead cells. Without nuclei the count is 0 and the rest NaN.
     """
-    areas, intensities = measure_nuclei(plane)
+    none = np.empty(0)
+    areas, intensities = (none, none) if plane is None else measure_nuclei(plane)
     condensation = intensities / areas
     if len(areas) == 0:
         summary = np.full(2 + len(CONDENSATION_PERCENTILES), np.nan)
@@ -40,7 +41,7 @@ def nuclei_metrics(plane: Pixels) -> dict[str, float]:
         )
     names = ["area", "intensity", *(f"condensation_{p}" for p in CONDENSATION_PERCENTILES)]
     values = {f"nuclei_{name}": float(v) for name, v in zip(names, summary, strict=True)}
-    return {"nuclei_count": float(len(areas)), **values}
+    return {"nuclei_count": float("nan") if plane is None else float(len(areas)), **values}
 
 
 def measure_nuclei(plane: Pixels) -> tuple[NDArray[np.float64], NDArray[np.float64]]:

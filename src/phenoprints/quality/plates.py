@@ -56,7 +56,7 @@ def assay_conditions(
     chosen = settings or QualitySettings()
     table, names = good_wells(quality, wells)
     plates = wells[["experiment", "plate"]].drop_duplicates()
-    if table.empty or not names:
+    if not names:
         return pd.DataFrame(columns=COLUMNS)
     profiles = plate_profiles(table, names)
     matches = plate_map_gains(table, profiles)
@@ -139,9 +139,11 @@ def separation(positive: Floats, controls: Floats) -> float:
 
 def _edge_check(own: pd.DataFrame, x: Floats, names: list[Any], settings: QualitySettings) -> Row:
     rows, columns = own["row"].to_numpy(), own["column"].to_numpy()
+    limit = settings.max_edge_effect
+    if own.empty:
+        return "QC033", float("nan"), limit, None, ""
     is_edge = (rows == rows.min()) | (rows == rows.max())
     is_edge |= (columns == columns.min()) | (columns == columns.max())
-    limit = settings.max_edge_effect
     if min(is_edge.sum(), (~is_edge).sum()) < MIN_GROUP:
         return "QC033", float("nan"), limit, None, ""
     difference = np.abs(np.median(x[is_edge], axis=0) - np.median(x[~is_edge], axis=0))
@@ -175,6 +177,8 @@ def plate_map_gains(
     condition = np.array(conditions, dtype=np.int64)
     num = int(condition.max(initial=-1)) + 1
     is_known = condition >= 0
+    if not is_known.any():
+        return {}
     total = np.zeros((num, profiles.shape[1]))
     np.add.at(total, condition[is_known], profiles[is_known])
     result = {}

@@ -45,10 +45,16 @@ RULES = {
             "One of the two sites shows another well than its name says.",
         ),
         Rule(
+            "QC007", "part of the frame is missing",
+            "rows or columns of one single value: {max_blank_percent} % more than in the controls",
+            "The transfer of the image stopped, or a stage blocked the light.",
+        ),
+        Rule(
             "QC010", "out of focus",
             "as the median over channels: sharpness below 0.4 of the controls', or the power "
-            "spectrum's slope steeper by 0.8, either more than {max_robust_z} robust z away; or "
-            "sharpness below {min_sharpness}",
+            "spectrum's slope steeper by 0.8; or of one channel steeper by 1 with half the "
+            "sharpness; each more than "
+            "{max_robust_z} robust z away; or sharpness below {min_sharpness}",
             "Texture is lost, and blurred wells look like each other.",
         ),
         Rule(
@@ -58,18 +64,24 @@ RULES = {
         Rule(
             "QC012", "too dark or too bright",
             "a channel's mean beyond a factor of {max_intensity_factor} of the controls' and more "
-            "than {max_robust_z} robust z away", "Staining, exposure or dispensing failed.",
+            "than {max_robust_z} robust z away, its 99th percentile the same way by half as much",
+            "Staining, exposure or dispensing failed.",
         ),
         Rule(
             "QC013", "uneven illumination",
             "unevenness, as the median over channels, above {max_unevenness} and more than "
-            "{max_robust_z} robust z away", "Position in the image would look like biology.",
+            "{max_robust_z} robust z away; or the logarithm of background or noise changes across "
+            "the image by {max_background_slope} or {max_noise_slope} more than in the controls",
+            "Position in the image would look like biology.",
         ),
         Rule(
             "QC014", "outside of a bound that the configuration sets", "quality.bounds",
             "The screen's own experience.",
         ),
-        Rule("QC020", "empty", "fewer than {min_nuclei} nuclei", "There are no cells to see."),
+        Rule(
+            "QC020", "empty", "fewer than {min_nuclei} nuclei in the channel that shows them",
+            "There are no cells to see.",
+        ),
         Rule(
             "QC021", "dead cells",
             "more than {max_dead_fraction} of nuclei condensed: intensity/area above "

@@ -74,6 +74,14 @@ PLANTED_BAD_WELLS = Rule(
     "0.98 and 0.01, the promise of the simulated screen",
     "Look at the missed wells and at the rules that raise false alarms.",
 )
+NUCLEUS_CHANNEL = Rule(
+    "QC906",
+    "Channel that shows nuclei",
+    "Empty and dead sites are found by their nuclei, which another channel does not show.",
+    "the channel of the DNA stain.",
+    "quality.nucleus_channel, or the first channel called DNA, Hoechst, DAPI or nuclei",
+    "Set quality.nucleus_channel of the screen to the channel that shows nuclei.",
+)
 EMBEDDINGS_RAN = _ran("EM100", "Embedding")
 FAILED_ROWS = Rule(
     "EM101",

@@ -74,6 +74,15 @@ class Quality(Section):
     bright."""
     max_unevenness: float = Field(1.5, ge=0)
     """Unevenness of illumination, (highest - lowest) / mean, beyond which an image can fail."""
+    max_background_slope: float = Field(0.75, gt=0)
+    """Change of the logarithm of the background from edge to edge, beyond that of the controls, at
+    which light is uneven."""
+    max_noise_slope: float = Field(0.28, gt=0)
+    """Change of the logarithm of the noise from edge to edge, beyond that of the controls, at which
+    light is uneven."""
+    max_blank_percent: float = Field(2.0, ge=0, le=100)
+    """Percentage of rows or columns of one single value, beyond that of the controls, at which part
+    of the frame is missing."""
     max_channel_correlation: float = Field(0.998, le=1, gt=0)
     """Correlation beyond which two channels are the same image."""
     max_copied_percent: float = Field(1.0, ge=0, le=100)
@@ -90,7 +99,8 @@ class Quality(Section):
     min_good_sites: Fraction = 0.5
     """Share of a well's sites that must pass for the well to pass."""
     nucleus_channel: str | None = None
-    """Channel that shows nuclei; null takes the first whose name is DNA or Hoechst or DAPI."""
+    """Channel that shows nuclei; null takes the first whose name contains DNA, Hoechst, DAPI or
+    nuclei. Where none does, the rules of nuclei (QC020, QC021) are not applied."""
     bounds: dict[str, Bounds] = Field({})
     """Absolute bounds by metric, as [lowest, highest] with null for none: `laplacian_variance:
     [20, null]`."""

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from phenoprints.quality.measurement import column_name, find_nucleus_channel
 from phenoprints.reports import numbers, palettes, rules
 from phenoprints.reports.examples import example_gallery
 from phenoprints.reports.frames import has_values, records
@@ -33,7 +34,7 @@ from phenoprints.reports.stages.quality_tables import (
     well_quality,
 )
 from phenoprints.reports.tables import Column, Table
-from phenoprints.reports.verdicts import CHECK, NOT_RUN, PASS, Verdict
+from phenoprints.reports.verdicts import CHECK, FAIL, NOT_RUN, PASS, Verdict
 from phenoprints.wells.plates import largest_shape
 
 NAME, TITLE = "quality", "Quality"
@@ -108,7 +109,7 @@ def _facts(screen: str, table: pd.DataFrame) -> list[Fact]:
 def _why_not_assessed(run: Run, screen: str) -> str:
     if screen in run.plan.screens_without_images:
         return "the screen has no images to assess"
-    return "the images of the screen were not assessed"
+    return "no image of the screen could be assessed"
 
 
 def _verdicts(run: Run, screen: str, table: pd.DataFrame) -> list[Verdict]:
@@ -117,7 +118,7 @@ def _verdicts(run: Run, screen: str, table: pd.DataFrame) -> list[Verdict]:
         return [
             Verdict(
                 rules.FAILED_WELLS,
-                NOT_RUN,
+                NOT_RUN if screen in run.plan.screens_without_images else FAIL,
                 screen,
                 _why_not_assessed(run, screen),
                 page=NAME,
@@ -128,7 +129,7 @@ def _verdicts(run: Run, screen: str, table: pd.DataFrame) -> list[Verdict]:
     share, failed = float(is_failed.mean()), int(is_failed.sum())
     wells = Verdict(
         rules.FAILED_WELLS,
-        CHECK if share > MAX_FAILED else PASS,
+        FAIL if share == 1.0 else CHECK if share > MAX_FAILED else PASS,
         screen,
         f"{numbers.plural(failed, 'well')} of {numbers.count(len(assessed))} failed",
         numbers.percent(share),
@@ -137,7 +138,28 @@ def _verdicts(run: Run, screen: str, table: pd.DataFrame) -> list[Verdict]:
         NAME,
         f"{screen}-plates",
     )
-    return [wells, _controls_verdict(screen, assessed), _uneven_verdict(screen, table)]
+    others = [_controls_verdict(screen, assessed), _uneven_verdict(screen, table)]
+    return [wells, *others, _nucleus_verdict(run, screen)]
+
+
+def _nucleus_verdict(run: Run, screen: str) -> Verdict:
+    """Return which channel nuclei were counted in; NOT RUN where none is known."""
+    notes = run.document("screen_notes", screen=screen) or {}
+    channels = notes.get("geometry", {}).get("channels", [])
+    chosen = run.config["screens"][screen]["quality"]["nucleus_channel"]
+    found = find_nucleus_channel(channels, chosen) if channels else None
+    if found is None:
+        named = ", ".join(channels) or "unknown"
+        text = (
+            f"no name of a channel says that it shows nuclei ({named}); QC020 and QC021 did not run"
+        )
+        status = NOT_RUN
+    else:
+        name = next(name for name in channels if column_name(name) == found)
+        text, status = f"nuclei are counted in {name}", PASS
+    return Verdict(
+        rules.NUCLEUS_CHANNEL, status, screen, text, page=NAME, anchor=f"{screen}-plates"
+    )
 
 
 PLANTED_LABELS = {"found": "Planted bad wells found", "false_alarms": "Good wells that fail"}

@@ -37,12 +37,7 @@ def decode_plane(
         Its header goes beyond the limits.
     """
     header = read_header(content, name)
-    if shape is not None and (header.height, header.width) != tuple(shape):
-        raise ImageError(
-            f"{name}: its header says {header.height} × {header.width} pixels, the screen "
-            f"declares {shape[0]} × {shape[1]}."
-        )
-    require_bits(header.bits, bits, name)
+    judge_header(header, name, shape=shape, bits=bits)
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
@@ -50,6 +45,18 @@ def decode_plane(
     except Exception as error:  # codecs meet broken bytes with many kinds of exception
         raise ImageError(f"{name}: the image cannot be decoded ({str(error)[:200]}).") from error
     return _checked(pixels, header, name)
+
+
+def judge_header(
+    header: Header, name: str, *, shape: tuple[int, int] | None, bits: int | None
+) -> None:
+    """Raise ImageError where an image has another size or depth than expected (None: any)."""
+    if shape is not None and (header.height, header.width) != tuple(shape):
+        raise ImageError(
+            f"{name}: its header says {header.height} × {header.width} pixels, the screen "
+            f"declares {shape[0]} × {shape[1]}."
+        )
+    require_bits(header.bits, bits, name)
 
 
 def require_bits(found: int, expected: int | None, name: str) -> None:

@@ -24,7 +24,7 @@ from phenoprints.foundations.errors import (
 from phenoprints.foundations.names import inside
 from phenoprints.foundations.size_limits import ALWAYS_BYTES, MAX_RATIO, regular_size
 from phenoprints.screens.images.chunks import judge_field, refuse_leaving_links
-from phenoprints.screens.images.decoding import decode_plane, require_bits
+from phenoprints.screens.images.decoding import decode_plane, judge_header, require_bits
 from phenoprints.screens.images.headers import MAX_PLANE_BYTES, MAX_SIDE_PX, Header, read_header
 from phenoprints.screens.images.locators import (
     FilesLocator,
@@ -130,6 +130,19 @@ def size_and_bits(root: str | Path, locator: str) -> tuple[int, int, int]:
     else:
         header = _file_header(Path(root), place.paths[0])
     return header.height, header.width, header.bits
+
+
+def check_site(
+    root: str | Path, locator: str, channels: Sequence[str], shape: tuple[int, int]
+) -> None:
+    """Raise what `read_site` would raise by the headers of a site's channels, undecoded."""
+    place = parse_locator(locator)
+    if not isinstance(place, FilesLocator):
+        size_and_bits(root, locator)
+        return
+    _require_channels(place.paths[0], len(place.paths), len(channels))
+    for path in place.paths:
+        judge_header(_file_header(Path(root), path), path, shape=shape, bits=None)
 
 
 def read_bytes(root: Path, path: str) -> bytes:
