@@ -4,16 +4,34 @@ from __future__ import annotations
 
 import json
 import pickle
+import tempfile
 
 import numpy as np
 import pandas as pd
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
-from phenoprints.foundations.errors import CorruptionError, ImageError, MissingInputError
+from phenoprints.foundations.errors import (
+    CorruptionError,
+    ImageError,
+    MissingDependencyError,
+    MissingInputError,
+)
 from phenoprints.screens.images import ScreenImages, open_images, pack, with_packed_locators
 from phenoprints.screens.images.opening import images_content
 from phenoprints.screens.images.packing import damaged_files, num_sites_marked
-from phenoprints.screens.images.stores import array_metadata, forget_opened, plate_store, shard_path
+from phenoprints.screens.images.planes import CODECS, PlaneArray, register_with_zarr
+from phenoprints.screens.images.stores import (
+    COMPRESSIONS,
+    array_metadata,
+    create_array,
+    forget_opened,
+    open_array,
+    opened,
+    plate_store,
+    shard_path,
+)
 from phenoprints.screens.listing import Screen
 
 CHANNELS = ["DNA", "ER", "Mito"]
@@ -60,11 +78,12 @@ def packed(folder, *, read=image_of, **settings):
     return moved, pack(moved.extras["origins"], folder, read, chunk_px=32, **settings)
 
 
-@pytest.mark.parametrize("compression", ["zstd", "none"])
+@pytest.mark.parametrize("compression", COMPRESSIONS)
 @pytest.mark.parametrize("threads", [1, 3])
 def test_what_is_packed_is_read_back_by_both_readers(tmp_path, compression, threads):
     import zarr
 
+    register_with_zarr()
     moved, failures = packed(tmp_path, compression=compression, threads=threads)
     assert failures.empty
     images = ScreenImages(str(tmp_path))
@@ -99,8 +118,9 @@ def test_plate_names_cannot_leave_the_store(tmp_path):
     assert sorted(p.name for p in (tmp_path / "images").iterdir()) == ["e%2F1"]
 
 
-def test_random_crops_are_cut_where_they_should(tmp_path):
-    moved, _ = packed(tmp_path)
+@pytest.mark.parametrize("compression", COMPRESSIONS)
+def test_random_crops_are_cut_where_they_should(tmp_path, compression):
+    moved, _ = packed(tmp_path, compression=compression)
     images = pickle.loads(pickle.dumps(ScreenImages(str(tmp_path))))
     rng = np.random.default_rng(0)
     rows = moved.sites.iloc[rng.integers(0, len(moved.sites), 20)]
@@ -123,9 +143,10 @@ def test_another_size_or_number_of_channels_is_refused(tmp_path):
         images.read(locator, CHANNELS, shape=(64, 64))
 
 
-@pytest.mark.parametrize("damage", ["missing", "truncated", "flipped"])
-def test_damage_is_named_and_never_zeros(tmp_path, damage):
-    moved, _ = packed(tmp_path)
+@pytest.mark.parametrize("compression", ["zstd", *CODECS])
+@pytest.mark.parametrize("damage", ["missing", "truncated", "flipped", "index", "emptied"])
+def test_damage_is_named_and_never_zeros(tmp_path, damage, compression):
+    moved, _ = packed(tmp_path, compression=compression)
     locator = moved.sites["locator"].iloc[3]
     shard = shard_path(tmp_path / "images" / plate_store("e/1", "..0"), 3)
     content = bytearray(shard.read_bytes())
@@ -134,8 +155,9 @@ def test_damage_is_named_and_never_zeros(tmp_path, damage):
     elif damage == "truncated":
         shard.write_bytes(content[: len(content) // 2])
     else:
-        content[len(content) // 3] ^= 0x10
-        shard.write_bytes(content)
+        at = {"flipped": len(content) // 3, "index": len(content) - 30}.get(damage, 0)
+        content[at] ^= 0x10
+        shard.write_bytes(b"" if damage == "emptied" else content)
     with pytest.raises(CorruptionError, match="site 3 is missing or damaged") as caught:
         ScreenImages(str(tmp_path)).read(locator, CHANNELS)
     assert str(shard) in str(caught.value)
@@ -158,7 +180,8 @@ def test_a_second_run_reads_nothing_and_a_lost_shard_is_made_again(tmp_path):
     assert len(seen) == 25
 
 
-def test_killed_packing_ends_with_the_same_bytes(tmp_path):
+@pytest.mark.parametrize("compression", ["zstd", *CODECS])
+def test_killed_packing_ends_with_the_same_bytes(tmp_path, compression):
     def tree(folder):
         return {p.relative_to(folder): p.read_bytes() for p in folder.rglob("*") if p.is_file()}
 
@@ -167,11 +190,11 @@ def test_killed_packing_ends_with_the_same_bytes(tmp_path):
             raise KeyboardInterrupt
         return image_of(row)
 
-    packed(tmp_path / "whole")
+    packed(tmp_path / "whole", compression=compression)
     with pytest.raises(KeyboardInterrupt):
-        packed(tmp_path / "broken", read=dying)
+        packed(tmp_path / "broken", read=dying, compression=compression)
     assert len(list((tmp_path / "broken").rglob("*.json"))) < 4
-    packed(tmp_path / "broken")
+    packed(tmp_path / "broken", compression=compression)
     assert tree(tmp_path / "broken") == tree(tmp_path / "whole")
 
 
@@ -255,3 +278,52 @@ def test_opening_images(tmp_path):
             open_images(place)
     with pytest.raises(MissingInputError, match="no image store lies there"):
         images.read("zarr:images/x.zarr#0", CHANNELS)
+
+
+@pytest.mark.parametrize("name", CODECS)
+def test_a_codec_that_is_not_there_names_its_package(name, monkeypatch):
+    import imagecodecs
+
+    monkeypatch.setattr(getattr(imagecodecs, name.upper()), "available", False)
+    with pytest.raises(MissingDependencyError, match=r"needs the package imagecodecs with"):
+        array_metadata((1, 2, 64, 64), compression=name)
+
+
+@given(st.data())
+@settings(max_examples=30, deadline=None)
+def test_any_region_of_an_array_of_images_is_the_pixels(data):
+    """Regions across chunks, padded sides, one pixel or the whole site."""
+    height, width = data.draw(st.tuples(st.integers(1, 40), st.integers(1, 40)))
+    top, left = data.draw(st.tuples(st.integers(0, height - 1), st.integers(0, width - 1)))
+    size = data.draw(st.tuples(st.integers(1, height - top), st.integers(1, width - left)))
+    metadata = array_metadata((1, 2, height, width), chunk_px=16, compression="htj2k")
+    array = PlaneArray.of("a", metadata)
+    pixels = np.random.default_rng(height * 50 + width).integers(0, 256, (2, height, width))
+    with tempfile.NamedTemporaryFile() as file:
+        file.write(array.encode(pixels.astype(np.uint8)))
+        file.flush()
+        found = np.zeros((2, *size), np.uint8)
+        array.read(file.name, (top, left), found)
+    assert (found == pixels[:, top : top + size[0], left : left + size[1]]).all()
+
+
+@pytest.mark.parametrize(
+    ("where", "value"),
+    [
+        (("shape",), [9, 2, 40_000, 64]),
+        (("chunk_grid", "configuration", "chunk_shape"), [1, 2, 64, 60]),
+        (("codecs", 0, "configuration", "chunk_shape"), [1, 2, 64, 64]),
+        (("data_type",), "uint16"),
+    ],
+)
+def test_arrays_of_images_of_another_form_are_refused(tmp_path, where, value):
+    metadata = array_metadata((1, 2, 64, 64), compression="htj2k")
+    part = metadata
+    for key in where[:-1]:
+        part = part[key]
+    part[where[-1]] = value
+    create_array(tmp_path / "a.zarr", metadata)
+    with pytest.raises(CorruptionError, match="image store"):
+        opened(tmp_path / "a.zarr")
+    with pytest.raises(CorruptionError):
+        open_array(tmp_path / "a.zarr")

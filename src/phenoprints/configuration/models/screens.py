@@ -187,8 +187,9 @@ class ScreenKeys(CropKeys):
     images are read."""
     pack: bool = False
     """Copy the images into a Zarr store before they are used."""
-    pack_compression: Literal["zstd", "none"] = "zstd"
-    """Codec of the image store; `zstd` carries a checksum, `none` is the fastest to train from."""
+    pack_compression: Literal["zstd", "none", "htj2k", "jpegxl"] = "zstd"
+    """Codec of the image store, all lossless: `zstd` with a checksum, `none` is the fastest to
+    train from, `htj2k` takes half as much space as zstd, `jpegxl` less and is read slower."""
     pack_chunk_px: int = Field(256, ge=16, le=8192)
     """About the side of a chunk of the image store in pixels (a site is cut into equal parts);
     128 suits remote storage."""

@@ -59,6 +59,27 @@ def judge_store(array: tensorstore.TensorStore, path: str) -> None:
     separator = encoding.get("configuration", {}).get("separator", "/")
     if (encoding.get("name"), separator) != ("default", "/"):
         _refuse_store(path, f"files named by {encoding} are no image store", "names with /")
+    _refuse_linked_folder(path)
+
+
+def judge_planes(
+    shape: Sequence[int], chunk: Sequence[int], shard: Sequence[int], path: str
+) -> None:
+    """Raise CorruptionError unless an array of images has the form of an image store.
+
+    `shape` is that of the array, `chunk` and `shard` are height and width.
+    """
+    is_small = max(shape[2:]) <= MAX_SIDE_PX and _site(shape) <= 4 * MAX_PLANE_BYTES
+    num = shape[1] * math.prod(s // max(1, c) for s, c in zip(shard, chunk, strict=True))
+    is_even = min(chunk) > 0 and all(s % c == 0 for s, c in zip(shard, chunk, strict=True))
+    if not (is_small and is_even and math.prod(shard) <= 2 * math.prod(shape[2:]) + MAX_SIDE_PX):
+        _refuse_store(path, f"an array of shape {tuple(shape)} in shards of {tuple(shard)}", "less")
+    if num > MAX_CHUNKS:
+        _refuse_store(path, f"shards of {num} chunks", f"at most {MAX_CHUNKS:,}")
+    _refuse_linked_folder(path)
+
+
+def _refuse_linked_folder(path: str) -> None:
     for name in ("zarr.json", "c"):
         if Path(path, name).is_symlink():
             raise UnsafeInputError(str(_linked(Path(path, name))))

@@ -8,7 +8,8 @@ import json
 import math
 import shutil
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -19,12 +20,13 @@ from numpy.typing import NDArray
 from phenoprints.foundations.errors import CorruptionError, DataError, MissingInputError
 from phenoprints.foundations.names import file_name
 from phenoprints.foundations.publishing import publish_bytes
-from phenoprints.screens.images.chunks import judge_store, refuse_linked_shard
+from phenoprints.screens.images.chunks import judge_planes, judge_store, refuse_linked_shard
+from phenoprints.screens.images.planes import CODECS, PlaneArray, plane_array, require_codec
 
 if TYPE_CHECKING:
     import tensorstore
 
-COMPRESSIONS = ("zstd", "none")
+COMPRESSIONS = ("zstd", "none", *CODECS)
 ZSTD_LEVEL = 1
 """Level 1 packs 1.45 : 1 at twice the reading speed of level 3."""
 DIMENSIONS = ("site", "channel", "y", "x")
@@ -49,16 +51,21 @@ def array_metadata(
 
     A shard holds one site, in chunks (1, C, h, w) of equal parts of its sides, as near to
     `chunk_px` as can be: 1080 pixels are 4 × 270 for 256, where 5 × 256 would write and compress
-    padding. `zstd` chunks carry a checksum, `none` is for hot copies; the index of a shard always
-    has a crc32c.
+    padding. `zstd` chunks carry a checksum, `none` is for hot copies; the chunks of `htj2k` and
+    `jpegxl` are images of one channel, with a crc32c. The index of a shard always has a crc32c.
     """
     if compression not in COMPRESSIONS:
         raise DataError(f"compression {compression!r}: expected one of {', '.join(COMPRESSIONS)}.")
+    if compression in CODECS:
+        require_codec(compression)
     _, num_channels, height, width = shape
     num_y, num_x = (max(1, round(side / chunk_px)) for side in (height, width))
     chunk = [1, num_channels, math.ceil(height / num_y), math.ceil(width / num_x)]
     shard = [1, num_channels, num_y * chunk[2], num_x * chunk[3]]
     codecs: list[dict[str, Any]] = [{"name": "bytes"}]
+    if compression in CODECS:
+        chunk[1] = 1
+        codecs = [{"name": CODECS[compression], "configuration": {}}, {"name": "crc32c"}]
     if compression == "zstd":
         zstd = {"level": ZSTD_LEVEL, "checksum": True}
         codecs.append({"name": "zstd", "configuration": zstd})
@@ -117,13 +124,17 @@ def open_array(path: str | Path, *, writable: bool = False) -> tensorstore.Tenso
 
 
 @lru_cache(maxsize=OPEN_ARRAYS)
-def _opened(path: str) -> tensorstore.TensorStore:
+def _opened(path: str) -> tensorstore.TensorStore | PlaneArray:
+    planes = plane_array(path)
+    if planes is not None:
+        judge_planes(planes.shape, planes.chunk, planes.shard, path)
+        return planes
     array = open_array(path)
     judge_store(array, path)
     return array
 
 
-def opened(path: str | Path) -> tensorstore.TensorStore:
+def opened(path: str | Path) -> tensorstore.TensorStore | PlaneArray:
     """Return the array at a path, kept open for further reads of this process; its
     form is judged.
     """
@@ -142,7 +153,8 @@ class SiteWriter:
     """
 
     def __init__(self, path: str | Path) -> None:
-        self._array = open_array(path, writable=True)
+        self._path = path
+        self._array = plane_array(path) or open_array(path, writable=True)
         self._pending: deque[Any] = deque()
 
     def __enter__(self) -> SiteWriter:
@@ -150,6 +162,9 @@ class SiteWriter:
 
     def write(self, index: int, image: NDArray[np.uint8]) -> None:
         """Start to write a site, which must not change any more; at most two are on their way."""
+        if isinstance(self._array, PlaneArray):
+            publish_bytes(shard_path(self._path, index), self._array.encode(image))
+            return
         self._pending.append(
             self._array[index].write(image, can_reference_source_data_indefinitely=True)
         )
@@ -194,14 +209,20 @@ def read_regions(
         opened(path)
         refuse_linked_shard(path, index)
     batch, futures = ts.Batch(), []  # reads of one shard are made together
-    for (path, index, y, x, height, width), region in zip(requests, regions, strict=True):
+    for request, region in zip(requests, regions, strict=True):
+        path, index, y, x, height, width = request
         array = opened(path)
         _judge_region(path, array.shape, index, y, x, height, width)
+        if isinstance(array, PlaneArray):
+            with _damage_named(request):
+                array.read(shard_path(path, index), (y, x), region)
+            continue
         source = array[index, :, y : y + height, x : x + width]
-        futures.append(ts.array(region).write(source, batch=batch))
+        futures.append((ts.array(region).write(source, batch=batch), request))
     batch.submit()
-    for future, request in zip(futures, requests, strict=True):
-        _finish(future, request)
+    for future, request in futures:
+        with _damage_named(request):
+            future.result()
     return regions
 
 
@@ -221,9 +242,10 @@ def _judge_region(
         )
 
 
-def _finish(future: Any, request: Request) -> None:
+@contextmanager
+def _damage_named(request: Request) -> Iterator[None]:
     try:
-        future.result()
+        yield
     except (ValueError, OSError) as error:
         path, index = request[:2]
         raise CorruptionError(
