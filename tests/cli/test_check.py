@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import dataclasses
 import shutil
+from itertools import count
 from pathlib import Path
 
 import numpy as np
@@ -11,13 +11,12 @@ import pandas as pd
 import pytest
 import tifffile
 
-from phenoprints.cli import main
-from phenoprints.cli.check import head_lines
+from phenoprints.cli import main, profile_check
 from phenoprints.cli.estimates import Size, embedding_cost, network_of, training_cost
-from phenoprints.cli.heads import vector_heads
-from phenoprints.cli.screen_summary import planned_summary
+from phenoprints.cli.profile_check import check_profiles
+from phenoprints.cli.screen_summary import planned_summary, summary_of
 from phenoprints.configuration import load
-from phenoprints.embeddings import Geometry
+from phenoprints.embeddings import Geometry, vector_tables
 from phenoprints.foundations.errors import ImageError
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -91,10 +90,11 @@ def with_plates(example):
     return example
 
 
-def test_the_heads_of_all_tables_of_vectors_are_looked_at(with_plates, capsys):
+def test_all_tables_of_vectors_are_read_and_matched(with_plates, capsys):
     assert main(["check", str(with_plates)]) == 0
-    expected = "✓ PASS  features on example: the heads of all 3 tables of vectors have what is"
-    assert expected in capsys.readouterr().out
+    out = capsys.readouterr().out
+    assert "✓ PASS  features on example: 36 of 36 wells have a vector." in out
+    assert "    2 features (feature_0, feature_1)\n" in out
     folder = with_plates.parent
     first = pd.read_parquet(folder / "plate-p1.parquet")
     first.drop(columns="feature_1").to_parquet(folder / "plate-p2.parquet")
@@ -106,20 +106,33 @@ def test_the_heads_of_all_tables_of_vectors_are_looked_at(with_plates, capsys):
         "config/plate-p2.parquet: 1 features are in only one of it and config/plate-p1.parquet: "
         "feature_1\n  Expected the same features in every table."
     ) in error
-    assert "config/plate-p3.parquet: not a readable csv or parquet table" in error
+    assert "config/plate-p3.parquet: the table cannot be read" in error
     assert 'config/plate-p4.csv: no column is called "feature_*"' in error
 
 
-def test_many_heads_are_looked_at_for_a_limited_time(with_plates):
+def test_what_a_run_would_refuse_is_named_by_check(with_plates, capsys):
+    """The last table lacks rows: the header has all that is named, and the run would stop."""
+    path = with_plates.parent / "plate-p3.parquet"
+    pd.read_parquet(path).iloc[:2].to_parquet(path)
+    assert main(["check", str(with_plates)]) == 2
+    assert "10 of 36 wells have no vector" in capsys.readouterr().err
+
+
+def test_many_tables_are_read_for_a_limited_time(with_plates, monkeypatch):
     config = load(with_plates)
+    clock = count()  # a second passes between two looks at it
+    monkeypatch.setattr(profile_check, "monotonic", lambda: next(clock))
+    monkeypatch.setattr(vector_tables, "monotonic", lambda: next(clock))
+    summaries = {"example": summary_of("example", config)}
+    (found,) = check_profiles(config, summaries, seconds=2)
+    assert (found.num_tables, found.problems) == (3, ())
+    assert found.num_read < 3
+    assert any("since time ran out" in text for _, text in found.lines)
+    (found,) = check_profiles(config, summaries, seconds=9)
+    assert (found.num_read, found.problems) == (3, ())
     (with_plates.parent / "plate-p3.parquet").write_text("no parquet")
-    (heads,) = vector_heads(config, seconds=-1)
-    assert (heads.num_tables, heads.num_looked, heads.problems) == (3, 1, ())
-    (heads,) = vector_heads(config)
-    assert (heads.num_looked, len(heads.problems)) == (3, 1)
-    assert "the heads of 1 of 3 tables" in next(
-        head_lines([dataclasses.replace(heads, num_looked=1)])
-    )
+    (found,) = check_profiles(config, summaries, seconds=2)
+    assert [problem.where for problem in found.problems] == ["config/plate-p3.parquet"]
 
 
 def test_vectors_that_nothing_centres_are_warned_of(example, capsys):
@@ -274,9 +287,10 @@ def test_batches_with_few_controls_per_component_are_named(example, capsys):
     assert "controls per component" not in capsys.readouterr().out
 
 
-def test_features_of_profiles_are_counted_in_their_heads(example):
+def test_features_of_profiles_are_counted(example):
     replace(example, "{kind: precomputed,", "{kind: precomputed, profiles: example.csv,")
-    (found,) = vector_heads(load(example))
+    config = load(example)
+    (found,) = check_profiles(config, {"example": summary_of("example", config)})
     assert found.num_features == 2
 
 

@@ -115,8 +115,8 @@ def test_tables_of_a_screen_are_those_that_exist(tmp_path, monkeypatch):
 
 
 def test_columns_of_a_simulated_screen_are_a_number_and_name_nothing(inputs):
-    assert inputs.named_columns(job(screen="images")) == {}
-    assert inputs.named_columns(job(screen="table")) == {"annotations": {}}
+    assert inputs.table_settings(job(screen="images"))["columns"] == {}
+    assert inputs.table_settings(job(screen="table"))["columns"] == {"annotations": {}}
 
 
 def test_every_measuring_job_of_a_screen_has_its_table():

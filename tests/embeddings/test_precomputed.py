@@ -10,6 +10,7 @@ import pytest
 
 from phenoprints.embeddings import precomputed
 from phenoprints.embeddings.failures import refuse_too_many
+from phenoprints.embeddings.feature_selection import FeatureRules
 from phenoprints.embeddings.precomputed import match_vectors
 from phenoprints.embeddings.random_vectors import random_vectors
 from phenoprints.embeddings.store import open_embeddings
@@ -100,6 +101,7 @@ def test_what_does_not_match_is_counted_and_named() -> None:
     assert matched.warnings == [
         "2 rows of the profiles belong to no well of the screen: p1/B09, e9/p2/A01",
         "2 wells have no vector (e1: 1, e2: 1): e1/p1/A02, e2/p2/A01",
+        "1 of 2 plates have no row in the profiles (e2/p2)",
     ]
     with pytest.raises(DataError, match=r"2 of 3 wells have no vector \(66.7 %\)") as caught:
         refuse_too_many(matched.failures, 3, max_failed_fraction=0.5, where="cellprofiler")
@@ -206,7 +208,9 @@ def test_lists_patterns_and_ids(tmp_path: Path) -> None:
         {"well_id": ["gene-001_2_AA03", "x_y_3_B04_1"], "all_emb": [[1.0, 2.0], [3.0, 4.0]], "z": 1}
     ).to_parquet(path)
 
-    table = read_vectors([path], KeyColumns({}, "well_id", ID_PATTERN), features=["*_emb"])
+    table = read_vectors(
+        [path], KeyColumns({}, "well_id", ID_PATTERN), rules=FeatureRules(features=["*_emb"])
+    )
 
     assert table.features == ["all_emb_0", "all_emb_1"]
     np.testing.assert_array_equal(table.vectors, [[1, 2], [3, 4]])
@@ -234,17 +238,17 @@ def test_bad_tables_are_told_all_at_once(tmp_path: Path) -> None:
 
     with pytest.raises(TableError, match=r"2 features are in only one of it and .*area, size"):
         read_vectors(paths, PLATE_AND_WELL)
-    with pytest.raises(TableError, match="not a readable csv or parquet table"):
+    with pytest.raises(TableError, match="the table cannot be read"):
         read_vectors([tmp_path / "3.parquet"], PLATE_AND_WELL)
     with pytest.raises(TableError, match=r'no column names the plate .*(\n.*)*the column "Plate"'):
         read_vectors(paths[:1], KeyColumns({"plate": "Plate", "well": "Image_Well"}))
     with pytest.raises(TableError, match='no column is called "emb'):
-        read_vectors(paths[:1], PLATE_AND_WELL, features=["emb*"])
-    with pytest.raises(DataError, match='feature "comment" is not numeric'):
-        read_vectors(paths[:1], PLATE_AND_WELL, features=["area", "comment"])
+        read_vectors(paths[:1], PLATE_AND_WELL, rules=FeatureRules(features=["emb*"]))
+    with pytest.raises(TableError, match='feature "comment": 2 cells hold no number'):
+        read_vectors(paths[:1], PLATE_AND_WELL, rules=FeatureRules(features=["area", "comment"]))
     with pytest.raises(TableError, match='2 values of "comment" do not match, such as "x"'):
         read_vectors(paths[:1], KeyColumns({}, "comment", ID_PATTERN))
-    with pytest.raises(MissingInputError, match="the profiles are not there"):
+    with pytest.raises(MissingInputError, match="the file is not there"):
         read_vectors([tmp_path / "none.csv"], PLATE_AND_WELL)
     with pytest.raises(MissingInputError, match="no file matches"):
         read_vectors([], PLATE_AND_WELL)
@@ -286,7 +290,8 @@ def test_bbbc021_matches_whole(test_data: Path) -> None:
         "plate": "Image_Metadata_Plate",
         "well": "Image_Metadata_Well",
     }
-    table = read_vectors([path], KeyColumns(columns))
+    rules = FeatureRules(features=["preset:cellprofiler"])
+    table = read_vectors([path], KeyColumns(columns), rules=rules)
     keys = table.keys[["experiment", "plate", "well"]].itertuples(index=False)
     wells = wells_of(*map(tuple, keys))
 

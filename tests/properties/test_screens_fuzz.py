@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from phenoprints.foundations.errors import PhenoprintsError
+from phenoprints.foundations.table_files import read_names as read_table
 from phenoprints.screens import read
 from phenoprints.screens.assembly import assemble, conforms
 from phenoprints.screens.images.decoding import decode_plane
@@ -17,7 +18,6 @@ from phenoprints.screens.images.locators import parse_locator
 from phenoprints.screens.images.windows import look_up_tables, to_uint8, windows
 from phenoprints.screens.listing import Listing
 from phenoprints.screens.sources.harmony import read_index
-from phenoprints.screens.tables import read_table
 from phenoprints.testing.conformance.screens import shuffled_listing
 from phenoprints.wells.plates import PLATE_FORMATS, parse_well, well_name
 

@@ -248,12 +248,12 @@ def test_joins_compare_numbers_by_value_and_names_as_text(tmp_path):
     text = text.replace("negative_control", "negative_control,007")
     write(tmp_path, "notes.csv", "dose,effect,other\n3.000000,strong,1\n7,weak,1\n3.0,strong,2\n")
     columns = {**config(tmp_path, GOOD)["columns"], "annotations": {"effect": "effect"}}
-    join = [{"table": "notes.csv", "keys": ["dose"], "columns": ["effect"]}]
+    join = [{"table": "notes.csv", "keys": ["dose"], "columns": ["effect"], "numbers": ["dose"]}]
     screen = read(config(tmp_path, text, columns=columns, join=join))
     assert screen.conditions.set_index("perturbation")["effect"].tolist()[1] == "strong"
     assert screen.conditions["effect"].isna().tolist() == [True, False]
     both = [{**join[0], "columns": ["effect", "other"]}]
-    with pytest.raises(TableError, match=r"the key 3 has 2 different rows \(line 2, line 4\)"):
+    with pytest.raises(TableError, match=r"the key 3.0 has 2 different rows \(line 2, line 4\)"):
         read(config(tmp_path, text, columns=columns, join=both))
     strict = [{**join[0], "missing": "error"}]
     with pytest.raises(TableError, match=r'line 3: "007" has no row in .*notes.csv'):

@@ -21,11 +21,11 @@ with atheris.instrument_imports(include=["phenoprints", "tifffile", "yaml"]):
     from phenoprints.configuration import load, thaw
     from phenoprints.foundations.errors import PhenoprintsError
     from phenoprints.foundations.provenance import read_provenance
+    from phenoprints.foundations.table_files import read_names as read_table
     from phenoprints.screens.images.decoding import decode_plane
     from phenoprints.screens.images.headers import read_header
     from phenoprints.screens.images.locators import parse_locator
     from phenoprints.screens.sources.harmony import read_index
-    from phenoprints.screens.tables import read_table
     from phenoprints.wells.plates import parse_well
 
 import imagecodecs

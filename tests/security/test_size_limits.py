@@ -13,10 +13,11 @@ import pyarrow.parquet as pq
 import pytest
 
 from phenoprints.annotation import tables as annotation
+from phenoprints.embeddings.feature_selection import FeatureRules
 from phenoprints.embeddings.vector_tables import KeyColumns, read_vectors
 from phenoprints.foundations import size_limits
 from phenoprints.foundations.errors import TableError, UnsafeInputError
-from phenoprints.screens.tables import read_table
+from phenoprints.foundations.table_files import read_names as read_table
 
 ZEROS = b"well,drug\n" + b"0,0\n" * 500_000
 PACKED = {
@@ -38,9 +39,12 @@ def small(monkeypatch):
     monkeypatch.setattr(size_limits, "ALWAYS_ROWS", 1000)
 
 
+KEYS = KeyColumns({"well": "well", "plate": {"value": "p"}})
+
+
 def readers(path):
     yield lambda: read_table(path)
-    yield lambda: read_vectors([path], KeyColumns({"well": "well"}), features=["drug"])
+    yield lambda: read_vectors([path], KEYS, rules=FeatureRules(features=["drug"]))
     yield lambda: annotation.read_table(path)
 
 

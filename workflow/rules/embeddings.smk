@@ -34,7 +34,7 @@ rule precomputed_embeddings:
     params:
         version=STAGE_VERSIONS["embeddings"],
         settings=lookup(dpath="encoders/{encoder}", within=config),
-        columns=INPUTS.named_columns,
+        screen=INPUTS.table_settings,
         max_failed_fraction=lookup(dpath="screens/{screen}/max_failed_fraction", within=config),
         stored_as=lookup(dpath="inference/stored_as", within=config),
     message:

@@ -2,10 +2,15 @@
 
 from phenoprints.embeddings import open_embeddings
 from phenoprints.embeddings.failures import FAILURES, refuse_too_many
-from phenoprints.embeddings.precomputed import attributes_of, match_vectors
+from phenoprints.embeddings.feature_selection import excluded_table
+from phenoprints.embeddings.precomputed import (
+    attributes_of,
+    match_vectors,
+    refuse_missing_features,
+)
 from phenoprints.embeddings.replicate_similarity import REPLICATE_SIMILARITY, similarity_of_screen
 from phenoprints.embeddings.vector_arrays import array_place
-from phenoprints.embeddings.vector_tables import KeyColumns, read_vectors
+from phenoprints.embeddings.vector_tables import read_profiles
 from phenoprints.embeddings.writing import write_rows
 from phenoprints.foundations.provenance import artefact_path, write_provenance
 from phenoprints.foundations.script_logging import logged
@@ -13,14 +18,12 @@ from phenoprints.wells.contracts import WELLS
 
 with logged(snakemake.log):
     settings, paths = snakemake.params.settings, snakemake.input
-    wells = WELLS.read(paths.wells, ["well_id", "experiment", "plate", "well"])
-    columns = {**snakemake.params.columns, **settings["columns"]}
-    keys = KeyColumns(columns, settings["id_column"], settings["id_pattern"])
-    table = read_vectors(
-        paths.profiles, keys, features=settings["features"], row_tables=paths.row_tables
-    )
+    columns = ["well_id", "experiment", "plate", "well", "conditions"]
+    wells = WELLS.read(paths.wells, columns)
+    table = read_profiles(paths.profiles, settings, snakemake.params.screen, paths.row_tables)
     matched = match_vectors(wells, table)
     FAILURES.write(snakemake.output.failures, matched.failures)
+    refuse_missing_features(matched, snakemake.params.max_failed_fraction)
     refuse_too_many(
         matched.failures, len(wells), where=snakemake.wildcards.encoder,
         max_failed_fraction=snakemake.params.max_failed_fraction,
@@ -38,8 +41,12 @@ with logged(snakemake.log):
         write_provenance(
             artefact,
             "embeddings",
-            settings={"encoder": settings, "columns": snakemake.params.columns, "stored_as": dtype},
+            settings={"encoder": settings, "screen": snakemake.params.screen, "stored_as": dtype},
             inputs=[paths.wells, *profiles, *paths.row_tables],
             rows=matched.counts,
-            notes={"warnings": matched.warnings},
+            notes={
+                "warnings": [*table.notes, *matched.warnings],
+                "excluded_columns": excluded_table(table.excluded).to_dict("records"),
+                "doubtful_features": matched.doubtful,
+            },
         )

@@ -39,6 +39,8 @@ def read_arms(
         )
     unexpressed = None
     if expression:
-        unexpressed = unexpressed_genes(read_table(expression[0]), settings.arm_max_zfpkm)
+        unexpressed = unexpressed_genes(
+            read_table(expression[0], ["zfpkm"]), settings.arm_max_zfpkm
+        )
     arms = arms_of_loci(read_table(loci[0]))
     return ChromosomeArmCorrection(arms, unexpressed, settings.arm_min_genes)

@@ -2,123 +2,104 @@
 
 from __future__ import annotations
 
-import gzip
-import zlib
-from collections.abc import Iterator
-from contextlib import contextmanager
+import io
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pandas as pd
-import pyarrow as pa
 
 from phenoprints.annotation.catalogue import CATALOGUE
 from phenoprints.foundations.errors import (
     CorruptionError,
     MissingInputError,
-    PhenoprintsError,
     Problem,
     TableError,
     raise_problems,
 )
 from phenoprints.foundations.fingerprints import file_sha256
-from phenoprints.foundations.size_limits import check_decompressed_size, memory_errors
+from phenoprints.foundations.size_limits import check_decompressed_size
+from phenoprints.foundations.table_files import (
+    TableFile,
+    TableFormat,
+    named,
+    open_bytes,
+    require_columns,
+)
 
-PAIR_COLUMNS = ("entity1", "entity2")
 _CACHED = {source.cached_name: source for source in CATALOGUE.values()}
-_UNREADABLE = (ValueError, OSError, EOFError, zlib.error, pa.ArrowException)
+PAIR_COLUMNS = ("entity1", "entity2")
+NAMES = TableFormat(missing=("",))
+"""A gene may be called NAN1 or NA: of names only empty cells are missing."""
 
 
-def read_table(path: str | Path) -> pd.DataFrame:
-    """Return a table of any of the forms in use: csv, txt (comma), tsv, each plain
-    or .gz; parquet.
+def read_table(path: str | Path, numbers: Sequence[str] = ()) -> pd.DataFrame:
+    """Return a table in any form as text, missing values as None; some columns as numbers.
 
     Raises
     ------
-    MissingInputError
-        The file is not there.
-    TableError
-        It cannot be read, or its rows have more cells than its heading.
-    CorruptionError
-        It is a table of the cache, and its content is not that of the catalogue.
+    MissingInputError, TableError, UnsafeInputError
+        The file does not exist, cannot be read, lacks one of the columns `numbers`, has words in
+        them, or would become very large.
     """
-    file = Path(path)
-    with _readable(file):
-        if file.suffix == ".parquet":
-            return pd.read_parquet(file)
-        separator = "\t" if ".tsv" in file.suffixes else ","
-        # A gene may be called NAN1 or NA: only empty cells are missing.
-        table: pd.DataFrame = pd.read_csv(
-            file, sep=separator, keep_default_na=False, na_values=[""], encoding="utf-8-sig"
+    _check_cached(Path(path))
+    file, names = TableFile(path), TableFile(path, NAMES)
+    found: dict[str, Any] = {}
+    problems: list[Problem] = []
+    for name, column in file.numbers(numbers):
+        found[name] = column.values[:, 0]
+        problems += (
+            Problem(f"{path}, {file.place(row)}", f'column "{name}": "{word}"', "a number")
+            for row, word in column.words
         )
-        if not isinstance(table.index, pd.RangeIndex):  # pandas makes an index of what is too much
-            raise ValueError(f"Its rows have more cells than its heading ({table.shape[1]})")
-    return table
-
-
-@contextmanager
-def _readable(file: Path) -> Iterator[None]:
-    """Check that a table is there, of a sensible size and of the catalogue's content where its
-    name claims it; what its reader raises in the block becomes a TableError.
-    """
-    if not file.exists():
-        raise MissingInputError(f"{file}: the table is not there.")
-    try:
-        check_decompressed_size(file)
-        _check_cached(file)
-        with memory_errors(file):
-            yield
-    except PhenoprintsError:
-        raise
-    except _UNREADABLE as error:
-        what = f"the table cannot be read. {str(error).strip().rstrip('.')}"
-        expected = "UTF-8 text with one heading and as many cells in each row, or Parquet"
-        fix = "write it anew in this form (no separator at the end of rows), or name another file"
-        raise TableError(str(Problem(str(file), what, expected, fix))) from error
-
-
-def _check_cached(file: Path) -> None:
-    source = _CACHED.get(file.name)
-    if source is None or source.sha256 is None or (found := file_sha256(file)) == source.sha256:
-        return
-    what = f"its sha256 is {found[:12]}, so it is not the catalogue's table {source.name}"
-    fix = "delete it, and run again to download it"
-    raise CorruptionError(str(Problem(str(file), what, source.sha256[:12], fix)))
-
-
-def _refuse_empty(table: pd.DataFrame, names: tuple[str, ...], path: str | Path) -> pd.DataFrame:
-    """Return the table, or raise TableError with the rows in which a name is empty."""
-    raise_problems(
-        Problem(
-            f"{path}, line {line + 2}", f'"{name}" is empty', "a name", "fill it, or delete the row"
-        )
-        for name in names
-        for line in (table[name].isna() | (table[name].astype(str).str.strip() == ""))
-        .to_numpy()
-        .nonzero()[0]
-    )
-    return table
+    raise_problems(problems, TableError)
+    return names.names([name for name in names.columns if name not in found]).assign(**found)
 
 
 def read_pairs(path: str | Path, *, min_score: float = 0.95) -> pd.DataFrame:
     """Known pairs as columns entity1 and entity2 (and source, where the file has it).
 
-    The first two columns count where they are not named so. A further numeric column is a
-    combined score, in [0, 1] or, as STRING writes it, in [0, 1000]: pairs need more than
-    `min_score`.
+    The first two columns that have a name count where they are not named so. A further numeric
+    column is a combined score, in [0, 1] or, as STRING writes it, in [0, 1000]: pairs need more
+    than `min_score`. A pair that lacks a name is a TableError.
     """
-    table = read_table(path)
-    if table.shape[1] < 2:
-        raise TableError(f"{path}: {table.shape[1]} column. Expected two columns of names.")
-    if not set(PAIR_COLUMNS) <= set(table.columns):
-        first, second = table.columns[:2]
-        table = table.rename(columns={first: "entity1", second: "entity2"})
-    others = [c for c in table.columns if c not in (*PAIR_COLUMNS, "source")]
-    scores = [c for c in others if pd.api.types.is_numeric_dtype(table[c])]
+    _check_cached(Path(path))
+    file = TableFile(path, NAMES)
+    columns = [name for name in file.columns if name]
+    if len(columns) < 2:
+        raise TableError(f"{path}: {len(columns)} column. Expected two columns of names.")
+    pair = PAIR_COLUMNS if set(PAIR_COLUMNS) <= set(columns) else columns[:2]
+    others = [name for name in columns if name not in (*pair, "source")]
+    numbers = (column for _, column in TableFile(path).numbers(others))
+    scores = [column.values[:, 0] for column in numbers if column.kind == "number"]
+    table = file.names([*pair, *({"source"} & set(columns))])
+    _refuse_incomplete(table, list(pair), file)
+    table = table.rename(columns=dict(zip(pair, PAIR_COLUMNS, strict=True)))
     if scores:
-        score = table[scores[0]] / (1000 if table[scores[0]].max() > 1 else 1)
-        table = table[score > min_score]
+        table = table[scores[0] / (1000 if np.nanmax(scores[0]) > 1 else 1) > min_score]
     kept = [c for c in (*PAIR_COLUMNS, "source") if c in table.columns]
-    return _refuse_empty(table, PAIR_COLUMNS, path)[kept].astype(str).reset_index(drop=True)
+    return table[kept].astype(str).reset_index(drop=True)
+
+
+def _refuse_incomplete(table: pd.DataFrame, columns: Sequence[str], file: TableFile) -> None:
+    """Raise TableError with the first rows that lack a name."""
+    rows = np.flatnonzero(table[list(columns)].isna().any(axis=1))
+    if len(rows):
+        places = ", ".join(file.place(int(row)) for row in rows[:5])
+        what = f"{len(rows)} rows lack a name in {' or '.join(columns)} ({places})"
+        raise_problems([Problem(str(file.path), what, "a name in each", "delete these rows")])
+
+
+def _check_cached(file: Path) -> None:
+    """Raise CorruptionError for a table of the cache with other content than the catalogue's."""
+    source = _CACHED.get(file.name)
+    if source is None or source.sha256 is None or not file.is_file():
+        return
+    if (found := file_sha256(file)) != source.sha256:
+        what = f"its sha256 is {found[:12]}, so it is not the catalogue's table {source.name}"
+        fix = "delete it, and run again to download it"
+        raise CorruptionError(str(Problem(str(file), what, source.sha256[:12], fix)))
 
 
 def read_clusters(path: str | Path) -> dict[str, frozenset[str]]:
@@ -127,10 +108,13 @@ def read_clusters(path: str | Path) -> dict[str, frozenset[str]]:
     GMT (a suffix .gmt) has a description in its second column and tabs between members.
     """
     file = Path(path)
-    opener = gzip.open if file.suffix == ".gz" else open
+    if not file.is_file():
+        raise MissingInputError(f"{path}: the table is not there.")
+    check_decompressed_size(file)
+    _check_cached(file)
     clusters: dict[str, frozenset[str]] = {}
-    with _readable(file), opener(file, "rt", encoding="utf-8-sig") as lines:
-        for line in lines:
+    with named(file), open_bytes(file) as stream:
+        for line in io.TextIOWrapper(stream, encoding="utf-8-sig"):
             name, _, rest = line.rstrip("\n").partition("\t")
             members = rest.split("\t")[1:] if ".gmt" in file.suffixes else rest.split()
             clusters[name] = clusters.get(name, frozenset()) | frozenset(members)
@@ -139,22 +123,8 @@ def read_clusters(path: str | Path) -> dict[str, frozenset[str]]:
 
 def read_truth(path: str | Path) -> pd.DataFrame:
     """Measured compound-gene interactions: columns treatment, gene_symbol, nM_value."""
-    table = read_table(path)
-    needed = ("treatment", "gene_symbol", "nM_value")
-    raise_problems(
-        [
-            Problem(str(path), f'column "{c}" is missing', ", ".join(needed))
-            for c in needed
-            if c not in table.columns
-        ],
-        TableError,
-    )
-    _refuse_empty(table, needed[:2], path)
-    wrong = pd.to_numeric(table["nM_value"], errors="coerce").isna().to_numpy().nonzero()[0]
-    raise_problems(
-        Problem(
-            f"{path}, line {line + 2}", f'nM_value is "{table["nM_value"].iloc[line]}"', "a number"
-        )
-        for line in wrong
-    )
-    return table[list(needed)]
+    table = read_table(path, ["nM_value"])
+    names = ["treatment", "gene_symbol"]
+    require_columns(list(table.columns), names, str(path))
+    _refuse_incomplete(table, names, TableFile(path, NAMES))
+    return table[[*names, "nM_value"]]

@@ -18,7 +18,7 @@ from phenoprints.foundations.printable import escaped
 from phenoprints.foundations.publishing import storage_error
 
 COMMANDS = {
-    "check": "Read a configuration and the head of every input, and say what a run would take.",
+    "check": "Read a configuration and its tables as a run does, and report what it would take.",
     "new": "Write a commented configuration for a kind of screen.",
     "verify": "Compare every artefact of a run with its provenance.",
     "explain": "Print where a file came from, back to the inputs.",

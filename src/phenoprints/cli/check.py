@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from phenoprints.cli.components import component_warnings
-from phenoprints.cli.heads import Heads, vector_heads
 from phenoprints.cli.plans import plan_lines
+from phenoprints.cli.profile_check import check_lines, check_profiles
 from phenoprints.cli.screen_summary import ScreenSummary, planned_summary, summary_of
 from phenoprints.cli.terminal import count, table, verdict
 from phenoprints.configuration import load, missing_inputs
@@ -20,17 +20,17 @@ def run(arguments: argparse.Namespace) -> int:
     old_names: list[str] = []
     config = load(arguments.config, warn=old_names.append)
     raise_problems(missing_inputs(config), MissingInputError)
-    heads = list(vector_heads(config))
-    raise_problems((problem for of in heads for problem in of.problems), TableError)
     facts = dict(_facts(config, is_read=not arguments.no_read))
+    profiles = list(check_profiles(config, facts))
+    raise_problems((problem for of in profiles for problem in of.problems), TableError)
     print(f"Run {config['run']}: the configuration is valid and every input is there.\n")
     for line in old_names:
         print(f"{verdict('CHECK')}  {line}")
     for line in _screen_lines(facts.values()):
         print(line)
-    for line in head_lines(heads):
-        print(line)
-    for text in component_warnings(config, facts, heads):
+    for word, text in (line for of in profiles for line in check_lines(of)):
+        print(f"{verdict(word)}  {text}")
+    for text in component_warnings(config, facts, profiles):
         print(f"{verdict('CHECK')}  {text}")
     failures = list(_verdicts(config, facts))
     for word, text in failures:
@@ -60,19 +60,6 @@ def _screen_lines(facts: Any) -> Iterator[str]:
         yield ""
     for of in facts:
         yield from (f"{verdict('CHECK')}  {of.name}: {text}" for text in of.warnings)
-
-
-def head_lines(heads: Iterable[Heads]) -> Iterator[str]:
-    """How many tables of vectors were looked at, where there are several."""
-    for of in heads:
-        what = f"{of.encoder} on {of.screen}: the heads of"
-        if of.num_looked < of.num_tables:
-            some = f"{count(of.num_looked)} of {count(of.num_tables)} tables of vectors"
-            text = f"{what} {some} were looked at, since time ran out; the run reads the others."
-            yield f"{verdict('CHECK')}  {text}"
-        elif of.num_tables > 1:
-            text = f"{what} all {count(of.num_tables)} tables of vectors have what is configured."
-            yield f"{verdict('PASS')}  {text}"
 
 
 def _verdicts(

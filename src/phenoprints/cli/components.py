@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from phenoprints.cli.estimates import network_of
-from phenoprints.cli.heads import Heads
+from phenoprints.cli.profile_check import ProfileCheck
 from phenoprints.cli.screen_summary import ScreenSummary, first_names
 from phenoprints.configuration import base_encoder, plan
 
@@ -17,7 +17,7 @@ WITH_COMPONENTS = ("tvn", "pca-center-scale")
 
 
 def component_warnings(
-    config: Mapping[str, Any], facts: Mapping[str, ScreenSummary], heads: Iterable[Heads]
+    config: Mapping[str, Any], facts: Mapping[str, ScreenSummary], profiles: Iterable[ProfileCheck]
 ) -> Iterator[str]:
     """Yield a sentence for every screen and number of components that its controls are few for.
 
@@ -25,7 +25,7 @@ def component_warnings(
     whose number of features is not known are left out.
     """
     by_number: dict[tuple[str, int], list[str]] = {}
-    known = {(of.encoder, of.screen): of.num_features for of in heads}
+    known = {(of.encoder, of.screen): of.num_features for of in profiles}
     for screen, encoder in plan(config).pairs:
         features = known.get((encoder, screen)) or _features(config, encoder)
         options = config["screens"][screen]["alignment"]

@@ -166,10 +166,15 @@ class Inputs:
         screen = self.config["screens"][wildcards.screen]
         return self._below(screen, self._of_screen("row_tables", wildcards))
 
-    def named_columns(self, wildcards: Wildcards) -> Mapping[str, Any]:
-        """Return the columns that name a screen's wells; none for simulated screens."""
-        columns = self.config["screens"][wildcards.screen].get("columns", {})
-        return columns if isinstance(columns, Mapping) else {}
+    def table_settings(self, wildcards: Wildcards) -> Mapping[str, Any]:
+        """Return the settings of a screen that its tables of vectors are read by."""
+        screen = self.config["screens"][wildcards.screen]
+        names = ("join", "missing_values", "table_format")
+        columns = screen.get("columns", {})  # of simulated screens: their number
+        return {
+            "columns": columns if isinstance(columns, Mapping) else {},
+            **{name: screen[name] for name in names if name in screen},
+        }
 
     def _of_screen(self, key: str, wildcards: Wildcards) -> Any:
         named = self.config["encoders"][wildcards.encoder][key]

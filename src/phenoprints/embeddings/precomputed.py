@@ -15,9 +15,10 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from phenoprints.embeddings.failures import FAILURES, well_failures
+from phenoprints.embeddings.feature_selection import constant_within
 from phenoprints.embeddings.vector_arrays import array_place
 from phenoprints.embeddings.vector_tables import VectorTable
-from phenoprints.foundations.errors import DataError
+from phenoprints.foundations.errors import DataError, Problem, raise_problems
 from phenoprints.foundations.fingerprints import content_sha256, fingerprint
 from phenoprints.wells.plates import parse_wells
 
@@ -73,7 +74,7 @@ class WellMeans:
             yield first, self.as_they_are(first, min(first + WELLS_AT_ONCE, len(self)))
 
 
-@dataclass(frozen=True)
+@dataclass
 class MatchedVectors:
     """One vector per well of the screen, in its order, with what did not match.
 
@@ -85,6 +86,8 @@ class MatchedVectors:
     failures: pd.DataFrame
     counts: dict[str, int] = field(default_factory=dict)
     warnings: list[str] = field(default_factory=list)
+    missing: dict[str, int] = field(default_factory=dict)
+    doubtful: dict[str, str] = field(default_factory=dict)
 
 
 def match_vectors(wells: pd.DataFrame, table: VectorTable) -> MatchedVectors:
@@ -94,8 +97,10 @@ def match_vectors(wells: pd.DataFrame, table: VectorTable) -> MatchedVectors:
     with a `well_id` by that alone.
     Well names are compared as positions (a1 is A01), plates and experiments as they are written.
     A well without a row has a NaN vector and the reason `no_vector`; one with a feature that is
-    not finite has a NaN vector and the reason `not_finite`. Rows without a well are counted and
-    named. Equal vectors under different wells are kept, counted and named.
+    not finite has a NaN vector and the reason `not_finite`. Rows without a well, plates without a
+    row and wells with rows in several files are counted and named. Equal vectors under different
+    wells are kept, counted and named. With the column `conditions`, features that only tell
+    conditions apart are doubtful.
 
     Raises
     ------
@@ -114,8 +119,85 @@ def match_vectors(wells: pd.DataFrame, table: VectorTable) -> MatchedVectors:
     lost = FAILURES.conform(pd.concat(failures, ignore_index=True)).to_pandas()
     matches = MatchedVectors(vectors, lost)
     matches.counts["rows"] = len(targets)
+    for name in (name for names in odd.values() for name in names):
+        matches.missing[name] = matches.missing.get(name, 0) + 1
     _describe(matches, wells, table.keys[targets < 0], groups)
+    matches.warnings += [*_plates(wells, vectors.counts), *_several_files(table.keys, targets)]
+    _note_doubtful(matches, wells, table.features)
     return matches
+
+
+def refuse_missing_features(matches: MatchedVectors, max_failed_fraction: float) -> None:
+    """Raise DataError where features without a value leave too many wells without a vector.
+
+    The features are named rather than the wells, each with its number of wells.
+    """
+    num_wells = len(matches.vectors)
+    is_missing = matches.failures["reason"].str.startswith("not_finite")
+    if int(is_missing.sum()) <= max_failed_fraction * num_wells:
+        return
+    raise_problems(
+        [
+            Problem(
+                "profiles", f"feature {name} has no value in {number} of {num_wells} wells",
+                "a number in each",
+                f'leave it out (exclude_features: ["{name}"]), or set nan_features of the encoder '
+                "to drop or impute-plate-median",
+            )
+            for name, number in sorted(matches.missing.items(), key=lambda item: -item[1])
+        ],
+        DataError,
+    )  # fmt: skip
+
+
+def _plates(wells: pd.DataFrame, counts: NDArray[np.int64]) -> list[str]:
+    """Return a sentence on plates of which no well has a row."""
+    by = pd.Series(counts).groupby([wells["experiment"].to_numpy(), wells["plate"].to_numpy()])
+    total = by.sum()
+    empty = ["/".join(map(str, names)) for names in total.index[total == 0]]
+    if not empty:
+        return []
+    some = ", ".join(empty[:SHOWN]) + (", …" if len(empty) > SHOWN else "")
+    return [f"{len(empty)} of {len(total)} plates have no row in the profiles ({some})"]
+
+
+def _several_files(keys: pd.DataFrame, targets: NDArray[np.int64]) -> list[str]:
+    """Return a sentence on wells whose rows come from several files."""
+    rows = pd.DataFrame({"well": targets, "file": keys["file"].to_numpy()})
+    rows = rows[rows["well"] >= 0].drop_duplicates()
+    twice = rows[rows.duplicated("well", keep=False)]
+    if twice.empty:
+        return []
+    files = ", ".join(sorted(set(twice["file"]))[:SHOWN])
+    number = twice["well"].nunique()
+    return [
+        f"{number} wells have rows in several files ({files}); their vector is the mean of all. "
+        "Narrow `profiles` where the files are copies of one another."
+    ]
+
+
+def _note_doubtful(matches: MatchedVectors, wells: pd.DataFrame, features: Sequence[str]) -> None:
+    """Name features that are the same in all wells of every condition, or of every plate.
+
+    The first block of wells decides.
+    """
+    _, block = next(matches.vectors.blocks(), (0, np.empty((0, 0), np.float32)))
+    some_wells = wells.iloc[: len(block)]
+    plates = some_wells.groupby(["experiment", "plate"], sort=False).ngroup()
+    groups: dict[str, NDArray[np.int64]] = {"plate": np.asarray(plates, np.int64)}
+    if "conditions" in wells:
+        first = [-1 if ids is None or not len(ids) else ids[0] for ids in some_wells["conditions"]]
+        groups["condition"] = np.asarray(first, np.int64)
+    for what, numbers in groups.items():
+        for name in constant_within(block, numbers, features):
+            matches.doubtful[name] = f"the same in all wells of every {what}"
+    if matches.doubtful:
+        names = list(matches.doubtful)
+        some = ", ".join(names[:SHOWN]) + (", …" if len(names) > SHOWN else "")
+        matches.warnings.append(
+            f"{len(names)} features have one value in all wells of a condition or a plate, as "
+            f"doses and names have ({some}); exclude_features leaves them out."
+        )
 
 
 def attributes_of(table: VectorTable, paths: Sequence[str | Path]) -> dict[str, Any]:
@@ -242,6 +324,11 @@ def _describe(
         places = ", ".join(f"{name}: {count}" for name, count in by.items())
         text = f"{len(matches.failures)} wells have no vector ({places})"
         matches.warnings.append(f"{text}: {_named(matches.failures)}")
+    if matches.missing:
+        most = sorted(matches.missing.items(), key=lambda item: -item[1])
+        some = ", ".join(f"{name}: {number} wells" for name, number in most[:SHOWN])
+        more = ", …" if len(most) > SHOWN else ""
+        matches.warnings.append(f"{len(most)} features are not finite in some wells ({some}{more})")
     if groups:
         first = _named(wells.iloc[groups[0]])
         matches.warnings.append(
@@ -267,5 +354,21 @@ def _nothing_matches(wells: pd.DataFrame, keys: pd.DataFrame) -> str:
     return (
         f"profiles: none of {len(keys)} rows belongs to one of the screen's {len(wells)} wells.\n"
         f"  Expected wells such as {_named(wells.head(2))}; got {_named(keys.head(2))}.\n"
-        "  To fix: correct the encoder's `columns`, `id_column` or `id_pattern`."
+        f"  To fix: {_cure(wells, keys)}"
     )
+
+
+def _cure(wells: pd.DataFrame, keys: pd.DataFrame) -> str:
+    """Return what to do where no row has a well: by the key whose names have nothing in common."""
+    for name in ("experiment", "plate"):
+        own, given = (set(table[name].dropna().astype(str)) for table in (wells, keys))
+        if not given or own & given:
+            continue
+        if {text.lstrip("0") for text in own} & {text.lstrip("0") for text in given}:
+            why = "differ in leading zeros; write the same names in both tables"
+        else:
+            why = (
+                f"have nothing in common; correct `columns.{name}` of the encoder, or use its `map`"
+            )
+        return f"the names of the {name} {why} (they are compared as text)."
+    return "correct the encoder's `columns`, `id_column` or `id_pattern`."

@@ -1,19 +1,31 @@
 """Tables of vectors that others computed: which rows belong to which well, which columns count."""
 
+# m rows of the tables · D features
+
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from fnmatch import fnmatchcase
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from sys import intern
+from time import monotonic
 from typing import Any
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from phenoprints.embeddings.feature_selection import (
+    FeatureRules,
+    impute_plate_medians,
+    is_row_count,
+    reason_by_values,
+    select_by_name,
+    value_reasons,
+    word_problem,
+)
 from phenoprints.embeddings.vector_arrays import (
     array_place,
     feature_names,
@@ -22,28 +34,28 @@ from phenoprints.embeddings.vector_arrays import (
     read_array,
     read_own_store,
 )
+from phenoprints.foundations.cells import MISSING
 from phenoprints.foundations.errors import (
-    DataError,
     MissingInputError,
     Problem,
     TableError,
     raise_problems,
 )
 from phenoprints.foundations.pattern_search import search_all
-from phenoprints.foundations.size_limits import check_decompressed_size, memory_errors
+from phenoprints.foundations.table_files import TableFile, TableFormat, together
 from phenoprints.screens.columns import ColumnRule, apply_rule, recognised_rules
-from phenoprints.screens.tables import UNREADABLE
+from phenoprints.screens.joins import key_names
 
 KEYS = ("experiment", "plate", "well")
+SHOWN_COLUMNS = 20
+Reader = Callable[[], "VectorTable"]
 ID_COLUMNS = ("well_id", "Metadata_Well_ID")
 """Columns of row tables that hold ids of wells."""
-NOT_FEATURES = ("Metadata_*", "Image_*")
-"""Columns that say what a row is; pycytominer and CellProfiler name them so."""
 
 
 @dataclass(frozen=True)
 class KeyColumns:
-    """How a row says which well it belongs to: mapped columns, or one id that a pattern reads."""
+    """How a row names its well: mapped columns, or one id that a pattern reads."""
 
     columns: Mapping[str, Any]
     id_column: str | None = None
@@ -52,50 +64,187 @@ class KeyColumns:
 
 @dataclass(frozen=True)
 class VectorTable:
-    """Vectors and the wells they claim: `keys` has experiment (or None), plate, well, file."""
+    """Vectors (m, D) and the wells that they belong to.
+
+    Attributes
+    ----------
+    keys
+        experiment (or None), plate, well, file; `well_id` where rows have ids.
+    features
+        Names of the D features.
+    excluded
+        The other columns, with the reason.
+    notes
+        What was decided or changed while reading.
+    num_read
+        Tables that were read, fewer than there are where time ran out.
+    """
 
     keys: pd.DataFrame
     vectors: NDArray[np.float32]
     features: list[str]
+    excluded: Mapping[str, str] = field(default_factory=dict)
+    notes: Sequence[str] = ()
+    num_read: int = 1
+
+
+@dataclass
+class _Columns:
+    """What is known of the columns of all tables so far."""
+
+    rules: FeatureRules
+    excluded: dict[str, str] = field(default_factory=dict)
+    notes: list[str] = field(default_factory=list)
+    problems: list[Problem] = field(default_factory=list)
+    excluded_in: dict[str, str] = field(default_factory=dict)
+    """The first table in which the values of a column exclude it."""
+    not_counts: set[str] = field(default_factory=set)
+    """Columns that do not count the rows of some table."""
+    spoiled: dict[str, int] = field(default_factory=dict)
+    of_arrays: set[str] = field(default_factory=set)
+    """Features of arrays, which are taken whole."""
 
 
 def read_vectors(
     paths: Sequence[str | Path],
     key_columns: KeyColumns,
     *,
-    features: Sequence[str] = (),
+    rules: FeatureRules | None = None,
+    form: TableFormat | None = None,
     row_tables: Sequence[str | Path] = (),
+    until: float | None = None,
 ) -> VectorTable:
     """Return the rows of all tables together, in the order of `paths`.
 
     Parameters
     ----------
     paths
-        csv, csv.gz or parquet tables; or arrays (m, D): .npy files, Zarr arrays, and stores of
-        Phenoprints, which know their wells.
+        Tables in any form of `TableFile`; or arrays (m, D): .npy files, Zarr arrays, and stores
+        of Phenoprints, which know their wells.
     key_columns
         Which columns name the well. A mapped `experiment` that a table lacks is left unknown.
-    features
-        Names or globs of the columns of a vector, in this order; a column may hold lists of
-        numbers. Without any, all numeric columns that are no key and no Metadata_ or Image_.
-        Arrays are taken whole.
+    rules
+        Which columns are features. Arrays are taken whole.
+    form
+        How text tables are written.
     row_tables
         For each array that is no store, in their order, the table that names the wells of its
         rows: by `key_columns`, or by ids in a column `well_id` or `Metadata_Well_ID`.
+    until
+        Time (`time.monotonic`) after which no further table is begun, the first excepted.
 
     Raises
     ------
-    TableError
-        A file that cannot be read, without its key columns or features, or with other features
-        than the first: every problem at once.
+    MissingInputError, TableError, UnsafeInputError
+        A file that cannot be read, without its key columns or features, with words in a feature,
+        or with other features than the first: every problem at once.
     """
     if not paths:
         raise MissingInputError("profiles: no file matches. Correct `profiles` of the encoder.")
-    return _joined(_read_all(paths, key_columns, features, row_tables), list(map(str, paths)))
+    known = _Columns(rules or FeatureRules())
+    shared = _shared_names(paths, key_columns, known, form)
+    raise_problems(known.problems)
+    tables = _readers(paths, key_columns, known, form, row_tables, shared)
+    return _finished(_joined(tables, list(map(str, paths)), known, until), known)
 
 
-def _joined(tables: Iterator[VectorTable], where: Sequence[str]) -> VectorTable:
-    """All tables as one, features in the order of the first; each is let go once it is copied.
+def read_profiles(
+    paths: Sequence[str | Path],
+    encoder: Mapping[str, Any],
+    screen: Mapping[str, Any],
+    row_tables: Sequence[str | Path] = (),
+    *,
+    until: float | None = None,
+) -> VectorTable:
+    """Return the vectors of a precomputed encoder on a screen, by their sections.
+
+    Parameters
+    ----------
+    paths, row_tables, until
+        As for `read_vectors`.
+    encoder
+        The encoder's section of the configuration.
+    screen
+        Of the screen's section `columns`, `join`, `missing_values` and `table_format`, as far as
+        it has them.
+    """
+    keys, rules, form = _settings(encoder, screen)
+    return read_vectors(paths, keys, rules=rules, form=form, row_tables=row_tables, until=until)
+
+
+def read_headers(
+    paths: Sequence[str | Path], encoder: Mapping[str, Any], screen: Mapping[str, Any]
+) -> None:
+    """Raise TableError with what the headers of tables lack, by the sections of `read_profiles`."""
+    keys, rules, form = _settings(encoder, screen)
+    problems: list[Problem] = []
+    first: list[str] = []
+    for path in paths:
+        if array_place(path) is not None:
+            continue
+        try:
+            file = TableFile(path, form)
+            _require_keys(file, keys)
+            used = _used(file.columns, keys)
+            names, _, wrong = select_by_name(file.columns, rules, used, str(path))
+        except TableError as error:
+            problems += error.problems or (_as_problem(str(path), error),)
+            continue
+        first = first or names
+        problems += wrong
+        if rules.feature_sets == "equal" and not rules.is_automatic and not wrong:
+            problems += _different_features(first, names, str(path), str(paths[0]), _Columns(rules))
+    raise_problems(problems)
+
+
+def _settings(
+    encoder: Mapping[str, Any], screen: Mapping[str, Any]
+) -> tuple[KeyColumns, FeatureRules, TableFormat]:
+    columns = screen.get("columns", {})
+    columns = {**(columns if isinstance(columns, Mapping) else {}), **encoder["columns"]}
+    written = encoder["table_format"] or screen.get("table_format", {})
+    form = TableFormat(**written, missing=("", *screen.get("missing_values", MISSING)))
+    settings = ("features", "exclude_features", "feature_sets", "nan_features", "max_nan_fraction")
+    rules = FeatureRules(
+        **{name: encoder[name] for name in settings},
+        mapped=_mapped(columns, screen.get("join", ())),
+    )
+    return KeyColumns(columns, encoder["id_column"], encoder["id_pattern"]), rules, form
+
+
+def _mapped(columns: Mapping[str, Any], joins: Sequence[Mapping[str, Any]]) -> set[str]:
+    """Return the columns that a screen or an encoder reads."""
+    rules = [rule for name, rule in columns.items() if name != "annotations"]
+    rules += columns.get("annotations", {}).values()
+    keys = {key for join in joins for key in key_names(join["keys"])}
+    return keys.union(*(ColumnRule.of(setting).columns for setting in rules))
+
+
+def _shared_names(
+    paths: Sequence[str | Path], key_columns: KeyColumns, known: _Columns, form: TableFormat | None
+) -> set[str] | None:
+    """Return the columns that all tables have, where those alone count; else None."""
+    if known.rules.feature_sets != "shared":
+        return None
+    names: list[set[str]] = []
+    for path in paths:
+        if array_place(path) is None:
+            file = TableFile(path, form)
+            used = _used(file.columns, key_columns)
+            names.append(set(select_by_name(file.columns, known.rules, used, str(path))[0]))
+    shared = set.intersection(*names) if names else set()
+    for name in sorted(set().union(*names) - shared):
+        without = sum(name not in of for of in names)
+        known.excluded[name] = f"missing in {without} of {len(names)} tables (feature_sets: shared)"
+    if names and not shared:
+        known.problems.append(Problem(str(paths[0]), "no feature is in all tables"))
+    return shared
+
+
+def _joined(
+    readers: Sequence[Reader], where: Sequence[str], known: _Columns, until: float | None
+) -> VectorTable:
+    """Return all tables as one, features in the order of the first.
 
     The vectors are one array that grows in place: what many small ones leave behind is not given
     back to the system, and would be held beside the whole.
@@ -103,31 +252,79 @@ def _joined(tables: Iterator[VectorTable], where: Sequence[str]) -> VectorTable:
     whole: NDArray[np.float32] = np.empty((0, 0), np.float32)
     features: list[str] = []
     keys: list[pd.DataFrame] = []
-    problems: list[Problem] = []
-    for path, table in zip(where, tables, strict=True):
+    for path, read in zip(where, readers, strict=True):
+        if keys and until is not None and monotonic() > until:
+            break
+        try:
+            table = read()
+        except TableError as error:
+            known.problems += error.problems or (
+                Problem(path, str(error).removeprefix(f"{path}: ")),
+            )
+            continue
         if not keys:
             features = table.features
             whole = np.empty((0, len(features)), np.float32)
-        problems += _different_features(features, table.features, path, where[0])
-        if not problems:
+        known.problems += _different_features(features, table.features, path, where[0], known)
+        if not known.problems:
             at = len(whole)
             whole.resize((at + len(table.vectors), len(features)), refcheck=False)
             whole[at:] = _in_order(table.vectors, _order(features, table.features))
         keys.append(table.keys)
-    raise_problems(problems)
-    return VectorTable(pd.concat(keys, ignore_index=True), whole, features)
+    raise_problems(known.problems)
+    return VectorTable(pd.concat(keys, ignore_index=True), whole, features, num_read=len(keys))
+
+
+def _as_problem(path: str, error: TableError) -> Problem:
+    return Problem(path, str(error).removeprefix(f"{path}: "))
+
+
+def _finished(table: VectorTable, known: _Columns) -> VectorTable:
+    """Return the table without the features that the values of all rows exclude."""
+    rules, notes = known.rules, known.notes
+    reasons = value_reasons(table.vectors, table.features, rules)
+    known.not_counts |= known.of_arrays
+    if rules.is_automatic:
+        counts = (name for name in table.features if name not in known.not_counts)
+        reasons |= dict.fromkeys(counts, "counts the rows")
+    reasons |= {name: why for name, why in known.excluded.items() if name in table.features}
+    reasons = {name: why for name, why in reasons.items() if name not in known.of_arrays}
+    kept = [place for place, name in enumerate(table.features) if name not in reasons]
+    vectors = table.vectors if len(kept) == len(table.features) else table.vectors[:, kept]
+    features = [table.features[place] for place in kept]
+    excluded = {**known.excluded, **reasons}
+    if not features:
+        what = f"no column is left as a feature of {len(excluded)}"
+        fix = "name the columns under the encoder's `features`"
+        raise_problems([Problem(str(table.keys["file"].iloc[0]), what, "numbers that differ", fix)])
+    if rules.nan_features == "impute-plate-median":
+        names = table.keys[["experiment", "plate"]].astype(object)
+        plates = names.groupby(["experiment", "plate"], dropna=False).ngroup()
+        number = impute_plate_medians(vectors, np.asarray(plates, dtype=np.int64))
+        notes.append(f"{number} values were missing and are the median of their plate.")
+    used = set(known.excluded.values())
+    for pattern in rules.exclude_features:
+        if f"excluded by {pattern!r}" not in used:
+            notes.append(f"exclude_features: no column is called {pattern!r}.")
+    for name, number in known.spoiled.items():
+        notes.append(f"feature {name!r}: cells such as #DIV/0!, which are missing ({number})")
+    notes = together(notes)
+    return VectorTable(table.keys, vectors, features, excluded, notes, table.num_read)
 
 
 def _in_order(vectors: NDArray[np.float32], order: NDArray[np.int64]) -> NDArray[np.float32]:
     return vectors if (order == np.arange(vectors.shape[1])).all() else vectors[:, order]
 
 
-def _read_all(
+def _readers(
     paths: Sequence[str | Path],
     key_columns: KeyColumns,
-    features: Sequence[str],
+    known: _Columns,
+    form: TableFormat | None,
     row_tables: Sequence[str | Path],
-) -> Iterator[VectorTable]:
+    shared: set[str] | None,
+) -> list[Reader]:
+    """Return for each path what reads it."""
     places = {path: array_place(path) for path in paths}
     arrays = [place for place in places.values() if place is not None and not is_own_store(place)]
     if len(arrays) != len(row_tables):
@@ -136,30 +333,40 @@ def _read_all(
             "one each, in their order.\n  To fix: correct `row_tables` of the encoder."
         )
     rows = dict(zip(arrays, row_tables, strict=True))
-    for path, place in places.items():
-        if place is None:
-            yield _read_one(Path(path), key_columns, features)
-        else:
-            yield _read_array(place, rows.get(place), key_columns)
+    return [
+        partial(_read_one, path, key_columns, known, form, shared=shared)
+        if place is None
+        else partial(_read_array, place, rows.get(place), key_columns, known, form=form)
+        for path, place in places.items()
+    ]
 
 
-def _read_array(place: Path, row_table: str | Path | None, key_columns: KeyColumns) -> VectorTable:
+def _read_array(
+    place: Path,
+    row_table: str | Path | None,
+    key_columns: KeyColumns,
+    known: _Columns,
+    *,
+    form: TableFormat | None,
+) -> VectorTable:
     if not place.exists():
         raise MissingInputError(f"{place}: the profiles are not there.")
     if row_table is None:
         vectors, ids, names = read_own_store(place)
-        return VectorTable(keys_of_ids(ids).assign(file=place.name), vectors, names)
-    keys = _row_keys(Path(row_table), key_columns)
-    vectors = read_array(place, len(keys), str(row_table))
-    return VectorTable(keys.assign(file=place.name), vectors, feature_names(vectors.shape[1]))
+        keys = keys_of_ids(ids)
+    else:
+        keys = _row_keys(TableFile(row_table, form), key_columns)
+        vectors = read_array(place, len(keys), str(row_table))
+        names = feature_names(vectors.shape[1])
+    known.of_arrays |= set(names)
+    return VectorTable(keys.assign(file=place.name), vectors, names)
 
 
-def _row_keys(path: Path, key_columns: KeyColumns) -> pd.DataFrame:
-    table = _read_table(path)
+def _row_keys(file: TableFile, key_columns: KeyColumns) -> pd.DataFrame:
     for name in ID_COLUMNS:
-        if name in table.columns:
-            return keys_of_ids(_ids(table[name], str(path)))
-    return _keys(table, key_columns, str(path))[0].map(_shared)
+        if name in file.columns:
+            return keys_of_ids(_ids(file.names([name])[name], str(file.path)))
+    return _keys(file, key_columns).map(_interned)
 
 
 def _ids(column: pd.Series[Any], where: str) -> NDArray[np.uint64]:
@@ -170,87 +377,104 @@ def _ids(column: pd.Series[Any], where: str) -> NDArray[np.uint64]:
         raise TableError(str(Problem(where, what, "whole numbers from 0 to 2^64 - 1"))) from error
 
 
-def _read_one(path: Path, key_columns: KeyColumns, features: Sequence[str]) -> VectorTable:
-    table = _read_table(path)
-    keys, used = _keys(table, key_columns, str(path))
-    chosen = _feature_columns(table, used, features, str(path))
-    vectors, names = _matrix(table, chosen, str(path))
-    return VectorTable(keys.map(_shared).assign(file=path.name), vectors, names)
+def _read_one(
+    path: str | Path,
+    key_columns: KeyColumns,
+    known: _Columns,
+    form: TableFormat | None,
+    *,
+    shared: set[str] | None,
+) -> VectorTable:
+    file = TableFile(path, form)
+    keys = _keys(file, key_columns)
+    used = _used(file.columns, key_columns)
+    where = str(file.path)
+    chosen, excluded, problems = select_by_name(file.columns, known.rules, used, where)
+    raise_problems(problems)
+    for name, reason in excluded.items():
+        known.excluded.setdefault(name, reason)
+    if shared is not None:
+        chosen = [name for name in chosen if name in shared]
+    vectors, names = _matrix(file, chosen, known)
+    if not names and not known.problems:
+        what = f"no column holds a feature ({'; '.join(sorted(set(known.excluded.values())))})"
+        fix = "name the columns under the encoder's `features`"
+        known.problems.append(Problem(where, what, "columns of numbers", fix))
+    known.notes += file.notes
+    return VectorTable(keys.map(_interned).assign(file=file.path.name), vectors, names)
 
 
-def _read_table(path: Path) -> pd.DataFrame:
-    if not path.is_file():
-        raise MissingInputError(f"{path}: the profiles are not there.")
-    check_decompressed_size(path)
-    with memory_errors(path):
-        try:
-            return _read_frame(path)
-        except UNREADABLE as error:
-            raise TableError(f"{path}: not a readable csv or parquet table. {error}") from error
-
-
-def _shared(text: str | None) -> str | None:
+def _interned(text: str | None) -> str | None:
     """Return the same text as one object for all rows: few names stand in millions of them."""
     return text if text is None else intern(text)
 
 
-def _read_frame(path: Path) -> pd.DataFrame:
-    if path.suffix.lower() == ".parquet":
-        return pd.read_parquet(path)
-    head = pd.read_csv(path, nrows=0).columns
-    # Names that look like numbers keep their zeros: only Metadata_ and Image_ columns are names.
-    texts = {c: str for c in head if _matches(c, NOT_FEATURES)}
-    return pd.read_csv(path, dtype=texts, low_memory=False)
-
-
-def _keys(table: pd.DataFrame, how: KeyColumns, where: str) -> tuple[pd.DataFrame, set[str]]:
-    if how.id_column is not None:
-        return _keys_of_ids(table, how.id_column, how.id_pattern, where), {how.id_column}
-    rules = recognised_rules(list(table.columns))
+def _key_rules(columns: Sequence[str], how: KeyColumns) -> dict[str, ColumnRule]:
+    """Return the rules of the keys whose columns a table has, and of those that are constant."""
+    rules = recognised_rules(list(columns))
     rules |= {name: ColumnRule.of(rule) for name, rule in how.columns.items() if name in KEYS}
-    present = {
+    return {
         name: rule
         for name, rule in rules.items()
-        if name in KEYS and (rule.column is None or rule.column in table.columns)
+        if name in KEYS and (rule.column is None or rule.column in columns)
     }
+
+
+def _used(columns: Sequence[str], how: KeyColumns) -> set[str]:
+    """Return the columns that name the well of a row."""
+    if how.id_column is not None:
+        return {how.id_column}
+    return {name for rule in _key_rules(columns, how).values() for name in rule.columns}
+
+
+def _require_keys(file: TableFile, how: KeyColumns) -> None:
+    """Raise TableError where no column names the plate or the well of a row."""
+    if how.id_column is not None:
+        what = f'no column is called "{how.id_column}"'
+        fix = "correct the encoder's `id_column`"
+        there = how.id_column in file.columns
+        raise_problems([] if there else [Problem(str(file.path), what, fix=fix)])
+        return
+    rules = _key_rules(file.columns, how)
+    some = ", ".join(file.columns[:SHOWN_COLUMNS])
     raise_problems(
-        Problem(where, f"no column names the {name} of a row", _wanted(rules.get(name)),
+        Problem(str(file.path), f"no column names the {name} of a row",
+                f"{_wanted(how.columns.get(name))} among {some}",
                 f"name it under the encoder's `columns.{name}`, or set `id_column`")
-        for name in ("plate", "well") if name not in present
+        for name in ("plate", "well") if name not in rules
     )  # fmt: skip
+
+
+def _keys(file: TableFile, how: KeyColumns) -> pd.DataFrame:
+    where = str(file.path)
+    _require_keys(file, how)
+    if how.id_column is not None:
+        return _keys_of_ids(file, how.id_column, how.id_pattern)
+    rules = _key_rules(file.columns, how)
+    table = file.names(sorted(_used(file.columns, how)))
     keys: dict[str, NDArray[np.object_]] = {}
     problems: list[Problem] = []
     for name in KEYS:
-        if name not in present:
+        if name not in rules:
             keys[name] = np.full(len(table), None, dtype=object)
             continue
-        values, wrong = apply_rule(name, present[name], _as_text(table, present[name]), where)
-        text = values.to_numpy(dtype=object)
+        values, wrong = apply_rule(name, rules[name], table, where)
+        text = values.map(str, na_action="ignore").to_numpy(dtype=object)
         text[values.isna().to_numpy()] = None
         keys[name] = text
         problems += wrong
     raise_problems(problems)
-    return pd.DataFrame(keys, dtype=object), {
-        rule.column for rule in present.values() if rule.column
-    }
+    return pd.DataFrame(keys, dtype=object)
 
 
-def _wanted(rule: ColumnRule | None) -> str:
+def _wanted(setting: Any) -> str:
+    rule = ColumnRule.of(setting) if setting else None
     return f'the column "{rule.column}"' if rule and rule.column else "a column for it"
 
 
-def _as_text(table: pd.DataFrame, rule: ColumnRule) -> pd.DataFrame:
-    if rule.column is None:
-        return table
-    values = table[rule.column]
-    return pd.DataFrame({rule.column: values.astype(str).where(values.notna(), None)})
-
-
-def _keys_of_ids(table: pd.DataFrame, column: str, pattern: str, where: str) -> pd.DataFrame:
-    if column not in table.columns:
-        what = f'the id column "{column}" is missing'
-        raise_problems([Problem(where, what, fix="correct the encoder's `id_column`")])
-    ids = table[column].astype(str)
+def _keys_of_ids(file: TableFile, column: str, pattern: str) -> pd.DataFrame:
+    where = str(file.path)
+    ids = file.names([column])[column].fillna("").astype(str)
     compiled = re.compile(pattern)
     found = search_all(compiled, ids.unique(), "the encoder's `id_pattern`")
     matches = {text: match.groupdict() for text, match in found.items() if match}
@@ -265,71 +489,48 @@ def _keys_of_ids(table: pd.DataFrame, column: str, pattern: str, where: str) -> 
     return parts.where(parts.notna(), None)
 
 
-def _matches(name: str, patterns: Sequence[str]) -> bool:
-    return any(fnmatchcase(name, pattern) for pattern in patterns)
-
-
-def _feature_columns(
-    table: pd.DataFrame, used: set[str], patterns: Sequence[str], where: str
-) -> list[str]:
-    if not patterns:
-        numeric = table.select_dtypes("number").columns
-        chosen = [c for c in numeric if c not in used and not _matches(c, NOT_FEATURES)]
-        patterns = ["any numeric column"]
-    else:
-        by_pattern = {p: [c for c in table.columns if fnmatchcase(c, p)] for p in patterns}
-        raise_problems(
-            Problem(where, f'no column is called "{pattern}"', fix="correct `features`")
-            for pattern, found in by_pattern.items() if not found
-        )  # fmt: skip
-        chosen = list(dict.fromkeys(c for found in by_pattern.values() for c in found))
-    if not chosen:
-        raise_problems([Problem(where, "no column holds a feature", ", ".join(patterns))])
-    return chosen
-
-
 def _matrix(
-    table: pd.DataFrame, chosen: Sequence[str], where: str
+    file: TableFile, chosen: Sequence[str], known: _Columns
 ) -> tuple[NDArray[np.float32], list[str]]:
-    if all(isinstance(dtype, np.dtype) and dtype.kind in "iuf" for dtype in table[chosen].dtypes):
-        return _float32(table[chosen]), list(chosen)
-    blocks, names, problems = [], [], []
-    for column in chosen:
-        values = table[column]
-        try:
-            block = _block(values)
-        except (ValueError, TypeError) as error:
-            problems.append(Problem(where, f'feature "{column}" is not numeric ({error})'))
+    """Return the columns that hold numbers as one matrix, and the names of its features."""
+    blocks, names = [np.empty((file.num_rows, 0), np.float32)], []
+    for name, column in file.numbers(chosen):
+        reason = reason_by_values(column, known.rules)
+        if reason is not None:
+            known.excluded[name] = reason
+            known.excluded_in.setdefault(name, str(file.path))
             continue
-        blocks.append(block)
-        width = block.shape[1]
-        names += [column] if width == 1 else [f"{column}_{i}" for i in range(width)]
-    raise_problems(problems, DataError)
+        if column.num_words and column.kind != "list":
+            places = [f'{file.place(row)}: "{word}"' for row, word in column.words]
+            known.problems.append(word_problem(name, column, str(file.path), places))
+        if column.num_spoiled:
+            known.spoiled[name] = known.spoiled.get(name, 0) + column.num_spoiled
+        if not is_row_count(column.values[:, 0]):
+            known.not_counts.add(name)
+        width = column.values.shape[1]
+        names += [name] if width == 1 else [f"{name}_{i}" for i in range(width)]
+        # Beyond float32 becomes infinite, which fails the well by name.
+        with np.errstate(over="ignore"):
+            blocks.append(column.values.astype(np.float32))
     return np.concatenate(blocks, axis=1), names
 
 
-def _block(values: pd.Series[Any]) -> NDArray[np.float32]:
-    if values.dtype == object:
-        return np.stack([np.atleast_1d(np.asarray(v, np.float32)) for v in values])
-    return _float32(values)[:, None]
-
-
-def _float32(values: pd.Series[Any] | pd.DataFrame) -> NDArray[np.float32]:
-    """Return the numbers as float32; beyond its range they are infinite, which fails the well by
-    name.
-    """
-    with np.errstate(over="ignore"):
-        return values.to_numpy(np.float32)
-
-
 def _different_features(
-    first: Sequence[str], there: Sequence[str], where: str, first_where: str
+    first: Sequence[str], there: Sequence[str], where: str, first_where: str, known: _Columns
 ) -> list[Problem]:
     odd = sorted(set(first) ^ set(there))
-    if not odd:
+    if not odd or known.problems:
         return []
+    if known.rules.feature_sets == "shared" and all(name in known.excluded_in for name in odd):
+        odd_in = {known.excluded_in[name] for name in odd}
+        fix = "leave them out with exclude_features"
+        what = f"{', '.join(odd[:5])} hold no numbers in {', '.join(sorted(odd_in))}"
+        return [Problem(where, what, "numbers in every table", fix)]
     what = f"{len(odd)} features are in only one of it and {first_where}: {', '.join(odd[:5])}"
-    fix = "name the shared columns under the encoder's `features`"
+    fix = (
+        "set feature_sets: shared of the encoder to take those of all tables, or name them under "
+        "its `features`"
+    )
     return [Problem(where, what, "the same features in every table", fix)]
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import stat
 import zlib
 from collections.abc import Iterator, Mapping, Sequence
@@ -69,6 +70,14 @@ def memory_errors(path: str | Path) -> Iterator[None]:
         what = f"it needs more memory than there is ({str(error)[:200]})"
         fix = "give the job more memory where you trust the file, or split it"
         raise UnsafeInputError(str(Problem(str(path), what, "a file that fits", fix))) from error
+
+
+def refuse_large_array(path: str | Path, shape: Sequence[int], itemsize: int) -> None:
+    """Raise UnsafeInputError for an array that would have many more bytes than its file."""
+    size = Path(path).stat().st_size
+    decoded, limit = math.prod(shape) * itemsize, max(ALWAYS_BYTES, MAX_RATIO * size)
+    if decoded > limit:
+        _refuse(path, f"{size:,} bytes that would become {decoded:,}", f"{limit:,}")
 
 
 def _refuse(path: str | Path, what: str, most: str) -> None:

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from phenoprints.foundations.cells import NumberForm, normalised
 from phenoprints.foundations.errors import ConfigurationError, Problem
 from phenoprints.foundations.pattern_search import search_all
 from phenoprints.screens.problems import value_problems
@@ -44,7 +45,7 @@ RECOGNISED_VALUES: dict[str, dict[str, str]] = {
         "trt_xpr": "treatment", "negcon": "negative_control", "poscon": "positive_control",
         "poscon_cp": "positive_control", "poscon_diverse": "positive_control",
         "poscon_orf": "positive_control", "ctl_vehicle": "negative_control",
-        "ctl_vector": "negative_control", "empty": "unperturbed",
+        "ctl_vector": "negative_control", "control": "negative_control", "empty": "unperturbed",
     },
     "kind": {
         "CRISPR": "crispr", "Compound": "compound", "COMPOUND": "compound", "ORF": "orf",
@@ -67,6 +68,13 @@ class ColumnRule:
     separator: str | None = None
     otherwise: str | None = None
     """A second column, for rows in which the first is empty (only for recognised names)."""
+    is_mapped_only: bool = False
+    """Whether values that `map` lacks count as missing (only for recognised names)."""
+
+    @property
+    def columns(self) -> list[str]:
+        """The columns that are read."""
+        return [name for name in (self.column, self.otherwise) if name is not None]
 
     @classmethod
     def of(cls, setting: str | Mapping[str, Any] | ColumnRule) -> ColumnRule:
@@ -89,7 +97,10 @@ def recognised_rules(available: list[str]) -> dict[str, ColumnRule]:
             default = "treatment" if name == "role" else None
             others = [c for c in candidates if c in available and c != column]
             second = others[0] if name == "role" and others else None
-            rules[name] = ColumnRule(column=column, map=values, default=default, otherwise=second)
+            rules[name] = ColumnRule(
+                column=column, map=values, default=default, otherwise=second,
+                is_mapped_only=column == "Metadata_pert_type" and name == "kind",
+            )  # fmt: skip
     return rules
 
 
@@ -109,7 +120,11 @@ def apply_rule(
     if rule.extract is not None:
         values, problems = _extracted(name, rule, values, table, origin)
     if rule.map:
-        values = values.map(lambda value: rule.map.get(value, value), na_action="ignore")
+        words = {normalised(str(word)): meaning for word, meaning in rule.map.items()}
+        values = values.map(
+            lambda value: words.get(value, None if rule.is_mapped_only else value),
+            na_action="ignore",
+        )
     if rule.default is not None:
         values = values.where(values.notna(), rule.default)
     return values, problems
@@ -149,10 +164,13 @@ def compiled(name: str, pattern: str) -> re.Pattern[str]:
 
 
 def numbers(
-    name: str, values: pd.Series[Any], table: pd.DataFrame, origin: str
+    name: str, values: pd.Series[Any], table: pd.DataFrame, origin: str, form: NumberForm
 ) -> tuple[pd.Series[float], list[Problem]]:
     """Return values as finite numbers, missing ones as NaN, and the rows that hold no number."""
-    found = pd.to_numeric(values, errors="coerce").astype("float64")
+    words = [str(word) for word in values.dropna().unique()]
+    form = form.for_words(words)
+    read = {word: form.number(word) for word in words}
+    found = values.map(str, na_action="ignore").map(read).astype("float64")
     is_wrong = values.notna().to_numpy() & ~np.isfinite(found.to_numpy())
     if name == "concentration_um":
         is_wrong |= found.to_numpy() < 0
@@ -160,7 +178,34 @@ def numbers(
         values, is_wrong, table, origin,
         say=lambda value: (
             f'{name}: "{value}" is not a number of 0 or more', "a number such as 0.25",
-            f"correct the sheet, or use columns.{name}.extract or .map",
+            f"correct the sheet, or use columns.{name}.extract or .map, or table_format.decimal",
         ),
     )  # fmt: skip
     return found, problems
+
+
+def merged_doses(
+    perturbations: pd.Series[Any], doses: pd.Series[float], tolerance: float
+) -> tuple[pd.Series[float], int]:
+    """Return doses with those of a perturbation that differ by rounding made equal.
+
+    Of doses that follow one another within the relative tolerance of the smallest, all become
+    the most frequent (of equally frequent ones the smallest). The second value counts the rows
+    that changed. NaN stays NaN.
+    """
+    known = pd.DataFrame({"name": perturbations, "dose": doses}).dropna()
+    counts = known.value_counts(sort=False).reset_index(name="rows")
+    counts = counts.sort_values(["name", "dose"], ignore_index=True)
+    first, group = np.nan, -1
+    groups, last = [], None
+    for name, dose in zip(counts["name"], counts["dose"], strict=True):
+        if name != last or dose > first * (1 + tolerance):
+            first, group, last = dose, group + 1, name
+        groups.append(group)
+    counts["group"] = groups
+    best = counts.sort_values(["group", "rows", "dose"], ascending=[True, False, True])
+    counts["merged"] = counts["group"].map(best.groupby("group")["dose"].first())
+    merged = known.merge(counts, how="left", on=["name", "dose"])["merged"].to_numpy()
+    result = doses.copy()
+    result.loc[known.index] = merged
+    return result, int((merged != known["dose"].to_numpy()).sum())

@@ -5,13 +5,15 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
+from phenoprints.foundations.cells import frame_names
+from phenoprints.foundations.table_files import LINE
 from phenoprints.screens.assembly import assemble
 from phenoprints.screens.columns import PROPERTIES
 from phenoprints.screens.listing import Screen
-from phenoprints.screens.problems import FILE, LINE
-from phenoprints.screens.tables import MISSING
+from phenoprints.screens.problems import FILE
 from phenoprints.screens.welltable import WellTable, map_table
 
 
@@ -64,14 +66,6 @@ def from_table(
     """
     own = {each: each for each in PROPERTIES if each in table.columns}
     source = WellTable(columns={**own, **(columns or {})}, roles=roles or {})
-    text = pd.DataFrame({str(column): _as_text(table[column]) for column in table.columns})
-    text[LINE], text[FILE] = range(len(text)), "table"
+    text = frame_names(table)
+    text[LINE], text[FILE] = -np.arange(1, len(text) + 1), "table"
     return assemble(name, map_table(source, text, "table"), plate_format=plate_format)
-
-
-def _as_text(values: pd.Series[Any]) -> pd.Series[Any]:
-    """Return the values as text, None where they are missing; whole floats without a point."""
-    if pd.api.types.is_float_dtype(values) and (values.dropna() % 1 == 0).all():
-        values = values.astype("Int64")
-    text = values.astype(object).where(values.notna(), None).map(str, na_action="ignore")
-    return text.where(~text.isin(MISSING), None).reset_index(drop=True)

@@ -9,9 +9,10 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from phenoprints.foundations.errors import Problem, raise_problems
+from phenoprints.foundations.table_files import LINE
 
-LINE, FILE = "line", "file"
-"""Columns that say where a row stands; without them rows count from 1."""
+FILE = "file"
+"""Column with the file of a row, beside `LINE`; without them rows count from 1."""
 
 
 def place(table: pd.DataFrame, position: int, origin: str) -> str:
@@ -21,8 +22,9 @@ def place(table: pd.DataFrame, position: int, origin: str) -> str:
 
 
 def line_of(table: pd.DataFrame, position: int) -> str:
-    """Return a row's line in its file, else its number from 1."""
-    return f"line {table[LINE].iloc[position]}" if LINE in table else f"row {position + 1}"
+    """Return a row's line in its text file, else its number from 1."""
+    line = int(table[LINE].iloc[position]) if LINE in table else -position - 1
+    return f"line {line}" if line > 0 else f"row {-line}"
 
 
 def value_problems(

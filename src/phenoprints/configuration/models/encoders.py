@@ -9,6 +9,7 @@ from phenoprints.configuration.models.base import (
     NAME_PATTERN,
     NOT_GIVEN,
     Distinct,
+    Fraction,
     Listed,
     Name,
     Partial,
@@ -16,7 +17,7 @@ from phenoprints.configuration.models.base import (
     Section,
     Text,
 )
-from phenoprints.configuration.models.screens import ColumnSpec
+from phenoprints.configuration.models.screens import ColumnSpec, TableForm
 from phenoprints.configuration.models.training import Training
 
 Architecture = Literal[
@@ -174,16 +175,33 @@ class PrecomputedEncoder(Section):
     """The screens it has vectors for."""
     profiles: ProfilePaths = ()
     """Vectors: paths or globs below the screen's `root`, or a mapping from screen to such.
-    Tables (csv, csv.gz, parquet), arrays with a row per vector (.npy, the folder of a Zarr
-    array), or a store of embeddings of another run. Empty takes the `wells` tables of the
-    screen itself."""
+    Tables (csv, tsv, txt, csv.gz, parquet, h5ad), arrays with a row per vector (.npy, the folder
+    of a Zarr array), or a store of embeddings of another run. Empty takes the `wells` tables of
+    the screen itself."""
     row_tables: ProfilePaths = ()
     """For `profiles` that are arrays: tables (csv, parquet) that name the well of each row, one
     for each array in their order, by the columns below or by ids in a column `well_id`; paths,
     globs or a mapping as for `profiles`."""
     features: Listed[Text] = ()
-    """Columns of the vectors, as names or globs in this order; a column may hold lists. Empty
-    takes all numeric columns that do not begin with Metadata_ or Image_ and are not mapped."""
+    """Columns of the vectors, as names or globs in this order; a column may hold lists.
+    `preset:cellprofiler` stands for the compartments Cells_, Cytoplasm_ and Nuclei_. Empty takes
+    the numeric columns that are not mapped, constant, unnamed or named as an identifier, a dose
+    or Metadata_ or Image_; `phenoprints check` lists what is excluded, and why."""
+    exclude_features: Listed[Text] = ()
+    """Names or globs of columns that are no features. `preset:pycytominer-blocklist` stands for
+    the features that pycytominer leaves out of Cell Painting profiles."""
+    feature_sets: Literal["equal", "shared"] = "equal"
+    """What happens to tables with different features: `equal` refuses them, `shared` takes the
+    features that every table has and counts the others."""
+    nan_features: Literal["refuse", "drop", "impute-plate-median"] = "refuse"
+    """What happens to features without a value in some wells: `refuse` leaves these wells without
+    a vector; `drop` leaves out features that miss in more than `max_nan_fraction` of the rows
+    first; `impute-plate-median` then fills what is still missing from the plate."""
+    max_nan_fraction: Fraction = 0.05
+    """Share of rows without a value above which a feature is left out, with `drop` and
+    `impute-plate-median`."""
+    table_format: TableForm | None = None
+    """How the text tables of the vectors are written; null takes the screen's."""
     columns: WellColumns = Field(default_factory=WellColumns)
     """Columns that say which well a row belongs to (experiment, plate, well); empty takes those
     of the screen."""

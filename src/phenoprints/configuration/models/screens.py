@@ -19,6 +19,7 @@ from phenoprints.configuration.models.base import (
 )
 from phenoprints.configuration.models.benchmarks import Benchmarks
 from phenoprints.configuration.models.stages import Alignment, Consistency, Maps, Quality
+from phenoprints.foundations.cells import MISSING
 
 PresetName = Literal["paper", "rxrx1", "rxrx3", "jump-crispr", "jump-compound", "bbbc021", "demo"]
 
@@ -126,8 +127,7 @@ JoinKeys = Annotated[
 
 class Join(Section):
     """A further table, joined to the wells from the left, in the order given. Keys are compared
-    as text without surrounding blanks, or as numbers where both sides are numbers (3 =
-    3.000000).
+    as text without surrounding blanks; the column of concentrations as numbers (3 = 3.000000).
     """
 
     table: Paths
@@ -137,8 +137,10 @@ class Join(Section):
     columns: Listed[Text] = ()
     """Columns taken over, all when empty. Rows that are equal in keys and these columns count
     once; a key with two different rows is an error."""
+    numbers: Listed[Text] = ()
+    """Further key columns (names on the left) that are compared as numbers."""
     missing: Literal["keep", "error"] = "keep"
-    """What happens to wells without a row here: `keep` leaves the cells empty."""
+    """What happens to wells without a row here: `keep` leaves the cells empty and counts them."""
 
 
 Percentiles = Annotated[
@@ -213,13 +215,29 @@ class FolderKeys(ScreenKeys):
     root: Text
 
 
+class TableForm(Section):
+    """How text tables (csv, tsv, txt) are written. `auto` decides by the content of each file and
+    refuses what can be read in two ways.
+    """
+
+    separator: Literal["auto", "comma", "tab", "semicolon", "pipe"] = "auto"
+    """What is between two cells."""
+    encoding: Text = "auto"
+    """`auto` is UTF-8, or UTF-16 where a file begins so; else the name of the encoding, such as
+    cp1252 (Windows, latin-1) or mac_roman."""
+    decimal: Literal["auto", "point", "comma"] = "auto"
+    """Decimal mark of numbers, one for each file."""
+    thousands: Literal["none", "comma", "point", "blank"] = "none"
+    """What is between the thousands of a number."""
+
+
 class TableKeys(Section):
     """What a screen has whose metadata is a table: profiles, or a plate layout beside images."""
 
     wells: Paths | None = None
     """Tables of wells below `root`: a path or glob, or a list of them (csv, tsv, txt, csv.gz,
-    parquet). Read as text; plate and well names keep their zeros. null: `barcode_platemap` names
-    the wells, or the images do, whose perturbations are then unknown."""
+    parquet, h5ad). Read as text; names keep their zeros and lose their outer blanks. null:
+    `barcode_platemap` names the wells, or the images do, whose perturbations are then unknown."""
     join: Listed[Join] = ()
     """Further tables, joined in this order."""
     columns: Columns = Field(default_factory=Columns)
@@ -228,8 +246,14 @@ class TableKeys(Section):
     line. Where `columns.role` names the perturbation's column, every other value takes
     `columns.role.default`, which then stands for all that is not named here; without it an
     unknown value is an error."""
-    missing_values: Listed[str] = ("NA", "N/A", "NaN", "nan", "None", "Not listed")
-    """Cell texts that mean "nothing is known", beside the empty cell."""
+    missing_values: Listed[str] = MISSING[1:]
+    """Cell texts that mean "nothing is known", beside the empty cell: those of pandas, and IDR's
+    "Not listed"."""
+    table_format: TableForm = Field(default_factory=TableForm)
+    """How the screen's text tables are written."""
+    dose_tolerance: Fraction = 0.01
+    """Concentrations of one perturbation that differ by no more, relative to the smaller, are one
+    concentration, the most frequent; those that change are counted. 0 keeps all."""
     plate_format: Literal[6, 12, 24, 48, 96, 384, 1536] | None = None
     """Wells of a plate (6, 12, 24, 48, 96, 384 or 1536); null takes, for each plate, the
     smallest that holds its wells."""

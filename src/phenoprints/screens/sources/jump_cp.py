@@ -18,11 +18,12 @@ from phenoprints.foundations.errors import (
     TableError,
     raise_problems,
 )
+from phenoprints.foundations.table_files import LINE, read_names
 from phenoprints.screens.imaged import named_channels, with_sites, with_sizes
 from phenoprints.screens.images.locators import FilesLocator
 from phenoprints.screens.listing import Listing, Notes
-from phenoprints.screens.problems import FILE, LINE, whole_numbers
-from phenoprints.screens.tables import find_files, read_table
+from phenoprints.screens.problems import FILE, whole_numbers
+from phenoprints.screens.tables import find_files
 from phenoprints.wells.plates import infer_formats, parse_wells
 
 SOURCE, PLATE, WELL, JCP = (
@@ -126,8 +127,8 @@ def _wells(
 ) -> tuple[pd.DataFrame, pd.DataFrame, list[Path]]:
     """Return wells with their batch and plate type, those without a plate row, and the files."""
     well_file, plate_file = _required(folder, "well"), _required(folder, "plate")
-    wells = read_table(well_file, columns=[SOURCE, PLATE, WELL, JCP])
-    plates = read_table(plate_file, columns=[SOURCE, BATCH, PLATE, PLATE_TYPE]).drop(columns=LINE)
+    wells = read_names(well_file, columns=[SOURCE, PLATE, WELL, JCP])
+    plates = read_names(plate_file, columns=[SOURCE, BATCH, PLATE, PLATE_TYPE]).drop(columns=LINE)
     twice = plates[plates.duplicated([SOURCE, PLATE], keep=False)]
     raise_problems(
         Problem(str(plate_file), f"plate {plate} of {source} stands in {len(rows)} rows", "one row")
@@ -167,7 +168,7 @@ def _perturbation_facts(folder: Path, notes: Notes) -> tuple[pd.DataFrame, list[
         if path is None:
             notes.warn(f"{folder}: the table {name} is not there; what it says stays empty.")
             continue
-        table = read_table(path, columns=needed, optional=optional).drop(columns=LINE)
+        table = read_names(path, columns=needed, optional=optional).drop(columns=LINE)
         facts.append(table.assign(kind=name))
         files.append(path)
     known = pd.concat(facts, ignore_index=True) if facts else pd.DataFrame({JCP: [], "kind": []})
@@ -176,7 +177,7 @@ def _perturbation_facts(folder: Path, notes: Notes) -> tuple[pd.DataFrame, list[
     if controls is None:
         notes.warn(f"{folder}: perturbation_control is not there: every well is a treatment.")
         return known, files
-    roles = read_table(controls, columns=[JCP, "Metadata_pert_type"],
+    roles = read_names(controls, columns=[JCP, "Metadata_pert_type"],
                        optional=["Metadata_Name", "Metadata_modality"])  # fmt: skip
     raise_problems(
         Problem(str(controls), f'Metadata_pert_type "{word}"', f"one of {', '.join(ROLES)}")
@@ -242,7 +243,7 @@ def load_data_sites(
     the end), or `URL_OrigDNA`; addresses in a bucket become paths below `images`. Rows that lack
     the address of a channel are left out and counted in `notes`.
     """
-    table = read_table(path)
+    table = read_names(path)
     found = [str(c).rpartition("Orig")[2] for c in table.columns if _is_address(str(c))]
     names = named_channels(list(dict.fromkeys(found)), {}, channels, str(path))
     needed = [PLATE, WELL, "Metadata_Site"]

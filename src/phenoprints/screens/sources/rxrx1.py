@@ -10,11 +10,11 @@ import pandas as pd
 
 from phenoprints.foundations.errors import ImageError, Problem, TableError, raise_problems
 from phenoprints.foundations.names import file_name
+from phenoprints.foundations.table_files import LINE, read_names
 from phenoprints.screens.imaged import named_channels, with_sizes
 from phenoprints.screens.images.locators import FilesLocator
 from phenoprints.screens.listing import Listing, Notes
-from phenoprints.screens.problems import LINE, whole_numbers
-from phenoprints.screens.tables import read_table
+from phenoprints.screens.problems import whole_numbers
 
 SETTINGS = ("root", "metadata", "images", "channel_names")
 CHANNELS = ("DNA", "ER", "Actin", "RNA", "Mito", "Golgi")
@@ -47,7 +47,7 @@ def read_listing(
     Untreated wells (`EMPTY`) are unperturbed; experiments of one cell type are replicates.
     """
     path, notes = Path(root) / metadata, Notes()
-    sites = read_table(path, columns=COLUMNS, optional=["dataset"])
+    sites = read_names(path, columns=COLUMNS, optional=["dataset"])
     sites["site"] = whole_numbers(sites, "site", str(path))
     _refuse_contradictions(sites, str(path))
     first = ~sites.duplicated(WELL_KEY)

@@ -11,11 +11,11 @@ import pandas as pd
 
 from phenoprints.foundations.errors import raise_problems
 from phenoprints.foundations.names import file_name
+from phenoprints.foundations.table_files import LINE, read_names
 from phenoprints.screens.imaged import named_channels, with_sizes
 from phenoprints.screens.images.locators import FilesLocator
 from phenoprints.screens.listing import Listing, Notes
-from phenoprints.screens.problems import LINE, value_problems
-from phenoprints.screens.tables import read_table
+from phenoprints.screens.problems import value_problems
 
 SETTINGS = ("root", "metadata", "images", "channel_names")
 CHANNELS = ("DNA", "ER", "Actin", "RNA", "Mito", "Golgi")
@@ -73,7 +73,7 @@ def read_listing(
 
 def read_metadata(path: Path) -> Listing:
     """Return the wells and perturbations of `metadata_rxrx3.csv` or `metadata_rxrx3_core.csv`."""
-    table = read_table(path, columns=COLUMNS, optional=["well_type_label"])
+    table = read_names(path, columns=COLUMNS, optional=["well_type_label"])
     notes = Notes()
     treatment = table["treatment"].where(table["treatment"].notna(), table["gene"])
     is_empty = ((treatment == UNPERTURBED) | (table["gene"] == UNPERTURBED)).to_numpy()
