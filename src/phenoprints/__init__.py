@@ -18,15 +18,17 @@ _PACKAGES = (
     "simulation", "testing", "training", "wells",
 )  # fmt: skip
 
-__all__ = ["__version__", "open_run", *_PACKAGES]
+_FUNCTIONS = {"open_run": "runs", "match": "matches"}
+
+__all__ = ["__version__", *_FUNCTIONS, *_PACKAGES]
 
 
 def __getattr__(name: str) -> Any:
-    """Import a package of the library, or `open_run`, when it is first used."""
+    """Import a package of the library, or one of its functions, when it is first used."""
     if name in _PACKAGES:
         return importlib.import_module(f"phenoprints.{name}")
-    if name == "open_run":
-        return importlib.import_module("phenoprints.runs").open_run
+    if name in _FUNCTIONS:
+        return getattr(importlib.import_module(f"phenoprints.{_FUNCTIONS[name]}"), name)
     raise AttributeError(f"module 'phenoprints' has no attribute {name!r}")
 
 

@@ -106,7 +106,7 @@ def calibrated_neighbours(
     table = pd.concat(tables, ignore_index=True) if tables else pd.DataFrame(columns=COLUMNS)
     is_found = table["reference"] >= 0
     table.loc[is_found, "reference"] = usable[table.loc[is_found, "reference"].astype(np.intp)]
-    table["q_value"] = _q_values(table["p_value"], table["rank"] == 1)
+    table["q_value"] = q_values(table["p_value"], table["rank"] == 1)
     return table.sort_values(["condition", "rank"], kind="stable", ignore_index=True)[list(COLUMNS)]
 
 
@@ -330,7 +330,7 @@ def _p_values(
     return np.minimum(p, 1.0)
 
 
-def _q_values(p_values: pd.Series, is_first: pd.Series) -> NDArray[np.float64]:
+def q_values(p_values: pd.Series, is_first: pd.Series) -> NDArray[np.float64]:
     """Return min over t >= p of t·m/#{rank-1 p-values <= t}: Benjamini-Hochberg at rank 1."""
     p = p_values.to_numpy(np.float64)
     tested = np.sort(p[is_first.to_numpy() & np.isfinite(p)])
