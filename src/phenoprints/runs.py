@@ -121,7 +121,7 @@ class Run:
 
     def anndata(self, screen: str, encoder: str, *, aligned: bool = False) -> AnnData:
         """Return the vectors of all wells of a screen with their metadata as one AnnData."""
-        from phenoprints.embeddings.exports import to_anndata
+        from phenoprints.embeddings.anndata_export import to_anndata
 
         open_vectors = self.aligned if aligned else self.embeddings
         reader = open_vectors(screen, encoder)

@@ -4,18 +4,12 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import anndata
 import numpy as np
 import pandas as pd
 import pytest
 
 from phenoprints.embeddings import open_embeddings
-from phenoprints.embeddings.exports import (
-    to_anndata,
-    to_profiles,
-    write_anndata,
-    write_gallery,
-)
+from phenoprints.embeddings.exports import to_profiles, write_gallery
 from phenoprints.embeddings.writing import write_rows
 from phenoprints.foundations.errors import DataError
 
@@ -51,19 +45,6 @@ def test_profiles_have_the_names_of_the_field(reader) -> None:
     np.testing.assert_array_equal(table[["mae_0000", "mae_0001"]], ROWS)
     first = list(table)[: len(list(table)) - 2]
     assert all(name.startswith("Metadata_") for name in first)
-
-
-def test_anndata_survives_its_file(reader, tmp_path: Path) -> None:
-    write_anndata(tmp_path / "e.h5ad", to_anndata(reader, WELLS, CONDITIONS))
-
-    data = anndata.read_h5ad(tmp_path / "e.h5ad")
-
-    np.testing.assert_array_equal(data.X, ROWS)
-    assert data.obs_names.tolist() == [str(2**64 - 1), "7", "8"]
-    assert data.obs["Metadata_Plate"].tolist() == ["p1", "p1", "p2"]
-    assert data.uns["phenoprints"]["encoder"] == "mae"
-    assert data.uns["phenoprints"]["geometry"]["crop_px"] == 32
-    assert data.uns["phenoprints"]["aggregation"] == "mean over crops and sites"
 
 
 def test_the_gallery_layout_holds_crops_and_means(tmp_path: Path) -> None:

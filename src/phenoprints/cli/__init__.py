@@ -123,10 +123,15 @@ def _export_embeddings(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--to", choices=["anndata", "profiles", "gallery"], default="anndata")
     parser.add_argument("--aligned", action="store_true", help="as the run aligned them")
     parser.add_argument("-o", "--output", help="file, or folder for the Gallery's layout")
+    _license(parser)
 
 
 def _export_crate(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("run", help="name of a run below results/, or its folder")
+    _license(parser)
+
+
+def _license(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--license",
         default="No licence is stated for the results; that of the screens' images applies.",

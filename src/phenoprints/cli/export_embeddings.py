@@ -9,15 +9,12 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from phenoprints.cli.exporting import refuse_existing
 from phenoprints.cli.runs import run_folder
 from phenoprints.configuration.layout import artefact
 from phenoprints.embeddings import EmbeddingReader, open_embeddings
-from phenoprints.embeddings.exports import (
-    to_anndata,
-    to_profiles,
-    write_anndata,
-    write_gallery,
-)
+from phenoprints.embeddings.anndata_export import to_anndata, write_anndata
+from phenoprints.embeddings.exports import to_profiles, write_gallery
 from phenoprints.foundations.errors import MissingInputError
 from phenoprints.foundations.publishing import publish_table
 from phenoprints.wells import CONDITIONS, WELLS, EmbeddingsReader
@@ -27,19 +24,24 @@ def run(arguments: argparse.Namespace) -> int:
     """Write the export and print where it is."""
     folder = run_folder(arguments.run)
     screen, encoder = arguments.screen, arguments.encoder
+    target = Path(arguments.output or f"{screen}.{encoder}{ENDINGS[arguments.to]}")
+    refuse_existing(target)
     wells = WELLS.read(artefact(folder, "screen_wells", screen=screen))
     conditions = CONDITIONS.read(artefact(folder, "screen_conditions", screen=screen))
-    target = Path(arguments.output or f"{screen}.{encoder}{ENDINGS[arguments.to]}")
     if arguments.to == "gallery":
         files = gallery(folder, screen, encoder, wells, target)
         print(f"{target}: {len(files):,} files")
         return 0
     reader = opened(folder, screen, encoder, is_aligned=arguments.aligned)
     if arguments.to == "anndata":
-        write_anndata(target, to_anndata(reader, wells, conditions))
+        data = to_anndata(reader, wells, conditions, licence=arguments.license)
+        write_anndata(target, data)
+        without = len(wells) - len(data)
     else:
         publish_table(target, to_profiles(reader, wells, conditions))
-    print(f"{target}: {len(wells):,} wells")
+        without = 0
+    left_out = f" ({without:,} without a vector left out)" if without else ""
+    print(f"{target}: {len(wells) - without:,} wells{left_out}")
     return 0
 
 

@@ -1,12 +1,11 @@
-"""Embeddings for other people's tools: AnnData, pycytominer's Parquet, the Gallery's layout."""
+"""Embeddings for other people's tools: pycytominer's Parquet and the Gallery's layout."""
 
 # n wells · D features
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
@@ -14,11 +13,8 @@ from numpy.typing import NDArray
 
 from phenoprints.foundations.errors import DataError
 from phenoprints.foundations.names import file_name
-from phenoprints.foundations.publishing import publish_table, published
+from phenoprints.foundations.publishing import publish_table
 from phenoprints.wells import EmbeddingsReader
-
-if TYPE_CHECKING:
-    from anndata import AnnData
 
 METADATA = {
     "experiment": "Metadata_Batch",
@@ -72,38 +68,6 @@ def metadata(wells: pd.DataFrame, conditions: pd.DataFrame | None = None) -> pd.
 
 def _joined(texts: pd.Series[str], listed: Sequence[int] | None) -> str:
     return " | ".join(texts.loc[i] for i in listed) if listed is not None else ""
-
-
-def to_anndata(
-    reader: EmbeddingsReader, wells: pd.DataFrame, conditions: pd.DataFrame | None = None
-) -> AnnData:
-    """Return an AnnData of the wells: X the vectors, obs the metadata, uns what describes them.
-
-    `uns["phenoprints"]` names screen, encoder, its fingerprint, block, geometry and that a row is
-    a well's mean. obs names are the ids of the wells.
-    """
-    from anndata import AnnData
-
-    rows = all_rows(reader, wells)
-    obs = metadata(wells, conditions).set_index("Metadata_Well_ID", drop=False)
-    obs.index.name = None
-    var = pd.DataFrame(index=feature_names(reader, rows.shape[1]))
-    kept = {k: v for k, v in reader.attributes.items() if k not in ("experiments", "features")}
-    described = {"stage": "embeddings", "aggregation": "mean over crops and sites", **kept}
-    return AnnData(X=rows, obs=obs, var=var, uns={"phenoprints": _plain(described)})
-
-
-def _plain(value: Any) -> Any:
-    """Return the value without None, which AnnData's files cannot hold."""
-    if isinstance(value, Mapping):
-        return {str(key): _plain(item) for key, item in value.items() if item is not None}
-    return value
-
-
-def write_anndata(path: str | Path, data: AnnData) -> None:
-    """Publish an AnnData as .h5ad, whole or not at all."""
-    with published(path) as partial:
-        data.write_h5ad(partial)
 
 
 def to_profiles(
