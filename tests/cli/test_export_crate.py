@@ -108,3 +108,17 @@ def test_a_run_that_has_not_begun(run, capsys, tmp_path):
     (tmp_path / "results/empty").mkdir()
     assert main(["export-crate", "empty"]) == 2
     assert "there is no provenance file" in capsys.readouterr().err
+
+
+def test_the_reader_of_ro_crates_finds_workflow_and_files(run):
+    rocrate = pytest.importorskip("rocrate.rocrate")
+    main(["export-crate", "demo", "--license", "https://spdx.org/licenses/CC0-1.0"])
+    crate = rocrate.ROCrate(run)
+    assert crate.mainEntity.id == "workflow/Snakefile"
+    assert {"File", "ComputationalWorkflow"} <= set(crate.mainEntity.type)
+    assert crate.license.id == "https://spdx.org/licenses/CC0-1.0"
+    written = json.loads((run / "ro-crate-metadata.json").read_text())["@graph"]
+    assert {entity.id for entity in crate.get_entities()} == {entity["@id"] for entity in written}
+    actions = crate.get_by_type("CreateAction")
+    assert {crate.dereference("#run")} <= set(actions)
+    assert all(action["instrument"] is not None for action in actions)

@@ -130,3 +130,20 @@ def test_a_foreign_config_is_refused(folder: Path, content: str, message: str) -
 def test_a_missing_folder_is_named(tmp_path: Path) -> None:
     with pytest.raises(MissingInputError, match="no model folder"):
         models.load(tmp_path / "absent")
+
+
+def test_the_hub_reads_card_and_weights_without_a_network(folder: Path, monkeypatch) -> None:
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    hub, safetensors = pytest.importorskip("huggingface_hub"), pytest.importorskip("safetensors")
+    card = hub.ModelCard.load(folder / "README.md")
+    assert (card.data.library_name, card.data.pipeline_tag) == (
+        "phenoprints", "image-feature-extraction",
+    )  # fmt: skip
+    assert card.data.license == "unknown"
+    assert "microscopy" in card.data.tags
+    with safetensors.safe_open(folder / "model.safetensors", framework="pt") as weights:
+        assert weights.metadata() == {"format": "pt"}
+        total = sum(weights.get_tensor(name).numel() for name in weights.keys())  # noqa: SIM118
+    encoder = models.load(folder)
+    assert total == sum(value.numel() for value in encoder.state_dict().values())
+    assert f"{sum(p.numel() for p in encoder.parameters()):,} parameters" in card.text

@@ -7,6 +7,7 @@ from phenoprints.embeddings import open_embeddings
 from phenoprints.foundations.provenance import artefact_path, write_provenance
 from phenoprints.foundations.script_logging import logged
 from phenoprints.maps import MapSettings, map_tables, perturbation_map, save_map
+from phenoprints.matches import map_neighbours
 from phenoprints.wells import Screen
 
 with logged(snakemake.log):
@@ -19,6 +20,9 @@ with logged(snakemake.log):
     settings = MapSettings(**snakemake.params.settings)
     built = perturbation_map(wells, conditions, reader, settings, is_usable=usable)
     tables = map_tables(built, wells, conditions, reader, is_usable=usable, seed=seed)
+    tables["calibrated"] = map_neighbours(
+        built, wells, conditions, reader, is_usable=usable, seed=seed
+    )
     folder = artefact_path(snakemake.output.provenance)
     save_map(folder, built, tables)
     write_provenance(

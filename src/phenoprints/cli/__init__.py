@@ -24,6 +24,7 @@ COMMANDS = {
     "explain": "Print where a file came from, back to the inputs.",
     "report": "Write the pages of a run from what it has left so far.",
     "diff": "Say what changed between two manifests, by step and reason.",
+    "export-dataset": "Write a manifest as a folder that others load unchanged.",
     "export-embeddings": "Write embeddings as AnnData, profiles or in the Gallery's layout.",
     "export-crate": "Describe a run as a Workflow Run RO-Crate.",
 }
@@ -116,6 +117,19 @@ def _diff(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("second", help="folder of the other manifest")
 
 
+def _export_dataset(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("run", help="name of a run below results/, or its folder")
+    parser.add_argument("manifest", help="name of the manifest")
+    parser.add_argument("-o", "--output", required=True, help="folder to make")
+    parser.add_argument("--images", action="store_true", help="copy the images, not only locators")
+    parser.add_argument("--name", help="name of the data set; without it, that of run and manifest")
+    parser.add_argument("--creator", default="unknown", help="who made the data set")
+    parser.add_argument("--cite", help="how to cite the data set")
+    parser.add_argument("--url", help="where the data set is described")
+    parser.add_argument("--date", help="date of publication; without it, that of the manifest")
+    _license(parser)
+
+
 def _export_embeddings(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("run", help="name of a run below results/, or its folder")
     parser.add_argument("screen", help="name of the screen")
@@ -146,6 +160,7 @@ _ARGUMENTS = {
     "explain": _explain,
     "report": _report,
     "diff": _diff,
+    "export-dataset": _export_dataset,
     "export-embeddings": _export_embeddings,
     "export-crate": _export_crate,
 }

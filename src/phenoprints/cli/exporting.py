@@ -43,20 +43,17 @@ def refuse_stale(run: Path, artefacts: Iterable[Path]) -> None:
             raise MissingInputError(f"{artefact}: not made yet. To fix: finish the run first.")
         checked_sha256(artefact)
         for name, recorded in checked_provenance(artefact)["inputs"].items():
-            path = _input_of(name, run)
+            path = base_folder(run) / name
             if change := change_of(path, recorded):
                 problems.append(Problem(str(artefact), f"was made from {name}, {change}"))
-            elif provenance_path(path).exists():
-                todo.append(path)
+                continue
+            source = artefact_path(path) if name.endswith(SUFFIX) else path
+            if provenance_path(source).exists():
+                todo.append(source)
     if problems:
         fix = "run the workflow again, or see `phenoprints verify`"
         problems[-1] = Problem(problems[-1].where, problems[-1].what, fix=fix)
     raise_problems(problems, CorruptionError)
-
-
-def _input_of(name: str, run: Path) -> Path:
-    path = base_folder(run) / name
-    return artefact_path(path) if path.name.endswith(SUFFIX) else path
 
 
 @contextmanager

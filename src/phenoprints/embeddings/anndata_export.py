@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from phenoprints import __version__
 from phenoprints.embeddings.exports import all_rows, feature_names, metadata
@@ -54,10 +55,10 @@ def to_anndata(
     from anndata import AnnData
 
     rows = all_rows(reader, wells)
-    is_finite = np.isfinite(rows).all(axis=1)
+    is_finite: NDArray[np.bool_] = np.isfinite(rows).all(axis=1)
     obs = _observations(wells, conditions)
     var = pd.DataFrame(index=[_in_compartment(n) for n in feature_names(reader, rows.shape[1])])
-    without = obs.index[~is_finite].tolist()
+    without = obs.index.to_numpy()[~is_finite].tolist()
     uns = {**_declared(reader, wells), "licence": licence}
     uns["phenoprints"] = {**uns["phenoprints"], "wells_without_vector": without}
     return AnnData(X=rows[is_finite], obs=obs[is_finite], var=var, uns=uns)

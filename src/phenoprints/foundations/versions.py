@@ -9,7 +9,7 @@ STAGE_VERSIONS = {
     "curation": 3,
     "training": 3,
     "probes": 1,
-    "maps": 1,
+    "maps": 2,
     "benchmarks": 2,
     "reports": 1,
 }

@@ -3,6 +3,7 @@
 from phenoprints.matches.contracts import MATCHES
 from phenoprints.matches.matching import Matches, match
 from phenoprints.matches.neighbours import calibrated_neighbours
+from phenoprints.matches.on_map import map_neighbours
 from phenoprints.matches.reference import (
     Reference,
     freeze_reference,
@@ -18,6 +19,7 @@ __all__ = [
     "Reference",
     "calibrated_neighbours",
     "freeze_reference",
+    "map_neighbours",
     "match",
     "open_reference",
     "save_reference",
