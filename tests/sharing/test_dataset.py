@@ -42,7 +42,7 @@ def test_pandas_polars_and_duckdb_read_the_manifest(folder: Path, manifest: pd.D
     assert len(expected) > 100
     assert sorted(pd.read_parquet(path)["well_id"]) == expected
     assert sorted(polars.read_parquet(path)["well_id"].to_list()) == expected
-    rows = duckdb.sql(f"select well_id from '{path}' order by well_id").fetchall()
+    rows = duckdb.read_parquet(str(path)).order("well_id").fetchall()
     assert [row[0] for row in rows] == expected
 
 

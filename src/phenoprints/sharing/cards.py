@@ -144,7 +144,7 @@ def _use(tables: Mapping[str, str]) -> str:
         "## How to load\n\n```python\nimport pandas, polars, duckdb, datasets, mlcroissant\n\n"
         f'pandas.read_parquet("data/{first}.parquet")\n'
         f'polars.read_parquet("data/{first}.parquet")\n'
-        f"duckdb.sql(\"select * from 'data/{first}.parquet'\")\n"
+        f'duckdb.read_parquet("data/{first}.parquet")\n'
         f'datasets.load_dataset("<this folder>", "{first}")\n'
         f'mlcroissant.Dataset("croissant.json").records("{first}")\n```\n\n'
         f"`sha256sum -c checksums.sha256` checks every file. Made with Phenoprints {__version__}."
