@@ -15,7 +15,7 @@ __version__ = "0.1.0"
 _PACKAGES = (
     "alignment", "annotation", "benchmarks", "configuration", "consistency", "curation",
     "embeddings", "maps", "matches", "models", "probes", "quality", "reports", "runs", "screens",
-    "simulation", "testing", "training", "wells",
+    "sharing", "simulation", "testing", "training", "wells",
 )  # fmt: skip
 
 _FUNCTIONS = {"open_run": "runs", "match": "matches"}

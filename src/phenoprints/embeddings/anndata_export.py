@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
 from phenoprints import __version__
 from phenoprints.embeddings.exports import all_rows, feature_names, metadata
@@ -55,7 +54,7 @@ def to_anndata(
     from anndata import AnnData
 
     rows = all_rows(reader, wells)
-    is_finite: NDArray[np.bool_] = np.isfinite(rows).all(axis=1)
+    is_finite = np.asarray(np.isfinite(rows).all(axis=1))
     obs = _observations(wells, conditions)
     var = pd.DataFrame(index=[_in_compartment(n) for n in feature_names(reader, rows.shape[1])])
     without = obs.index.to_numpy()[~is_finite].tolist()
