@@ -20,6 +20,8 @@ rule curate_manifest:
         conditions=INPUTS.for_screens_of_manifest("screen_conditions"),
         quality=INPUTS.for_screens_of_manifest("quality"),
         consistency=INPUTS.tests_of_manifest,
+        embeddings=INPUTS.vectors_of_manifest("embeddings"),
+        alignment=INPUTS.vectors_of_manifest("alignment"),
     output:
         phenoprints="<phenoprints>",
         genes="<genes>",

@@ -21,7 +21,7 @@ from phenoprints.configuration.planning import (
     shared_jobs,
 )
 from phenoprints.configuration.presets import preset
-from phenoprints.configuration.references import base_encoder, has_images
+from phenoprints.configuration.references import base_encoder, encoders_of_options, has_images
 from phenoprints.configuration.renaming import RenamedSettingWarning
 from phenoprints.configuration.resolution import load
 
@@ -30,6 +30,7 @@ __all__ = [
     "Plan",
     "RenamedSettingWarning",
     "base_encoder",
+    "encoders_of_options",
     "found_files",
     "freeze",
     "has_images",

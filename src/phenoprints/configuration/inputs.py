@@ -26,7 +26,7 @@ from phenoprints.configuration.planning import (
     shared_jobs,
     threshold_of,
 )
-from phenoprints.configuration.references import TRIMMED, base_encoder
+from phenoprints.configuration.references import TRIMMED, base_encoder, encoders_of_options
 from phenoprints.foundations.errors import ConfigurationError
 from phenoprints.foundations.finding import find
 
@@ -356,6 +356,20 @@ class Inputs:
         manifest = self.config["manifests"][wildcards.manifest]
         pairs = [(s, judge) for judge in manifest["judges"] for s in manifest["screens"]]
         return self.paths_for_pairs("consistency", pairs)
+
+    def vectors_of_manifest(self, kind: str) -> Callable[[Wildcards], Paths]:
+        """Return an input function: paths of the vectors that options of a manifest compare.
+
+        By option (`duplicates`, `balance`, `confounders`), and for each option by screen.
+        """
+
+        def paths(wildcards: Wildcards) -> Paths:
+            manifest = self.config["manifests"][wildcards.manifest]
+            names = encoders_of_options(manifest).values()
+            pairs = [(screen, name) for name in names for screen in manifest["screens"]]
+            return self.paths_for_pairs(kind, pairs)
+
+        return paths
 
     def section_of_screens(self, name: str) -> Callable[[Wildcards], dict[str, Any]]:
         """Return a params function: one section of every screen of the manifest."""

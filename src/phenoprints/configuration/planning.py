@@ -17,6 +17,7 @@ from phenoprints.configuration.references import (
     base_encoder,
     can_see,
     dependencies,
+    encoders_of_manifest,
     has_images,
 )
 
@@ -92,7 +93,7 @@ def plan(config: Mapping[str, Any]) -> Plan:
     screens, order = config["screens"], learning_order(config)
     tasks = config["probes"]["tasks"]
     judged, evaluated = _judge_pairs(config), _evaluation_pairs(config)
-    pairs = judged | evaluated
+    pairs = judged | evaluated | _option_pairs(config)
     probed = _probed(config)
     task_screens = {(name, screen) for name, task in tasks.items() for screen in task["screens"]}
     blocks = {(s, e) for e in probed for _, s in task_screens if can_see(config, e, s)}
@@ -207,8 +208,8 @@ def _depth(config: Mapping[str, Any], encoder: str) -> int:
     if encoder.endswith(TRIMMED):
         return 1 + _depth(config, base_encoder(encoder))
     item = config["encoders"][encoder]
-    judges = config["manifests"].get(item.get("manifest"), {}).get("judges", [])
-    needed = [*judges, *([item["start_from"]] if item.get("start_from") else [])]
+    made_with = encoders_of_manifest(config["manifests"].get(item.get("manifest"), {}))
+    needed = [*made_with, *([item["start_from"]] if item.get("start_from") else [])]
     return max((1 + _depth(config, name) for name in needed), default=0)
 
 
@@ -241,6 +242,11 @@ def _judge_pairs(config: Mapping[str, Any]) -> set[Pair]:
     return {(s, judge) for m in manifests for judge in m["judges"] for s in m["screens"]}
 
 
+def _option_pairs(config: Mapping[str, Any]) -> set[Pair]:
+    manifests = config["manifests"].values()
+    return {(s, name) for m in manifests for name in encoders_of_manifest(m) for s in m["screens"]}
+
+
 def _evaluation_pairs(config: Mapping[str, Any]) -> set[Pair]:
     evaluation = config["evaluation"]
     return {
@@ -255,7 +261,7 @@ def _probed(config: Mapping[str, Any]) -> Names:
     """Networks whose blocks are probed: those evaluated, and those used trimmed."""
     if not config["evaluation"]["probes"]:
         return ()
-    used = [name for m in config["manifests"].values() for name in m["judges"]]
+    used = [name for m in config["manifests"].values() for name in encoders_of_manifest(m)]
     used += [name for names in config["evaluation"].get("by_screen", {}).values() for name in names]
     trimmed = [name for name in used if name.endswith(TRIMMED)]
     names = {base_encoder(name) for name in [*config["evaluation"]["encoders"], *trimmed]}

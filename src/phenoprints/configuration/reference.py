@@ -18,6 +18,7 @@ from phenoprints.configuration.models.encoders import NetworkKeys, TrainedKeys
 from phenoprints.configuration.models.screens import Column, ImageKeys, Join, ScreenKeys, TableKeys
 from phenoprints.configuration.presets import PRESETS, preset
 from phenoprints.configuration.recipes import RECIPES
+from phenoprints.configuration.references import CURATION_OPTIONS
 from phenoprints.foundations.publishing import publish_text
 
 HEAD = """# Configuration
@@ -143,9 +144,18 @@ def _table(node: Mapping[str, Any], only: Collection[str] | None = None) -> str:
 def _rows(key: str, node: Mapping[str, Any], is_required: bool) -> Iterator[str]:
     default = "required" if is_required else _default(node)
     yield f"| `{key}` | {_values(node)} | {default} | {node.get('description', '')} |"
-    if key == "sampling_fractions" or key in Benchmarks.model_fields:
-        for name, part in node.get("properties", {}).items():
+    if key in ("sampling_fractions", *CURATION_OPTIONS) or key in Benchmarks.model_fields:
+        for name, part in _properties(node).items():
             yield from _rows(f"{key}.{name}", resolved_node(part), False)
+
+
+def _properties(node: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Return the keys of a mapping, also of one that may be null."""
+    parts = [resolved_node(part) for part in node.get("oneOf", [])]
+    found: Mapping[str, Any] = next(
+        (part["properties"] for part in [node, *parts] if "properties" in part), {}
+    )
+    return found
 
 
 def _default(node: Mapping[str, Any]) -> str:

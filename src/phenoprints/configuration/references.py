@@ -18,6 +18,29 @@ Config = Mapping[str, Any]
 _Fault = tuple[KeyPath, str]
 
 
+CURATION_OPTIONS = ("duplicates", "balance", "confounders")
+"""Options of a manifest that compare vectors of an encoder."""
+
+
+def encoders_of_options(manifest: Config) -> dict[str, str]:
+    """Return the encoder of each option that a manifest sets: its own, or the first judge.
+
+    An option without both has "".
+    """
+    first = next(iter(manifest.get("judges", [])), "")
+    return {
+        option: (manifest[option].get("encoder") or first)
+        for option in CURATION_OPTIONS
+        if manifest.get(option) is not None
+    }
+
+
+def encoders_of_manifest(manifest: Config) -> list[str]:
+    """Return the encoders that a manifest is made with: its judges, and those of its options."""
+    options = [name for name in encoders_of_options(manifest).values() if name]
+    return list(dict.fromkeys([*manifest.get("judges", []), *options]))
+
+
 def base_encoder(name: str) -> str:
     """Return the encoder behind a derived one: `a` for `a.trimmed`, else the name itself."""
     return name.removesuffix(TRIMMED)
@@ -72,7 +95,7 @@ def dependencies(config: Config) -> dict[Node, list[Node]]:
     """
     graph: dict[Node, list[Node]] = {}
     for name, manifest in sorted(config["manifests"].items()):
-        judges = sorted({base_encoder(judge) for judge in manifest.get("judges", [])})
+        judges = sorted({base_encoder(judge) for judge in encoders_of_manifest(manifest)})
         graph["manifests", name] = [("encoders", judge) for judge in judges]
     for name, encoder in sorted(config["encoders"].items()):
         needs = [("manifests", encoder.get("manifest")), ("encoders", encoder.get("start_from"))]
@@ -178,6 +201,21 @@ def _manifests(config: Config) -> Iterator[_Fault]:
             for screen in manifest["screens"]:
                 where = (*path, "judges", index)
                 yield from _cannot_see(where, judge, screen, config)
+        yield from _options(path, manifest, config)
+
+
+def _options(path: KeyPath, manifest: Config, config: Config) -> Iterator[_Fault]:
+    for option, encoder in encoders_of_options(manifest).items():
+        where = (*path, option)
+        if not encoder:
+            yield (
+                where,
+                "names no encoder, and there are no judges; expected encoder: <name>",
+            )
+        elif encoder not in manifest.get("judges", []):
+            yield from _missing_encoders((*where, "encoder"), [encoder], config)
+            for screen in manifest["screens"]:
+                yield from _cannot_see((*where, "encoder"), encoder, screen, config)
 
 
 def _cannot_see(path: KeyPath, judge: str, screen: str, config: Config) -> Iterator[_Fault]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,7 +11,14 @@ from numpy.typing import NDArray
 
 from phenoprints.curation import kernels
 from phenoprints.curation.encoding import TREATMENT, Encoded
-from phenoprints.curation.steps import REASONS, STEP_OF_REASON, STEPS, Reason, last_reason
+from phenoprints.curation.steps import (
+    OPTIONAL_STEPS,
+    REASONS,
+    STEP_OF_REASON,
+    STEPS,
+    Reason,
+    last_reason,
+)
 from phenoprints.wells.contracts import ROLES
 
 MAX_COUNTED = 8
@@ -64,15 +72,20 @@ class Counts:
         self.judged += other.judged
         np.maximum(self.farthest, other.farthest, out=self.farthest)
 
-    def steps(self, perturbation: NDArray[np.int64]) -> list[dict[str, Any]]:
-        """Per step: wells, conditions, perturbations, experiments and roles before and after.
+    def steps(
+        self, perturbation: NDArray[np.int64], optional: Collection[str] = ()
+    ) -> list[dict[str, Any]]:
+        """Return per step wells, conditions, perturbations, experiments and roles before and after.
 
-        `perturbation` is the code of each condition's perturbation.
+        `perturbation` is the code of each condition's perturbation; of OPTIONAL_STEPS only those in
+        `optional` are listed.
         """
         farthest = np.full(int(perturbation.max(initial=-1)) + 1, -1, dtype=np.int8)
         np.maximum.at(farthest, perturbation, self.farthest)
         entrance, result = 0, []
         for step, meaning in STEPS.items():
+            if step in OPTIONAL_STEPS and step not in optional:
+                continue
             door = last_reason(step) + 1
             before, after = (self._counts(limit, farthest) for limit in (entrance, door))
             result.append(

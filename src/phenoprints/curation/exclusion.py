@@ -19,15 +19,17 @@ from phenoprints.wells.contracts import ROLES
 
 LIMITS = ("min_experiments", "min_wells")
 
-RARE, FEW_EXPERIMENTS, PHENOPRINT, TESTABLE = 1, 2, 4, 8
-"""Bits of a condition: what steps 3 and 5 need to know of it."""
+RARE, FEW_EXPERIMENTS, PHENOPRINT, TESTABLE, UNCONFOUNDED = 1, 2, 4, 8, 16
+"""Bits of a condition: what steps 3, 5 and confounders need to know of it. UNCONFOUNDED is a
+phenoprint that no excluded confounder explains."""
 
 
 @dataclass(frozen=True)
 class ConditionFacts:
     """What the funnel knows of every condition, (C,) each.
 
-    The last two are None for a manifest without judges, whose funnel ends after step 4.
+    `has_phenoprint` and `is_testable` are None for a manifest without judges, whose funnel ends
+    after step 4; `is_confounded` is None where no confounder is excluded.
     """
 
     min_experiments: NDArray[np.int32]
@@ -35,6 +37,7 @@ class ConditionFacts:
     perturbation: NDArray[np.int64]
     has_phenoprint: NDArray[np.bool_] | None
     is_testable: NDArray[np.bool_] | None
+    is_confounded: NDArray[np.bool_] | None = None
 
     @classmethod
     def of(cls, table: pd.DataFrame, rules: Rules) -> ConditionFacts:
@@ -43,6 +46,7 @@ class ConditionFacts:
         limits = [[rules.least(key, each) for each in kinds] for key in LIMITS]
         min_experiments, min_wells = np.array(limits, dtype=np.int32).reshape(2, -1)[:, kind]
         both = pd.factorize(table["perturbation"])[0] * np.int64(len(kinds)) + kind
+        excluded = list(rules.confounders.exclude) if rules.confounders else []
         is_judged = "has_phenoprint" in table and bool(table["has_phenoprint"].notna().any())
         return cls(
             min_experiments=min_experiments,
@@ -50,6 +54,7 @@ class ConditionFacts:
             perturbation=pd.factorize(both)[0],
             has_phenoprint=table["has_phenoprint"].to_numpy(np.bool_) if is_judged else None,
             is_testable=table["is_testable"].to_numpy(np.bool_) if is_judged else None,
+            is_confounded=table[excluded].any(axis=1).to_numpy(np.bool_) if excluded else None,
         )
 
     @property
@@ -70,6 +75,8 @@ def condition_flags(
     flags |= (few_experiments | (num_wells < facts.min_wells)) * RARE
     if facts.has_phenoprint is not None and facts.is_testable is not None:
         flags |= facts.has_phenoprint * PHENOPRINT | facts.is_testable * TESTABLE
+        if facts.is_confounded is not None:
+            flags |= (facts.has_phenoprint & ~facts.is_confounded) * UNCONFOUNDED
     return flags.astype(np.uint8)
 
 
@@ -113,6 +120,9 @@ def reasons(
         steps.append(_step_5(part, of_any))
     if not rules.keep_controls:
         steps.append(np.where(part.role == TREATMENT, Reason.KEPT, Reason.CONTROL))
+    if is_judged and "confounders" in rules.optional_steps:
+        is_left = (part.role == TREATMENT) & (of_any & UNCONFOUNDED == 0)
+        steps.append(np.where(is_left, Reason.CONFOUNDED, Reason.KEPT))
     for step in steps:
         reason = np.where(reason == Reason.KEPT, step, reason).astype(np.int8)
     return reason

@@ -12,7 +12,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from phenoprints.curation.counts import Counts
-from phenoprints.curation.encoding import encode
+from phenoprints.curation.encoding import Encoded, encode
 from phenoprints.curation.exclusion import ConditionFacts, condition_flags, count, reasons
 from phenoprints.curation.parts import Parts, TableParts
 from phenoprints.curation.rules import Rules, check_held_out
@@ -21,6 +21,9 @@ from phenoprints.curation.wells_with_quality import screen_parts
 from phenoprints.curation.writing import MemorySink, Sink
 from phenoprints.foundations.errors import DataError
 from phenoprints.foundations.progress import Progress
+
+Thin = Callable[[NDArray[np.uint64]], NDArray[np.int8]]
+"""Returns a reason, or KEPT, for each of the wells that are left."""
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -123,12 +126,15 @@ def curate_parts(
     *,
     seed: int = 0,
     workers: int = 1,
+    thin: Thin | None = None,
 ) -> Funnel:
     """Return the funnel over parts of any size: two passes, of which the second writes.
 
     Condition ids in the parts are the row numbers of `phenoprints`. What is written does not
     depend on `workers` nor on the order of the parts: they are numbered by their first experiment.
-    Held in memory are `workers` parts and a few numbers per condition.
+    Held in memory are `workers` parts and a few numbers per condition; with `thin`, which receives
+    the ids of all wells that are left and returns a reason (or KEPT) for each, a third pass and
+    their ids.
 
     Raises
     ------
@@ -154,10 +160,23 @@ def curate_parts(
     flags = condition_flags(facts, counts[0], counts[1])
     tally = Counts.empty(len(facts))
 
+    def decided(part: Encoded) -> NDArray[np.int8]:
+        return reasons(part, rules, flags, is_judged=facts.is_judged, seed=seed)
+
+    def left(position: int) -> NDArray[np.uint64]:
+        part = encode(parts.read(order[position], deciding_only=True), len(facts))
+        ids: NDArray[np.uint64] = part.well_id[decided(part) == Reason.KEPT]
+        return ids
+
+    later = _Later(np.empty(0, np.uint64), np.empty(0, np.int8))
+    if thin is not None:
+        ids = np.concatenate([left(position) for position in range(len(order))])
+        later = _Later.of(ids, thin(ids))
+
     def second_pass(position: int) -> Counts:
         table = parts.read(order[position], deciding_only=False)
         part = encode(table, len(facts))
-        reason = reasons(part, rules, flags, is_judged=facts.is_judged, seed=seed)
+        reason = later.applied(part.well_id, decided(part))
         sink.write(position, table, reason)
         return Counts.of(part, reason, len(facts))
 
@@ -165,7 +184,30 @@ def curate_parts(
     for part_tally in writing.each(_each(second_pass, range(len(order)), workers)):
         tally.add(part_tally)
     reached = _reached(phenoprints["kind"], counts)
-    return Funnel(tally.steps(facts.perturbation), reached, tuple(tally.judged.tolist()))
+    steps = tally.steps(facts.perturbation, rules.optional_steps)
+    return Funnel(steps, reached, tuple(tally.judged.tolist()))
+
+
+@dataclass(frozen=True)
+class _Later:
+    """Reasons of wells that leave after all steps that look at each well alone, by sorted id."""
+
+    well_id: NDArray[np.uint64]
+    reason: NDArray[np.int8]
+
+    @classmethod
+    def of(cls, well_id: NDArray[np.uint64], reason: NDArray[np.int8]) -> _Later:
+        rows = np.flatnonzero(reason < Reason.KEPT)
+        rows = rows[np.argsort(well_id[rows])]
+        return cls(well_id[rows], reason[rows])
+
+    def applied(self, well_id: NDArray[np.uint64], reason: NDArray[np.int8]) -> NDArray[np.int8]:
+        """Return the reasons of a part with those of the later steps."""
+        if not len(self.well_id):
+            return reason
+        place = np.minimum(np.searchsorted(self.well_id, well_id), len(self.well_id) - 1)
+        is_later = self.well_id[place] == well_id
+        return np.where(is_later, self.reason[place], reason).astype(np.int8)
 
 
 def _reached(kind: pd.Series, counts: NDArray[np.int64]) -> dict[str, dict[str, int]]:

@@ -17,7 +17,7 @@ from phenoprints.curation.false_positives import (
     overlap_of_judges,
     warnings_of,
 )
-from phenoprints.curation.funnel import Funnel, curate_parts
+from phenoprints.curation.funnel import Funnel, Thin, curate_parts
 from phenoprints.curation.measured import measured_false
 from phenoprints.curation.parts import Parts
 from phenoprints.curation.phenoprints import judged_units
@@ -37,18 +37,20 @@ def write_manifest(
     *,
     seed: int = 0,
     workers: int = 1,
+    thin: Thin | None = None,
 ) -> Funnel:
     """Run the funnel and publish two folders of Parquet parts, whole or not at all.
 
     `manifest` holds the wells to learn from (part-*.parquet), with the columns of the wells table,
     condition ids in the numbering of `phenoprints`, and `locators`; and their good sites
-    (sites-*.parquet, contract SITES), where the screens have images. `reasons` holds well_id, step
+    (sites-*.parquet, contract SITES), where the screens have images. `thin` is that of
+    `curate_parts`. `reasons` holds well_id, step
     and reason of all other wells. Their bytes depend neither on `workers` nor on the order of the
     parts.
     """
     with published_folder(manifest) as stays, published_folder(reasons) as leaves:
         sink = FolderSink(stays, leaves)
-        return curate_parts(parts, phenoprints, rules, sink, seed=seed, workers=workers)
+        return curate_parts(parts, phenoprints, rules, sink, seed=seed, workers=workers, thin=thin)
 
 
 def figures(

@@ -22,6 +22,17 @@ class Rules(ManifestKeys):
         own = getattr(getattr(self.limits, kind), key, None)
         return int(own or getattr(self, key) or preset("paper")[kind][key])
 
+    @property
+    def optional_steps(self) -> tuple[str, ...]:
+        """The steps of `steps.OPTIONAL_STEPS` that take place."""
+        excludes = self.confounders is not None and bool(self.confounders.exclude)
+        chosen = {
+            "confounders": excludes,
+            "duplicates": self.duplicates is not None,
+            "balance": self.balance is not None,
+        }
+        return tuple(step for step, is_on in chosen.items() if is_on)
+
     def is_held_out(self, screen: str, experiment: str) -> bool:
         """Whether an experiment is held out, by its name or as `<screen>/<experiment>`."""
         return experiment in self.hold_out or f"{screen}/{experiment}" in self.hold_out

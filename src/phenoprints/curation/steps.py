@@ -11,8 +11,15 @@ STEPS = {
     "replicates": "conditions in too few experiments or wells",
     "sampling": "controls and unperturbed wells under-sampled",
     "phenoprints": "perturbations without a phenoprint",
+    "confounders": "conditions that a confounder explains",
+    "duplicates": "wells that repeat another well",
+    "balance": "wells of over-represented appearances",
 }
-"""Steps in their order, each with what leaves there. Source: ViTally Consistent, A.1."""
+"""Steps in their order, each with what leaves there. Source: ViTally Consistent, A.1; the last
+three are options of ours."""
+
+OPTIONAL_STEPS = ("confounders", "duplicates", "balance")
+"""Steps that a funnel has only where its manifest sets the option of that name."""
 
 
 class Reason(IntEnum):
@@ -30,7 +37,10 @@ class Reason(IntEnum):
     NO_PHENOPRINT = 9
     UNTESTABLE = 10
     CONTROL = 11
-    KEPT = 12
+    CONFOUNDED = 12
+    NEAR_DUPLICATE = 13
+    BALANCED_OUT = 14
+    KEPT = 15
 
     @property
     def word(self) -> str:
@@ -51,6 +61,9 @@ STEP_OF_REASON = {
     Reason.NO_PHENOPRINT: "phenoprints",
     Reason.UNTESTABLE: "phenoprints",
     Reason.CONTROL: "phenoprints",
+    Reason.CONFOUNDED: "confounders",
+    Reason.NEAR_DUPLICATE: "duplicates",
+    Reason.BALANCED_OUT: "balance",
 }
 
 REASONS = tuple(STEP_OF_REASON)

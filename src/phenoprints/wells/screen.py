@@ -131,6 +131,13 @@ class Screen:
         rows = None if experiment is None else self._rows(self._quality_rows, experiment)
         return _frame(TableReader(self.quality_path, VERDICTS), rows)
 
+    def metrics(self) -> pd.DataFrame:
+        """Return the quality table with its verdicts and metrics; empty without quality."""
+        if self.quality_path is None:
+            return self.verdicts()
+        reader = TableReader(self.quality_path, [])
+        return _frame(TableReader(self.quality_path, reader.names), None)
+
     def usable(self, experiment: str | None = None) -> NDArray[np.bool_]:
         """Return a mask over the wells of one experiment, or of all: False where quality failed."""
         return usable_wells(self.wells(experiment, ["well_id"]), self.verdicts(experiment))

@@ -54,6 +54,44 @@ class SamplingFractions(Section):
     """Share of negative controls."""
 
 
+class Duplicates(Section):
+    """Near duplicates: wells whose unaligned embeddings repeat another well's."""
+
+    encoder: EncoderName | None = None
+    """Encoder whose unaligned embeddings are compared; null takes the first judge."""
+    width: float = Field(8.0, gt=0)
+    """Wells are near duplicates when nearer than replicates ever are: this many robust standard
+    deviations below the median log distance of the screen's replicates."""
+
+
+class Balance(Section):
+    """Balance over clusters of aligned embeddings."""
+
+    encoder: EncoderName | None = None
+    """Encoder whose aligned embeddings are clustered; null takes the first judge."""
+    method: Literal["hierarchical", "cap"] = "hierarchical"
+    """Sample flat over the clusters of each level, or cap the share of any cluster."""
+    fraction: Fraction = 0.5
+    """Share of the wells that `hierarchical` keeps."""
+    max_share: float = Field(0.1, gt=0, le=1)
+    """Largest share of the kept wells that one cluster of the highest level may have with `cap`."""
+    levels: Listed[int] = ()
+    """Numbers of clusters by level, lowest first and decreasing; empty derives them from the
+    number of wells."""
+
+
+class Confounders(Section):
+    """The ledger of confounders: what else explains a condition's phenotype."""
+
+    encoder: EncoderName | None = None
+    """Encoder whose aligned embeddings are explained; null takes the first judge."""
+    share: float = Field(0.5, gt=0, le=1)
+    """A condition is flagged when one group of covariates explains at least this share of its
+    phenotype, and what is left is no phenotype."""
+    exclude: Distinct[Literal["cell_count_only", "position_only"]] = ()
+    """Flags whose wells leave the manifest; empty reports them only."""
+
+
 class ManifestKeys(Section):
     """How the funnel decides."""
 
@@ -86,6 +124,12 @@ class ManifestKeys(Section):
     hold_out: Distinct[Text] = ()
     """Experiments that are left out, as `<experiment>`, or `<screen>/<experiment>` where
     screens share names."""
+    duplicates: Duplicates | None = None
+    """Drop near duplicates after step 5; null keeps them."""
+    balance: Balance | None = None
+    """Balance the remaining wells over clusters of their embeddings; null keeps them all."""
+    confounders: Confounders | None = None
+    """Compute the ledger of confounders; null leaves it out."""
 
 
 class Manifest(ManifestKeys):

@@ -33,6 +33,7 @@ from phenoprints.reports.stages.phenoprint_tables import (
     judges_of,
     nominal_rate,
 )
+from phenoprints.reports.stages.thinning import thinning_parts
 from phenoprints.reports.stages.truth import truth_facts, truth_parts, truth_verdicts
 from phenoprints.reports.tables import Column, Table
 from phenoprints.reports.verdicts import CHECK, FAIL, NOT_RUN, PASS, Verdict
@@ -285,6 +286,7 @@ def _section(
         parts.append(Box("No phenoprints", text, anchor=f"{manifest}-no-phenoprints"))
     else:
         parts += _phenoprint_parts(run, manifest, phenoprints)
+    parts += thinning_parts(run, manifest, phenoprints)
     return Section(f"{manifest}-section", f"Manifest {manifest}", parts, _lead(run, manifest))
 
 
