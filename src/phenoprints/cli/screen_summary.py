@@ -115,10 +115,11 @@ def _image_findings(screen: Screen, settings: Mapping[str, Any]) -> tuple[list[s
     """Return failures and warnings of a few images of each plate, and of the nuclei's channel."""
     from phenoprints.quality.measurement import find_nucleus_channel
     from phenoprints.screens.looking import unreadable_sites
+    from phenoprints.screens.preparing import image_root
 
     if screen.sites.empty or settings["source"] == "simulated":
         return [], []
-    bad = list(unreadable_sites(settings.get("root", "."), screen))
+    bad = list(unreadable_sites(image_root(settings), screen))
     plates = screen.wells.loc[screen.wells["well_id"].isin(screen.sites["well_id"]), "plate"]
     texts = [
         f"plate {plate}: {num} of {looked} images looked at cannot be read. {why}"

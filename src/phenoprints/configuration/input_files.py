@@ -8,6 +8,7 @@ from typing import Any
 
 from phenoprints.foundations.errors import Problem
 from phenoprints.foundations.finding import find
+from phenoprints.foundations.remote import is_remote
 
 _METADATA_SOURCES = ("rxrx1", "rxrx3", "rxrx3-core", "jump-cp")
 _FREE_SOURCES = ("simulated", "planned")
@@ -57,8 +58,11 @@ def _of_screen(key: str, screen: Mapping[str, Any]) -> Iterator[tuple[str, str, 
         yield from ((f"{key}.join[{index}].table", root, path) for path in listed(join["table"]))
     if screen["source"] in _METADATA_SOURCES:
         yield f"{key}.metadata", root, screen["metadata"]
+    own = screen.get("image_root")
     for name in ("barcode_platemap", "platemap_folder", "load_data", "images", "exports"):
-        if screen.get(name):
+        if name == "images" and own:
+            yield from () if is_remote(own) else ((f"{key}.image_root", ".", own),)
+        elif screen.get(name):
             yield from ((f"{key}.{name}", root, path) for path in listed(screen[name]))
 
 

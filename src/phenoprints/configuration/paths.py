@@ -14,8 +14,8 @@ READ_BY_SNAKEMAKE = re.compile(r"[{}<>\x00-\x1f]")
 """Of wildcards, of path variables, and what no log line should hold."""
 KEYS = frozenset(
     {"root", "wells", "table", "metadata", "barcode_platemap", "platemap_folder", "load_data",
-     "exports", "images", "weights", "profiles", "row_tables", "arm_expression", "truth", "groups",
-     "folder", "cache"}
+     "exports", "images", "image_root", "weights", "profiles", "row_tables", "arm_expression",
+     "truth", "groups", "folder", "cache"}
 )  # fmt: skip
 OF_SCREENS = frozenset({"profiles", "row_tables"})
 """Keys that may hold a mapping from screen to paths."""

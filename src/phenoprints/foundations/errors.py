@@ -56,6 +56,10 @@ class StorageError(PhenoprintsError, OSError):
     """Results cannot be written: no space, no permission, a limit of the system."""
 
 
+class RemoteError(PhenoprintsError, OSError):
+    """A server that files are read from cannot be reached, or refuses."""
+
+
 class WorkerError(PhenoprintsError, RuntimeError):
     """Processes that share a job's work could not be started or were killed."""
 

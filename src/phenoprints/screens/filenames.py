@@ -13,6 +13,7 @@ import pandas as pd
 from phenoprints.foundations.errors import ConfigurationError, Problem, TableError, raise_problems
 from phenoprints.foundations.finding import composed, find
 from phenoprints.foundations.names import below
+from phenoprints.foundations.remote import find_remote, is_remote
 from phenoprints.screens.imaged import imaged_listing
 from phenoprints.screens.images.headers import SUFFIXES
 from phenoprints.screens.listing import Listing, Notes
@@ -108,38 +109,52 @@ def listing_by_names(
     table: Mapping[str, Any],
     *,
     images: str | Sequence[str] | None = None,
+    image_root: str | None = None,
     channels: Mapping[str, str] | None = None,
     channel_names: Sequence[str] = (),
     selection: Selection = FIRST,
 ) -> Listing:
     """Return the listing of a user's table with the images whose names match a pattern.
 
-    `table` contains the fields of `WellTable`, `images` is a glob below its root; None takes every
-    file with the suffix of an image.
+    `table` contains the fields of `WellTable`, `images` is a glob below the root of the images
+    (that of the table, if not `image_root`); None takes every file with the suffix of an image.
     """
     source, notes = WellTable(**table), Notes()
-    paths = image_files(source.root) if images is None else find_files(source.root, images)
-    files = files_by_name(source.root, paths, names, notes)
-    return imaged_listing(source, files, channels, channel_names, selection, notes)
+    root = image_root or source.root
+    files = files_by_name(root, image_files(root, images), names, notes)
+    return imaged_listing(source, files, (channels or {}, channel_names, selection), notes, root)
 
 
-def image_files(root: str | Path) -> list[Path]:
-    """Return every file below a folder that has the suffix of an image, sorted."""
-    return [path for path in find(root, "**/*.*") if path.suffix.lower() in SUFFIXES]
+def image_files(root: str, images: str | Sequence[str] | None = None) -> list[str]:
+    """Return the paths below a root, a folder or an address, of images that globs name.
+
+    Without globs they are all files that have the suffix of an image.
+    """
+    if is_remote(root):
+        wanted = [images] if isinstance(images, str) else list(images or ["**/*.*"])
+        found = list(find_remote(root, wanted))
+    elif images is None:
+        found = [below(root, path) for path in find(root, "**/*.*")]
+    else:
+        return [below(root, path) for path in find_files(root, images)]
+    return [path for path in found if PurePosixPath(path).suffix.lower() in SUFFIXES]
 
 
 def files_by_name(
-    root: str | Path, paths: Iterable[Path], names: NamePattern, notes: Notes
+    root: str | Path, paths: Iterable[str], names: NamePattern, notes: Notes
 ) -> pd.DataFrame:
-    """Return a row per file whose name matches; the others are counted.
+    """Return a row per file below a root whose name matches; the others are counted.
 
     Columns: `GROUPS` without row and column, all texts but `site` (a number), and `path`. Sites
     with names are numbered in their natural order.
     """
-    regex, root_name, others, rows = names.compiled(), Path(root).resolve().name, [], []
+    root_name = (
+        str(root).rstrip("/").rpartition("/")[2] if is_remote(root) else Path(root).resolve().name
+    )
+    regex, others, rows = names.compiled(), [], []
     for path in paths:
-        row = names.parse(regex, below(root, path), root_name)
-        others.append(path.name) if row is None else rows.append(row)
+        row = names.parse(regex, path, root_name)
+        others.append(PurePosixPath(path).name) if row is None else rows.append(row)
     like = names.example or names.pattern
     if not rows:
         some = f"; it contains {', '.join(others[:SHOWN_NAMES])}" if others else ""

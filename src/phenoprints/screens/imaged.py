@@ -16,7 +16,6 @@ from phenoprints.foundations.errors import (
     ImageError,
     PhenoprintsError,
     Problem,
-    TableError,
     raise_problems,
 )
 from phenoprints.foundations.finding import composed
@@ -203,9 +202,7 @@ def with_sites(listing: Listing, sites: pd.DataFrame) -> Listing:
     plates = wells["plate"].map(composed, na_action="ignore")
     keys = pd.DataFrame({"plate": plates, "well": names, "well_row": np.arange(len(wells))})
     _refuse_shared_plates(wells, listing.origin)
-    if sites.empty:
-        said = "\n".join(f"  {text}" for text in listing.notes.warnings)
-        raise ImageError(f"{listing.origin}: no image of the screen can be read.\n{said}")
+    _require_sites(sites, listing.origin, listing.notes)
     matched = sites.merge(keys, on=["plate", "well"], how="left")
     is_known = matched["well_row"].notna()
     _note_strays(listing, keys, matched, is_known)
@@ -213,6 +210,12 @@ def with_sites(listing: Listing, sites: pd.DataFrame) -> Listing:
         _refuse_strangers(listing, keys, matched)
     known = matched[is_known].astype({"well_row": "int64"})
     return replace(listing, sites=known.drop(columns=["plate", "well"]).reset_index(drop=True))
+
+
+def _require_sites(sites: pd.DataFrame, origin: str, notes: Notes) -> None:
+    if sites.empty:
+        said = "\n".join(f"  {text}" for text in notes.warnings)
+        raise ImageError(f"{origin}: no image of the screen can be read.\n{said}")
 
 
 def _refuse_strangers(listing: Listing, keys: pd.DataFrame, sites: pd.DataFrame) -> None:
@@ -266,8 +269,7 @@ def listing_of_sites(sites: pd.DataFrame, origin: str, notes: Notes) -> Listing:
 
     A plate is its own experiment, since nothing says what belongs together.
     """
-    if sites.empty:
-        raise TableError(f"{origin}: no complete site was found there.")
+    _require_sites(sites, origin, notes)
     wells = sites[["plate", "well"]].drop_duplicates(ignore_index=True)
     wells = wells.assign(experiment=wells["plate"], role="treatment")
     notes.warn("No table says what was done to the wells: every perturbation is unknown.")
@@ -279,16 +281,14 @@ def listing_of_sites(sites: pd.DataFrame, origin: str, notes: Notes) -> Listing:
 def imaged_listing(
     source: WellTable,
     files: pd.DataFrame,
-    channels: Mapping[str, str] | None,
-    channel_names: Sequence[str],
-    selection: Selection,
+    chosen: tuple[Mapping[str, str], Sequence[str], Selection],
     notes: Notes,
+    root: str,
 ) -> Listing:
-    """Return the listing of a user's table with images found as files; without a table, of the
-    images.
+    """Return the listing of a user's table with images found as files below a root; without a
+    table, of the images. `chosen` are channels, channel names and the rest of the selection.
     """
-    sites = sites_of_files(source.root, files, channels or {}, channel_names, selection, notes)
-    return table_with_sites(source, sites, notes)
+    return table_with_sites(source, sites_of_files(root, files, *chosen, notes), notes)
 
 
 def table_with_sites(source: WellTable, sites: pd.DataFrame, notes: Notes) -> Listing:

@@ -75,7 +75,7 @@ def prepare_images(
         root = None
     else:
         sites = keyed_sites(place)
-        root = str(settings.get("root", "."))
+        root = image_root(settings)
         chosen = measure_windows(root, sites, settings.get("window_percentiles", (0.1, 99.9)))
         unreadable = pd.DataFrame(columns=["well_id", "site", "locator", "reason"])
     publish_table(place / "unreadable.parquet", unreadable)
@@ -83,6 +83,11 @@ def prepare_images(
     packed = len(sites) if root is None else 0
     num_unreadable = len(unreadable)
     return {"windows": chosen, "sites": len(sites), "packed": packed, "unreadable": num_unreadable}
+
+
+def image_root(settings: Mapping[str, Any]) -> str:
+    """Return the folder or address that a screen's images are below."""
+    return str(settings.get("image_root") or settings.get("root", "."))
 
 
 def keyed_sites(folder: str | Path) -> pd.DataFrame:
@@ -108,7 +113,7 @@ def _site_reader(
 ) -> tuple[ReadSite, Windows]:
     if settings["source"] == "simulated":
         return _drawer(settings, name, seed), {}
-    root = str(settings.get("root", "."))
+    root = image_root(settings)
     chosen = measure_windows(root, sites, settings.get("window_percentiles", (0.1, 99.9)))
     images = ScreenImages(root, chosen)
 

@@ -281,7 +281,15 @@ class ImageKeys(Section):
     site with all channels."""
 
 
-class NamedImageKeys(ImageKeys):
+class ImageRootKeys(Section):
+    """What a screen has whose images may be elsewhere than its tables."""
+
+    image_root: Text | None = None
+    """Folder that the images are below, or address (`https://…`, `s3://bucket/…`), which is read
+    without a copy; null is `root`. A web server lists no files: name them all in `images`."""
+
+
+class NamedImageKeys(ImageRootKeys, ImageKeys):
     """What a screen has whose images are read by file name."""
 
     images: Paths | None = None
@@ -375,7 +383,7 @@ class Rxrx3CoreScreen(FolderKeys):
     """Glob of the image shards below `root`; null reads no images."""
 
 
-class JumpCpScreen(FolderKeys):
+class JumpCpScreen(ImageRootKeys, FolderKeys):
     """JUMP Cell Painting (cpg0016) by the tables of its datasets repository and load_data files."""
 
     source: Literal["jump-cp"]
@@ -384,7 +392,7 @@ class JumpCpScreen(FolderKeys):
     load_data: str | None = None
     """Glob of load_data files (csv, csv.gz, parquet) below `root`; null reads no images."""
     images: Text = "."
-    """Folder below `root` that stands for the bucket in image addresses."""
+    """Folder below `root` or `image_root` that stands for the bucket in image addresses."""
     experiment: Literal["batch", "source"] = "batch"
     """What counts as an experiment."""
     sources: Listed[Annotated[str, Field(pattern=r"^source_[0-9]+(?!\n)$")]] = ()
@@ -428,12 +436,12 @@ class FilesScreen(NamedImageKeys, TableKeys, FolderKeys):
     """Plate of all images, where neither names nor folders contain it."""
 
 
-class OmeZarrScreen(ImageKeys, TableKeys, FolderKeys):
+class OmeZarrScreen(ImageRootKeys, ImageKeys, TableKeys, FolderKeys):
     """Plates of OME-NGFF 0.4, 0.5 or 0.6."""
 
     source: Literal["ome-zarr"]
-    images: Text = "*.zarr"
-    """Glob of the plates below `root`."""
+    images: Paths = "*.zarr"
+    """Glob of the plates below `root` or `image_root`."""
 
 
 PlannedSource = Literal[

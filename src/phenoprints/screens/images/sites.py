@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import io
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
@@ -22,6 +23,14 @@ from phenoprints.foundations.errors import (
     UnsafeInputError,
 )
 from phenoprints.foundations.names import inside
+from phenoprints.foundations.remote import (
+    address,
+    context,
+    has_file,
+    is_remote,
+    kvstore_spec,
+    read_remote,
+)
 from phenoprints.foundations.size_limits import ALWAYS_BYTES, MAX_RATIO, regular_size
 from phenoprints.screens.images.chunks import judge_field, refuse_leaving_links
 from phenoprints.screens.images.decoding import decode_plane, judge_header, require_bits
@@ -106,7 +115,7 @@ def read_planes(
         raise ImageError(
             f"{locator[:200]}: {len(channels)} channels, expected 1 to {MAX_CHANNELS}."
         )
-    return _READERS[type(place)](Path(root), place, len(channels), Expected(shape, bits))
+    return _READERS[type(place)](str(root), place, len(channels), Expected(shape, bits))
 
 
 def site_header(root: str | Path, locator: str) -> tuple[int, int]:
@@ -128,7 +137,7 @@ def size_and_bits(root: str | Path, locator: str) -> tuple[int, int, int]:
         path, row = place.rows[0]
         header = read_header(_parquet_bytes(inside(root, path), row), f"{path}, row {row}")
     else:
-        header = _file_header(Path(root), place.paths[0])
+        header = _file_header(root, place.paths[0])
     return header.height, header.width, header.bits
 
 
@@ -142,11 +151,18 @@ def check_site(
         return
     _require_channels(place.paths[0], len(place.paths), len(channels))
     for path in place.paths:
-        judge_header(_file_header(Path(root), path), path, shape=shape, bits=None)
+        judge_header(_file_header(root, path), path, shape=shape, bits=None)
 
 
-def read_bytes(root: Path, path: str) -> bytes:
-    """Return the content of a file below the root; absent and huge files are refused."""
+def read_bytes(root: str | Path, path: str) -> bytes:
+    """Return the content of a file below the root, a folder or an address; absent and huge files
+    are refused.
+    """
+    if is_remote(root):
+        content = read_remote(root, path)
+        if len(content) > 2 * MAX_PLANE_BYTES:
+            raise UnsafeInputError(f"{path}: the file is larger than any image plane.")
+        return content
     place = inside(root, path)
     try:
         if _image_size(place) > 2 * MAX_PLANE_BYTES:
@@ -167,7 +183,7 @@ def _image_size(place: Path) -> int:
         raise ImageError(str(error)) from error
 
 
-def _file_header(root: Path, path: str) -> Header:
+def _file_header(root: str | Path, path: str) -> Header:
     return read_header(read_bytes(root, path), path)
 
 
@@ -184,7 +200,7 @@ def _alike(planes: Sequence[NDArray[Any]], name: str) -> Sequence[NDArray[Any]]:
     return planes
 
 
-def _zarr_site(root: Path, place: ZarrLocator, num_channels: int, expected: Expected) -> Planes:
+def _zarr_site(root: str, place: ZarrLocator, num_channels: int, expected: Expected) -> Planes:
     path = inside(root, place.path)
     array = opened(path)
     _require_channels(str(path), array.shape[1], num_channels)
@@ -197,7 +213,7 @@ def _zarr_site(root: Path, place: ZarrLocator, num_channels: int, expected: Expe
     return read_regions([(path, place.index, 0, 0, height, width)])[0]
 
 
-def _file_site(root: Path, place: FilesLocator, num_channels: int, expected: Expected) -> Planes:
+def _file_site(root: str, place: FilesLocator, num_channels: int, expected: Expected) -> Planes:
     _require_channels(place.paths[0], len(place.paths), num_channels)
     planes = [
         decode_plane(read_bytes(root, path), path, shape=expected.shape, bits=expected.bits)
@@ -205,15 +221,19 @@ def _file_site(root: Path, place: FilesLocator, num_channels: int, expected: Exp
     ]
     planes = list(_alike(planes, place.paths[0]))
     for channel, path in enumerate(place.illumination):
-        planes[channel] = _corrected(planes[channel], _illumination(inside(root, path)), path)
+        planes[channel] = _corrected(planes[channel], _illumination(root, path), path)
     return planes
 
 
 @lru_cache(maxsize=16)
-def _illumination(path: Path) -> NDArray[np.float32]:
+def _illumination(root: str, path: str) -> NDArray[np.float32]:
     try:
-        _image_size(path)
-        function = np.load(path, mmap_mode="r", allow_pickle=False)
+        if is_remote(root):
+            function = np.load(io.BytesIO(read_bytes(root, path)), allow_pickle=False)
+        else:
+            place = inside(root, path)
+            _image_size(place)
+            function = np.load(place, mmap_mode="r", allow_pickle=False)
     except FileNotFoundError as error:
         raise MissingInputError(f"{path}: the illumination function is not there.") from error
     except (ValueError, OSError, EOFError) as error:
@@ -240,7 +260,7 @@ def _corrected(
 
 
 def _parquet_site(
-    root: Path, place: ParquetLocator, num_channels: int, expected: Expected
+    root: str, place: ParquetLocator, num_channels: int, expected: Expected
 ) -> Planes:
     name = f"{place.rows[0][0]}, row {place.rows[0][1]}"
     _require_channels(name, len(place.rows), num_channels)
@@ -323,12 +343,16 @@ def _ome_array(root: str, relative: str) -> Any:
     """Return the array of an OME-Zarr field, Zarr v2 or v3; absent chunks are its fill value."""
     import tensorstore as ts
 
-    path = str(inside(root, relative))
-    refuse_leaving_links(root, path)
-    driver = "zarr3" if (Path(path) / "zarr.json").is_file() else "zarr"
-    spec = {"driver": driver, "kvstore": {"driver": "file", "path": path}}
+    if is_remote(root):
+        path, store, settings = address(root, relative), kvstore_spec(root, relative), context()
+        is_3 = has_file(root, f"{relative}/zarr.json")
+    else:
+        path, settings = str(inside(root, relative)), None
+        refuse_leaving_links(root, path)
+        store, is_3 = {"driver": "file", "path": path}, (Path(path) / "zarr.json").is_file()
+    spec = {"driver": "zarr3" if is_3 else "zarr", "kvstore": store}
     try:
-        array = ts.open(spec, open=True, read=True).result()
+        array = ts.open(spec, open=True, read=True, context=settings).result()
     except ValueError as error:
         raise ImageError(f"{path}: not a readable Zarr array. {str(error)[:300]}") from error
     if array.ndim < 2 or max(array.shape[-2:]) > MAX_SIDE_PX:
@@ -339,8 +363,8 @@ def _ome_array(root: str, relative: str) -> Any:
     return array
 
 
-def _ome_site(root: Path, place: OmeZarrLocator, num_channels: int, expected: Expected) -> Planes:
-    path = inside(root, place.path)
+def _ome_site(root: str, place: OmeZarrLocator, num_channels: int, expected: Expected) -> Planes:
+    path = place.path
     array = _ome_array(str(root), place.path)
     size = tuple(map(int, array.shape[-2:]))
     is_other_size = expected.shape is not None and size != tuple(expected.shape)
@@ -358,7 +382,7 @@ def _bits_of(array: Any) -> int:
     return 8 * int(array.dtype.numpy_dtype.itemsize)
 
 
-def _ome_plane(array: Any, index: Sequence[Any], channel: int, path: Path) -> NDArray[Any]:
+def _ome_plane(array: Any, index: Sequence[Any], channel: int, path: str) -> NDArray[Any]:
     where = tuple(
         slice(None) if i is None else channel if isinstance(i, tuple) else i for i in index
     )

@@ -11,7 +11,7 @@ from phenoprints.screens.selection import Selection
 from phenoprints.screens.welltable import well_table_settings
 
 IMAGE_SETTINGS = ("channels", "channel_names", "acquisition", "plane", "time")
-NAME_SETTINGS = (*well_table_settings(), "images", *IMAGE_SETTINGS)
+NAME_SETTINGS = (*well_table_settings(), "images", "image_root", *IMAGE_SETTINGS)
 SETTINGS = (*NAME_SETTINGS, "pattern", "plate")
 
 
@@ -35,6 +35,7 @@ def read_named(
     names: NamePattern,
     *,
     images: str | Sequence[str] | None = None,
+    image_root: str | None = None,
     channels: Mapping[str, str] | None = None,
     channel_names: Sequence[str] = (),
     acquisition: str | int | None = None,
@@ -49,7 +50,9 @@ def read_named(
     names
         What the names of the images mean.
     images
-        Glob of the images below `root`; every file with the suffix of an image by default.
+        Glob of the images below `image_root`; every file with the suffix of an image by default.
+    image_root
+        Folder or address of the images, by default `root`.
     channels
         Names in the files and what they show: `w1: DNA`.
     channel_names
@@ -63,6 +66,7 @@ def read_named(
         names,
         table,
         images=images,
+        image_root=image_root,
         channels=channels,
         channel_names=channel_names,
         selection=Selection(acquisition, plane, time),

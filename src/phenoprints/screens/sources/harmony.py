@@ -16,7 +16,7 @@ from defusedxml.ElementTree import iterparse
 
 from phenoprints.foundations.errors import Problem, TableError, UnsafeInputError, raise_problems
 from phenoprints.foundations.finding import composed
-from phenoprints.foundations.names import inside
+from phenoprints.foundations.names import below, inside
 from phenoprints.foundations.size_limits import regular_size
 from phenoprints.screens.filenames import NamePattern, files_by_name
 from phenoprints.screens.imaged import imaged_listing
@@ -81,9 +81,10 @@ def read_listing(
         files = pd.concat([read_index(path, source.root) for path in _newest(indexes)])
         files = files.drop_duplicates("path", ignore_index=True)
     else:
-        files = files_by_name(source.root, paths, NAMES, notes)
-    selection = Selection(acquisition, plane, time)
-    listing = imaged_listing(source, files, channels, channel_names, selection, notes)
+        names = [below(source.root, path) for path in paths]
+        files = files_by_name(source.root, names, NAMES, notes)
+    chosen = (channels or {}, channel_names, Selection(acquisition, plane, time))
+    listing = imaged_listing(source, files, chosen, notes, source.root)
     return replace(listing, inputs=(*listing.inputs, *map(str, indexes)))
 
 

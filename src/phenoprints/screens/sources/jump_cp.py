@@ -50,7 +50,9 @@ class JumpFiles:
     load_data
         Glob of load_data files, in the form FileName_ and PathName_ or in the form URL_.
     images
-        Folder below `root` that stands for the bucket.
+        Folder below `root`, or `image_root`, that stands for the bucket.
+    image_root
+        Folder or address of the images, by default `root`.
     experiment
         `batch`, or `source`.
     sources, plate_types
@@ -65,6 +67,7 @@ class JumpFiles:
     metadata: str = "metadata"
     load_data: str | None = None
     images: str = "."
+    image_root: str | None = None
     experiment: str = "batch"
     sources: Sequence[str] = ()
     plate_types: Sequence[str] = ()
@@ -101,7 +104,8 @@ def _with_images(listing: Listing, files: JumpFiles, load_data: str) -> Listing:
         for path in paths
     ]
     rows = pd.concat(tables, ignore_index=True).astype({FILE: "category"})
-    listing = with_sites(listing, with_sizes(files.root, rows, listing.notes))
+    root = files.image_root or files.root
+    listing = with_sites(listing, with_sizes(root, rows, listing.notes))
     return replace(listing, inputs=(*listing.inputs, *map(str, paths)))
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 import pandas as pd
@@ -15,9 +15,11 @@ from phenoprints.foundations.errors import (
     MissingInputError,
     PhenoprintsError,
     TableError,
+    UnsafeInputError,
 )
 from phenoprints.foundations.finding import composed, find
 from phenoprints.foundations.names import below, inside
+from phenoprints.foundations.remote import find_remote, is_remote, read_remote
 from phenoprints.screens.imaged import named_channels, table_with_sites
 from phenoprints.screens.images.headers import MAX_SIDE_PX
 from phenoprints.screens.images.locators import OmeZarrLocator
@@ -28,7 +30,7 @@ from phenoprints.screens.sources.files import IMAGE_SETTINGS
 from phenoprints.screens.welltable import WellTable, well_table_settings
 from phenoprints.wells.plates import parse_well, well_name
 
-SETTINGS = (*well_table_settings(), "images", *IMAGE_SETTINGS)
+SETTINGS = (*well_table_settings(), "images", "image_root", *IMAGE_SETTINGS)
 MAX_JSON_BYTES = 64 << 20
 SUFFIXES = (".ome.zarr", ".zarr")
 AXES = ("t", "c", "z", "y", "x")
@@ -53,7 +55,8 @@ class Field:
 
 def read_listing(
     *,
-    images: str = "*.zarr",
+    images: str | Sequence[str] = "*.zarr",
+    image_root: str | None = None,
     channels: Mapping[str, str] | None = None,
     channel_names: Sequence[str] = (),
     acquisition: str | int | None = None,
@@ -66,7 +69,10 @@ def read_listing(
     Parameters
     ----------
     images
-        Glob of the plates below `root`. A plate has the name of its metadata, else of its folder.
+        Glob of the plates below `image_root`. A plate has the name of its metadata, else of its
+        folder.
+    image_root
+        Folder or address of the plates, by default `root`.
     channels
         Labels of the channels (`omero`) and what they show; a channel without a label is `0`,
         `1`, ….
@@ -83,19 +89,30 @@ def read_listing(
     from an empty one.
     """
     source, notes = WellTable(**table), Notes()
-    pattern = str(Path(source.root) / images)
-    plates = [path for path in find(source.root, images) if path.is_dir()]
-    if not plates:
-        raise MissingInputError(f"{pattern}: no plate matches.\n  To fix: correct `images`.")
-    fields = [field for plate in plates for field in _fields(Path(source.root), plate, notes)]
+    root = image_root or source.root
+    plates = _plates(root, images)
+    fields = [field for plate in plates for field in _fields(root, plate, notes)]
     if not fields:
-        raise TableError(f"{pattern}: the plates contain no field.")
+        raise TableError(f"{root}: the plates contain no field.")
     moments = {"t": int(time or 0), "z": int(plane or 0)}
-    chosen = _chosen_fields(fields, Selection(acquisition), notes, pattern)
+    chosen = _chosen_fields(fields, Selection(acquisition), notes, root)
     sites = _sites(chosen, channels or {}, channel_names, moments, notes)
     listing = table_with_sites(source, sites, notes)
-    metadata = [str(file) for file in map(_metadata_file, plates) if file is not None]
+    files = [Path(root) / plate / name for plate in plates for name in METADATA]
+    metadata = [str(file) for file in files if file.is_file()]
     return replace(listing, inputs=(*listing.inputs, *metadata))
+
+
+def _plates(root: str, images: str | Sequence[str]) -> list[str]:
+    """Return the paths of plates below a folder or address."""
+    patterns = [images] if isinstance(images, str) else list(images)
+    if is_remote(root):
+        return [path.rstrip("/") for path in find_remote(root, patterns)]
+    plates = [below(root, path) for path in find(root, patterns) if path.is_dir()]
+    if not plates:
+        where = Path(root) / patterns[0]
+        raise MissingInputError(f"{where}: no plate matches.\n  To fix: correct `images`.")
+    return plates
 
 
 def _chosen_fields(
@@ -152,52 +169,78 @@ def _usual_labels(fields: Sequence[Field]) -> list[str]:
     return [label for label in order if label in usual]
 
 
-def _metadata_file(folder: Path) -> Path | None:
-    candidates = (folder / "zarr.json", folder / ".zattrs", folder / ".zarray")
-    return next((file for file in candidates if file.is_file()), None)
+METADATA = ("zarr.json", ".zattrs", ".zarray")
 
 
-def _json(file: Path) -> dict[str, Any]:
-    try:
-        if file.stat().st_size > MAX_JSON_BYTES:
-            raise TableError(f"{file}: the metadata are larger than {MAX_JSON_BYTES:,} bytes.")
-        content = json.loads(file.read_text(encoding="utf-8"))
-    except (OSError, ValueError, RecursionError) as error:
-        raise TableError(f"{file}: the metadata cannot be read. {error}") from error
-    if not isinstance(content, dict):
-        raise TableError(f"{file}: the metadata are not an object.")
-    return content
+def _metadata(root: str, folder: str, names: Sequence[str] = METADATA) -> dict[str, Any] | None:
+    """Return the first metadata of a Zarr group or array that are there; None where none are."""
+    for name in names:
+        path = f"{folder}/{name}"
+        try:
+            content = _content(root, path)
+            found = None if content is None else json.loads(content)
+        except (OSError, ValueError, RecursionError) as error:
+            if isinstance(error, PhenoprintsError):
+                raise
+            raise TableError(f"{root}/{path}: the metadata cannot be read. {error}") from error
+        if isinstance(found, dict):
+            return found
+        if found is not None:
+            raise TableError(f"{root}/{path}: the metadata are not an object.")
+    return None
 
 
-def _attributes(folder: Path) -> dict[str, Any]:
-    """Return the OME attributes of a group: those of 0.5 stand in `zarr.json`, of
-    0.4 in `.zattrs`.
-    """
-    if (folder / "zarr.json").is_file():
-        found = _json(folder / "zarr.json").get("attributes", {})
+def _content(root: str, path: str) -> bytes | None:
+    """Return the content of a file below a root; None where it is not there."""
+    if is_remote(root):
+        try:
+            return read_remote(root, path)
+        except MissingInputError:
+            return None
+    file = inside(root, path)
+    if not file.is_file():
+        return None
+    if file.stat().st_size > MAX_JSON_BYTES:
+        raise TableError(f"{file}: the metadata are larger than {MAX_JSON_BYTES:,} bytes.")
+    return file.read_bytes()
+
+
+def _child(folder: str, path: object) -> str:
+    """Return the path of a child that metadata name; it must not leave its folder."""
+    parts = PurePosixPath(str(path)).parts
+    if str(path).startswith("/") or ".." in parts or not parts:
+        raise UnsafeInputError(f"{folder}: {str(path)[:200]!r} does not stay inside of it.")
+    return f"{folder}/{'/'.join(parts)}"
+
+
+def _attributes(root: str, folder: str) -> dict[str, Any]:
+    """Return the OME attributes of a group: in `zarr.json` since 0.5, in `.zattrs` before."""
+    found = _metadata(root, folder, METADATA[:2])
+    if found is None:
+        raise TableError(f"{root}/{folder}: its metadata are not there.")
+    if "zarr_format" in found:
+        found = found.get("attributes", {})
         found = found.get("ome", found) if isinstance(found, dict) else {}
-    else:
-        found = _json(folder / ".zattrs")
     if not isinstance(found, dict):
-        raise TableError(f"{folder}: its OME metadata are not an object.")
+        raise TableError(f"{root}/{folder}: its OME metadata are not an object.")
     return found
 
 
-def _fields(root: Path, folder: Path, notes: Notes) -> list[Field]:
+def _fields(root: str, folder: str, notes: Notes) -> list[Field]:
     """Return the fields of one plate; a broken plate is an error that names it.
 
     Wells and fields whose folders are not there, as in a partial copy, are counted.
     """
     try:
-        plate = _attributes(folder)["plate"]
-        name = composed(str(plate.get("name") or _stem(folder.name)))
+        plate = _attributes(root, folder)["plate"]
+        name = composed(str(plate.get("name") or _stem(PurePosixPath(folder).name)))
         fields = []
         for well in plate["wells"]:
-            well_folder = inside(folder, str(well["path"]))
-            if _metadata_file(well_folder) is None:
+            well_folder = _child(folder, well["path"])
+            if _metadata(root, well_folder) is None:
                 notes.count("wells_without_folders", 1)
                 continue
-            place = (name, _well(well, plate), str(folder))
+            place = (name, _well(well, plate), folder)
             fields += list(_fields_of_well(root, well_folder, place, notes))
     except PhenoprintsError:
         raise
@@ -223,26 +266,26 @@ def _well(well: Mapping[str, Any], plate: Mapping[str, Any]) -> str:
 
 
 def _fields_of_well(
-    root: Path, folder: Path, place: tuple[str, str, str], notes: Notes
+    root: str, folder: str, place: tuple[str, str, str], notes: Notes
 ) -> Iterator[Field]:
     """Yield the fields of a well; a site is the place of a field in its acquisition's list."""
     counts: dict[str, int] = {}
-    for image in _attributes(folder)["well"]["images"]:
+    for image in _attributes(root, folder)["well"]["images"]:
         acquisition = str(image.get("acquisition", 0))
         site = counts[acquisition] = counts.get(acquisition, 0) + 1
-        own = inside(folder, str(image["path"]))
-        if _metadata_file(own) is None:
+        own = _child(folder, image["path"])
+        if _metadata(root, own) is None:
             notes.count("sites_without_images", 1)
             continue
         yield _field(root, own, (*place, acquisition), site)
 
 
-def _field(root: Path, folder: Path, place: tuple[str, str, str, str], site: int) -> Field:
-    attributes = _attributes(folder)
+def _field(root: str, folder: str, place: tuple[str, str, str, str], site: int) -> Field:
+    attributes = _attributes(root, folder)
     multiscale = attributes["multiscales"][0]
-    array = inside(folder, str(multiscale["datasets"][0]["path"]))
+    array = _child(folder, multiscale["datasets"][0]["path"])
     axes = _axes(multiscale)
-    metadata = _json(array / "zarr.json" if (array / "zarr.json").is_file() else array / ".zarray")
+    metadata = _metadata(root, array, ("zarr.json", ".zarray")) or {}
     shape, kind = tuple(int(n) for n in metadata["shape"]), _pixel_type(metadata)
     if len(axes) != len(shape) or axes[-2:] != ("y", "x") or not set(axes) <= set(AXES):
         raise ValueError(f"{array}: axes {axes} of shape {shape}")
@@ -257,7 +300,7 @@ def _field(root: Path, folder: Path, place: tuple[str, str, str, str], site: int
     labels = [str(c.get("label", i)) for i, c in enumerate(omero)][:num_channels]
     labels += [str(i) for i in range(len(labels), num_channels)]
     plate, well, plate_folder, acquisition = place
-    key = (plate, well, site, below(root, array), axes, shape)
+    key = (plate, well, site, array, axes, shape)
     return Field(*key, tuple(labels), acquisition, plate_folder)
 
 
