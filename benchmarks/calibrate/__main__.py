@@ -13,6 +13,7 @@ row fails.
 from __future__ import annotations
 
 import argparse
+import math
 import os
 import sys
 from pathlib import Path
@@ -21,7 +22,13 @@ from benchmarks.calibrate.cells import Cell, all_cells
 from benchmarks.calibrate.judging import FAIL, judge_all, judge_cell
 from benchmarks.calibrate.sources import missing_source
 from benchmarks.calibrate.tables import summary, write_docs, write_results
-from benchmarks.calibrate.units import Unit, default_screens, full_screens, run_units
+from benchmarks.calibrate.units import (
+    DEFAULT_RUN_SECONDS,
+    Unit,
+    default_screens,
+    full_screens,
+    run_units,
+)
 
 RESULTS = Path(__file__).resolve().parents[2] / "results" / "bench"
 
@@ -41,7 +48,17 @@ def main() -> int:
     if arguments.measured:
         units = [unit for unit in units if unit.file(RESULTS / "calibration").exists()]
         cells = [c for c in cells if any(unit.cell.name == c.name for unit in units)]
-    records = run_units(units, RESULTS / "calibration", processes=arguments.processes)
+    is_timed = not (arguments.full or arguments.screens or arguments.measured)
+    records = run_units(
+        units,
+        RESULTS / "calibration",
+        processes=arguments.processes,
+        seconds=DEFAULT_RUN_SECONDS if is_timed else math.inf,
+    )
+    missed = [c.name for c in cells if c.name not in records]
+    if missed:
+        print(f"not reached in time: {' '.join(missed)}; run again to resume", file=sys.stderr)
+    cells = [c for c in cells if c.name in records]
     rows = [row for c in cells for row in judge_cell(c, records[c.name])]
     rows.append(judge_all(rows, cells))
     write_results(rows, cells, RESULTS)

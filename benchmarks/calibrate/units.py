@@ -9,6 +9,7 @@ import multiprocessing
 import os
 import sys
 import threading
+import time
 from collections import defaultdict
 from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
@@ -30,6 +31,9 @@ SCREENS_PER_UNIT = 5
 
 MIN_SCREENS, MAX_SCREENS = 10, 40
 """Screens of a cell by default."""
+
+DEFAULT_RUN_SECONDS = 12 * 60.0
+"""A default run starts no unit after this time; those that run then last a minute or two."""
 
 FULL_CONDITIONS, FULL_MIN_SCREENS = 5_000, 50
 """Null conditions and screens of a cell, at least, in a full run."""
@@ -98,14 +102,16 @@ def run_unit(unit: Unit, folder: Path) -> list[Record]:
 
 
 def run_units(
-    units: Sequence[Unit], folder: Path, *, processes: int = 1
+    units: Sequence[Unit], folder: Path, *, processes: int = 1, seconds: float = math.inf
 ) -> dict[str, list[Record]]:
     """Run all units and return the records of each cell in order.
 
-    The first units of all cells come first, the dearest ahead.
+    The first units of all cells come first, the dearest ahead. After `seconds` no further unit is
+    started; a cell that none was run of has no records.
 
     A unit that fails does not stop the others; its error is raised at the end.
     """
+    deadline = time.monotonic() + seconds
     os.environ.update(dict.fromkeys(THREADS, "1"))
     ordered = sorted(units, key=lambda unit: (unit.first, -unit.cell.cost))
     results: dict[str, list[Record]] = defaultdict(list)
@@ -114,13 +120,17 @@ def run_units(
     with ProcessPoolExecutor(processes, context, _end_with_parent) as pool:
         jobs = {pool.submit(run_unit, unit, folder): unit for unit in ordered}
         for job in progress.each(as_completed(jobs)):
-            if job.exception() is None:
+            if not job.cancelled() and job.exception() is None:
                 results[jobs[job].cell.name] += job.result()
-    failed = {unit: job.exception() for job, unit in jobs.items() if job.exception() is not None}
-    for unit, error in failed.items():
+            if time.monotonic() > deadline:
+                for waiting in jobs:
+                    waiting.cancel()
+    ended = [(unit, job) for job, unit in jobs.items() if not job.cancelled()]
+    failed = [(unit, job.exception()) for unit, job in ended if job.exception() is not None]
+    for unit, error in failed:
         print(f"{unit.cell.name}, screens from {unit.first}: {error!r}", file=sys.stderr)
     if failed:
-        raise RuntimeError(f"{len(failed)} units failed") from next(iter(failed.values()))
+        raise RuntimeError(f"{len(failed)} units failed") from failed[0][1]
     return {name: sorted(rows, key=lambda r: r["screen"]) for name, rows in results.items()}
 
 

@@ -58,6 +58,14 @@ def test_records_of_several_processes_are_those_of_one(tmp_path):
     assert without_time(results) == without_time(here)
 
 
+def test_no_unit_is_started_after_the_time(tmp_path):
+    work = Unit.of(SMALL, 30)
+    results = run_units(work, tmp_path, processes=1, seconds=0.0)
+    assert 5 <= len(results["small"]) < 30
+    again = run_units(work[:1], tmp_path, seconds=0.0)  # kept, and read again
+    assert without_time(again["small"]) == without_time(results["small"][:5])
+
+
 def test_tables_hold_a_row_for_every_judged_figure(tmp_path):
     rows = judge_cell(SMALL, [measure.measure_screen(SMALL, k) for k in range(2)])
     write_results(rows, [SMALL], tmp_path)
