@@ -122,6 +122,20 @@ class InverseRoot:
         return x * float(1 / np.sqrt(self.ridge)) - (x @ self.left) @ self.right
 
 
+def factor(covariance: NDArray[np.float64], gain: float, ridge: float) -> Floats:
+    """Return a matrix M with M @ M.T = gain · covariance + ridge · I, the cheapest one.
+
+    Cholesky's factor takes a tenth of the time of the symmetric root, which stands in where the sum
+    is singular. Lengths and cosines of rows x @ M are those of x @ root.
+    """
+    total = gain * covariance
+    total[np.diag_indices_from(total)] += ridge
+    try:
+        return np.linalg.cholesky(total)
+    except np.linalg.LinAlgError:
+        return root(covariance, gain, ridge, 0.25)
+
+
 def root(
     covariance: NDArray[np.float64],
     gain: float,

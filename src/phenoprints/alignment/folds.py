@@ -185,7 +185,9 @@ def fit_without(
         return part.rows(rows[is_out[name]] if only_held_out else rows)
 
     if frozen is None:
-        shared, white = method.fit_batches(shared, statistics(), dtype, wanted, stacked=True)
+        shared, white = method.fit_batches(
+            shared, statistics(), dtype, wanted, only_inner=only_held_out
+        )
     else:
         white = method.each_batch(frozen, statistics(), dtype, wanted)
     if shared.colour is not None:

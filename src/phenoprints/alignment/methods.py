@@ -153,13 +153,14 @@ class Method(ABC):
         dtype: Dtype,
         use: Callable[[str, BatchPart], T],
         *,
-        stacked: bool = False,  # noqa: ARG002
+        only_inner: bool = False,  # noqa: ARG002
     ) -> tuple[SharedPart, dict[str, T]]:
         """Fit every batch; return the shared part with what pooling the batches adds to it.
 
         What `use` makes of each batch, by name and part, is kept; parts themselves are not.
-        `stacked` pools the wells of many small batches in one product of `dtype`, which is faster
-        and rounds otherwise.
+        `only_inner`: only lengths and cosines of vectors are wanted, so that the faster form will
+        do: the vectors may be rotated, and wells of many small batches are pooled in one product of
+        `dtype`, which rounds otherwise.
         """
         return shared, self.each_batch(shared, projected, dtype, use)
 

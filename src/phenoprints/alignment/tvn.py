@@ -15,6 +15,7 @@ from phenoprints.alignment.covariances import (
     DEFAULT_REGULARIZATION,
     InverseRoot,
     Regularization,
+    factor,
     root,
 )
 from phenoprints.alignment.limits import DEFAULT_LIMITS, Limits
@@ -110,21 +111,24 @@ class TypicalVariation(Method):
         dtype: Dtype,
         use: Callable[[str, BatchPart], T],
         *,
-        stacked: bool = False,
+        only_inner: bool = False,
     ) -> tuple[SharedPart, dict[str, T]]:
         """Whiten every batch; add the colour (current) or the pooled spread (efaar-1.0)."""
         if self.variant == "efaar-1.0":
             batches = list(projected)
             shared = replace(shared, spread=merge(batch for _, batch in batches).scale())
             return shared, self.each_batch(shared, iter(batches), dtype, use)
-        pooled, made = PooledScatter(dtype if stacked else None), {}
+        pooled, made = PooledScatter(dtype if only_inner else None), {}
         for name, batch in projected:
             part, own = self._whiten(shared, batch, dtype)
             pooled.add(own)
             made[name] = use(name, part)
         total = pooled.statistics()
         gain, ridge, divisor = self.regularization.of(total)
-        return replace(shared, colour=root(total.scatter() / divisor, gain, ridge, 0.25)), made
+        pooled_covariance = total.scatter() / divisor
+        if only_inner:
+            return replace(shared, colour=factor(pooled_covariance, gain, ridge)), made
+        return replace(shared, colour=root(pooled_covariance, gain, ridge, 0.25)), made
 
     def in_precision(self, shared: SharedPart, dtype: Dtype) -> SharedPart:
         """Return the shared part in `dtype`; `efaar-1.0` divides its matrix before rounding it."""
