@@ -459,7 +459,7 @@ def _keys(file: TableFile, how: KeyColumns) -> pd.DataFrame:
             keys[name] = np.full(len(table), None, dtype=object)
             continue
         values, wrong = apply_rule(name, rules[name], table, where)
-        text = values.map(str, na_action="ignore").to_numpy(dtype=object)
+        text = values.map(str, na_action="ignore").to_numpy(dtype=object, copy=True)
         text[values.isna().to_numpy()] = None
         keys[name] = text
         problems += wrong
