@@ -122,7 +122,11 @@ def match_vectors(wells: pd.DataFrame, table: VectorTable) -> MatchedVectors:
     for name in (name for names in odd.values() for name in names):
         matches.missing[name] = matches.missing.get(name, 0) + 1
     _describe(matches, wells, table.keys[targets < 0], groups)
-    matches.warnings += [*_plates(wells, vectors.counts), *_several_files(table.keys, targets)]
+    matches.warnings += [
+        *_plates(wells, vectors.counts),
+        *_several_rows(wells, vectors.counts),
+        *_several_files(table.keys, targets),
+    ]
     _note_doubtful(matches, wells, table.features)
     return matches
 
@@ -159,6 +163,16 @@ def _plates(wells: pd.DataFrame, counts: NDArray[np.int64]) -> list[str]:
         return []
     some = ", ".join(empty[:SHOWN]) + (", …" if len(empty) > SHOWN else "")
     return [f"{len(empty)} of {len(total)} plates have no row in the profiles ({some})"]
+
+
+def _several_rows(wells: pd.DataFrame, counts: NDArray[np.int64]) -> list[str]:
+    """Return a sentence on wells of several rows where most have one: rows may be copies."""
+    several = np.flatnonzero(counts > 1)
+    if not len(several) or 2 * len(several) > (counts > 0).sum():
+        return []
+    some = _named(wells.iloc[several])
+    return [f"{len(several)} wells have several rows, where most have one ({some}); their vector "
+            "is the mean"]  # fmt: skip
 
 
 def _several_files(keys: pd.DataFrame, targets: NDArray[np.int64]) -> list[str]:

@@ -17,6 +17,7 @@ from phenoprints.foundations.errors import (
 from phenoprints.foundations.names import inside
 from phenoprints.foundations.table_files import LINE, TableFormat, read_names
 from phenoprints.screens.problems import FILE
+from phenoprints.screens.tables import unequal_columns
 
 PLATE_COLUMN, MAP_COLUMN = "Assay_Plate_Barcode", "Plate_Map_Name"
 WELL_COLUMN = "well_position"
@@ -79,6 +80,8 @@ def read_platemaps(
         _read(file, [WELL_COLUMN], form, notes).assign(**{FILE: str(file), MAP_COLUMN: name})
         for name, file in files.items()
     ]
+    columns = {str(table[FILE].iloc[0]): list(table.columns) for table in maps if len(table)}
+    notes += unequal_columns(columns, {name for names in columns.values() for name in names})
     together = pd.concat(maps, ignore_index=True)
     together = together.drop(columns=[c for c in together if c in ("plate_map_name", PLATE_COLUMN)])
     both = sorted({*plates.columns} & {*together.columns} - {MAP_COLUMN, ""})

@@ -90,14 +90,18 @@ class WellTable:
         """How the text tables are written."""
         return TableFormat(**self.table_format, missing=("", *self.missing_values))
 
+    def used(self, columns: Sequence[str]) -> set[str]:
+        """Return the columns that hold properties or keys of joins, where a table has `columns`."""
+        keys = [name for entry in self.join for name in key_names(entry["keys"])]
+        rules = [*self.rules(list(columns)).values(), *self.annotations().values()]
+        return {*keys, *(name for rule in rules for name in rule.columns)}
+
     def wanted(self, columns: Sequence[str], also: Sequence[str] = ()) -> list[str]:
         """Return the columns of a table that can be of use, and the first, which messages name.
 
         Tables of profiles have thousands of columns of numbers, which are not read as text.
         """
-        keys = [name for entry in self.join for name in key_names(entry["keys"])]
-        rules = [*self.rules(list(columns)).values(), *self.annotations().values()]
-        used = {*keys, *also, *(name for rule in rules for name in rule.columns)}
+        used = {*self.used(columns), *also}
         return [c for i, c in enumerate(columns) if c in used or (c and i < SHOWN_COLUMNS)]
 
     def rules(self, available: list[str]) -> dict[str, ColumnRule]:
@@ -159,7 +163,7 @@ def _base_table(source: WellTable, notes: list[str]) -> tuple[pd.DataFrame, list
         raise ConfigurationError("screens: `wells` or `barcode_platemap` must name a table.")
     if source.barcode_platemap is None:
         files = find_files(source.root, source.wells or ())
-        return read_files(files, source.form, notes, source.wanted), files
+        return read_files(files, source.form, notes, source.wanted, source.used(())), files
     maps = read_platemaps(
         source.root, source.barcode_platemap, source.platemap_folder, source.form, notes
     )
@@ -168,7 +172,7 @@ def _base_table(source: WellTable, notes: list[str]) -> tuple[pd.DataFrame, list
     files = find_files(source.root, source.wells)
     both = [*maps.plates.columns, *maps.maps.columns]
     wanted = partial(source.wanted, also=both)
-    table = read_files(files, source.form, notes, wanted)
+    table = read_files(files, source.form, notes, wanted, source.used(()))
     rules = source.rules(list(table.columns))
     plate, well = (str(rules.get(name, ColumnRule(value="")).column) for name in ("plate", "well"))
     require_columns(list(table.columns), [plate, well], str(files[0]))
@@ -206,6 +210,7 @@ def map_table(source: WellTable, table: pd.DataFrame, origin: str) -> Listing:
     raise_problems(split_problems)
     _merge_doses(perturbations, source.dose_tolerance, notes)
     _note_dates(perturbations, notes)
+    _note_lone(wells, notes)
     return Listing(wells, perturbations, origin, notes=notes)
 
 
@@ -269,6 +274,18 @@ def _merge_doses(rows: pd.DataFrame, tolerance: float, notes: Notes) -> None:
             f"made equal to it (first: {rows['perturbation'].iloc[first]}, {before.iloc[first]:g} "
             f"for {rows['concentration_um'].iloc[first]:g} µM); dose_tolerance is {tolerance:g}."
         )
+
+
+def _note_lone(wells: pd.DataFrame, notes: Notes) -> None:
+    """Count experiments and plates of a single well beside larger ones: their name is mistyped."""
+    for name, keys in (("experiment", ["experiment"]), ("plate", ["experiment", "plate"])):
+        sizes = wells.groupby(keys, sort=True).size()
+        lone = sizes.index[sizes == 1]
+        if len(lone) and sizes.median() > 1:
+            some = ", ".join("/".join(map(str, key)) if len(keys) > 1 else str(key)
+                             for key in lone[:5])  # fmt: skip
+            notes.count(f"{name}s_of_one_well", len(lone))
+            notes.warn(f"{len(lone)} {name}s have a single well ({some}): is the name mistyped?")
 
 
 def _note_dates(rows: pd.DataFrame, notes: Notes) -> None:
