@@ -18,6 +18,7 @@ include: "workflow/rules/consistency.smk"
 include: "workflow/rules/curation.smk"
 include: "workflow/rules/probes.smk"
 include: "workflow/rules/maps.smk"
+include: "workflow/rules/matches.smk"
 include: "workflow/rules/benchmarks.smk"
 include: "workflow/rules/reports.smk"
 
@@ -52,6 +53,7 @@ rule all:
         rules.train.input,
         rules.probe.input,
         rules.map.input,
+        rules.match.input,
         rules.benchmark.input,
         rules.report.input,
     localrule: True

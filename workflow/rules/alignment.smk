@@ -4,7 +4,7 @@
 rule align:
     """Remove batch effects from every screen as every encoder sees it."""
     input:
-        INPUTS.paths_for_pairs("alignment", INPUTS.plan.pairs),
+        INPUTS.paths_for_pairs("alignment", INPUTS.plan.aligned_pairs),
     localrule: True
 
 

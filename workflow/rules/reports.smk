@@ -20,6 +20,7 @@ rule write_reports:
         rules.train.input,
         rules.probe.input,
         rules.map.input,
+        rules.match.input,
         rules.benchmark.input,
     output:
         # The folder stands here for Snakemake's own report alone: its files stay side by side there,

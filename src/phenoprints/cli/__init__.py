@@ -23,6 +23,7 @@ COMMANDS = {
     "verify": "Compare every artefact of a run with its provenance.",
     "explain": "Print where a file came from, back to the inputs.",
     "report": "Write the pages of a run from what it has left so far.",
+    "freeze": "Make a reference of a map, that new screens can be matched with.",
     "diff": "Say what changed between two manifests, by step and reason.",
     "export-dataset": "Write a manifest as a folder that others load unchanged.",
     "export-embeddings": "Write embeddings as AnnData, profiles or in the Gallery's layout.",
@@ -112,6 +113,17 @@ def _report(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("-o", "--output", help="folder of the pages; reports-so-far in the run's")
 
 
+def _freeze(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("run", help="name of a run below results/, or its folder")
+    parser.add_argument("screen", help="name of the screen")
+    parser.add_argument("encoder", help="name of the encoder")
+    parser.add_argument("-o", "--output", required=True, help="folder of the reference; not there")
+    parser.add_argument(
+        "--license", default="", help="licence of the screen's data, such as CC-BY-4.0"
+    )
+    parser.add_argument("--name", help="name of the reference; run/screen/encoder by default")
+
+
 def _diff(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("first", help="folder of a manifest, results/<run>/curation/<manifest>")
     parser.add_argument("second", help="folder of the other manifest")
@@ -159,6 +171,7 @@ _ARGUMENTS = {
     "verify": _verify,
     "explain": _explain,
     "report": _report,
+    "freeze": _freeze,
     "diff": _diff,
     "export-dataset": _export_dataset,
     "export-embeddings": _export_embeddings,

@@ -47,7 +47,7 @@ def _items(planned: Plan) -> dict[str, str]:
         "screens": number(planned.screens, "screen"),
         "quality": number(planned.screens, "screen"),
         "embeddings": number(planned.pairs, "pair"),
-        "alignment": number(planned.pairs, "pair"),
+        "alignment": number(planned.aligned_pairs, "pair"),
         "consistency": number(planned.judged_pairs, "pair"),
         "curation": number(planned.manifests, "manifest"),
         "training": number(planned.trained_encoders, "encoder"),

@@ -21,6 +21,7 @@ TARGETS = {
     "training": "train",
     "probes": "probe",
     "maps": "map",
+    "matches": "match",
     "benchmarks": "benchmark",
     "reports": "report",
 }

@@ -155,7 +155,7 @@ def _comes_before(earlier: Sequence[str], later: Sequence[str]) -> bool:
 def _artefacts(folder: Path) -> Iterator[Finding]:
     base = base_folder(folder)
     for path in provenance_files(folder):
-        yield from _verified(path, folder, base)
+        yield from verified_artefact(path, folder, base)
     for damage in damaged_companions(folder):
         yield Finding("FAIL", str(damage.file), damage.expected, damage.found, damage.mend)
     for path in unaccounted(folder):
@@ -210,7 +210,8 @@ def _owner(name: str) -> str:
     return name.removesuffix(".units").removesuffix(".training")
 
 
-def _verified(path: Path, folder: Path, base: Path) -> Iterator[Finding]:
+def verified_artefact(path: Path, folder: Path, base: Path) -> Iterator[Finding]:
+    """Yield what does not agree with the provenance file at `path`, of a run below `base`."""
     artefact = artefact_path(path)
     mend = rebuild_command(artefact, folder)
     try:

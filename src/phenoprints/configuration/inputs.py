@@ -287,6 +287,13 @@ class Inputs:
         tasks = self.config["probes"]["tasks"]
         return {n: tasks[n] for n, screen in self.plan.task_screens if screen == wildcards.screen}
 
+    # Matches
+
+    def reference(self, wildcards: Wildcards) -> Paths:  # noqa: ARG002
+        """Return the index of the reference, which holds the sha256 of its files."""
+        folder = self.config.get("match", {}).get("reference")
+        return [os.path.normpath(Path(folder) / "reference.json")] if folder else []
+
     # Tables of known biology
 
     @cached_property

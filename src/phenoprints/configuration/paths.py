@@ -15,7 +15,7 @@ READ_BY_SNAKEMAKE = re.compile(r"[{}<>\x00-\x1f]")
 KEYS = frozenset(
     {"root", "wells", "table", "metadata", "barcode_platemap", "platemap_folder", "load_data",
      "exports", "images", "image_root", "weights", "profiles", "row_tables", "arm_expression",
-     "truth", "groups", "folder", "cache"}
+     "truth", "groups", "folder", "cache", "reference"}
 )  # fmt: skip
 OF_SCREENS = frozenset({"profiles", "row_tables"})
 """Keys that may hold a mapping from screen to paths."""

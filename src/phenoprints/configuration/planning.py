@@ -19,6 +19,8 @@ from phenoprints.configuration.references import (
     dependencies,
     encoders_of_manifest,
     has_images,
+    match_encoder,
+    matched_screens,
 )
 
 Pair = tuple[str, str]
@@ -46,13 +48,17 @@ class Plan:
     tasks, task_screens
         Probe tasks, and pairs (task, screen).
     pairs
-        All pairs (screen, encoder) with embeddings and alignment. Each stands in exactly one of
+        All pairs (screen, encoder) with embeddings. Each stands in exactly one of
         `computed_pairs` (a network looks at images), `precomputed_pairs` (read from tables) and
         `random_pairs`.
     judged_pairs
         Pairs (screen, encoder) with consistency tests.
     evaluated_pairs
         Pairs (screen, encoder) with maps and benchmarks.
+    aligned_pairs
+        Pairs (screen, encoder) with an alignment of their own: all but those only matched.
+    matched_pairs
+        Pairs (screen, encoder) that are placed on the reference of `match`.
     block_pairs
         Pairs (screen, encoder) with features of every block, for probes.
     """
@@ -74,6 +80,8 @@ class Plan:
     random_pairs: Pairs
     judged_pairs: Pairs
     evaluated_pairs: Pairs
+    aligned_pairs: Pairs
+    matched_pairs: Pairs
     block_pairs: Pairs
 
     @property
@@ -93,7 +101,9 @@ def plan(config: Mapping[str, Any]) -> Plan:
     screens, order = config["screens"], learning_order(config)
     tasks = config["probes"]["tasks"]
     judged, evaluated = _judge_pairs(config), _evaluation_pairs(config)
-    pairs = judged | evaluated | _option_pairs(config)
+    aligned = judged | evaluated | _option_pairs(config)
+    matched = {(name, str(match_encoder(config))) for name in matched_screens(config)}
+    pairs = aligned | matched
     probed = _probed(config)
     task_screens = {(name, screen) for name, task in tasks.items() for screen in task["screens"]}
     blocks = {(s, e) for e in probed for _, s in task_screens if can_see(config, e, s)}
@@ -116,6 +126,8 @@ def plan(config: Mapping[str, Any]) -> Plan:
         random_pairs=_sorted(p for p in pairs if _kind(config, p[1]) == "random"),
         judged_pairs=_sorted(judged),
         evaluated_pairs=_sorted(evaluated),
+        aligned_pairs=_sorted(aligned),
+        matched_pairs=_sorted(matched),
         block_pairs=_sorted(blocks),
     )
 

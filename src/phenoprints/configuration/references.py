@@ -65,7 +65,7 @@ def can_see(config: Config, encoder: str, screen: str) -> bool:
 
 def wrong_references(config: Config, source: Source) -> list[Problem]:
     """List every reference to something that does not exist or cannot be used."""
-    checks = (_screens, _encoders, _manifests, _evaluation, _probes, _paper)
+    checks = (_screens, _encoders, _manifests, _evaluation, _probes, _paper, _match)
     found = (fault for check in checks for fault in check(config))
     return [
         Problem(f"{source.where(path, missing=True)}: {dotted(path)}", what) for path, what in found
@@ -278,6 +278,38 @@ def _probes(config: Config) -> Iterator[_Fault]:
         needs = {"annotation": "annotation", "groups": "groups"}.get(task["labels"])
         if needs and not task.get(needs):
             yield path, f'the labels are {task["labels"]}, so the key "{needs}" is expected'
+
+
+def matched_screens(config: Config) -> list[str]:
+    """Return the screens that are placed on a reference; none in configurations before `match`."""
+    return list(config.get("match", {}).get("screens", []))
+
+
+def match_encoder(config: Config) -> str | None:
+    """Return the encoder of matched screens: the one that is named, else the only one."""
+    names = list(config["encoders"])
+    named: str | None = config["match"]["encoder"]
+    return named or (names[0] if len(names) == 1 else None)
+
+
+def _match(config: Config) -> Iterator[_Fault]:
+    """Yield what is missing to place screens on a reference."""
+    section, encoder = config["match"], match_encoder(config)
+    yield from _missing(("match", "screens"), section["screens"], config["screens"], "screen")
+    known = [*config["encoders"], *(f"{name}{TRIMMED}" for name in config["encoders"])]
+    yield from _one_missing(("match", "encoder"), section["encoder"], known, "encoder")
+    if not section["screens"]:
+        return
+    if section["reference"] is None:
+        yield ("match", "reference"), "is missing; expected the folder of a reference"
+    if encoder is None:
+        names = ", ".join(sorted(config["encoders"])) or "none"
+        yield ("match", "encoder"), f"is missing; expected one of {names}"
+    elif base_encoder(encoder) in config["encoders"]:
+        for index, name in enumerate(section["screens"]):
+            if name in config["screens"] and not can_see(config, encoder, name):
+                what = f"encoder {encoder} has nothing of screen {name} to read"
+                yield ("match", "screens", index), what
 
 
 def _paper(config: Config) -> Iterator[_Fault]:

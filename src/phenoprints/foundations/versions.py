@@ -10,6 +10,7 @@ STAGE_VERSIONS = {
     "training": 3,
     "probes": 1,
     "maps": 2,
+    "matches": 1,
     "benchmarks": 2,
     "reports": 1,
 }

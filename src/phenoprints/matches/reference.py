@@ -85,6 +85,11 @@ class Reference:
         nothing = np.zeros(self.controls.shape[1])
         return self.alignment.shared or SharedPart(nothing, nothing + 1)
 
+    def places(self) -> pd.DataFrame:
+        """Return level, name, kind, cell_type, x and y of every perturbation that has a place."""
+        table = self.map.table[["level", "name", "kind", "cell_type", "x", "y"]]
+        return table[table["x"].notna()].reset_index(drop=True)
+
     def arm_correction(self) -> ChromosomeArmCorrection | None:
         """Return the arms of genes, None where arms are not corrected."""
         return ChromosomeArmCorrection(dict(self.arms)) if self.arms else None
@@ -126,13 +131,11 @@ def freeze_reference(
     method = settings.method_to_fit(is_precomputed=bool(about.get("is_precomputed")))
     if method is not None and alignment.shared is None:
         raise DataError(
-            "freeze: the alignment has no part that all batches share; version 0.1 did not store "
+            "the alignment has no part that all batches share; version 0.1 did not store "
             "it.\n  To fix: delete the alignment and its .provenance.json, and run it again."
         )
     if alignment.attributes.get("arms") and not arms:
-        raise DataError(
-            "freeze: the alignment corrects chromosome arms. Expected the arm of genes."
-        )
+        raise DataError("the alignment corrects chromosome arms. Expected the arm of genes.")
     usable = np.ones(len(wells), dtype=bool) if is_usable is None else is_usable
     is_control, role = control_wells(wells, alignment.attributes["controls"], usable)
     batches = Batches(wells, reader, settings.batch)
@@ -172,13 +175,13 @@ def check_license(license_name: str) -> None:
     """
     if not license_name.strip():
         raise DataError(
-            "freeze: no licence is stated for the screen, so nobody may use what is derived from "
+            "no licence is stated for the screen, so nobody may use what is derived from "
             "it.\n  To fix: name the licence of the screen's data with --license, such as "
             "CC-BY-4.0."
         )
     if any(word in license_name.upper() for word in FORBIDDEN):
         raise DataError(
-            f"freeze: the licence {license_name} does not permit to pass on derived works, and a "
+            f"the licence {license_name} does not permit to pass on derived works, and a "
             "reference is one.\n  To fix: ask the owner of the data for another licence."
         )
 
@@ -191,6 +194,7 @@ def _counts(
     wells: pd.DataFrame, built: PerturbationMap, is_control: NDArray[np.bool_]
 ) -> dict[str, Any]:
     return {
+        "name": str(wells["screen"].iloc[0]),
         "num_wells": len(wells),
         "num_controls": int(is_control.sum()),
         "num_experiments": int(wells["experiment"].nunique()),

@@ -20,6 +20,7 @@ from phenoprints.reports.stages import (
     embeddings,
     index,
     maps,
+    matches,
     paper_tables,
     probes,
     quality,
@@ -82,6 +83,8 @@ def build(
     stage_pages = [module.page(run) for module in STAGE_PAGES]
     if (config.get("reports") or {}).get("paper"):
         stage_pages.append(paper_tables.page(run))
+    if run.plan.matched_pairs:
+        stage_pages.append(matches.page(run))
     first = index.page(run, stage_pages)
     site = [first, *stage_pages]
     for page in [*site, *quality_metrics.metric_pages(run)]:

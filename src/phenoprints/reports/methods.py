@@ -138,7 +138,7 @@ def _kind_of(run: Run, encoder: str) -> str:
 
 
 def _alignment(run: Run) -> str:
-    if not _any(run, "alignment", _pairs(run.plan.pairs)):
+    if not _any(run, "alignment", _pairs(run.plan.aligned_pairs)):
         return ""
     return f"Embeddings were aligned across batches by {_by_screen(run, 'alignment', _aligned)}."
 

@@ -243,6 +243,16 @@ SMALL_MAP = Rule(
     "the setting benchmarks.relationships.min_perturbations",
     "Do not read recall from this map.",
 )
+MATCHES_RAN = _ran("MT100", "Matches")
+MATCH_FIT = Rule(
+    "MT101",
+    "Controls of new screens",
+    "Batch correction makes any controls agree with the reference's, so neighbours of an "
+    "experiment that does not belong to it look as good as others.",
+    "controls like those of the reference's own batches.",
+    "the range of the reference's batches, each left out of the fit in turn",
+    "Check stain, exposure, encoder and cell type; read docs/matches.md.",
+)
 BENCHMARKS_RAN = _ran("BE100", "Benchmarks")
 BEATS_RANDOM = Rule(
     "BE101",

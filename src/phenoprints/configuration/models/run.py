@@ -16,6 +16,7 @@ from phenoprints.configuration.models.stages import (
     Consistency,
     Inference,
     Maps,
+    Match,
     Quality,
     Reports,
     Workers,
@@ -55,6 +56,7 @@ class Configuration(Section):
     training: Training = Field(default_factory=Training)
     probes: Probes = Field(default_factory=Probes)
     maps: Maps = Field(default_factory=Maps)
+    match: Match = Field(default_factory=Match)
     benchmarks: Benchmarks = Field(default_factory=Benchmarks)
     annotation: Annotation = Field(default_factory=Annotation)
     workers: Workers = Field(default_factory=Workers)

@@ -267,8 +267,8 @@ class Maps(Section):
     or of each experiment, which takes its plates for alike."""
 
 
-class Match(Section):
-    """How a new experiment is compared with a frozen map."""
+class MatchSearch(Section):
+    """How conditions are compared with a frozen map."""
 
     levels: Distinct[MapLevel] = Field(("gene", "condition"), min_length=1)
     """Levels of the reference's map in which neighbours are sought; a kind of perturbation counts
@@ -290,6 +290,19 @@ class Match(Section):
     misfit: Literal["refuse", "mark"] = "refuse"
     """What happens to an experiment whose controls lie outside the range of the reference's:
     nothing is published, or every row is marked."""
+
+
+class Match(MatchSearch):
+    """New screens that are placed on a frozen reference (`phenoprints freeze`), which stays as it
+    is; how their conditions are compared with its map.
+    """
+
+    reference: Text | None = None
+    """Folder of the reference; needed where `screens` names any."""
+    screens: Distinct[Name] = ()
+    """Screens of this configuration that are matched."""
+    encoder: Name | None = None
+    """Encoder of this configuration that the reference was made with; null takes the only one."""
 
 
 class Annotation(Section):

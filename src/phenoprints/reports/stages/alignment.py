@@ -21,7 +21,7 @@ DEFAULT_WARN = 16
 
 def page(run: Run) -> Page:
     """Return the page, from the index that every alignment keeps."""
-    found = look_for(run, "alignment", pairs(run.plan.pairs), "alignment")
+    found = look_for(run, "alignment", pairs(run.plan.aligned_pairs), "alignment")
     facts: list[Fact] = []
     verdicts = [found.verdict(rules.ALIGNMENT_RAN, NAME)]
     sections = [Section("missing", "Not run", boxes)] if (boxes := found.boxes()) else []

@@ -1,0 +1,42 @@
+# What new screens resemble: one job per screen that is placed on the frozen reference.
+
+
+rule match:
+    """Place new screens on the frozen reference, and find what their conditions resemble."""
+    input:
+        INPUTS.paths_for_pairs("matches", INPUTS.plan.matched_pairs),
+    localrule: True
+
+
+rule match_screen:
+    """Align one screen under the reference's shared part, and compare it with the map."""
+    input:
+        wells="<screen_wells>",
+        conditions="<screen_conditions>",
+        quality="<quality>",
+        embeddings="<embeddings>",
+        reference=INPUTS.reference,
+    output:
+        table="<matches>",
+        fits="<match_fits>",
+        map="<match_map>",
+    wildcard_constraints:
+        screen=one_of(name for name, _ in INPUTS.plan.matched_pairs),
+    log:
+        "<logs>/match_screen/{screen}.{encoder}.log",
+    benchmark:
+        "<benchmarks>/match_screen/{screen}.{encoder}.tsv"
+    conda:
+        "../../envs/core.yaml"
+    threads: 1
+    resources:
+        mem_mb=memory_mb(4000),
+        runtime=60,
+    params:
+        version=STAGE_VERSIONS["matches"],
+        settings=lookup(dpath="match", within=config),
+        seed=config["seed"],
+    message:
+        "matches: {wildcards.screen} as {wildcards.encoder} sees it"
+    script:
+        "../scripts/matches.py"
