@@ -93,7 +93,7 @@ def test_planted_conditions_are_found_and_others_are_not(screen):
 def test_the_table_keeps_its_contract(screen):
     table = run(screen, conditions=genes_of_guides(screen))
     CONSISTENCY.conform(table)
-    assert set(table["level"]) == {"condition", "gene", "control"}
+    assert set(table["level"]) == {"condition", "gene", "control", "control_gene"}
     assert (table["p_value"].isna() == (table["reason"] != "")).all()
 
 

@@ -10,6 +10,7 @@ from phenoprints.consistency import ConsistencySettings, screen_consistency
 from phenoprints.curation import Rules, phenoprints_table
 from phenoprints.curation.false_positives import expected_false, warnings_of
 from phenoprints.curation.measured import measured_false
+from phenoprints.curation.phenoprints import genes_table
 from phenoprints.reports.stages.consistency import null_verdict
 from phenoprints.simulation import Noise, PlateLayout, VectorEffects, draw_vectors, lay_out
 
@@ -77,3 +78,29 @@ def test_a_screen_whose_null_sets_are_too_few_is_named_and_calls_nothing(null_mo
     verdict = null_verdict(config, {"screen": "s", "encoder": "j"}, tests, 0.01)
     assert verdict.status == "CHECK"
     assert "12 of 12 tests cannot fall below 0.01" in verdict.finding
+
+
+def test_the_rule_for_genes_is_measured_by_pseudo_genes():
+    """Guides of a gene on one plate with an offset: genes are called without effect, and seen."""
+    layout = PlateLayout(
+        experiments=2, conditions=40, kind="crispr", series=2, replicates=2, spread="one-plate",
+        controls=24,
+    )  # fmt: skip
+    settings = ConsistencySettings(null_model="experiment", num_null=600)
+    rules = Rules(judges=("j",), min_experiments=1, min_wells=1, judge_by="gene")
+    truth, guards = [], []
+    for seed in range(6):
+        wells, conditions = lay_out(layout, seed=seed)
+        vectors = draw_vectors(wells, Noise.of(32, 0), VectorEffects(plate=0.9), seed=seed)
+        reader = fit_alignment(wells, vectors, AlignmentSettings(folds=2)).of(vectors)
+        tests = screen_consistency(wells, conditions, reader, settings=settings, seed=seed)
+        options = {"conditions": conditions, "settings": {"s": settings}}
+        guards.append(measured_false({"j": {"s": tests}}, rules, **options)["j"])
+        truth.append(genes_table({"j": {"s": tests}}, rules)["has_phenoprint"].mean())
+    assert {(guard["status"], guard["of"]) for guard in guards} == {("RUN", 20)}
+    assert np.mean(truth) > 0.03
+    check_agreement(np.array(truth, float), guards)
+    by_guides = settings.replace(gene_level="guides")
+    tests = screen_consistency(wells, conditions, reader, settings=by_guides, seed=0)
+    guard = measured_false({"j": {"s": tests}}, rules, **options)["j"]
+    assert (guard["status"], guard["reason"]) == ("NOT RUN", "genes")

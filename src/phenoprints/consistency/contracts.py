@@ -6,7 +6,7 @@ import pyarrow as pa
 
 from phenoprints.foundations.tables import Contract
 
-LEVELS = ("condition", "gene", "control")
+LEVELS = ("condition", "gene", "control", "control_gene")
 
 CONSISTENCY = Contract(
     name="consistency",
@@ -32,6 +32,8 @@ CONSISTENCY = Contract(
 """`condition` rows carry a condition_id; `gene` rows have condition_id -1 and the gene as name;
 `control` rows are pseudo-conditions of control wells: condition_id is the condition whose design
 they copy, the name is `<round>/<copy>`, "" where nothing copies it (then `reason` is why).
+`control_gene` rows copy the design of a gene: condition_id is -1, the name `<round>/<copy>/<gene>`,
+or `//<gene>`.
 `experiment` is "" where the test runs across experiments; `reason` is "" beside a p-value.
 `num_sets` is the number of null sets that exist (at most 1e15; missing for genes by their guides),
 `smallest_p` the smallest p-value that the test can give; missing where there is no null set."""

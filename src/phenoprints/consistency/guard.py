@@ -33,6 +33,24 @@ class Test(Protocol):
         """Return the result of experiment_consistency by label, and which labels share a place."""
 
 
+def gene_control_tests(
+    facts: pd.DataFrame, reader: EmbeddingsReader, test: Test, *, across: bool, seed: int
+) -> pd.DataFrame:
+    """Test pseudo-genes: control wells that copy all wells of a gene's guides.
+
+    As control_tests, with rows of the level ``control_gene`` named ``<round>/<copy>/<gene>``. Null
+    sets are of wells of different genes, as those of genes are.
+    """
+    codes, genes = pd.factorize(facts["gene"].where(facts["is_tested"]), sort=True)
+    by_gene = facts.assign(condition_id=codes, perturbation=codes, is_tested=codes >= 0)
+    if not len(genes):
+        return pd.DataFrame()
+    table = control_tests(by_gene, reader, test, across=across, seed=seed)
+    gene = np.asarray(genes, dtype=object)[table["condition_id"].to_numpy(np.int64)]
+    name = table["name"].where(table["name"] != "", "/") + "/" + pd.Series(gene, table.index)
+    return table.assign(level="control_gene", condition_id=-1, name=name)
+
+
 def control_tests(
     facts: pd.DataFrame, reader: EmbeddingsReader, test: Test, *, across: bool, seed: int
 ) -> pd.DataFrame:

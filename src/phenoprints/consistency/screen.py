@@ -17,7 +17,7 @@ from phenoprints.consistency.contracts import CONSISTENCY
 from phenoprints.consistency.design import Design
 from phenoprints.consistency.experiment import experiment_consistency
 from phenoprints.consistency.facts import in_scope, well_facts
-from phenoprints.consistency.guard import control_tests
+from phenoprints.consistency.guard import control_tests, gene_control_tests
 from phenoprints.consistency.held_out import control_folds, held_out_consistency
 from phenoprints.consistency.settings import (
     ACROSS,
@@ -76,7 +76,7 @@ def screen_consistency(
         without an embedding (NaN) are left out; a condition that keeps fewer than two others has
         the reason ``not_finite``. The level ``control`` has pseudo-conditions of negative-control
         wells (of unperturbed wells, where a screen has no controls) that copy the designs of the
-        conditions: see phenoprints.consistency.guard.
+        conditions, ``control_gene`` those of genes: see phenoprints.consistency.guard.
 
     Raises
     ------
@@ -96,6 +96,10 @@ def screen_consistency(
         if settings.control_guard:
             across = scope == ACROSS
             tables.append(control_tests(part, reader, tests.test, across=across, seed=seed))
+            if settings.gene_level == "wells":
+                tables.append(
+                    gene_control_tests(part, reader, tests.test, across=across, seed=seed)
+                )
     result: pd.DataFrame = CONSISTENCY.conform(_joined(tables)).to_pandas()
     return result
 

@@ -11,7 +11,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from phenoprints.consistency import ConsistencySettings
-from phenoprints.curation.phenoprints import Tests, judged, level_of, renumbered
+from phenoprints.curation.phenoprints import Tests, has_gene, judged, level_of, renumbered
 from phenoprints.curation.rules import Rules
 
 ANY = "any"
@@ -33,7 +33,7 @@ REASON_TEXTS = {
     "not_cross_fitted": "the alignment has no maps that were fitted without some of the controls",
     "untestable": "the pseudo-conditions have no p-value",
     "perturbations": "the controls do not suffice for all conditions of a perturbation at once",
-    "genes": "the rule judges genes, and the guard copies designs of conditions",
+    "genes": "the rule judges genes by the p-values of their guides, whose designs are not copied",
 }
 """Why no rate was measured, in words."""
 
@@ -102,7 +102,12 @@ def measured_false(
         return {}
     names = [*consistency, ANY]
     if rules.judge_by == "gene":
-        return {name: asdict(Measured(NOT_RUN, "genes")) for name in names}
+        has_genes = (
+            _has_pseudo_genes(table) for of in consistency.values() for table in of.values()
+        )
+        if not any(has_genes):
+            return {name: asdict(Measured(NOT_RUN, "genes")) for name in names}
+        consistency, new_ids = _of_genes(consistency, conditions, new_ids or {}), None
     units, tests = _pseudo_tests(consistency, rules, new_ids or {}, settings or {})
     tested = _tested(consistency, rules, new_ids or {})
     reasons = _reasons(consistency, rules)
@@ -118,6 +123,56 @@ def measured_false(
                                conditions))
         for name in names
     }  # fmt: skip
+
+
+def _has_pseudo_genes(table: pd.DataFrame) -> bool:
+    return bool((table["level"] == "control_gene").any())
+
+
+def _of_genes(
+    consistency: Mapping[str, Mapping[str, pd.DataFrame]],
+    conditions: pd.DataFrame | None,
+    new_ids: Mapping[str, NDArray[np.int32]],
+) -> dict[str, dict[str, pd.DataFrame]]:
+    """Return the tables with genes in the place of their conditions, numbered after all conditions.
+
+    Conditions without a gene stay, where `conditions` names the genes, in the manifest's numbering.
+    """
+    tables = [table for of_screen in consistency.values() for table in of_screen.values()]
+    genes = sorted({name for t in tables for name in t.loc[t["level"] == "gene", "name"]})
+    without = np.zeros(0, dtype=np.int64)
+    if conditions is not None:
+        without = conditions.loc[~has_gene(conditions), "condition_id"].to_numpy(np.int64)
+    first = 1 + max([0, *(int(t["condition_id"].max()) for t in tables), *without.tolist()])
+    codes = {gene: first + i for i, gene in enumerate(genes)}
+    return {
+        judge: {
+            screen: _with_genes(table, codes, without, new_ids.get(screen), screen)
+            for screen, table in of_screen.items()
+        }
+        for judge, of_screen in consistency.items()
+    }
+
+
+def _with_genes(
+    table: pd.DataFrame,
+    codes: Mapping[str, int],
+    without: NDArray[np.int64],
+    new_ids: NDArray[np.int32] | None,
+    screen: str,
+) -> pd.DataFrame:
+    plain = table[table["level"].isin(("condition", "control"))]
+    ids = plain["condition_id"].to_numpy()
+    ids = ids if new_ids is None else renumbered(ids, new_ids, screen)
+    plain = plain.assign(condition_id=ids)[np.isin(ids, without)]
+    genes = table[table["level"] == "gene"]
+    genes = genes.assign(level="condition", condition_id=genes["name"].map(codes), name="")
+    copies = table[table["level"] == "control_gene"]
+    parts = copies["name"].str.split("/", n=2, expand=True).reindex(columns=range(3))
+    name = (parts[0] + "/" + parts[1]).where(parts[0] != "", "")
+    copies = copies.assign(level="control", condition_id=parts[2].map(codes), name=name)
+    joined = pd.concat([plain, genes, copies], ignore_index=True)
+    return joined.dropna(subset="condition_id").astype({"condition_id": np.int64})
 
 
 def _pseudo_tests(
