@@ -25,6 +25,7 @@ COMMANDS = {
     "report": "Write the pages of a run from what it has left so far.",
     "freeze": "Make a reference of a map, that new screens can be matched with.",
     "diff": "Say what changed between two manifests, by step and reason.",
+    "export-atlas": "Write the maps of a run as a folder that a browser opens from disk.",
     "export-dataset": "Write a manifest as a folder that others load unchanged.",
     "export-embeddings": "Write embeddings as AnnData, profiles or in the Gallery's layout.",
     "export-crate": "Describe a run as a Workflow Run RO-Crate.",
@@ -129,6 +130,17 @@ def _diff(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("second", help="folder of the other manifest")
 
 
+def _export_atlas(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("run", help="name of a run below results/, or its folder")
+    parser.add_argument("-o", "--output", required=True, help="folder to make")
+    parser.add_argument("--screen", help="only maps of this screen")
+    parser.add_argument("--encoder", help="only maps of this encoder")
+    parser.add_argument(
+        "--images", type=int, default=200, metavar="COUNT",
+        help="perturbations of each map that get images; the most consistent ones (200)",
+    )  # fmt: skip
+
+
 def _export_dataset(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("run", help="name of a run below results/, or its folder")
     parser.add_argument("manifest", help="name of the manifest")
@@ -173,6 +185,7 @@ _ARGUMENTS = {
     "report": _report,
     "freeze": _freeze,
     "diff": _diff,
+    "export-atlas": _export_atlas,
     "export-dataset": _export_dataset,
     "export-embeddings": _export_embeddings,
     "export-crate": _export_crate,

@@ -65,7 +65,10 @@ def map_neighbours(
     tables = [
         _context(built, rows, context, _Wells(x[finite], used, own), seed)
         for context, rows in contexts(built.table, built.vectors)
-        if (own := _own(built.table.iloc[rows], described, chosen)[finite]).max(initial=-1) >= 0
+        if (own := reference_rows(built.table.iloc[rows], described, chosen)[finite]).max(
+            initial=-1
+        )
+        >= 0
     ]
     return pd.concat(tables, ignore_index=True) if tables else pd.DataFrame()
 
@@ -94,7 +97,7 @@ class _Wells:
         return len({part.tobytes() for part in np.split(stratum[order], starts[1:])})
 
 
-def _own(
+def reference_rows(
     references: pd.DataFrame, described: pd.DataFrame, chosen: NDArray[np.bool_]
 ) -> NDArray[np.int64]:
     """Return the reference that each chosen well is part of, -1 for none."""
