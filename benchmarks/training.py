@@ -127,6 +127,7 @@ def write_manifest(folder: Path) -> None:
             "experiment": pa.array(np.char.add("experiment-", name).astype(object)),
             "conditions": pa.ListArray.from_arrays(offsets, conditions),
             "locators": pa.ListArray.from_arrays(offsets, locators),
+            "role": pa.array(["treatment"]).take(pa.array(np.zeros(len(number), np.int32))),
         }
         pq.write_table(pa.table(wells), folder / "manifest" / f"part-{part:05}.parquet")
 

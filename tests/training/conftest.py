@@ -20,6 +20,7 @@ def tables() -> tuple[pd.DataFrame, pd.DataFrame]:
             "screen": "small",
             "experiment": [f"e{i % 4}" for i in range(num)],
             "conditions": [[i % 5] for i in range(num)],
+            "role": ["unperturbed" if i % 8 == 0 else "treatment" for i in range(num)],
         }
     )
     sites = pd.DataFrame(
@@ -51,6 +52,7 @@ def settings() -> Callable[..., object]:
             "validation_fraction": 0.1,
             "log_steps": 1,
             "device": "cpu",
+            "patch_px": 8,
         }
         return TrainingSettings(**{**small, **changes})
 

@@ -74,6 +74,7 @@ def job(tmp_path: Path) -> TrainingJob:
             "screen": "small",
             "experiment": "e",
             "conditions": [[i % 3] for i in range(NUM)],
+            "role": "treatment",
         }
     )
     sites = pd.DataFrame(

@@ -7,10 +7,11 @@ A GPU is an H100 at 40 % of its dense bfloat16 peak; published runs reached 4 to
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from phenoprints.configuration.models.training import Training
+from phenoprints.configuration.references import STATISTICS_KINDS
 from phenoprints.foundations.architectures import (
     BACKWARD_FACTOR,
     Convolutional,
@@ -60,8 +61,14 @@ class Network:
 
 def network_of(encoder: Mapping[str, Any], crop_px: int = 256, channels: int = 6) -> Network:
     """Return the cost of an encoder's network on crops of `crop_px` with this many channels."""
+    if encoder["kind"] in STATISTICS_KINDS:
+        features = channels * 6 + channels * (channels - 1) // 2
+        return Network(0.0, 0.0, features if encoder["kind"] == "simple" else 1, 1)
     name = {"openphenom": "ca-vit-s16"}.get(encoder["kind"], encoder.get("architecture", ""))
     shape = architecture(encoder["model"] if encoder["kind"] == "timm" else name)
+    patch_px = encoder.get("patch_px") or encoder.get("training", {}).get("patch_px")
+    if isinstance(shape, Transformer) and patch_px:
+        shape = replace(shape, patch_px=int(patch_px))
     if isinstance(shape, Convolutional):
         once = shape.flops_per_pixel * crop_px**2
     else:

@@ -26,7 +26,12 @@ from phenoprints.configuration.planning import (
     shared_jobs,
     threshold_of,
 )
-from phenoprints.configuration.references import TRIMMED, base_encoder, encoders_of_options
+from phenoprints.configuration.references import (
+    STATISTICS_KINDS,
+    TRIMMED,
+    base_encoder,
+    encoders_of_options,
+)
 from phenoprints.foundations.errors import ConfigurationError
 from phenoprints.foundations.finding import find
 
@@ -440,7 +445,7 @@ class Inputs:
             kinds = {"wells": "screen_wells", "sites": "screen_sites", "images": "screen_images"}
             shown = {k: self.paths_for(kind, "screen", screens[:1]) for k, kind in kinds.items()}
             return {"weights": encoder["weights"], **shown}
-        if encoder["kind"] != "untrained":
+        if encoder["kind"] not in ("untrained", *STATISTICS_KINDS):
             return {"weights": encoder["weights"]} if encoder.get("weights") else {}
         return {} if encoder["num_channels"] else {
             "sites": self.paths_for("screen_sites", "screen", screens)

@@ -12,7 +12,10 @@ from phenoprints.foundations.errors import Problem
 
 TRIMMED = ".trimmed"
 TRAINED_KINDS = ("mae", "weakly-supervised", "dino")
-NETWORK_KINDS = (*TRAINED_KINDS, "untrained", "openphenom", "timm")
+STATISTICS_KINDS = ("simple", "cell-count")
+NETWORK_KINDS = (*TRAINED_KINDS, "untrained", *STATISTICS_KINDS, "openphenom", "timm")
+BASELINE_KINDS = ("random", "untrained", *STATISTICS_KINDS)
+"""Encoders that have learned nothing; a trained one must beat the strongest of them."""
 
 Config = Mapping[str, Any]
 _Fault = tuple[KeyPath, str]

@@ -13,6 +13,7 @@ from phenoprints.configuration.reading import Source, merge, plain, read
 from phenoprints.configuration.recipes import RECIPES
 from phenoprints.configuration.references import (
     NETWORK_KINDS,
+    STATISTICS_KINDS,
     TRAINED_KINDS,
     cycles,
     wrong_references,
@@ -151,8 +152,17 @@ def _resolved(config: dict[str, Any]) -> dict[str, Any]:
             }
         if encoder["kind"] in NETWORK_KINDS:
             encoder["num_jobs"] = encoder["num_jobs"] or config["inference"]["num_jobs"]
+        if encoder["kind"] in STATISTICS_KINDS:
+            encoder["crop_px"] = encoder["crop_px"] or _evaluated_crop(config)
     config["probes"]["tasks"] = _tasks(config)
     return config
+
+
+def _evaluated_crop(config: Mapping[str, Any]) -> int:
+    """Return the smallest crop of the evaluated screens, which statistics of crops fit to."""
+    screens = config["screens"]
+    crops = [screens[name]["crop_px"] for name in config["evaluation"]["screens"]]
+    return int(min(crops or [screen["crop_px"] for screen in screens.values()]))
 
 
 def _manifest_limits(manifest: Mapping[str, Any], limits: list[Limits]) -> Limits:

@@ -47,7 +47,7 @@ SIZES = {
 }
 """Width, blocks and MLP width of the transformers, by letter."""
 
-TINY = (96, 4, 384, 8)
+TINY = (96, 4, 384, 4)
 """Width, blocks, MLP width and patch of the transformer for the simulated screen."""
 
 _TIMM_SIZES = {

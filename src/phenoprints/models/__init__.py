@@ -5,6 +5,7 @@ from phenoprints.models.decoders import DecoderShape
 from phenoprints.models.dino import Dino, DinoSettings
 from phenoprints.models.encoder import Encoder, EncoderConfig, Pool
 from phenoprints.models.folders import load, save
+from phenoprints.models.initialization import xavier_weights
 from phenoprints.models.losses import LossSettings, fourier_loss, l2_loss, reconstruction_loss
 from phenoprints.models.mae import MaskedAutoencoder, Reconstruction
 from phenoprints.models.munet import ConvolutionalMaskedAutoencoder, MuNetEncoder
@@ -15,6 +16,7 @@ from phenoprints.models.pretrained import (
     timm_encoder,
 )
 from phenoprints.models.registry import build, from_config, names
+from phenoprints.models.simple import StatisticsEncoder, statistics_config
 from phenoprints.models.standardization import self_standardize
 from phenoprints.models.vit import ViTEncoder, ViTShape
 
@@ -32,6 +34,7 @@ __all__ = [
     "MuNetEncoder",
     "Pool",
     "Reconstruction",
+    "StatisticsEncoder",
     "ViTEncoder",
     "ViTShape",
     "build",
@@ -46,5 +49,7 @@ __all__ = [
     "reconstruction_loss",
     "save",
     "self_standardize",
+    "statistics_config",
     "timm_encoder",
+    "xavier_weights",
 ]

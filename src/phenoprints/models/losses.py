@@ -24,10 +24,12 @@ class LossSettings:
     `patch` (default) transforms each patch of each channel; `image` the whole reconstructed image
     with norm="ortho"; `as-published` the token buffer re-cut without transposing, which is what
     the paper trained with; `none` leaves the Fourier part out. alpha lies in [0, 1).
+    `normalize_patches` makes the target of each token its values at mean 0 and variance 1.
     """
 
     fourier: FourierForm = "patch"
     alpha: float = 0.01
+    normalize_patches: bool = False
 
     def __post_init__(self) -> None:
         if self.fourier not in FOURIER_FORMS:
@@ -86,7 +88,7 @@ def fourier_loss(
         if form == "image":
             return _image_error(*pair, num_channels, channel_agnostic).mean()
         if form == "patch":
-            error = _patch_error(*pair, num_channels, channel_agnostic)
+            error = patch_spectrum_error(*pair, num_channels, channel_agnostic)
         elif form == "as-published":
             error = _as_published_error(*pair, num_channels if channel_agnostic else 1)
         else:
@@ -104,9 +106,10 @@ def _image_error(
     return (_magnitude(images[0], "ortho") - _magnitude(images[1], "ortho")).abs()
 
 
-def _patch_error(
+def patch_spectrum_error(
     prediction_BTV: Tensor, target_BTV: Tensor, num_channels: int, channel_agnostic: bool
 ) -> Tensor:
+    """Return the mean absolute difference of the spectra's magnitudes of each token, (B, T)."""
     maps = [
         per_channel_patches(t, num_channels, channel_agnostic=channel_agnostic)
         for t in (prediction_BTV, target_BTV)

@@ -18,6 +18,9 @@ from phenoprints.models.masking import Mask, random_mask, take_tokens
 from phenoprints.models.patches import patchify, unpatchify
 from phenoprints.models.vit import ViTEncoder
 
+PATCH_EPSILON = 1e-6
+"""Added to the variance of a patch that is normalised, as He et al. 2022 do."""
+
 
 @dataclass(frozen=True)
 class Reconstruction:
@@ -32,6 +35,13 @@ class Reconstruction:
     prediction: Tensor
     is_hidden: Tensor
     by_block: Tensor | None = None
+
+
+def patch_statistics(tokens_BTV: Tensor) -> tuple[Tensor, Tensor]:
+    """Return the mean and the SD of each token's values, (B, T, 1) each, the SD above 0."""
+    mean = tokens_BTV.mean(dim=-1, keepdim=True)
+    variance = tokens_BTV.var(dim=-1, keepdim=True)
+    return mean, torch.sqrt(variance + PATCH_EPSILON)
 
 
 class MaskedAutoencoder(nn.Module):
@@ -95,7 +105,7 @@ class MaskedAutoencoder(nn.Module):
             crops; None: 0, 1, 2, …
         """
         pixels, mask, decoded = self._decode(images_BCHW, keys_B, channels)
-        target = self._tokens(pixels)
+        target = self._target(pixels)
         hidden: Tensor | None = None
         if self.loss_settings.needs_all_tokens:
             hidden = mask.is_hidden.float()
@@ -130,6 +140,14 @@ class MaskedAutoencoder(nn.Module):
             decoded = self.decoder(bridged, mask)
         return decoded
 
+    def _target(self, pixels_BCHW: Tensor) -> Tensor:
+        """Return what is predicted of every patch: its pixels, or these normalised."""
+        tokens = self._tokens(pixels_BCHW)
+        if not self.loss_settings.normalize_patches:
+            return tokens
+        mean, scale = patch_statistics(tokens)
+        return (tokens - mean) / scale
+
     def _tokens(self, pixels_BCHW: Tensor) -> Tensor:
         patch_px = self.encoder.shape.patch_px
         return patchify(pixels_BCHW, patch_px, channel_agnostic=self.encoder.is_channel_agnostic)
@@ -145,7 +163,8 @@ class MaskedAutoencoder(nn.Module):
         """Predict every pixel, without gradients.
 
         `every_block` adds what the decoder makes of each block's tokens, as if the encoder ended
-        there: what a block still knows of the pixels, in the terms of the last.
+        there: what a block still knows of the pixels, in the terms of the last. Patches that are
+        predicted normalised get the mean and the SD of the target back.
         """
         with torch.inference_mode():
             pixels = self.encoder.prepared(images_BCHW)
@@ -153,17 +172,20 @@ class MaskedAutoencoder(nn.Module):
             mask = random_mask(keys_B.to(pixels.device), num_tokens, self.mask_ratio)
             latents = self.encoder.encode_kept(pixels, mask.kept)
             kept = list(latents) if every_block else [deque(latents, maxlen=1).pop()]
-            images = [self._predicted(latent, mask, pixels.shape[1], channels) for latent in kept]
+            images = [self._predicted(latent, mask, pixels, channels) for latent in kept]
             hidden = mask.is_hidden[..., None].expand(-1, -1, self.decoder_pred.out_features)
             shown = self._image(hidden, pixels.shape[1])
         by_block = torch.stack(images) if every_block else None
         return Reconstruction(pixels, images[-1], shown, by_block)
 
     def _predicted(
-        self, latent_BKD: Tensor, mask: Mask, num_channels: int, channels: Sequence[int] | None
+        self, latent_BKD: Tensor, mask: Mask, pixels: Tensor, channels: Sequence[int] | None
     ) -> Tensor:
         prediction = self.decoder_pred(self._decoded(latent_BKD, mask, channels)).float()
-        return self._image(prediction, num_channels)
+        if self.loss_settings.normalize_patches:
+            mean, scale = patch_statistics(self._tokens(pixels))
+            prediction = prediction * scale + mean
+        return self._image(prediction, pixels.shape[1])
 
     def _image(self, tokens_BTV: Tensor, num_channels: int) -> Tensor:
         agnostic = self.encoder.is_channel_agnostic

@@ -11,8 +11,10 @@ from phenoprints.foundations.architectures import HEADS, SIZES, TINY
 from phenoprints.foundations.errors import ConfigurationError
 from phenoprints.models.cnn import DenseNet161, SmallCNN
 from phenoprints.models.encoder import Encoder, EncoderConfig, channel_names
+from phenoprints.models.initialization import WeightInit, xavier_weights
 from phenoprints.models.munet import MuNetEncoder
 from phenoprints.models.pretrained import TimmEncoder
+from phenoprints.models.simple import StatisticsEncoder
 from phenoprints.models.vit import ViTEncoder, ViTShape, vit_config
 
 DEFAULT_CROP_PX = 256
@@ -53,6 +55,7 @@ FAMILIES: dict[str, type[Encoder]] = {
     "densenet161": DenseNet161,
     "mu-net": MuNetEncoder,
     "timm": TimmEncoder,
+    "statistics": StatisticsEncoder,
 }
 """The class that builds each family."""
 
@@ -72,6 +75,7 @@ def build(
     patch_px: int | None = None,
     layer_scale: float | None = None,
     drop_path: float = 0.0,
+    weight_init: WeightInit = "timm",
 ) -> Encoder:
     """Return a fresh encoder with seeded weights, in evaluation mode.
 
@@ -88,6 +92,8 @@ def build(
         Of the weights: the same seed gives the same weights on every machine.
     patch_px, layer_scale, drop_path
         Change a vision transformer's patch, layer scale (1e-4) and stochastic depth (0).
+    weight_init
+        First weights of a vision transformer: `timm` or `mae` (see `xavier_weights`).
 
     Raises
     ------
@@ -99,7 +105,10 @@ def build(
     config = configure(name, given, crop_px=crop_px, changes=changes)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        return from_config(config)
+        encoder = from_config(config)
+        if weight_init == "mae" and isinstance(encoder, ViTEncoder):
+            xavier_weights(encoder)
+        return encoder
 
 
 def configure(

@@ -225,6 +225,15 @@ LOSS_FALLS = Rule(
     "last tenth below first tenth of the steps",
     "Lower the learning rate, or train longer.",
 )
+HIDDEN_EXPLAINED = Rule(
+    "TR102",
+    "Explained variance of hidden patches",
+    "A masked autoencoder that predicts hidden patches worse than a linear predictor from the "
+    "nearest visible pixels has not learned what cells look like, however much its loss fell.",
+    "above the linear predictor, on wells that were kept aside.",
+    "half of the linear predictor's explained variance (below: FAIL), and the whole (below: CHECK)",
+    "Train longer; take smaller patches, smaller batches, or weight_init: mae (docs/training.md).",
+)
 PROBES_RAN = _ran("PR100", "Probes")
 ABOVE_CHANCE = Rule(
     "PR101",
@@ -256,11 +265,13 @@ MATCH_FIT = Rule(
 BENCHMARKS_RAN = _ran("BE100", "Benchmarks")
 BEATS_RANDOM = Rule(
     "BE101",
-    "Better than random",
-    "A benchmark value means little until chance and an untrained network are subtracted.",
-    "main measures at least 3 standard deviations above what draws without any signal give.",
-    "3 standard deviations, a choice of this report",
-    "Treat these values as no better than chance.",
+    "Better than the strongest baseline",
+    "A benchmark value means little unless it beats chance and every encoder that learned nothing: "
+    "random vectors, an untrained network, simple statistics of the pixels, cell counts.",
+    "main measures at least 3 standard deviations above what draws without any signal give, and "
+    "above the strongest of these encoders in the run.",
+    "3 standard deviations, a choice of this report; the strongest baseline of the same measure",
+    "Treat these values as no better than the baseline that is named.",
 )
 IN_SAMPLE = Rule(
     "BE102",

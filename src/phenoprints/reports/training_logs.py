@@ -10,6 +10,7 @@ from phenoprints.foundations.provenance import artefact_path
 from phenoprints.reports.runs import Run
 
 LOSSES, SPEEDS, WORK_SUFFIX = "losses.csv", "speed.csv", ".training"
+FIDELITY = "fidelity.csv"
 
 
 def training_metrics(run: Run, encoder: str) -> pd.DataFrame | None:
@@ -30,6 +31,12 @@ def training_metrics(run: Run, encoder: str) -> pd.DataFrame | None:
     for table in tables[1:]:
         metrics = metrics.merge(table.drop_duplicates("step", keep="last"), on="step", how="outer")
     return metrics.sort_values("step", kind="stable", ignore_index=True)
+
+
+def training_fidelity(run: Run, encoder: str) -> pd.DataFrame | None:
+    """Return how hidden patches are predicted, all wells first; None without such a table."""
+    table = _read_csv(run, artefact_path(run.path("encoder", encoder=encoder)) / FIDELITY)
+    return table if table is not None and len(table) else None
 
 
 def _read_csv(run: Run, path: Path) -> pd.DataFrame | None:

@@ -49,7 +49,7 @@ CONDITION_COLUMNS = ("condition_id", "gene", *CONDITION_KEY)
 
 WELL_SCHEMA = pa.schema(
     [("well_id", pa.uint64()), ("screen", pa.string()), ("experiment", pa.string()),
-     ("conditions", pa.list_(pa.int32()))]
+     ("conditions", pa.list_(pa.int32())), ("role", pa.string())]
 )  # fmt: skip
 
 
@@ -66,6 +66,7 @@ class Wells:
     experiments: Names
     conditions: NDArray[np.int32]
     num_conditions: NDArray[np.int32]
+    roles: Names
 
     def __len__(self) -> int:
         return len(self.ids)
@@ -78,12 +79,13 @@ class Wells:
             self.experiments.take(rows),
             self.conditions[rows],
             self.num_conditions[rows],
+            self.roles.take(rows),
         )
 
 
 def read_wells(tables: Iterable[pa.Table]) -> Wells:
     """Return the wells of tables with WELL_SCHEMA's columns, in ascending order of their ids."""
-    screens, experiments = NamesBuilder(), NamesBuilder()
+    screens, experiments, roles = NamesBuilder(), NamesBuilder(), NamesBuilder()
     ids: list[NDArray[np.uint64]] = []
     firsts: list[NDArray[np.int32]] = []
     counts: list[NDArray[np.int32]] = []
@@ -91,6 +93,7 @@ def read_wells(tables: Iterable[pa.Table]) -> Wells:
         ids.append(table["well_id"].to_numpy())
         screens.add(table["screen"])
         experiments.add(table["experiment"])
+        roles.add(table["role"])
         first = first_condition(table["conditions"])
         first[table["conditions"].is_null().to_numpy()] = UNKNOWN_CONDITION
         firsts.append(first)
@@ -101,6 +104,7 @@ def read_wells(tables: Iterable[pa.Table]) -> Wells:
         experiments.finish(),
         joined(firsts, np.int32),
         joined(counts, np.int32),
+        roles.finish(),
     )
     return whole.take(np.argsort(whole.ids, kind="stable"))
 
@@ -174,8 +178,8 @@ class Corpus:
     ----------
     well_ids
         (W,) uint64, ascending: the result does not depend on the order of the tables.
-    experiments, screens
-        (W,) names.
+    experiments, screens, roles
+        (W,) names; a role may be empty.
     conditions
         (W,) the well's first condition, negative without one.
     classes
@@ -191,6 +195,7 @@ class Corpus:
     well_ids: NDArray[np.uint64]
     experiments: Names
     screens: Names
+    roles: Names
     conditions: NDArray[np.int32]
     classes: NDArray[np.int64]
     class_names: tuple[str, ...]
@@ -271,7 +276,7 @@ def build_corpus(
     Parameters
     ----------
     wells
-        well_id, screen, experiment, conditions (list, or null).
+        well_id, screen, experiment, conditions (list, or null), and where known role.
     sites
         well_id, site, locator, height, width, channels; sites of other wells are ignored.
     labels
@@ -284,6 +289,7 @@ def build_corpus(
     DataError
         No well is left, a well is there twice, or wells have no site.
     """
+    wells = wells if "role" in wells else wells.assign(role="")
     own = pa.Table.from_pandas(wells[WELL_SCHEMA.names], WELL_SCHEMA, preserve_index=False)
     images = pa.Table.from_pandas(sites[SITES.schema.names], SITES.schema, preserve_index=False)
     found = read_wells([own])
@@ -388,6 +394,7 @@ def _assemble(wells: Wells, sites: SiteRows, *, labels: pd.Series | None = None)
         well_ids=wells.ids,
         experiments=wells.experiments,
         screens=wells.screens,
+        roles=wells.roles,
         conditions=wells.conditions,
         classes=classes,
         class_names=names,

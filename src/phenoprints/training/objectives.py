@@ -21,6 +21,7 @@ from phenoprints.models import (
     MuNetEncoder,
     ViTEncoder,
     cut_mix,
+    xavier_weights,
 )
 from phenoprints.models.dino import teacher_momentum
 from phenoprints.models.vit import StochasticDepth
@@ -186,7 +187,7 @@ def _dino(encoder: Encoder, settings: TrainingSettings) -> Dino:
 
 
 def _autoencoder(encoder: Encoder, settings: TrainingSettings, num_channels: int) -> Autoencoder:
-    loss = LossSettings(settings.fourier_loss, settings.fourier_weight)
+    loss = LossSettings(settings.fourier_loss, settings.fourier_weight, settings.normalize_patches)
     if isinstance(encoder, MuNetEncoder):
         ratio = settings.mask_fraction
         return ConvolutionalMaskedAutoencoder(encoder, mask_ratio=ratio, loss=loss)
@@ -195,7 +196,7 @@ def _autoencoder(encoder: Encoder, settings: TrainingSettings, num_channels: int
             f"{encoder.config.name}: a masked autoencoder needs a vision transformer or a MU-Net. "
             "To fix: choose a vit, ca-vit or mu-net architecture."
         )
-    return MaskedAutoencoder(
+    model = MaskedAutoencoder(
         encoder,
         DecoderShape(settings.decoder_width, settings.decoder_blocks, settings.decoder_heads),
         mask_ratio=settings.mask_fraction,
@@ -203,3 +204,7 @@ def _autoencoder(encoder: Encoder, settings: TrainingSettings, num_channels: int
         num_channels=num_channels,
         latent_norm=settings.latent_norm,
     )
+    if settings.weight_init == "mae":
+        for part in (model.decoder, model.encoder_decoder_proj, model.decoder_pred):
+            xavier_weights(part)
+    return model

@@ -16,6 +16,7 @@ from phenoprints.foundations.errors import DataError, Problem, raise_problems
 from phenoprints.training import costs
 from phenoprints.training.dataset import Corpus
 from phenoprints.training.devices import accelerator, launch
+from phenoprints.training.fidelity import fidelity_table, measure, publish_fidelity
 from phenoprints.training.loading import Batch, Loader, Place
 from phenoprints.training.loop import Run, run_training
 from phenoprints.training.objectives import (
@@ -35,6 +36,10 @@ MAX_VALIDATION_CROPS = 4096
 """Crops kept aside that the loss is watched on, at most."""
 MAX_VALIDATION_MB = 500.0
 """What they may take of the memory of each process."""
+NUM_BATCHES, CROPS_OF_BATCH = 16, 32
+"""Crops of wells kept aside on which the reconstruction is measured at the end."""
+MAX_LINEAR_VALUES, MAX_LINEAR_STEPS = 3_000_000, 500
+"""Pixels of all channels from which the linear predictor is estimated; steps that are read."""
 
 
 @dataclass(frozen=True)
@@ -218,7 +223,8 @@ def _encoder(
         return _started(corpus, plan, settings)
     options: dict[str, Any] = {}
     if plan.architecture.removeprefix("ca-").startswith("vit-"):
-        options = {"layer_scale": settings.layer_scale, "drop_path": settings.drop_path}
+        names = ("layer_scale", "drop_path", "patch_px", "weight_init")
+        options = {name: getattr(settings, name) for name in names}
     channels = max(corpus.channel_sets, key=len)
     encoder = models.build(
         plan.architecture, channels=channels, crop_px=plan.crop_px, seed=seed, **options
@@ -364,6 +370,8 @@ def _publish(root: Path, run: Run, state: dict[str, torch.Tensor], plan: Encoder
     encoder = kept.encoder.eval()
     models.save(root, encoder, training=_training_record(run, plan))
     publish_losses(root / LOSSES, history)
+    if isinstance(trained, MaskedObjective) and run.validation:
+        _publish_fidelity(root, run, trained)
     if isinstance(trained, MaskedObjective) and run.settings.panel_crops:
         corpus = run.loader.corpus
         batch = run.validation[0] if run.validation else run.loader.batch(0)
@@ -373,6 +381,38 @@ def _publish(root: Path, run: Run, state: dict[str, torch.Tensor], plan: Encoder
         )
         publish_panels(root, made, corpus.channels_of(few.wells[0]))
     return Outcome(encoder, history[-1], run.num_steps, len(run.loader.corpus))
+
+
+def _publish_fidelity(root: Path, run: Run, trained: MaskedObjective) -> None:
+    """Measure the reconstruction of wells kept aside, those with the channels of the first one."""
+    corpus, loader = run.loader.corpus, run.loader
+    first = run.validation[0].channels
+    aside = np.unique(np.concatenate([b.wells for b in run.validation if b.channels == first]))
+    trained.model.to(accelerator(run.settings.device))
+    batches = list(_further_crops(loader, aside).batches(0, NUM_BATCHES))
+    measured = measure(trained.model, batches, _learned_crops(loader, first))
+    trained.model.to("cpu")
+    wells = np.concatenate([batch.wells for batch in batches])
+    publish_fidelity(root, fidelity_table(measured, wells, corpus.roles[wells].tolist()))
+
+
+def _further_crops(loader: Loader, wells: np.ndarray[Any, Any]) -> Loader:
+    """Return a loader of unflipped crops of some wells, the same ones in every training."""
+    own = loader.sampler
+    sampler = CropSampler(own.sites, own.crop_px, own.seed, groups=[wells], flips=False)
+    return Loader(loader.corpus, sampler, loader.source, batch_size=CROPS_OF_BATCH)
+
+
+def _learned_crops(loader: Loader, channels: tuple[int, ...]) -> np.ndarray[Any, Any] | None:
+    """Return crops of the training with these channels, as many as MAX_LINEAR_VALUES allows."""
+    crops: list[np.ndarray[Any, Any]] = []
+    for step in range(MAX_LINEAR_STEPS):
+        batch = loader.batch(step)
+        if batch.channels == channels:
+            crops.extend(batch.images.numpy())
+        if sum(crop.size for crop in crops) >= MAX_LINEAR_VALUES:
+            break
+    return np.stack(crops) if crops else None
 
 
 def _training_record(run: Run, plan: EncoderPlan) -> dict[str, Any]:

@@ -17,14 +17,18 @@ from numpy.typing import NDArray
 from phenoprints.foundations.errors import ConfigurationError, DataError, ImageError
 from phenoprints.models import (
     Encoder,
+    StatisticsEncoder,
     build,
     openphenom,
     openphenom_autoencoder,
+    statistics_config,
     timm_encoder,
 )
+from phenoprints.models.encoder import channel_names
 from phenoprints.screens.images import ScreenImages
 from phenoprints.training.reconstructions import publish_panels
 
+STATISTICS_KINDS = ("simple", "cell-count")
 PANEL_CROPS = 4
 """Crops that are shown reconstructed."""
 
@@ -37,7 +41,7 @@ def make_encoder(
     Parameters
     ----------
     settings
-        `kind` (untrained, openphenom or timm) and that kind's own keys.
+        `kind` (untrained, simple, cell-count, openphenom or timm) and that kind's own keys.
     channel_sets
         The distinct channels of the screens that it will see; an untrained encoder takes them.
     seed
@@ -58,12 +62,17 @@ def make_encoder(
             pool=settings.get("pool"),
             weights=settings.get("weights") or "download",
         )
+    channels = _channels(settings, sorted(set(channel_sets)))
+    if kind in STATISTICS_KINDS:
+        if isinstance(channels, int):
+            channels = channel_names(channels)
+        return StatisticsEncoder(statistics_config(kind, channels, settings["crop_px"])).eval()
     encoder = build(
         settings["architecture"],
-        channels=_channels(settings, sorted(set(channel_sets))),
+        channels=channels,
         crop_px=settings.get("crop_px"),
         seed=seed,
-        layer_scale=settings.get("layer_scale"),
+        **_vit_options(settings),
     )
     encoder.config = replace(encoder.config, pool=settings.get("pool") or encoder.config.pool)
     return encoder
@@ -110,10 +119,21 @@ def _centres(sites: pd.DataFrame, images: ScreenImages, side: int) -> Iterator[N
 def training_record(settings: Mapping[str, Any]) -> dict[str, Any]:
     """Return the training record of an encoder made by Phenoprints.
 
-    An untrained one has cost nothing; what the weights of others have cost is not known.
+    One that learned nothing has cost nothing; what the weights of others have cost is not known.
     """
     kind = settings["kind"]
-    return {"kind": kind, "flops": 0.0 if kind == "untrained" else None}
+    return {"kind": kind, "flops": None if kind in ("openphenom", "timm") else 0.0}
+
+
+def _vit_options(settings: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what a transformer shares with the trained encoder that it is the baseline of."""
+    if not settings["architecture"].removeprefix("ca-").startswith("vit-"):
+        return {}
+    return {
+        "layer_scale": settings.get("layer_scale") or 1.0,
+        "patch_px": settings.get("patch_px"),
+        "weight_init": settings.get("weight_init") or "mae",
+    }
 
 
 def _channels(
@@ -123,10 +143,11 @@ def _channels(
         return int(settings["num_channels"])
     if len(channel_sets) == 1:
         return channel_sets[0]
-    if settings["architecture"].startswith("ca-"):
+    name = settings.get("architecture", settings["kind"])
+    if name.startswith("ca-"):
         return max((len(names) for names in channel_sets), default=6)
     found = "; ".join(", ".join(names) for names in channel_sets) or "none"
     raise ConfigurationError(
-        f"{settings['architecture']}: an untrained encoder with fixed channels needs screens with "
+        f"{name}: an untrained encoder with fixed channels needs screens with "
         f"equal channels, got {found}. To fix: give num_channels, or a ca- architecture."
     )

@@ -18,7 +18,7 @@ from phenoprints.configuration.models.base import (
     Text,
 )
 from phenoprints.configuration.models.screens import ColumnSpec, TableForm
-from phenoprints.configuration.models.training import Training
+from phenoprints.configuration.models.training import Training, WeightInit
 
 Architecture = Literal[
     "ca-vit-b16", "ca-vit-b8", "ca-vit-g16", "ca-vit-g8", "ca-vit-h16", "ca-vit-h8", "ca-vit-l16",
@@ -119,11 +119,31 @@ class UntrainedEncoder(NetworkKeys):
     """Network."""
     num_channels: int | None = Field(None, ge=1, le=64)
     """Channels of its input; null takes those of its screens."""
-    layer_scale: float | None = Field(None, le=10, gt=0)
-    """Initial factor of each block's output (vision transformers); null is the architecture's
-    1e-4, with which an untrained network hardly changes its input."""
+    layer_scale: float = Field(1.0, le=10, gt=0)
+    """Initial factor of each block's output (vision transformers). With the 1e-4 of most recipes
+    an untrained network hardly changes its input, so the baseline has 1."""
+    patch_px: int | None = Field(None, ge=1, le=256)
+    """Side of a transformer's patches in pixels; null is the architecture's own."""
+    weight_init: WeightInit = "mae"
+    """Weights of a transformer, as `training.weight_init` of a trained one."""
     pool: Literal["mean", "class"] = "mean"
     """How tokens become one vector."""
+
+
+class SimpleEncoder(NetworkKeys):
+    """Statistics of crops: mean and SD of each channel, granularity, correlations of channels."""
+
+    kind: Literal["simple"]
+    num_channels: int | None = Field(None, ge=1, le=64)
+    """Channels of its input; null takes those of its screens."""
+
+
+class CellCountEncoder(NetworkKeys):
+    """The density of cells alone, as bright spots of the first channel."""
+
+    kind: Literal["cell-count"]
+    num_channels: int | None = Field(None, ge=1, le=64)
+    """Channels of its input; null takes those of its screens."""
 
 
 class OpenphenomEncoder(NetworkKeys):
@@ -228,6 +248,8 @@ Encoder = Annotated[
     | WeaklySupervisedEncoder
     | DinoEncoder
     | UntrainedEncoder
+    | SimpleEncoder
+    | CellCountEncoder
     | OpenphenomEncoder
     | TimmEncoder
     | PrecomputedEncoder

@@ -6,6 +6,7 @@ from pydantic import Field
 
 from phenoprints.configuration.models.base import Fraction, Listed, Section, Text
 
+WeightInit = Literal["timm", "mae"]
 Betas = Annotated[Listed[Annotated[float, Field(ge=0, lt=1)]], Field(min_length=2, max_length=2)]
 
 
@@ -42,6 +43,13 @@ class Training(Section):
     """Largest rate of stochastic depth."""
     layer_scale: float = Field(0.0001, ge=0, le=10)
     """Initial value of layer scale."""
+    patch_px: int | None = Field(None, ge=1, le=256)
+    """Side of a transformer's patches in pixels; null is the architecture's own."""
+    weight_init: WeightInit = "timm"
+    """First weights of transformers: timm's normal draws, or Xavier's uniform ones as masked
+    autoencoders have them (He et al. 2022)."""
+    normalize_patches: bool = False
+    """Let a masked autoencoder predict each patch at mean 0 and variance 1 (He et al. 2022)."""
     decoder_width: int = Field(512, ge=1, le=65_536)
     """Width of the decoder."""
     decoder_blocks: int = Field(8, ge=1, le=1000)

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from phenoprints.configuration.references import BASELINE_KINDS
 from phenoprints.reports import numbers, rules
 from phenoprints.reports.figures import interval_chart
 from phenoprints.reports.frames import has_values, records
@@ -21,9 +22,9 @@ from phenoprints.reports.tables import Column, Table
 from phenoprints.reports.verdicts import CHECK, NOT_RUN, PASS, Verdict
 
 NAME, TITLE = "benchmarks", "Benchmarks"
-QUESTION = "How good is the map, compared with chance and with an untrained network?"
+QUESTION = "How good is the map, compared with chance and with encoders that learned nothing?"
 KEYS = ["screen", "benchmark", "source", "context", "metric"]
-BASELINE_KINDS = ("random", "untrained")
+BASELINE_COLUMNS = ("untrained", "baseline", "strongest")
 MIN_SIGNIFICANCE = 3.0
 MAX_HEADLINES = 5
 MAIN_MEASURES = (
@@ -66,8 +67,10 @@ def page(run: Run) -> Page:
 
 
 def benchmark_table(run: Run) -> pd.DataFrame:
-    """All rows of all benchmarks, with `screen`, the untrained network's value and `is_baseline`.
+    """All rows of all benchmarks, with `screen`, BASELINE_COLUMNS and `is_baseline`.
 
+    `untrained` is the untrained network's value, `baseline` the largest value of the encoders that
+    have learned nothing and `strongest` the name of that encoder, each for the same measure.
     `controls` marks magnitudes against in-sample controls. Rows without a metric are benchmarks
     that could not run; their `reason` says why.
     """
@@ -77,11 +80,11 @@ def benchmark_table(run: Run) -> pd.DataFrame:
         if table is not None and len(table):
             parts.append(table.reindex(columns=TIDY).assign(screen=screen))
     if not parts:
-        return pd.DataFrame(columns=[*TIDY, "screen", "untrained", "is_baseline", "controls"])
+        return pd.DataFrame(columns=[*TIDY, "screen", *BASELINE_COLUMNS, "is_baseline", "controls"])
     table = pd.concat(parts, ignore_index=True)
     for name in ("source", "context", "block", "seen", "reason", "metric"):
         table[name] = table[name].fillna("").astype(str)
-    return _with_untrained(run, table)
+    return _with_baselines(run, table)
 
 
 def with_values(table: pd.DataFrame) -> pd.DataFrame:
@@ -89,7 +92,7 @@ def with_values(table: pd.DataFrame) -> pd.DataFrame:
     return table[table["value"].notna()].reset_index(drop=True)
 
 
-def _with_untrained(run: Run, table: pd.DataFrame) -> pd.DataFrame:
+def _with_baselines(run: Run, table: pd.DataFrame) -> pd.DataFrame:
     kind = {name: str(item["kind"]) for name, item in run.config["encoders"].items()}
     kinds = table["encoder"].map(lambda name: kind.get(name.removesuffix(".trimmed"), name))
     table["is_baseline"] = kinds.isin(BASELINE_KINDS)
@@ -97,6 +100,10 @@ def _with_untrained(run: Run, table: pd.DataFrame) -> pd.DataFrame:
     rows = table[kinds == "untrained"].groupby(KEYS, sort=False)["value"].first()
     keys = pd.MultiIndex.from_frame(table[KEYS])
     table["untrained"] = rows.reindex(keys).to_numpy(float) if len(rows) else np.nan
+    ranked = table[table["is_baseline"] & table["value"].notna()]
+    ranked = ranked.sort_values("value", ascending=False, kind="stable").drop_duplicates(KEYS)
+    best = ranked.set_index(KEYS)[["value", "encoder"]].reindex(keys)
+    table["baseline"], table["strongest"] = best["value"].to_numpy(float), best["encoder"].array
     order = [*KEYS, "value"]
     ascending = [True] * len(KEYS) + [False]
     return table.sort_values(order, ascending=ascending, ignore_index=True)
@@ -150,7 +157,16 @@ def _facts(table: pd.DataFrame) -> list[Fact]:
         facts.append(Fact((*path, "value"), label, value, note=_note(row), headline=is_large))
         facts += [
             Fact((*path, key), f"{label}: {key}", _float(row[key]))
-            for key in ("sd", "n", "random", "random_sd", "untrained", "z", "significance")
+            for key in (
+                "sd",
+                "n",
+                "random",
+                "random_sd",
+                "untrained",
+                "baseline",
+                "z",
+                "significance",
+            )
             if not numbers.is_missing(row[key])
         ]
         if row["seen"]:
@@ -196,7 +212,7 @@ def _note(row: dict[str, Any]) -> str:
 
 
 def _random_verdict(table: pd.DataFrame) -> Verdict:
-    """Whether the best encoder's main measure of every benchmark differs from chance.
+    """Whether the best encoder's main measure of every benchmark beats chance and the baselines.
 
     The significance counts, not z: z compares with the spread between perturbations, which is
     large where many have an effect and many have none.
@@ -205,11 +221,10 @@ def _random_verdict(table: pd.DataFrame) -> Verdict:
     if main.empty:
         text = "no main measure was compared with chance"
         return Verdict(rules.BEATS_RANDOM, NOT_RUN, "run", text, page=NAME, anchor="all")
-    low = main[main["significance"] < MIN_SIGNIFICANCE]
-    names = ", ".join(
-        f"{row['benchmark']} ({numbers.number(row['significance'])} sd)" for row in records(low)
-    )
-    text = f"main measures that beat random: {len(main) - len(low)} of {len(main)}"
+    is_chance = main["significance"] < MIN_SIGNIFICANCE
+    low = main[is_chance | (main["value"] <= main["baseline"])]
+    names = ", ".join(_not_beaten(row) for row in records(low))
+    text = f"main measures that beat the strongest baseline: {len(main) - len(low)} of {len(main)}"
     return Verdict(
         rules.BEATS_RANDOM,
         CHECK if len(low) else PASS,
@@ -221,6 +236,14 @@ def _random_verdict(table: pd.DataFrame) -> Verdict:
         NAME,
         "all",
     )
+
+
+def _not_beaten(row: dict[str, Any]) -> str:
+    """Return a benchmark with what its best encoder does not beat."""
+    if row["significance"] < MIN_SIGNIFICANCE:
+        return f"{row['benchmark']} ({numbers.number(row['significance'])} sd from chance)"
+    own, other = numbers.number(row["value"]), numbers.number(row["baseline"])
+    return f"{row['benchmark']} ({own}; {row['strongest']} {other})"
 
 
 def _in_sample_verdict(table: pd.DataFrame) -> Verdict:
@@ -276,6 +299,8 @@ def _columns() -> list[Column]:
         Column("n", "n", "count"),
         Column("random", "Random", "number"),
         Column("untrained", "Untrained", "number"),
+        Column("baseline", "Strongest baseline", "number"),
+        Column("strongest", "Which baseline"),
         Column("z", "z over random", "number"),
         Column("significance", "Standard deviations from chance", "number"),
         Column("controls", "Controls"),

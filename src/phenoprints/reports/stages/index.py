@@ -244,7 +244,8 @@ def _benchmark_section(run: Run) -> list[Section]:
         "The best encoder of each benchmark, beside baselines and published values",
         note,
     )
-    told = [column for column in shown.columns if column.name not in ("sd", "n", "untrained")]
+    left_out = ("sd", "n", *benchmarks.BASELINE_COLUMNS)
+    told = [column for column in shown.columns if column.name not in left_out]
     columns = [Column("from", "From"), *told]
     parts.append(Table(shown.anchor, shown.caption, columns, shown.frame, note))
     return [Section("benchmarks", "Best encoder and benchmarks", parts)]

@@ -16,7 +16,7 @@ from phenoprints.reports.page_model import Box, Fact, Figure, Page, Section
 from phenoprints.reports.runs import Run
 from phenoprints.reports.stage_status import Found
 from phenoprints.reports.tables import Column, Table
-from phenoprints.reports.training_logs import training_metrics
+from phenoprints.reports.training_logs import training_fidelity, training_metrics
 from phenoprints.reports.verdicts import CHECK, FAIL, NOT_RUN, PASS, Verdict
 
 NAME, TITLE = "training", "Training"
@@ -42,7 +42,12 @@ def page(run: Run) -> Page:
             continue
         facts += _facts(names["encoder"], metrics)
         verdicts.append(_loss_verdict(names["encoder"], metrics))
-        sections.append(_section(run, names["encoder"], metrics, is_done=names in there))
+        fidelity = training_fidelity(run, names["encoder"])
+        if fidelity is not None:
+            facts.append(_fidelity_fact(names["encoder"], fidelity))
+            verdicts.append(_fidelity_verdict(names["encoder"], fidelity))
+        section = _section(run, names["encoder"], metrics, fidelity, is_done=names in there)
+        sections.append(section)
     sections += [
         Section(f"{name}-section", f"Encoder {name}", panels)
         for name in run.plan.plain_encoders
@@ -101,7 +106,54 @@ def _loss_verdict(encoder: str, metrics: pd.DataFrame) -> Verdict:
     )
 
 
-def _section(run: Run, encoder: str, metrics: pd.DataFrame, *, is_done: bool) -> Section:
+def _fidelity_fact(encoder: str, fidelity: pd.DataFrame) -> Fact:
+    label = f"Explained variance of hidden patches by {encoder}"
+    path = ("training", encoder, "explained_variance")
+    return Fact(path, label, float(fidelity["explained"].iloc[0]), headline=True)
+
+
+def _fidelity_verdict(encoder: str, fidelity: pd.DataFrame) -> Verdict:
+    """Compare the explained variance with the linear predictor's, or with 0 where it has none."""
+    whole = fidelity.iloc[0]
+    explained, linear = float(whole["explained"]), float(whole["linear"])
+    reference = linear if np.isfinite(linear) else 0.0
+    status = PASS if explained > reference else CHECK
+    if explained <= 0 or explained < reference / 2:
+        status = FAIL
+    of_linear = f"; a linear predictor explains {numbers.number(linear)}" if reference else ""
+    return Verdict(
+        rules.HIDDEN_EXPLAINED,
+        status,
+        encoder,
+        f"{numbers.number(explained)} of the variance of hidden patches is explained{of_linear}",
+        numbers.number(explained),
+        numbers.number(reference / 2),
+        page=NAME,
+        anchor=f"{encoder}-fidelity",
+    )
+
+
+def _fidelity_table(encoder: str, fidelity: pd.DataFrame) -> Table:
+    columns = [
+        Column("group", "Wells", "text"),
+        Column("wells", "Number of wells", "number"),
+        Column("crops", "Crops", "number"),
+        Column("explained", "Explained variance", "number"),
+        Column("linear", "Linear predictor", "number"),
+        Column("fourier_ratio", "Fourier error relative to predicting 0", "number"),
+    ]
+    title = f"How {encoder} predicts hidden patches of wells kept aside"
+    return Table(f"{encoder}-fidelity", title, columns, fidelity)
+
+
+def _section(
+    run: Run,
+    encoder: str,
+    metrics: pd.DataFrame,
+    fidelity: pd.DataFrame | None,
+    *,
+    is_done: bool,
+) -> Section:
     parts: list[Any] = []
     if not is_done:
         text = "Training has not ended; what it has logged so far stands below."
@@ -109,6 +161,8 @@ def _section(run: Run, encoder: str, metrics: pd.DataFrame, *, is_done: bool) ->
     losses = loss_columns(metrics)
     if losses:
         parts.append(_lines(encoder, metrics, losses, "loss", "Loss"))
+    if fidelity is not None:
+        parts.append(_fidelity_table(encoder, fidelity))
     others = {
         "learning_rate": "Learning rate",
         "crops_per_s": "Throughput in crops per second",
