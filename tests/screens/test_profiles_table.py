@@ -134,7 +134,7 @@ def test_a_missing_column_is_named_with_those_that_are_there(tmp_path):
 
 def test_a_property_without_a_known_column_is_named(tmp_path):
     with pytest.raises(TableError, match="no column is known to hold the experiment"):
-        read(config(tmp_path, GOOD, columns={"plate": "plate", "well": "well"}))
+        read(config(tmp_path, GOOD.replace("batch", "week"), columns={"perturbation": "drug"}))
 
 
 def test_a_duplicated_well_is_named_with_its_lines(tmp_path):

@@ -33,10 +33,9 @@ _PLACEHOLDERS: dict[str, Any] = {
     "pattern": r"'(?P<plate>.+)_(?P<well>[A-P]\d+)_s(?P<site>\d+)_(?P<channel>w\d)\.tif'",
 }
 _COLUMNS = """\
+    # Experiment, plate and well are found where their columns have usual names, such as batch,
+    # plate, well, Metadata_Batch, Metadata_Plate, Metadata_Well; name others below.
     columns:                          # property of a well: name of the column that holds it
-      experiment: batch
-      plate: plate
-      well: well
       perturbation: compound
       concentration_um: concentration
       kind: {value: compound}         # crispr, sirna, orf, compound or other

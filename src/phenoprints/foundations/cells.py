@@ -28,6 +28,7 @@ _BLANKS = {0x00A0: " ", 0x2007: " ", 0x202F: " ", 0x200B: None, 0xFEFF: None}
 _NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?", re.ASCII)
 _WITH_COMMA = re.compile(r"[+-]?\d*,\d+([eE][+-]?\d+)?", re.ASCII)
 _THOUSANDS = re.compile(r"[+-]?[1-9]\d{0,2}(,\d{3})+", re.ASCII)
+_WITH_MARKS = re.compile(r"[+-]?\d[\d, ']*(\.\d*)?([eE][+-]?\d+)?%?", re.ASCII)
 _CODE = re.compile(r"0\d+", re.ASCII)
 _INFINITE = re.compile(r"[+-]?(inf|infinity|1\.#inf)", re.ASCII | re.IGNORECASE)
 _BOOLEANS = {"true": 1.0, "false": 0.0}
@@ -240,8 +241,9 @@ def _parsed_words(codes: NDArray[np.int64], words: list[str], form: NumberForm) 
     elif any(map(is_code, clean)):
         kind = "code"
     else:
-        num_there, num_words = counts[is_there].sum(), counts[is_word].sum()
-        kind = "text" if 2 * num_words > num_there else "number" if num_there else "empty"
+        is_foreign = is_word & np.array([not _with_marks(word) for word in clean], dtype=bool)
+        num_there, num_foreign = counts[is_there].sum(), counts[is_foreign].sum()
+        kind = "text" if 2 * num_foreign > num_there else "number" if num_there else "empty"
     table = np.array([*(np.nan if v is None else v for v in found), np.nan], dtype=np.float64)
     rows = np.flatnonzero(np.append(is_word, False)[codes])[:MAX_WORDS]
     return Numbers(
@@ -249,6 +251,11 @@ def _parsed_words(codes: NDArray[np.int64], words: list[str], form: NumberForm) 
         tuple((int(row), words[codes[row]]) for row in rows), int(counts[is_word].sum()),
         int(sum(counts[i] for i, word in enumerate(clean) if word in NOT_NUMBERS)),
     )  # fmt: skip
+
+
+def _with_marks(word: str) -> bool:
+    """Return whether a word looks like a number with marks that its file does not explain."""
+    return _WITH_MARKS.fullmatch(word) is not None
 
 
 def _float64(column: pa.ChunkedArray) -> NDArray[np.float64]:

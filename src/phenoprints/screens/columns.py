@@ -22,9 +22,9 @@ PROPERTIES = (
 """Properties that `columns` may map; `annotations` come beside them."""
 
 RECOGNISED = {
-    "experiment": ("Metadata_Batch", "Metadata_batch", "Batch"),
-    "plate": ("Metadata_Plate", "Metadata_Assay_Plate_Barcode", "Assay_Plate_Barcode"),
-    "well": ("Metadata_Well", "Metadata_well_position", "well_position"),
+    "experiment": ("Metadata_Batch", "Metadata_batch", "Batch", "batch"),
+    "plate": ("Metadata_Plate", "Metadata_Assay_Plate_Barcode", "Assay_Plate_Barcode", "plate"),
+    "well": ("Metadata_Well", "Metadata_well_position", "well_position", "well"),
     "perturbation": ("Metadata_broad_sample", "Metadata_JCP2022", "Metadata_pert_iname",
                      "broad_sample"),
     "role": ("Metadata_control_type", "Metadata_pert_type", "control_type", "pert_type"),

@@ -303,7 +303,7 @@ class ProfilesTableScreen(TableKeys, ScreenKeys):
     source: Literal["profiles-table"]
     wells: Paths
     """Tables of wells below `root`: a path or glob, or a list of them (csv, tsv, txt, csv.gz,
-    parquet). Read as text; plate and well names keep their zeros."""
+    parquet, h5ad). Read as text; names keep their zeros and lose their outer blanks."""
 
 
 class SimulationKeys(Section):

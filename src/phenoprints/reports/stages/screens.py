@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pandas as pd
@@ -13,6 +14,7 @@ from phenoprints.reports.page_model import Fact, Figure, Gallery, Page, Section,
 from phenoprints.reports.platemaps import category_legend, category_map
 from phenoprints.reports.runs import Run
 from phenoprints.reports.stage_status import look_for
+from phenoprints.reports.stages.table_notes import table_notes
 from phenoprints.reports.tables import Column, Table
 from phenoprints.reports.verdicts import CHECK, FAIL, PASS, Verdict
 from phenoprints.wells import (
@@ -69,7 +71,9 @@ def page(run: Run) -> Page:
         screen = names["screen"]
         facts += _facts(screen, wells, conditions)
         verdicts += _verdicts(run, screen, wells)
-        sections.append(_section(screen, wells, conditions))
+        section = _section(screen, wells, conditions)
+        parts = [*section.parts, *table_notes(run, screen)]
+        sections.append(replace(section, parts=parts))
         counts.append((len(wells), wells["experiment"].nunique()))
     answer = (
         f"{numbers.plural(len(counts), 'screen')} with "
