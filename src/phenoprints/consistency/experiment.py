@@ -67,9 +67,10 @@ def experiment_consistency(
         with a condition and a missing group are tested but never drawn: pseudo-conditions of
         controls are tested against null sets of treatments in this way.
     null_model : str
-        ``plate-matched``: n wells of n different groups, as many on each plate as the condition
-        has. ``experiment``: n wells of n different groups. ``layout-matched``: as plate-matched,
-        with the condition's numbers of wells per plate and distance from the edge. ``any-wells``:
+        ``plate-matched``: n wells, as many on each plate as the condition has; its own wells as
+        often as random sets of wells hold them, the others of different groups. ``experiment``: n
+        wells of n different groups. ``layout-matched``: as plate-matched, with the condition's
+        numbers of wells per plate and distance from the edge. ``any-wells``:
         any n wells. ``negative-controls``: n wells among the controls.
     num_null : int
         Null sets K.
