@@ -8,7 +8,7 @@ SOAK_SEED ?= 0
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-train check test demo test-demo test-slurm soak audit bench bench-gpu calibrate docs lock
+.PHONY: help setup setup-train check test demo test-demo test-real test-slurm soak audit bench bench-gpu calibrate docs lock
 
 help:  ## show the verbs
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -48,6 +48,9 @@ demo: $(VENV)/.train  ## the whole journey on a simulated screen; ends with the 
 
 test-demo: $(VENV)/.train  ## hold a finished demo against the truth of its screen
 	$(BIN)/pytest tests/demo
+
+test-real: $(VENV)/.train  ## a real plate end to end with an encoder trained on it, within 15 minutes (PHENOPRINTS_TEST_DATA)
+	OMP_NUM_THREADS=1 $(BIN)/pytest tests/real -m slow
 
 test-slurm: $(VENV)/.train  ## a small run on a real Slurm of two nodes on this machine (root, slurm-wlm, munge)
 	@tests/slurm/cluster.sh missing

@@ -311,3 +311,16 @@ def test_names_with_a_slash_do_not_share_a_well_id(tmp_path):
                "perturbation": "compound"}  # fmt: skip
     screen = read({"source": "profiles-table", "wells": str(table), "columns": columns}, name="s")
     assert screen.wells["well_id"].nunique() == 2
+
+
+def test_a_property_may_be_in_several_columns(tmp_path):
+    rows = ["Row,Column,compound,f1", "A,01,x,1", "B,12,y,2", "B,,z,3"]
+    (tmp_path / "wells.csv").write_text("\n".join(rows[:3]) + "\n")
+    columns = {"experiment": {"value": "e"}, "plate": {"value": "p"}, "perturbation": "compound",
+               "well": {"column": ["Row", "Column"]}}  # fmt: skip
+    config = {"source": "profiles-table", "root": str(tmp_path), "wells": "wells.csv",
+              "columns": columns}  # fmt: skip
+    assert read(config).wells["well"].tolist() == ["A01", "B12"]
+    (tmp_path / "wells.csv").write_text("\n".join(rows) + "\n")
+    with pytest.raises(TableError, match="the value is missing"):
+        read(config)

@@ -230,6 +230,7 @@ def test_configurations_load(page, tmp_path):
     base = {
         "demo.md": "config/config.yaml",
         "rounds.md": "config/config.yaml",
+        "screens.md": "config/config.yaml",
         "last-nights-plate.md": "config/config.yaml",
         "training.md": "config/examples/paper.yaml",
         "embeddings.md": "config/examples/paper.yaml",

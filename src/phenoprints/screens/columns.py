@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -59,7 +59,7 @@ RECOGNISED_VALUES: dict[str, dict[str, str]] = {
 class ColumnRule:
     """How one property is read; see `columns` in the configuration."""
 
-    column: str | None = None
+    column: str | Sequence[str] | None = None
     value: str | float | None = None
     extract: str | None = None
     map: Mapping[str, str | float] = field(default_factory=dict)
@@ -74,7 +74,8 @@ class ColumnRule:
     @property
     def columns(self) -> list[str]:
         """The columns that are read."""
-        return [name for name in (self.column, self.otherwise) if name is not None]
+        own = [self.column] if isinstance(self.column, str) else list(self.column or [])
+        return own if self.otherwise is None else [*own, self.otherwise]
 
     @classmethod
     def of(cls, setting: str | Mapping[str, Any] | ColumnRule) -> ColumnRule:
@@ -113,7 +114,7 @@ def apply_rule(
     """
     if rule.column is None:
         return pd.Series(rule.value, index=table.index, dtype=object), []
-    values = table[rule.column].astype(object)
+    values = _read_column(rule.column, table)
     if rule.otherwise is not None:
         values = values.where(values.notna(), table[rule.otherwise])
     problems: list[Problem] = []
@@ -128,6 +129,15 @@ def apply_rule(
     if rule.default is not None:
         values = values.where(values.notna(), rule.default)
     return values, problems
+
+
+def _read_column(column: str | Sequence[str], table: pd.DataFrame) -> pd.Series[Any]:
+    """Return the texts of a column, or those of several joined; missing where one is missing."""
+    if isinstance(column, str):
+        return table[column].astype(object)
+    parts = table[list(column)]
+    joined = parts.astype(str).agg("".join, axis=1).astype(object)
+    return joined.where(parts.notna().all(axis=1), None)
 
 
 def _extracted(

@@ -144,13 +144,13 @@ def read_well_table(source: WellTable) -> Listing:
         paths = find_files(source.root, entry["table"])
         right = read_files(paths, source.form, notes)
         rules = source.rules(list(table.columns))
-        well, dose = (rules[name].column if name in rules else None for name in
+        well, dose = ("".join(rules[name].columns[:1]) if name in rules else "" for name in
                       ("well", "concentration_um"))  # fmt: skip
         join = Join(
             key_names(entry["keys"]), entry.get("columns", ()), entry.get("missing", "keep"),
-            {dose or "", *entry.get("numbers", ())},
+            {dose, *entry.get("numbers", ())},
         )  # fmt: skip
-        table = join_table(table, right, join, str(paths[0]), wells=well or "", notes=notes)
+        table = join_table(table, right, join, str(paths[0]), wells=well, notes=notes)
         files += paths
     listing = map_table(source, table, origin)
     listing.notes.warnings[:0] = together(notes)

@@ -67,8 +67,8 @@ class Column(Partial):
     this order: `column` (or the constant `value`), `extract`, `map`, `default`, `scale`.
     """
 
-    column: Text = NOT_GIVEN
-    """Name of the column that is read."""
+    column: Paths = NOT_GIVEN
+    """Name of the column that is read, or several whose texts are joined: `[Row, Column]`."""
     value: TextOrNumber = NOT_GIVEN
     """Constant for every well, instead of a column."""
     extract: Text = NOT_GIVEN
