@@ -31,7 +31,7 @@ from registry import BENCHMARKS, Benchmark, Timing  # noqa: E402
 
 SUMMARY = HERE.parent / "results" / "bench" / "summary.json"
 NOT_BENCHMARKS = {
-    "run", "registry", "efaar", "few_controls", "gpu", "gpu_embeddings", "gpu_precision",
+    "run", "registry", "bbbc021", "efaar", "few_controls", "gpu", "gpu_embeddings", "gpu_precision",
     "gpu_training",
 }  # fmt: skip
 """Modules beside this one that register nothing: this, what it uses, and the benchmark of cards."""

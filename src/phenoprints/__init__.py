@@ -14,11 +14,11 @@ __version__ = "0.1.0"
 
 _PACKAGES = (
     "alignment", "annotation", "benchmarks", "configuration", "consistency", "curation",
-    "embeddings", "maps", "matches", "models", "probes", "quality", "reports", "runs", "screens",
-    "sharing", "simulation", "testing", "training", "wells",
+    "embeddings", "maps", "matches", "models", "planning", "probes", "quality", "reports", "runs",
+    "screens", "sharing", "simulation", "testing", "training", "wells",
 )  # fmt: skip
 
-_FUNCTIONS = {"open_run": "runs", "match": "matches"}
+_FUNCTIONS = {"open_run": "runs", "match": "matches", "plan": "planning"}
 
 __all__ = ["__version__", *_FUNCTIONS, *_PACKAGES]
 

@@ -26,6 +26,7 @@ COMMANDS = {
     "freeze": "Make a reference of a map, that new screens can be matched with.",
     "diff": "Say what changed between two manifests, by step and reason.",
     "export-atlas": "Write the maps of a run as a folder that a browser opens from disk.",
+    "plan": "Predict how many phenoprints each design of a screen would find.",
     "export-dataset": "Write a manifest as a folder that others load unchanged.",
     "export-embeddings": "Write embeddings as AnnData, profiles or in the Gallery's layout.",
     "export-crate": "Describe a run as a Workflow Run RO-Crate.",
@@ -141,6 +142,20 @@ def _export_atlas(parser: argparse.ArgumentParser) -> None:
     )  # fmt: skip
 
 
+def _plan(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "pilot",
+        help="a run, a table of aligned vectors (.parquet), assumptions (.yaml), or a preset: "
+        "bbbc021, simulated",
+    )
+    parser.add_argument("--designs", required=True, help="YAML file with a list of designs")
+    parser.add_argument("--screen", help="screen of the run, where it has several")
+    parser.add_argument("--encoder", help="encoder of the run, where it has several")
+    parser.add_argument("--budget", type=int, action="append", help="most wells; may be repeated")
+    parser.add_argument("--p-value", type=float, default=0.01, help="threshold of a phenoprint")
+    parser.add_argument("-o", "--output", default="plan", help="folder to make")
+
+
 def _export_dataset(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("run", help="name of a run below results/, or its folder")
     parser.add_argument("manifest", help="name of the manifest")
@@ -186,6 +201,7 @@ _ARGUMENTS = {
     "freeze": _freeze,
     "diff": _diff,
     "export-atlas": _export_atlas,
+    "plan": _plan,
     "export-dataset": _export_dataset,
     "export-embeddings": _export_embeddings,
     "export-crate": _export_crate,

@@ -24,6 +24,11 @@ LARGEST_DIMENSION = 1e5
 LARGEST = 20.0
 """Effects above this length are not looked for."""
 
+EFFECT_LENGTHS = np.concatenate([[0.0], np.geomspace(0.1, 12.0, 32)])
+"""Grid of effect lengths, in units of the root mean squared well noise."""
+
+EM_STEPS = 200
+
 Floats = NDArray[np.float64]
 
 
@@ -178,3 +183,38 @@ def smallest_effect(
     if missing(0.0) >= 0:
         return 0.0
     return float(brentq(missing, 0.0, LARGEST, xtol=1e-3))
+
+
+def deconvolve(estimate: Floats, error: Floats, lengths: Floats = EFFECT_LENGTHS) -> Floats:
+    """Return the shares (G,) of effect lengths that make these estimates most likely.
+
+    Estimates of δ² are taken as normal around δ² with the variance error² · (1 + 4 δ²): the noise
+    of the product of two wells grows with the effect. 200 steps of expectation and maximisation
+    (Laird 1978). `error` (C,) is the standard deviation without effect.
+    """
+    squared = np.square(lengths)
+    sd = error[:, None] * np.sqrt(1.0 + 4.0 * squared)
+    likelihood = np.exp(-0.5 * ((estimate[:, None] - squared) / sd) ** 2) / sd
+    likelihood = np.maximum(likelihood, 1e-300)
+    share = np.full(len(lengths), 1.0 / len(lengths))
+    for _ in range(EM_STEPS):
+        weight = likelihood * share
+        share = (weight / weight.sum(axis=1, keepdims=True)).mean(axis=0)
+    return share
+
+
+def more_found(
+    share: Floats, tests: Sequence[Sensitivity], threshold: float, *, combine: str = "cauchy"
+) -> float:
+    """Return by how much the share of found conditions grows with one more such experiment.
+
+    `share` (G,) is the distribution over EFFECT_LENGTHS; the additional experiment is like the last
+    one of `tests`.
+    """
+    more = [*tests, tests[-1]]
+    gains = [
+        power(effect, more, threshold, combine=combine)
+        - power(effect, tests, threshold, combine=combine)
+        for effect in EFFECT_LENGTHS
+    ]
+    return max(0.0, float(share @ np.array(gains)))

@@ -9,9 +9,12 @@ import pandas as pd
 from scipy.stats import norm, pearson3
 
 from phenoprints.consistency.power import (
+    LARGEST_DIMENSION,
     Sensitivity,
+    deconvolve,
     effect_length,
     effective_dimension,
+    more_found,
     null_skewness,
     smallest_effect,
 )
@@ -41,6 +44,8 @@ class ScreenPower:
     null_cosine, control_cosine
         Mean off-diagonal cosine of null sets, and of sets of control wells (NaN without the
         control guard).
+    one_more
+        Phenoprints that one more such experiment would add.
     """
 
     smallest_effect: float
@@ -51,6 +56,7 @@ class ScreenPower:
     dimension: float
     null_cosine: float
     control_cosine: float
+    one_more: float = np.nan
 
     @property
     def is_shared(self) -> bool:
@@ -96,7 +102,8 @@ def screen_power(
     least = smallest_effect(of_design, threshold, combine=combine)
     control_cosine = cosine_of(float(controls.mean()), n) if has_controls else np.nan
     background = 0.0 if np.isnan(control_cosine) else control_cosine
-    lengths = _lengths(tests, background)
+    lengths, error = _lengths(tests, background), _error(n, num_experiments, dimension)
+    share = deconvolve(np.square(lengths.to_numpy()), np.full(len(lengths), error))
     return ScreenPower(
         smallest_effect=least,
         num_wells=n,
@@ -106,6 +113,7 @@ def screen_power(
         dimension=dimension,
         null_cosine=cosine_of(null[0], n),
         control_cosine=control_cosine,
+        one_more=len(lengths) * more_found(share, of_design, threshold, combine=combine),
     )
 
 
@@ -150,6 +158,12 @@ def _controls(table: pd.DataFrame, num_wells: int) -> pd.Series:
     chosen = (table["level"] == "control") & (table["num_wells"] == num_wells)
     statistics: pd.Series = table.loc[chosen, "statistic"].dropna()
     return statistics
+
+
+def _error(num_wells: int, num_experiments: int, dimension: float) -> float:
+    """Return the standard deviation of a mean cosine without effect: its pairs are uncorrelated."""
+    pairs = num_experiments * num_wells * (num_wells - 1) / 2
+    return float(np.sqrt(1.0 / (min(dimension, LARGEST_DIMENSION) * pairs)))
 
 
 def _lengths(tests: pd.DataFrame, background: float) -> pd.Series:

@@ -35,6 +35,12 @@ def power_facts(path: tuple[str, ...], who: str, power: ScreenPower | None) -> l
             power.num_below,
             note=f"of {power.num_conditions:,}, by their mean cosine",
         ),
+        Fact(
+            (*path, "one_more"),
+            f"Further phenoprints with one more experiment, {who}",
+            round(power.one_more, 1),
+            note="expected, for an experiment of the same design",
+        ),
         Fact((*path, "dimension"), f"Effective dimension of the noise, {who}", power.dimension),
     ]
 
@@ -50,7 +56,8 @@ def power_sentence(power: ScreenPower | None, threshold: float) -> str:
         f"With {_design(power)}, an effect is found in 8 of 10 cases when it moves a condition's "
         f"wells by {size} times the usual distance of a well from the mean of its replicates "
         f"(root mean square). {power.num_below:,} of {power.num_conditions:,} conditions show "
-        "less: a missing phenoprint does not prove that they do nothing."
+        "less: a missing phenoprint does not prove that they do nothing. "
+        f"With one more such experiment about {power.one_more:.0f} more would be found."
     )
 
 
