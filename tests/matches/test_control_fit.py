@@ -3,6 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 import pytest
+from sklearn.covariance import oas
 
 from phenoprints.alignment import AlignmentSettings
 from phenoprints.alignment.statistics import ControlStatistics, merge
@@ -70,14 +71,14 @@ def test_each_batch_is_measured_under_the_fit_of_the_others():
     np.testing.assert_allclose(row.to_numpy(float), expected, rtol=1e-6)
 
 
-def test_the_energy_distance_is_that_of_its_definition_and_shares_add_up():
+def test_measures_are_those_of_their_definitions():
     rng = np.random.default_rng(2)
     controls = batches(rng, number=3, num_wells=5, width=20)
     rest = np.concatenate([controls["b1"], controls["b2"]])
     method = AlignmentSettings(method="pca-center-scale").method_to_fit()
     shared = shared_without(method, ControlStatistics.of_rows(rest))
     x = controls["b0"] + 2
-    outside, trailing, distance = measure_controls(x, shared, rest)
+    outside, spread, distance = measure_controls(x, shared, rest)
     a, b = shared.project_rows(x, float), shared.project_rows(rest, float)
 
     def pairs(p, q):
@@ -88,17 +89,22 @@ def test_the_energy_distance_is_that_of_its_definition_and_shares_add_up():
     assert distance == pytest.approx(energy / within)
     total = ((x - rest.mean(axis=0)) ** 2).sum()
     assert outside == pytest.approx(1 - (a**2).sum() / total)
-    assert outside <= trailing <= 1
+    covariance = oas(b)[0]
+    deviations = a - b.mean(axis=0)
+    squared = np.einsum("ni,ij,nj->n", deviations, np.linalg.inv(covariance), deviations)
+    assert spread == pytest.approx(squared.mean() / a.shape[1])
 
 
 def test_limits_follow_the_number_of_batches():
     values = np.exp(np.random.default_rng(3).normal(size=120))
-    table = pd.DataFrame({"outside": values, "trailing": values, "distance": values})
+    table = pd.DataFrame({"outside": values, "spread": values, "distance": values})
     assert limits_of(table)["distance"] == pytest.approx(np.percentile(values, 99))
     some = limits_of(table[:9])["distance"]
     logs = np.log(values[:9])
     spread = 1.4826 * np.median(np.abs(logs - np.median(logs)))
     assert some == pytest.approx(np.exp(np.median(logs) + 6 * spread))
+    alike = table[:9] ** 0.01
+    assert limits_of(alike)["spread"] == pytest.approx(np.exp(np.median(logs) / 100 + 6 * 0.15))
     assert np.isnan(limits_of(table[:3])["distance"])
     controls = batches(np.random.default_rng(4), number=3)
     assert set(judged(controls, controls["b0"])["status"]) == {"NOT RUN"}

@@ -145,7 +145,7 @@ def refuse_misfits(fits: pd.DataFrame) -> None:
     failed = fits[fits["status"] == "FAIL"]
     words = {
         "outside": "share of the controls outside the reference's components",
-        "trailing": "share of the controls outside the reference's leading components",
+        "spread": "Mahalanobis distance of the controls from the reference's",
         "distance": "energy distance to the reference's controls",
     }
     raise_problems(

@@ -9,21 +9,23 @@ from collections.abc import Mapping
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
+from scipy.linalg import solve
 from scipy.spatial.distance import cdist, pdist
 
+from phenoprints.alignment.covariances import Regularization
 from phenoprints.alignment.methods import Method
 from phenoprints.alignment.shared import SharedPart, centred_features
 from phenoprints.alignment.statistics import ControlStatistics, merge
 from phenoprints.foundations.randomness import generator
 
-MEASURES = ("outside", "trailing", "distance")
-"""Shares of the controls outside all components, and outside the leading ones; energy distance."""
-
-LEADING = 0.99
-"""Share of the squares of the reference's controls that the leading components hold."""
+MEASURES = ("outside", "spread", "distance")
+"""Share of the controls outside the components; their Mahalanobis and their energy distance."""
 
 LEAST_SHARE = 0.01
 """Shares below this count as this: what they differ by is no reason to refuse anything."""
+
+LEAST_DEVIATION = 0.15
+"""Least standard deviation of the logarithms of a measure over batches: few may agree by chance."""
 
 MAX_CONTROLS = 1000
 """Controls of the reference that a batch is compared with."""
@@ -31,8 +33,8 @@ MAX_CONTROLS = 1000
 MIN_BATCHES, MANY_BATCHES = 4, 100
 """Below the first there is no limit; from the second on it is a percentile."""
 
-NUM_MADS, PERCENTILE = 6 * 1.4826, 99.0
-"""Six robust standard deviations: 1.4826 MADs are one for normal values."""
+NUM_DEVIATIONS, NORMAL_MADS, PERCENTILE = 6, 1.4826, 99.0
+"""1.4826 median absolute deviations are a standard deviation of normal values."""
 
 ROUNDING = 1 + 1e-9
 """Values that are above the limit by no more than rounding are not."""
@@ -61,24 +63,29 @@ def measure_controls(
     outside : float
         Share of their squares about the shared centre, in the units of the shared part, outside its
         components; at least 0.01.
-    trailing : float
-        The same outside the components that hold 99 % of the squares of the controls `others`.
+    spread : float
+        Their mean squared Mahalanobis distance from the controls `others` (M, D), per component, by
+        the covariance of these, shrunk by OAS. About 1 for wells like them.
     distance : float
-        Energy distance to `others` (M, D) in the components, 2 E|x - y| - E|x - x'| - E|y - y'|
+        Energy distance to `others` in the components, 2 E|x - y| - E|x - x'| - E|y - y'|
         over distinct wells (Székely, Rizzo 2013), in units of E|y - y'|; at least 1/N, the bias
         that the distance of N wells has when pairs of a well with itself count.
     """
     own, far = shared.project_rows(x, np.float64), shared.project_rows(others, np.float64)
-    spread = pdist(far).mean()
-    distance = (2 * cdist(own, far).mean() - pdist(own).mean() - spread) / spread
-    squares, typical = (own**2).mean(axis=0), (far**2).mean(axis=0)
+    typical = pdist(far).mean()
+    distance = (2 * cdist(own, far).mean() - pdist(own).mean() - typical) / typical
     total = float((((x - shared.centre) / shared.scale) ** 2).sum(axis=1).mean())
-    order = np.argsort(-typical)
-    held = np.cumsum(typical[order]) / typical.sum()
-    leading = order[: int(np.searchsorted(held, LEADING)) + 1]
-    shares = [1 - float(squares[kept].sum()) / total for kept in (order, leading)]
-    outside, trailing = (max(share, LEAST_SHARE) for share in shares)
-    return outside, trailing, max(float(distance), 1 / len(x))
+    outside = 1 - float((own**2).sum(axis=1).mean()) / total
+    return max(outside, LEAST_SHARE), _spread(own, far), max(float(distance), 1 / len(x))
+
+
+def _spread(own: NDArray[np.floating], far: NDArray[np.floating]) -> float:
+    """Return the mean squared Mahalanobis distance of `own` (N, K) from `far` (M, K), over K."""
+    statistics = ControlStatistics.of_rows(far)
+    gain, ridge, divisor = Regularization("oas").of(statistics)
+    covariance = gain * statistics.scatter() / divisor + ridge * np.eye(far.shape[1])
+    deviations = own - statistics.mean
+    return float(np.vdot(deviations, solve(covariance, deviations.T, assume_a="pos").T) / own.size)
 
 
 def shared_without(method: Method | None, rest: ControlStatistics) -> SharedPart:
@@ -89,7 +96,7 @@ def shared_without(method: Method | None, rest: ControlStatistics) -> SharedPart
 def left_out_batches(controls: Controls, method: Method | None, *, seed: int = 0) -> pd.DataFrame:
     """Measure each batch of a reference under the shared part that is fitted without it.
 
-    Returns columns batch, outside, trailing, distance; empty with fewer than two batches.
+    Returns columns batch, outside, spread, distance; empty with fewer than two batches.
     """
     statistics = {name: ControlStatistics.of_rows(x) for name, x in controls.items()}
     total = merge(statistics.values()).summed()
@@ -119,7 +126,8 @@ def limits_of(left_out: pd.DataFrame) -> dict[str, float]:
         else:
             logs = np.log(values)
             middle = np.median(logs)
-            limits[measure] = float(np.exp(middle + NUM_MADS * np.median(np.abs(logs - middle))))
+            deviation = max(NORMAL_MADS * np.median(np.abs(logs - middle)), LEAST_DEVIATION)
+            limits[measure] = float(np.exp(middle + NUM_DEVIATIONS * deviation))
     return limits
 
 

@@ -26,7 +26,7 @@ NUM_NAMED = 3
 NUM_PICTURED = 3
 MEASURES = {
     "outside": "Share outside the components",
-    "trailing": "Share outside the leading components",
+    "spread": "Mahalanobis distance, squared, per component",
     "distance": "Energy distance, in mean distances of two controls",
 }
 REASONS = {
