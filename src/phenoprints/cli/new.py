@@ -39,8 +39,9 @@ _COLUMNS = """\
       perturbation: compound
       concentration_um: concentration
       kind: {value: compound}         # crispr, sirna, orf, compound or other
-      role: {column: compound, default: treatment}
-    roles: {DMSO: negative_control}   # which wells are controls
+    # Words of the perturbation's column that are controls; all others are treatments. Where another
+    # column holds the roles, name it above (role: {column: type}).
+    roles: {DMSO: negative_control}
 """
 _PROFILES = """\
 encoders:
