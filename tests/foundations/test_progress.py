@@ -8,6 +8,7 @@ import pty
 import re
 import sys
 import termios
+from types import SimpleNamespace
 
 import pytest
 
@@ -19,6 +20,10 @@ from phenoprints.foundations.progress import (
     rate_text,
 )
 from phenoprints.foundations.script_logging import logged
+
+
+def job_of(log):
+    return SimpleNamespace(log=[log], rule="a_rule", wildcards={}, params={}, input=[])
 
 
 class Clock:
@@ -231,7 +236,7 @@ def test_job_rewrites_its_terminal_and_keeps_its_log_plain(terminal, clock, monk
     far, stream, _ = terminal
     monkeypatch.setattr(sys, "stderr", stream)
     log = tmp_path / "logs" / "measure_sites" / "demo" / "3.log"
-    with logged([str(log)]):
+    with logged(job_of(str(log))):
         progress = Progress("sites", 90, clock=clock)
         for done in range(1, 10):
             clock.now += 10.0
@@ -259,7 +264,7 @@ def test_job_that_fails_leaves_the_terminal_to_its_error(terminal, clock, monkey
     told = []
 
     def fail():
-        with logged([str(log)]):
+        with logged(job_of(str(log))):
             told.append(Progress("sites", 90, clock=clock))
             raise ZeroDivisionError
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+from types import SimpleNamespace
 
 import pytest
 
@@ -11,8 +12,12 @@ from phenoprints.foundations.errors import Problem, TableError, raise_problems
 from phenoprints.foundations.script_logging import first_error, logged
 
 
+def job(log):
+    return SimpleNamespace(log=[log], rule="a_rule", wildcards={}, params={}, input=[])
+
+
 def fail(log, error):
-    with logged([str(log)]):
+    with logged(job(str(log))):
         print("reading 3 tables", file=sys.stderr)
         raise error
 
@@ -31,7 +36,7 @@ def test_an_expected_error_is_told_without_traceback(tmp_path, capsys):
 
 def test_every_problem_of_an_error_stands_in_the_log(tmp_path, capsys):
     problems = [Problem(f"well-{i}", "no_readable_site") for i in range(50)]
-    with pytest.raises(SystemExit), logged([str(tmp_path / "a.log")]):
+    with pytest.raises(SystemExit), logged(job(str(tmp_path / "a.log"))):
         raise_problems(problems)
 
     assert "well-49" not in capsys.readouterr().err
@@ -48,13 +53,13 @@ def test_a_defect_keeps_its_traceback(tmp_path):
 
 def test_standard_error_is_given_back(tmp_path):
     before = sys.stderr
-    with logged([str(tmp_path / "a.log")]):
+    with logged(job(str(tmp_path / "a.log"))):
         assert sys.stderr is not before
     assert sys.stderr is before
 
 
 def test_lines_reach_terminal_and_log(tmp_path, capsys):
-    with logged([str(tmp_path / "a.log")]):
+    with logged(job(str(tmp_path / "a.log"))):
         sys.stderr.writelines(["one\n", "two\n"])
     assert capsys.readouterr().err == "one\ntwo\n"
     assert (tmp_path / "a.log").read_text() == "one\ntwo\n"

@@ -42,6 +42,7 @@ rule fit_alignment:
         embeddings="<embeddings>",
         loci=INPUTS.loci,
         expression=INPUTS.expression,
+        stale=INPUTS.stale_mark("fit_alignment"),
     output:
         provenance="<alignment>",
     log:
@@ -55,9 +56,7 @@ rule fit_alignment:
         mem_mb=memory_mb(4000),
         runtime=120,
     params:
-        version=STAGE_VERSIONS["alignment"],
-        settings=lookup(dpath="screens/{screen}/alignment", within=config),
-        is_precomputed=INPUTS.is_precomputed,
+        **PARAMS.of("fit_alignment"),
     message:
         "alignment: {wildcards.screen} as {wildcards.encoder} sees it"
     script:

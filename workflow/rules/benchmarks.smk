@@ -21,6 +21,7 @@ rule run_benchmarks:
         map="<map>",
         tables=INPUTS.known_biology_files,
         pairs=INPUTS.known_pairs,
+        stale=INPUTS.stale_mark("run_benchmarks"),
     output:
         table="<benchmark_table>",
     log:
@@ -34,13 +35,7 @@ rule run_benchmarks:
         mem_mb=memory_mb(6000),
         runtime=120,
     params:
-        version=STAGE_VERSIONS["benchmarks"],
-        names=sorted(config["evaluation"]["benchmarks"]),
-        settings=lookup(dpath="screens/{screen}/benchmarks", within=config),
-        tables=INPUTS.known_biology_names,
-        learned_from_screen=INPUTS.has_learned_from,
-        hold_out=INPUTS.held_out_experiments,
-        seed=config["seed"],
+        **PARAMS.of("run_benchmarks"),
     message:
         "benchmarks: {wildcards.screen} as {wildcards.encoder} sees it"
     script:
@@ -54,6 +49,7 @@ rule compare_encoders:
         accuracies=INPUTS.accuracies_of_evaluated(),
         chosen=INPUTS.paths_for("probe_chosen", "encoder", INPUTS.trimmed_by_probes()),
         encoders=INPUTS.paths_for("encoder", "encoder", INPUTS.evaluated_networks()),
+        stale=INPUTS.stale_mark("compare_encoders"),
     output:
         by_probes="<by_probes>",
         by_training="<by_training>",
@@ -69,14 +65,7 @@ rule compare_encoders:
         mem_mb=memory_mb(1000),
         runtime=10,
     params:
-        version=STAGE_VERSIONS["benchmarks"],
-        screens=[screen for screen, _ in INPUTS.plan.evaluated_pairs],
-        encoders=INPUTS.evaluated_networks(),
-        trimmed=INPUTS.trimmed_by_probes(),
-        blocks={
-            encoder: INPUTS.encoder_settings(encoder)["block"]
-            for encoder in INPUTS.evaluated_networks()
-        },
+        **PARAMS.of("compare_encoders"),
     message:
         "benchmarks: comparing encoders"
     script:

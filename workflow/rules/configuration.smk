@@ -9,7 +9,7 @@ if SOURCE.is_dir() and str(SOURCE) not in sys.path:
     sys.path.insert(0, str(SOURCE))
     environ["PYTHONPATH"] = pathsep.join(filter(None, [str(SOURCE), environ.get("PYTHONPATH")]))
 
-from phenoprints import configuration
+from phenoprints import configuration, freshness
 from phenoprints.foundations import locks
 from phenoprints.foundations.errors import PhenoprintsError
 from phenoprints.foundations.versions import STAGE_VERSIONS
@@ -34,6 +34,10 @@ config.clear()
 config.update(resolved)
 if workflow.is_main_process:
     locks.forget_dead_locks(config["run"])
+    try:
+        freshness.check_run(FROZEN.parent, config, warn=logger.warning)
+    except (PhenoprintsError, OSError) as error:
+        raise WorkflowError(str(error)) from None
 
 
 onstart:

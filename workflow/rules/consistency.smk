@@ -9,6 +9,7 @@ rule consistency_tests:
         quality="<quality>",
         embeddings="<embeddings>",
         alignment="<alignment>",
+        stale=INPUTS.stale_mark("consistency_tests"),
     output:
         table="<consistency>",
         provenance="<consistency>.provenance.json",
@@ -23,11 +24,7 @@ rule consistency_tests:
         mem_mb=memory_mb(4000),
         runtime=60,
     params:
-        version=STAGE_VERSIONS["consistency"],
-        settings=lookup(dpath="screens/{screen}/consistency", within=config),
-        limits=lookup(dpath="screens/{screen}/limits", within=config),
-        threshold=INPUTS.threshold,
-        seed=config["seed"],
+        **PARAMS.of("consistency_tests"),
     message:
         "consistency: {wildcards.screen} as {wildcards.encoder} sees it"
     script:

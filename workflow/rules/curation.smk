@@ -22,6 +22,7 @@ rule curate_manifest:
         consistency=INPUTS.tests_of_manifest,
         embeddings=INPUTS.vectors_of_manifest("embeddings"),
         alignment=INPUTS.vectors_of_manifest("alignment"),
+        stale=INPUTS.stale_mark("curate_manifest"),
     output:
         phenoprints="<phenoprints>",
         genes="<genes>",
@@ -39,11 +40,7 @@ rule curate_manifest:
         mem_mb=memory_mb(4000),
         runtime=120,
     params:
-        version=STAGE_VERSIONS["curation"],
-        settings=lookup(dpath="manifests/{manifest}", within=config),
-        tests=INPUTS.section_of_screens("consistency"),
-        geometry=INPUTS.declared_image_sizes,
-        seed=config["seed"],
+        **PARAMS.of("curate_manifest"),
     message:
         "curation: {wildcards.manifest}"
     script:

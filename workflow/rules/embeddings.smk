@@ -15,6 +15,7 @@ rule precomputed_embeddings:
         wells="<screen_wells>",
         profiles=INPUTS.profiles,
         row_tables=INPUTS.row_tables,
+        stale=INPUTS.stale_mark("precomputed_embeddings"),
     output:
         failures="<embedding_failures>",
         replicate_similarity="<embedding_replicate_similarity>",
@@ -32,11 +33,7 @@ rule precomputed_embeddings:
         mem_mb=memory_mb(4000),
         runtime=60,
     params:
-        version=STAGE_VERSIONS["embeddings"],
-        settings=lookup(dpath="encoders/{encoder}", within=config),
-        screen=INPUTS.table_settings,
-        max_failed_fraction=lookup(dpath="screens/{screen}/max_failed_fraction", within=config),
-        stored_as=lookup(dpath="inference/stored_as", within=config),
+        **PARAMS.of("precomputed_embeddings"),
     message:
         "embeddings: matching the vectors of {wildcards.encoder} with {wildcards.screen}"
     script:
@@ -47,6 +44,7 @@ rule random_embeddings:
     """Draw a random vector for every well of a screen."""
     input:
         wells="<screen_wells>",
+        stale=INPUTS.stale_mark("random_embeddings"),
     output:
         failures="<embedding_failures>",
         replicate_similarity="<embedding_replicate_similarity>",
@@ -64,10 +62,7 @@ rule random_embeddings:
         mem_mb=memory_mb(8000),
         runtime=60,
     params:
-        version=STAGE_VERSIONS["embeddings"],
-        settings=lookup(dpath="encoders/{encoder}", within=config),
-        seed=config["seed"],
-        stored_as=lookup(dpath="inference/stored_as", within=config),
+        **PARAMS.of("random_embeddings"),
     message:
         "embeddings: drawing random vectors for {wildcards.screen}"
     script:
@@ -89,6 +84,7 @@ rule embeddings:
         images="<screen_images>",
         quality="<quality>",
         encoder="<encoder>",
+        stale=INPUTS.stale_mark("embeddings"),
     output:
         **CROPS,
         failures="<embedding_failures>",
@@ -110,11 +106,7 @@ rule embeddings:
         cpus_per_task=RESOURCES.inference_threads,
         gpu=RESOURCES.inference_gpus,
     params:
-        version=STAGE_VERSIONS["embeddings"],
-        seed=config["seed"],
-        settings=INPUTS.embedding_settings,
-        stores=INPUTS.stores,
-        phases=["plan", "compute", "gather"],
+        **PARAMS.of("embeddings"),
     message:
         "embeddings: {wildcards.encoder} looks at {wildcards.screen}"
     script:
@@ -146,6 +138,7 @@ rule plan_embeddings:
         images="<screen_images>",
         quality="<quality>",
         encoder="<encoder>",
+        stale=INPUTS.stale_mark("plan_embeddings"),
     output:
         plan="<embedding_plan>",
     log:
@@ -162,11 +155,7 @@ rule plan_embeddings:
         runtime=120,
         gpu=0,
     params:
-        version=STAGE_VERSIONS["embeddings"],
-        seed=config["seed"],
-        settings=INPUTS.embedding_settings,
-        stores=INPUTS.stores,
-        phases=["plan"],
+        **PARAMS.of("plan_embeddings"),
     message:
         "embeddings: planning how {wildcards.encoder} looks at {wildcards.screen}"
     script:
@@ -182,6 +171,7 @@ rule embedding_batch:
         quality="<quality>",
         encoders=INPUTS.encoder_folders,
         plans=INPUTS.embedding_plans,
+        stale=INPUTS.stale_mark("embedding_batch"),
     output:
         done="<embedding_batch>",
     log:
@@ -200,9 +190,7 @@ rule embedding_batch:
         runtime=2880,
         gpu=RESOURCES.inference_gpus,
     params:
-        version=STAGE_VERSIONS["embeddings"],
-        settings=INPUTS.for_each_encoder(INPUTS.embedding_settings),
-        stores=INPUTS.for_each_encoder(INPUTS.stores),
+        **PARAMS.of("embedding_batch"),
     message:
         "embeddings: {wildcards.encoder} looks at {wildcards.screen}, batch {wildcards.batch} of {wildcards.num_batches}"
     script:
@@ -219,6 +207,7 @@ use rule plan_embeddings as gather_embeddings with:
         encoder="<encoder>",
         plan="<embedding_plan>",
         batches=INPUTS.embedding_batches,
+        stale=INPUTS.stale_mark("gather_embeddings"),
     output:
         **CROPS,
         failures="<embedding_failures>",
@@ -232,11 +221,7 @@ use rule plan_embeddings as gather_embeddings with:
     wildcard_constraints:
         encoder=INPUTS.computed_encoders(jobs="many", blocks=False),
     params:
-        version=STAGE_VERSIONS["embeddings"],
-        seed=config["seed"],
-        settings=INPUTS.embedding_settings,
-        stores=INPUTS.stores,
-        phases=["gather"],
+        **PARAMS.of("gather_embeddings"),
     message:
         "embeddings: gathering what {wildcards.encoder} saw in {wildcards.screen}"
 

@@ -16,6 +16,7 @@ rule build_map:
         quality="<quality>",
         embeddings="<embeddings>",
         alignment="<alignment>",
+        stale=INPUTS.stale_mark("build_map"),
     output:
         provenance="<map>",
     log:
@@ -29,9 +30,7 @@ rule build_map:
         mem_mb=memory_mb(4000),
         runtime=60,
     params:
-        version=STAGE_VERSIONS["maps"],
-        settings=lookup(dpath="screens/{screen}/maps", within=config),
-        seed=config["seed"],
+        **PARAMS.of("build_map"),
     message:
         "maps: {wildcards.screen} as {wildcards.encoder} sees it"
     script:

@@ -4,6 +4,7 @@ import time
 
 from phenoprints import annotation
 from phenoprints.configuration.inputs import Inputs, encoders_of, label_of_page, one_of
+from phenoprints.configuration.job_params import JobParams
 from phenoprints.configuration.layout import REPORT_PAGES
 from phenoprints.configuration.layout import pathvars as path_variables
 from phenoprints.configuration.resources import JobResources, memory_mb
@@ -17,5 +18,6 @@ pathvars:
 # Bound here: the functions run later, when the workflow may be a module of another one, whose own
 # variables have the same names.
 INPUTS = Inputs(config, expand=workflow.pathvars.apply)
+PARAMS = JobParams(config, INPUTS)
 RESOURCES = JobResources(config)
 STARTED = time.time()

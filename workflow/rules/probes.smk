@@ -14,6 +14,7 @@ rule split_task:
         wells=INPUTS.for_screens_of_task("screen_wells"),
         conditions=INPUTS.for_screens_of_task("screen_conditions"),
         quality=INPUTS.for_screens_of_task("quality"),
+        stale=INPUTS.stale_mark("split_task"),
     output:
         split="<probe_split>",
     log:
@@ -27,16 +28,7 @@ rule split_task:
         mem_mb=memory_mb(4000),
         runtime=30,
     params:
-        version=STAGE_VERSIONS["probes"],
-        task=lookup(dpath="probes/tasks/{task}", within=config),
-        settings=INPUTS.probe_settings(
-            "split",
-            "block_selection",
-            "validation_fraction",
-            "test_fraction",
-            "max_wells_per_class",
-        ),
-        seed=config["seed"],
+        **PARAMS.of("split_task"),
     message:
         "probes: splitting the wells of {wildcards.task}"
     script:
@@ -48,6 +40,7 @@ rule probe_blocks:
     input:
         split="<probe_split>",
         blocks=INPUTS.blocks_of_task,
+        stale=INPUTS.stale_mark("probe_blocks"),
     output:
         accuracies="<probe_accuracies>",
         confusions="<probe_confusions>",
@@ -65,10 +58,7 @@ rule probe_blocks:
         runtime=240,
         gpu=int(config["probes"]["device"] == "cuda"),
     params:
-        version=STAGE_VERSIONS["probes"],
-        settings=INPUTS.probe_settings(
-            "max_iter", "tol", "sensitivity_tol", "inverse_penalty", "device"
-        ),
+        **PARAMS.of("probe_blocks"),
     message:
         "probes: {wildcards.task} in the blocks of {wildcards.encoder}"
     script:
@@ -80,6 +70,7 @@ rule choose_block:
     input:
         accuracies=INPUTS.accuracies,
         encoder="<encoder>",
+        stale=INPUTS.stale_mark("choose_block"),
     output:
         chosen="<probe_chosen>",
     log:
@@ -96,8 +87,7 @@ rule choose_block:
         mem_mb=memory_mb(1000),
         runtime=10,
     params:
-        version=STAGE_VERSIONS["probes"],
-        settings=INPUTS.probe_settings("block_selection", "trim_tasks"),
+        **PARAMS.of("choose_block"),
     message:
         "probes: choosing a block of {wildcards.encoder}"
     script:

@@ -16,6 +16,7 @@ rule quality_without_images:
     input:
         wells="<screen_wells>",
         sites="<screen_sites>",
+        stale=INPUTS.stale_mark("quality_without_images"),
     output:
         table="<quality>",
     log:
@@ -31,7 +32,7 @@ rule quality_without_images:
         mem_mb=memory_mb(2000),
         runtime=60,
     params:
-        version=STAGE_VERSIONS["quality"],
+        **PARAMS.of("quality_without_images"),
     message:
         "quality: {wildcards.screen} has no images to assess"
     script:
@@ -45,6 +46,7 @@ rule measure_quality:
         sites="<screen_sites>",
         images="<screen_images>",
         unreadable="<screen_unreadable>",
+        stale=INPUTS.stale_mark("measure_quality"),
     output:
         metrics="<quality_metrics>",
     log:
@@ -62,9 +64,7 @@ rule measure_quality:
         runtime=1440,
         cpus_per_task=RESOURCES.quality_threads,
     params:
-        version=STAGE_VERSIONS["quality"],
-        num_batches=lookup(dpath="screens/{screen}/quality/num_jobs", within=config),
-        nucleus_channel=lookup(dpath="screens/{screen}/quality/nucleus_channel", within=config),
+        **PARAMS.of("measure_quality"),
     message:
         "quality: measuring batch {wildcards.batch} of {wildcards.screen}"
     script:
@@ -76,6 +76,7 @@ rule assess_quality:
     input:
         wells="<screen_wells>",
         metrics=INPUTS.quality_batches,
+        stale=INPUTS.stale_mark("assess_quality"),
     output:
         table="<quality>",
         plates="<quality_plates>",
@@ -94,9 +95,7 @@ rule assess_quality:
         mem_mb=memory_mb(8000),
         runtime=120,
     params:
-        version=STAGE_VERSIONS["quality"],
-        settings=lookup(dpath="screens/{screen}/quality", within=config),
-        seed=config["seed"],
+        **PARAMS.of("assess_quality"),
     message:
         "quality: judging the images of {wildcards.screen}"
     script:

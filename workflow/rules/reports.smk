@@ -22,6 +22,7 @@ rule write_reports:
         rules.map.input,
         rules.match.input,
         rules.benchmark.input,
+        stale=INPUTS.stale_mark("write_reports"),
     output:
         # The folder stands here for Snakemake's own report alone: its files stay side by side there,
         # and their links hold.
@@ -47,9 +48,7 @@ rule write_reports:
         mem_mb=memory_mb(4000),
         runtime=30,
     params:
-        version=STAGE_VERSIONS["reports"],
-        config=config,
-        run_folder=lambda wildcards, output: str(Path(output.summary).parents[1]),
+        **PARAMS.of("write_reports"),
     message:
         "reports: writing the pages of {config[run]}"
     script:

@@ -13,6 +13,7 @@ rule read_screen:
     """Turn the metadata of one screen into validated tables."""
     input:
         INPUTS.screen_tables,
+        stale=INPUTS.stale_mark("read_screen"),
     output:
         wells="<screen_wells>",
         sites="<screen_sites>",
@@ -29,9 +30,7 @@ rule read_screen:
         mem_mb=memory_mb(4000),
         runtime=60,
     params:
-        version=STAGE_VERSIONS["screens"],
-        seed=lambda wildcards: configuration.screen_seed(config, wildcards.screen),
-        settings=lambda wildcards: configuration.screen_settings(config, wildcards.screen),
+        **PARAMS.of("read_screen"),
     message:
         "screens: reading {wildcards.screen}"
     script:
@@ -43,6 +42,7 @@ rule prepare_images:
     input:
         sites="<screen_sites>",
         notes="<screen_notes>",
+        stale=INPUTS.stale_mark("prepare_images"),
     output:
         images="<screen_images>",
         unreadable="<screen_unreadable>",
@@ -58,9 +58,7 @@ rule prepare_images:
         runtime=1440,
         cpus_per_task=4,
     params:
-        version=STAGE_VERSIONS["screens"],
-        seed=lambda wildcards: configuration.screen_seed(config, wildcards.screen),
-        settings=lambda wildcards: configuration.image_settings(config, wildcards.screen),
+        **PARAMS.of("prepare_images"),
     message:
         "screens: preparing the images of {wildcards.screen}"
     script:

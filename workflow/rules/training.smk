@@ -13,6 +13,7 @@ rule train_encoder:
     """Train one encoder on a manifest or on a screen."""
     input:
         unpack(INPUTS.training_inputs),
+        stale=INPUTS.stale_mark("train_encoder"),
     output:
         "<encoder>",
     log:
@@ -34,9 +35,7 @@ rule train_encoder:
         tasks_per_gpu=0,
         mpi=RESOURCES.training_launcher,
     params:
-        version=STAGE_VERSIONS["training"],
-        settings=lookup(dpath="encoders/{encoder}", within=config),
-        seed=config["seed"],
+        **PARAMS.of("train_encoder"),
     message:
         "training: {wildcards.encoder}"
     script:
@@ -47,6 +46,7 @@ rule make_encoder:
     """Put an encoder that is not trained here into a folder: untrained, or with given weights."""
     input:
         unpack(INPUTS.encoder_sources),
+        stale=INPUTS.stale_mark("make_encoder"),
     output:
         "<encoder>",
     log:
@@ -62,9 +62,7 @@ rule make_encoder:
         mem_mb=memory_mb(8000),
         runtime=60,
     params:
-        version=STAGE_VERSIONS["training"],
-        settings=lookup(dpath="encoders/{encoder}", within=config),
-        seed=config["seed"],
+        **PARAMS.of("make_encoder"),
     message:
         "training: making {wildcards.encoder}"
     script:
@@ -76,6 +74,7 @@ rule trim_encoder:
     input:
         encoder=INPUTS.for_base_encoder("encoder"),
         chosen=INPUTS.for_base_encoder("probe_chosen"),
+        stale=INPUTS.stale_mark("trim_encoder"),
     output:
         "<encoder>",
     log:
@@ -91,7 +90,7 @@ rule trim_encoder:
         mem_mb=memory_mb(16000),
         runtime=30,
     params:
-        version=STAGE_VERSIONS["training"],
+        **PARAMS.of("trim_encoder"),
     message:
         "training: trimming {wildcards.encoder}"
     script:

@@ -15,7 +15,7 @@ from phenoprints.foundations.provenance import artefact_path, write_provenance
 from phenoprints.foundations.script_logging import logged
 from phenoprints.wells import Screen
 
-with logged(snakemake.log):
+with logged(snakemake):
     paths, folder = snakemake.input, artefact_path(snakemake.output.provenance)
     settings = AlignmentSettings(**snakemake.params.settings)
     screen = Screen.open(Path(paths.wells).parent, paths.quality)

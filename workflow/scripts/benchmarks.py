@@ -7,7 +7,7 @@ from phenoprints.benchmarks.loading import load_inputs
 from phenoprints.foundations.provenance import write_provenance
 from phenoprints.foundations.script_logging import logged
 
-with logged(snakemake.log):
+with logged(snakemake):
     params, paths = snakemake.params, snakemake.input
     inputs = load_inputs(
         dict(paths.items()),

@@ -11,7 +11,7 @@ from phenoprints.foundations.provenance import artefact_path, write_provenance
 from phenoprints.foundations.script_logging import logged
 from phenoprints.wells import Screen, failed_wells
 
-with logged(snakemake.log):
+with logged(snakemake):
     paths, params = snakemake.input, snakemake.params
     screen = Screen.open(Path(paths.wells).parent, paths.quality)
     wells = screen.wells()

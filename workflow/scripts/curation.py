@@ -16,7 +16,7 @@ from phenoprints.foundations.publishing import publish_json, publish_table
 from phenoprints.foundations.script_logging import logged
 from phenoprints.wells import CONDITIONS, Screen
 
-with logged(snakemake.log):
+with logged(snakemake):
     paths, params, output = snakemake.input, snakemake.params, snakemake.output
     rules, screens = Rules.from_section(params.settings), params.settings["screens"]
     settings = {

@@ -13,7 +13,7 @@ from phenoprints.foundations.publishing import publish_json, publish_table
 from phenoprints.foundations.script_logging import logged
 from phenoprints.probes.tasks import wells_of_tasks
 
-with logged(snakemake.log):
+with logged(snakemake):
     paths, params, out = snakemake.input, snakemake.params, snakemake.output
     names, inference = snakemake.wildcards, snakemake.config["inference"]
     # The other threads read images; that of the network stays one, and with it the bytes.

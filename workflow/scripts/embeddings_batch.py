@@ -9,7 +9,7 @@ from phenoprints.foundations.provenance import artefact_path, write_provenance
 from phenoprints.foundations.publishing import publish_json
 from phenoprints.foundations.script_logging import logged
 
-with logged(snakemake.log):
+with logged(snakemake):
     paths, params, names = snakemake.input, snakemake.params, snakemake.wildcards
     inference = snakemake.config["inference"]
     # The other threads read images; that of the networks stays one, and with it the bytes.

@@ -16,7 +16,7 @@ from phenoprints.foundations.provenance import artefact_path, write_provenance
 from phenoprints.foundations.script_logging import logged
 from phenoprints.wells.contracts import WELLS
 
-with logged(snakemake.log):
+with logged(snakemake):
     settings, paths = snakemake.params.settings, snakemake.input
     columns = ["well_id", "experiment", "plate", "well", "conditions"]
     wells = WELLS.read(paths.wells, columns)

@@ -9,7 +9,7 @@ from phenoprints.foundations.provenance import artefact_path, write_provenance
 from phenoprints.foundations.script_logging import logged
 from phenoprints.wells.contracts import WELLS
 
-with logged(snakemake.log):
+with logged(snakemake):
     settings, seed = snakemake.params.settings, snakemake.params.seed
     wells_path = snakemake.input.wells
     wells = WELLS.read(wells_path, ["well_id", "experiment", "plate", "well"])

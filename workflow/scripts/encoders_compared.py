@@ -12,7 +12,7 @@ from phenoprints.foundations.provenance import artefact_path, write_provenance
 from phenoprints.foundations.script_logging import logged
 from phenoprints.probes.contracts import ACCURACIES
 
-with logged(snakemake.log):
+with logged(snakemake):
     paths, params, output = snakemake.input, snakemake.params, snakemake.output
     tables = zip(params.screens, paths.tables, strict=True)
     benchmarks = pd.concat(

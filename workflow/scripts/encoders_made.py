@@ -10,7 +10,7 @@ from phenoprints.screens.preparing import keyed_sites
 from phenoprints.training.untrained import make_encoder, show_openphenom, training_record
 from phenoprints.wells import SITES
 
-with logged(snakemake.log):
+with logged(snakemake):
     settings, seed = snakemake.params.settings, snakemake.params.seed
     channel_sets = set()
     for path in snakemake.input.get("sites", []):

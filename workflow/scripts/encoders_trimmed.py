@@ -8,7 +8,7 @@ from phenoprints.foundations.encoder_folders import read_config
 from phenoprints.foundations.provenance import artefact_path, write_provenance
 from phenoprints.foundations.script_logging import logged
 
-with logged(snakemake.log):
+with logged(snakemake):
     base, chosen = snakemake.input.encoder[0], snakemake.input.chosen[0]
     block = json.loads(Path(chosen).read_text(encoding="utf-8"))["block"]
     encoder = models.load(artefact_path(base))

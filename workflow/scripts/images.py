@@ -6,7 +6,7 @@ from phenoprints.foundations.provenance import write_provenance
 from phenoprints.foundations.script_logging import logged
 from phenoprints.screens.preparing import prepare_images
 
-with logged(snakemake.log):
+with logged(snakemake):
     settings = dict(snakemake.params.settings)
     done = prepare_images(
         Path(snakemake.output.images).parent,

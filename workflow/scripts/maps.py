@@ -10,7 +10,7 @@ from phenoprints.maps import MapSettings, map_tables, perturbation_map, save_map
 from phenoprints.matches import map_neighbours
 from phenoprints.wells import Screen
 
-with logged(snakemake.log):
+with logged(snakemake):
     paths, seed = snakemake.input, snakemake.params.seed
     screen = Screen.open(Path(paths.wells).parent, paths.quality)
     wells, conditions, usable = screen.wells(), screen.conditions, screen.usable()

@@ -12,7 +12,7 @@ from phenoprints.probes import ProbeSettings
 from phenoprints.probes.contracts import ACCURACIES, CONFUSIONS, SPLIT
 from phenoprints.probes.running import probe_task
 
-with logged(snakemake.log):
+with logged(snakemake):
     settings, names = snakemake.params.settings, snakemake.wildcards
     stores = [artefact_path(path) for path in snakemake.input.blocks]
     readers = {store.parent.name: open_embeddings(store) for store in stores}

@@ -11,7 +11,7 @@ from phenoprints.probes.choosing import savings
 from phenoprints.probes.contracts import ACCURACIES
 from phenoprints.probes.running import chosen_blocks
 
-with logged(snakemake.log):
+with logged(snakemake):
     settings, paths = snakemake.params.settings, snakemake.input
     accuracies = pd.concat([ACCURACIES.read(path) for path in paths.accuracies])
     chosen = chosen_blocks(accuracies, **settings)

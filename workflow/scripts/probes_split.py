@@ -8,7 +8,7 @@ from phenoprints.probes.tasks import Task
 from phenoprints.quality import QUALITY
 from phenoprints.wells.contracts import CONDITIONS, WELLS
 
-with logged(snakemake.log):
+with logged(snakemake):
     task, settings = snakemake.params.task, snakemake.params.settings
     paths = zip(
         *(snakemake.input[name] for name in ("wells", "conditions", "quality")), strict=True

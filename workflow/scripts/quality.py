@@ -14,7 +14,7 @@ from phenoprints.quality import (
 )
 from phenoprints.wells import WELLS, WHOLE_WELL
 
-with logged(snakemake.log):
+with logged(snakemake):
     files, out = snakemake.input, snakemake.output
     settings = QualitySettings.from_section(snakemake.params.settings)
     wells = WELLS.read(files.wells)

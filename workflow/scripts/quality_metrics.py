@@ -11,7 +11,7 @@ from phenoprints.quality import SITES_PER_WORKER, batch_of, measure_sites
 from phenoprints.screens.images import open_images
 from phenoprints.wells.contracts import SITES, WELLS
 
-with logged(snakemake.log):
+with logged(snakemake):
     files, params = snakemake.input, snakemake.params
     wells = WELLS.read(files.wells, ["well_id", "experiment"])
     sites = batch_of(

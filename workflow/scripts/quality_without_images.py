@@ -5,7 +5,7 @@ from phenoprints.foundations.script_logging import logged
 from phenoprints.quality import QUALITY, not_assessed
 from phenoprints.wells.contracts import SITES, WELLS
 
-with logged(snakemake.log):
+with logged(snakemake):
     wells = WELLS.read(snakemake.input.wells, ["well_id"])
     sites = SITES.read(snakemake.input.sites, ["well_id", "site"])
     table = not_assessed(wells, sites)

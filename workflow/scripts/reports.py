@@ -7,7 +7,7 @@ from phenoprints.foundations.provenance import write_provenance
 from phenoprints.foundations.script_logging import logged
 from phenoprints.reports import build
 
-with logged(snakemake.log):
+with logged(snakemake):
     report = build(snakemake.params.run_folder, snakemake.params.config)
     sys.stderr.write("\n".join(report.lines) + "\n")
     write_provenance(

@@ -8,7 +8,7 @@ from phenoprints.foundations.provenance import artefact_path, write_provenance
 from phenoprints.foundations.script_logging import logged
 from phenoprints.training.job import TrainingJob, launch_job
 
-with logged(snakemake.log):
+with logged(snakemake):
     logging.basicConfig(stream=sys.stderr, level=logging.INFO, format="%(message)s")
     paths, settings = snakemake.input, snakemake.params.settings
     names = [path.split("/")[-2] for path in paths.images]

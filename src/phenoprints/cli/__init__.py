@@ -42,6 +42,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     command = import_module(f"phenoprints.cli.{words.command.replace('-', '_')}")
     try:
         with printable_output():
+            if words.command.startswith("export"):
+                _name_stale(words.run)
             return int(command.run(words))
     except BrokenPipeError:  # the reader, such as `head`, has seen enough
         sys.stderr.close()
@@ -51,6 +53,18 @@ def main(arguments: Sequence[str] | None = None) -> int:
             raise
         print(f"phenoprints {words.command}: {_described(error)}", file=sys.stderr)
         return ERROR
+
+
+def _name_stale(run: str) -> None:
+    """Name what is stale in a run, before it is given to others."""
+    from phenoprints.cli.runs import run_folder
+    from phenoprints.configuration.freezing import thaw
+    from phenoprints.freshness import stale_artefacts
+
+    folder = run_folder(run)
+    if (folder / "config.json").is_file():
+        for each in stale_artefacts(folder, thaw(folder / "config.json")):
+            print(f"CHECK  stale: {escaped(each.line(folder))}", file=sys.stderr)
 
 
 def _described(error: Exception) -> str:

@@ -17,7 +17,7 @@ from phenoprints.embeddings.anndata_export import to_anndata, write_anndata
 from phenoprints.embeddings.exports import to_profiles, write_gallery
 from phenoprints.foundations.errors import MissingInputError
 from phenoprints.foundations.publishing import publish_table
-from phenoprints.wells import CONDITIONS, WELLS, EmbeddingsReader
+from phenoprints.wells import CONDITIONS, WELLS, EmbeddingsReader, check_reader
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -69,6 +69,7 @@ def gallery(
             "  To fix: set inference.keep_crops: true and run the target `embed` again."
         )
     reader = open_embeddings(store)
+    check_reader(wells, reader)
     numbers, places, rows = reader.attributes["sites"], [], []
     for experiment, group in wells.groupby("experiment", sort=False):
         for row, (plate, well) in enumerate(zip(group["plate"], group["well"], strict=True)):

@@ -7,8 +7,13 @@ from pathlib import Path
 from typing import Any
 
 from phenoprints.foundations.errors import CorruptionError, MissingInputError
-from phenoprints.foundations.fingerprints import fingerprint, own_sha256
-from phenoprints.foundations.provenance import artefact_sha256, provenance_path, read_provenance
+from phenoprints.foundations.fingerprints import file_sha256, fingerprint, own_sha256
+from phenoprints.foundations.provenance import (
+    artefact_sha256,
+    is_provenance,
+    provenance_path,
+    read_provenance,
+)
 
 SUFFIX = ".provenance.json"
 TARGETS = {
@@ -120,4 +125,6 @@ def change_of(path: Path, recorded: str) -> str:
         found = artefact_sha256(path)
     except CorruptionError:
         return "whose own provenance is damaged"
-    return "" if found == recorded else f"which is now {short(found)}"
+    # Earlier versions recorded the bytes of provenance files.
+    is_same = found == recorded or (is_provenance(path) and file_sha256(path) == recorded)
+    return "" if is_same else f"which is now {short(found)}"

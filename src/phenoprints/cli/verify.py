@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import shlex
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -29,6 +30,7 @@ from phenoprints.foundations.errors import MAX_SHOWN, CorruptionError, Phenoprin
 from phenoprints.foundations.fingerprints import content_sha256, tree_digests
 from phenoprints.foundations.provenance import artefact_path
 from phenoprints.foundations.publishing import PARTIAL_SUFFIX
+from phenoprints.freshness import stale_artefacts
 
 _RANKS = {stage: rank for rank, stage in enumerate(TARGETS)}
 RANKS = _RANKS | {folder: _RANKS[stage] for folder, stage in FOLDER_STAGES.items()}
@@ -156,6 +158,7 @@ def _artefacts(folder: Path) -> Iterator[Finding]:
     base = base_folder(folder)
     for path in provenance_files(folder):
         yield from verified_artefact(path, folder, base)
+    yield from _outdated(folder)
     for damage in damaged_companions(folder):
         yield Finding("FAIL", str(damage.file), damage.expected, damage.found, damage.mend)
     for path in unaccounted(folder):
@@ -164,6 +167,15 @@ def _artefacts(folder: Path) -> Iterator[Finding]:
     for partial in sorted(folder.rglob(f"*{PARTIAL_SUFFIX}")):
         mend = f"rm -r {shlex.quote(str(partial))}, when no run is going on"
         yield Finding("CHECK", str(partial), "no unfinished file", "found one", mend)
+
+
+def _outdated(folder: Path) -> Iterator[Finding]:
+    """Yield the artefacts that the run's configuration would make with other settings."""
+    with suppress(PhenoprintsError):  # a configuration that cannot be read is a finding by itself
+        for each in stale_artefacts(folder, thaw(folder / "config.json"), compared=("job",)):
+            path = str(each.artefact)
+            mend = rebuild_command(each.artefact, folder)
+            yield Finding("CHECK", path, "the run's settings", "; ".join(each.reasons), mend)
 
 
 def _configuration(folder: Path) -> Iterator[Finding]:

@@ -88,6 +88,16 @@ def metadata_file(path: str) -> str:
     return next((file for file in files if os.path.isfile(file)), path)  # noqa: PTH113
 
 
+STALE_MARKS = "stale"
+"""The folder of a run with the marks of jobs whose results are stale."""
+
+
+def stale_mark_path(run_folder: str, rule: str, wildcards: Mapping[str, str]) -> str:
+    """Return the path of the mark that makes a job run again, below the folder of its run."""
+    values = ",".join(f"{name}={value}" for name, value in sorted(wildcards.items()))
+    return f"{run_folder}/{STALE_MARKS}/{rule}/{values or 'all'}"
+
+
 def label_of_page(wildcards: Any) -> dict[str, str]:
     """Return the label in Snakemake's report of a page, or of a table that has its own file."""
     if "table" in wildcards.keys():  # noqa: SIM118
@@ -123,6 +133,16 @@ class Inputs:
         """Return the paths of one kind of artefact for pairs of screen and encoder."""
         template = self.expand(f"<{kind}>")
         return [template.format(screen=screen, encoder=encoder) for screen, encoder in pairs]
+
+    def stale_mark(self, rule: str) -> InputFunction:
+        """Return an input function: the mark of a job, where its results were ever stale."""
+
+        def marks(wildcards: Wildcards) -> Paths:
+            names = dict(cast("Any", wildcards).items())
+            path = stale_mark_path(self.expand("<run_dir>"), rule, names)
+            return [path] if os.path.isfile(path) else []  # noqa: PTH113
+
+        return marks
 
     def for_screens_of_manifest(self, kind: str) -> InputFunction:
         """Return an input function: a path per screen of the manifest, in their order."""

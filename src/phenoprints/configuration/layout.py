@@ -6,6 +6,7 @@ groups, encoders, maps) are named by the provenance file beside them, which is w
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 LAYOUT = {
@@ -96,6 +97,14 @@ def artefact(run_folder: str | Path, kind: str, **names: str) -> Path:
     'results/demo/quality/a.parquet'
     """
     return Path(run_folder) / LAYOUT[kind].format(**names)
+
+
+def expand(text: str, run: str) -> str:
+    """Fill in path variables, as Snakemake does for the rules of a run."""
+    variables = pathvars(run)
+    while found := re.search(r"<(\w+)>", text):
+        text = text.replace(found[0], variables[found[1]])
+    return text
 
 
 def pathvars(run: str) -> dict[str, str]:

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from phenoprints.foundations.errors import DataError
 from phenoprints.foundations.names import file_name
 from phenoprints.foundations.publishing import publish_table
-from phenoprints.wells import EmbeddingsReader
+from phenoprints.wells import EmbeddingsReader, check_reader
 
 METADATA = {
     "experiment": "Metadata_Batch",
@@ -35,7 +35,11 @@ CONDITION_METADATA = {
 
 
 def all_rows(reader: EmbeddingsReader, wells: pd.DataFrame) -> NDArray[np.float32]:
-    """Return the vectors of all wells (n, D), in the order of the wells table."""
+    """Return the vectors of all wells (n, D), in the order of the wells table.
+
+    DataError where the vectors are of other wells.
+    """
+    check_reader(wells, reader)
     rows = np.concatenate([reader.read(experiment) for experiment in reader.experiments])
     if len(rows) != len(wells):
         raise DataError(f"{len(rows)} vectors for {len(wells)} wells; expected one each.")

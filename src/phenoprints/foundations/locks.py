@@ -51,6 +51,21 @@ def lock_run(run: str) -> None:
     _held[path] = descriptor
 
 
+def is_locked_by_another(run: str) -> bool:
+    """Whether another process works on a run now; False where the file system has no locks."""
+    path = _path(run)
+    if path in _held:
+        return False
+    try:
+        descriptor = os.open(path, os.O_RDONLY)
+    except OSError:
+        return False
+    try:
+        return _locks(descriptor) is False
+    finally:
+        os.close(descriptor)
+
+
 def forget_dead_locks(run: str) -> list[Path]:
     """Remove the locks that Snakemake left when it was killed in this run; those it removed.
 

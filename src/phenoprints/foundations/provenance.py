@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from phenoprints import __version__
+from phenoprints.foundations.content_cache import cache_of
 from phenoprints.foundations.errors import CorruptionError, MissingInputError, Problem
 from phenoprints.foundations.fingerprints import (
     content_sha256,
@@ -21,6 +22,7 @@ from phenoprints.foundations.fingerprints import (
     tree_digests,
 )
 from phenoprints.foundations.publishing import publish_json, sweep
+from phenoprints.foundations.running_job import current_job, sha256_as_read
 from phenoprints.foundations.versions import STAGE_VERSIONS
 
 FORMAT = 2
@@ -44,6 +46,11 @@ def artefact_path(provenance: str | Path) -> Path:
     """
     path = Path(provenance)
     return path.with_name(path.name.removesuffix(".provenance.json"))
+
+
+def is_provenance(path: str | Path) -> bool:
+    """Whether a path is that of a provenance file, which stands for its artefact."""
+    return Path(path).name.endswith(".provenance.json")
 
 
 def write_provenance(
@@ -76,15 +83,37 @@ def write_provenance(
         "settings_sha256": fingerprint(dict(settings)),
         "seeds": dict(seeds or {}),
         "threads": num_threads(),
-        "inputs": {str(path): checked_sha256(path) for path in sorted(map(str, inputs))},
+        "job": job.record if (job := current_job()) is not None else {},
+        "inputs": {
+            recorded_path(path): checked_sha256(path)
+            for path in sorted(map(str, inputs))
+            if not is_stale_mark(path)
+        },
         "libraries": library_versions(),
         "rows": dict(rows or {}),
         "notes": dict(notes or {}),
         **_digests(Path(artefact)),
     }
     publish_json(provenance_path(artefact), {**content, "own_sha256": own_sha256(content)})
+    cache_of(artefact).keep(artefact, str(content["sha256"]))
     for path in (artefact, provenance_path(artefact)):
         sweep(path)
+
+
+def is_stale_mark(path: str | Path) -> bool:
+    """Whether an input of a job is the mark that makes it run again (`phenoprints.freshness`)."""
+    parts = Path(path).parts
+    return len(parts) >= 5 and parts[-5] == "results" and parts[-3] == "stale"
+
+
+def recorded_path(path: str | Path) -> str:
+    """Return a path as provenance holds it: relative where it lies below the current folder, so
+    that the folder of a run and its data can be moved.
+    """
+    here, place = Path.cwd(), Path(path)
+    if place.is_absolute() and place.is_relative_to(here):
+        return place.relative_to(here).as_posix()
+    return str(path)
 
 
 def _digests(artefact: Path) -> dict[str, Any]:
@@ -115,7 +144,12 @@ def read_provenance(artefact: str | Path) -> dict[str, Any]:
 
 
 def artefact_sha256(path: str | Path) -> str:
-    """Return the sha256 of an input: as its provenance states it, else of its bytes."""
+    """Return the sha256 of an input: as its provenance states it, else of its bytes.
+
+    A provenance file stands for its artefact.
+    """
+    if is_provenance(path):
+        return str(read_provenance(artefact_path(path))["sha256"])
     if provenance_path(path).exists():
         return str(read_provenance(path)["sha256"])
     return content_sha256(path)
@@ -127,6 +161,8 @@ def checked_sha256(path: str | Path) -> str:
     Folders are not read again: their readers check each chunk by its checksum. CorruptionError
     when a file is not what its provenance says was written.
     """
+    if (as_read := sha256_as_read(path)) is not None:
+        return as_read
     recorded = artefact_sha256(path)
     if not Path(path).is_file() or not provenance_path(path).exists():
         return recorded
@@ -169,6 +205,8 @@ def code_commit() -> str:
     """
     here = Path(__file__).resolve().parent
     try:
+        # A repository around the folder of an installed package is not the code's.
+        _git(here, "ls-files", "--error-unmatch", Path(__file__).name)
         commit = _git(here, "rev-parse", "HEAD")
         changed = _git(here, "status", "--porcelain", "--untracked-files=no")
     except (OSError, subprocess.CalledProcessError):

@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import sys
 import traceback
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
+from phenoprints.foundations.content_cache import cache_of
 from phenoprints.foundations.errors import MAX_SHOWN, PhenoprintsError
 from phenoprints.foundations.printable import escaped
 from phenoprints.foundations.progress import ProgressSink, progress_to
+from phenoprints.foundations.provenance import is_provenance, is_stale_mark, provenance_path
+from phenoprints.foundations.running_job import RunningJob, note_input, running
 
 
 class _Tee:
@@ -36,22 +40,28 @@ class _Tee:
 
 
 @contextmanager
-def logged(logs: Sequence[str]) -> Iterator[None]:
-    """Copy standard error to the job's log; end the job with one message on an expected error.
+def logged(job: Any) -> Iterator[None]:
+    """Be a job: copy standard error to its log; end with one message on an expected error.
+
+    `job` is the object `snakemake` of a script. Provenance that is written in the block names its
+    rule, wildcards and params, and its inputs as they were when it began.
 
     An error of Phenoprints is told without its traceback, which goes to the log together with all
     of its problems, where the message shows only the first; every other
     exception is a defect and keeps its traceback in both places. How far the job is
     (`foundations.progress`) is told to the terminal and, in plain lines, to the log.
     """
-    path = Path(logs[0])
+    path = Path(job.log[0])
     path.parent.mkdir(parents=True, exist_ok=True)
     before = sys.stderr
     with path.open("w", encoding="utf-8") as log:
         terminal, copy = ProgressSink(before), ProgressSink(log)
         sys.stderr = _Tee(terminal, copy)
         try:
-            with progress_to(terminal, copy, job=_job_of(path)):
+            with progress_to(terminal, copy, job=_job_of(path)), running(_as_running(job, path)):
+                for each in job.input:
+                    if not is_provenance(each) and not provenance_path(each).exists():
+                        note_input(each)
                 yield
         except PhenoprintsError as error:
             if len(error.problems) > MAX_SHOWN:
@@ -64,6 +74,12 @@ def logged(logs: Sequence[str]) -> Iterator[None]:
             raise
         finally:
             sys.stderr = before
+
+
+def _as_running(job: Any, log: Path) -> RunningJob:
+    params = dict(job.params.items())
+    is_marked = any(is_stale_mark(path) for path in job.input)
+    return RunningJob(job.rule, dict(job.wildcards.items()), params, cache_of(log), is_marked)
 
 
 def _job_of(log: Path) -> str:

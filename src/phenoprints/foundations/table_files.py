@@ -39,6 +39,7 @@ from phenoprints.foundations.errors import (
     TableError,
     raise_problems,
 )
+from phenoprints.foundations.running_job import note_input
 from phenoprints.foundations.size_limits import (
     COMPRESSED,
     check_decompressed_size,
@@ -128,6 +129,7 @@ class TableFile:
                 f"{path}: the file is not there.\n  To fix: correct the path in the configuration; "
                 "relative paths start where snakemake was started."
             )
+        note_input(self.path)
         with named(self.path):
             self._source = _opened(self.path, self.form)
             names = [normalised(name) for name in self._source.names]

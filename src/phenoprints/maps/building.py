@@ -29,7 +29,14 @@ from phenoprints.maps.perturbations import (
     group_wells,
 )
 from phenoprints.maps.settings import MapSettings
-from phenoprints.wells import EmbeddingsReader, control_wells, describe_wells, experiment_rows
+from phenoprints.wells import (
+    EmbeddingsReader,
+    check_well_ids,
+    control_wells,
+    describe_wells,
+    experiment_rows,
+    read_checked,
+)
 
 
 @dataclass
@@ -160,12 +167,13 @@ class Vectors:
     """The aligned vectors of a screen, experiment by experiment with the rows of their wells."""
 
     def __init__(self, wells: pd.DataFrame, reader: EmbeddingsReader) -> None:
+        check_well_ids(wells, reader)
         self._rows = experiment_rows(wells)
         self.reader = reader
 
     def __iter__(self) -> Iterator[tuple[NDArray[np.intp], NDArray[np.float32]]]:
         for name, index in self._rows.items():
-            yield index, self.reader.read(name)
+            yield index, read_checked(self.reader, name, len(index))
 
     def counted(self, name: str) -> Iterator[tuple[NDArray[np.intp], NDArray[np.float32]]]:
         """As by iteration, telling how far it is."""

@@ -9,6 +9,7 @@ from typing import Any
 
 from phenoprints.foundations.fingerprints import fingerprint
 from phenoprints.foundations.publishing import publish_json, publish_text
+from phenoprints.freshness import settings_as_made, stale_artefacts
 from phenoprints.reports.page_model import Page
 from phenoprints.reports.pages import render, tables_of
 from phenoprints.reports.runs import Run
@@ -78,7 +79,7 @@ def build(
     The same tables give the same bytes, but for what was measured while the run went on: cost on
     the first page, speeds on that of training. Nothing imports torch.
     """
-    run = Run(Path(run_folder), config)
+    run = _as_made(Path(run_folder), config)
     folder = Path(output_folder) if output_folder is not None else run.folder / "reports"
     stage_pages = [module.page(run) for module in STAGE_PAGES]
     if (config.get("reports") or {}).get("paper"):
@@ -88,7 +89,7 @@ def build(
     first = index.page(run, stage_pages)
     site = [first, *stage_pages]
     for page in [*site, *quality_metrics.metric_pages(run)]:
-        _write_page(folder, page, run.name, site)
+        _write_page(folder, page, run, site)
     verdicts = by_severity(first.all_verdicts)
     figures, judged = summary(site), _verdicts_document(run.name, verdicts)
     publish_json(folder / "summary.json", figures)
@@ -124,13 +125,25 @@ def multiqc_row(run: str, first: Page) -> str:
     return json.dumps(content, indent=2, sort_keys=True, ensure_ascii=False, allow_nan=False) + "\n"
 
 
-def _write_page(folder: Path, page: Page, run: str, site: Sequence[Page]) -> None:
+def _as_made(folder: Path, config: Mapping[str, Any]) -> Run:
+    """Return a run with the settings that its tables were made with, and what is stale."""
+    stale = [
+        each.line(folder)
+        for each in stale_artefacts(folder, config, compared=("job", "inputs"))
+        if each.recorded.provenance.get("stage") != "reports"
+    ]
+    made = settings_as_made(config, folder) if stale else config
+    return Run(folder, made, stale=stale, planned=config)
+
+
+def _write_page(folder: Path, page: Page, run: Run, site: Sequence[Page]) -> None:
     files = {}
     for table in tables_of(page):
         name = f"tables/{page.name}-{table.anchor}.csv"
         publish_text(folder / name, table.csv_text())
         files[table.anchor] = name
-    publish_text(folder / f"{page.name}.html", render(page, run=run, site=site, files=files))
+    text = render(page, run=run.name, site=site, files=files, stale=run.stale)
+    publish_text(folder / f"{page.name}.html", text)
     publish_json(folder / f"{page.name}.report.json", _page_document(page))
 
 

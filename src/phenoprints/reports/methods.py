@@ -9,7 +9,7 @@ from importlib import resources
 from typing import Any
 
 from phenoprints import __version__
-from phenoprints.foundations.provenance import library_versions
+from phenoprints.freshness import version_text, versions_of_stages
 from phenoprints.reports import numbers
 from phenoprints.reports.runs import Run
 from phenoprints.wells import WHOLE_WELL
@@ -344,9 +344,10 @@ def _software(run: Run) -> str:
     """Versions of what computed, once anything has."""
     if not any(run.has("screen_wells", screen=name) for name in run.plan.screens):
         return ""
-    versions = library_versions()
-    told = [f"{name} {versions[name]}" for name in SOFTWARE if name in versions]
-    return f"Software: Phenoprints {__version__}, {', '.join(told)}; seed {run.config['seed']}."
+    versions = {"phenoprints": {__version__: [""]}} | versions_of_stages(run.folder)
+    named = [f"{name} {version_text(versions[name])}" for name in SOFTWARE if name in versions]
+    own = f"Phenoprints {version_text(versions['phenoprints'])}"
+    return f"Software: {', '.join([own, *named])}; seed {run.config['seed']}."
 
 
 SOFTWARE = ("numpy", "scipy", "scikit-learn", "torch")

@@ -42,24 +42,36 @@ def policy() -> str:
 
 
 def render(
-    page: Page, *, run: str, site: Sequence[Page], files: Mapping[str, str] | None = None
+    page: Page,
+    *,
+    run: str,
+    site: Sequence[Page],
+    files: Mapping[str, str] | None = None,
+    stale: Sequence[str] = (),
 ) -> str:
     """Return the page as HTML, with links to the other pages of the site.
 
-    `files` names, by the anchor of a table, the CSV beside the page that holds all its rows. Where
+    `files` names, by the anchor of a table, the CSV beside the page that holds all its rows;
+    `stale` are lines on artefacts that the present configuration would make in another way. Where
     long tables would make the page larger than MAX_PAGE_BYTES, it carries fewer of their rows.
     Equal contents give equal bytes: nothing of the time or the machine is written.
     """
     max_rows = MAX_ROWS
     while True:
-        text = _rendered(page, run, site, dict(files or {}), max_rows)
+        text = _rendered(page, run, site, files=files or {}, max_rows=max_rows, stale=stale)
         if len(text.encode("utf-8")) <= MAX_PAGE_BYTES or max_rows <= SHOWN_ROWS:
             return text
         max_rows //= 2
 
 
 def _rendered(
-    page: Page, run: str, site: Sequence[Page], files: Mapping[str, str], max_rows: int
+    page: Page,
+    run: str,
+    site: Sequence[Page],
+    *,
+    files: Mapping[str, str],
+    max_rows: int,
+    stale: Sequence[str],
 ) -> str:
     linked: dict[str, list[str]] = {}
     for verdict in page.verdicts:
@@ -75,6 +87,7 @@ def _rendered(
             site=site,
             files=files,
             max_rows=max_rows,
+            stale=stale,
             policy=policy(),
             style=Markup(asset("style.css")),  # noqa: S704  (our constant file)
             script=Markup(asset("script.js")),  # noqa: S704  (our constant file)

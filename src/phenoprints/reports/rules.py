@@ -289,6 +289,15 @@ UNREADABLE = Rule(
     "none",
     "Delete the file and run Snakemake again.",
 )
+STALE = Rule(
+    "RE102",
+    "Stale artefacts",
+    "A table that was made with other settings or from other inputs than those of now does not "
+    "belong to the rest; pages state the settings that it was made with.",
+    "none.",
+    "none",
+    "Run Snakemake again with the configuration that is meant; what is stale is made anew.",
+)
 
 RULES = tuple(sorted((r for r in vars().values() if isinstance(r, Rule)), key=lambda r: r.code))
 """All of them, by code."""

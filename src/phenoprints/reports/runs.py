@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -22,12 +22,16 @@ class Run:
     """One run: its folder, its resolved configuration, and what could not be read.
 
     Reading never raises for a file that is missing or unreadable: it gives None, and `unreadable`
-    keeps the reason, so that a page can say so.
+    keeps the reason, so that a page can say so. `config` holds the settings that the tables were
+    made with, `planned` the present configuration where it is another one, and `stale` a line for
+    each artefact that this one would make in another way.
     """
 
     folder: Path
     config: Mapping[str, Any]
     unreadable: dict[str, str] = field(default_factory=dict)
+    stale: Sequence[str] = ()
+    planned: Mapping[str, Any] | None = None
 
     @property
     def name(self) -> str:
@@ -37,7 +41,7 @@ class Run:
     @cached_property
     def plan(self) -> Plan:
         """What the configuration asks for."""
-        return plan(self.config)
+        return plan(self.planned or self.config)
 
     def path(self, kind: str, **names: str) -> Path:
         """Where an artefact lies or would lie."""

@@ -9,6 +9,7 @@ from phenoprints.wells.readers import (
     ArrayEmbeddings,
     EmbeddingsReader,
     check_reader,
+    check_well_ids,
     experiment_rows,
     read_checked,
 )
@@ -38,6 +39,7 @@ __all__ = [
     "EmbeddingsReader",
     "Screen",
     "check_reader",
+    "check_well_ids",
     "compositions",
     "control_role",
     "control_wells",

@@ -96,6 +96,15 @@ def check_reader(wells: pd.DataFrame, reader: EmbeddingsReader) -> None:
     raise_problems([*problems, *_other_wells(wells, reader)], DataError)
 
 
+def check_well_ids(wells: pd.DataFrame, reader: EmbeddingsReader) -> None:
+    """Refuse embeddings of other wells than those of the table, in the experiments that both have.
+
+    Only where the reader's attributes hold the digests of its well ids. Raises DataError.
+    """
+    if "well_id" in wells:
+        raise_problems(_other_wells(wells, reader), DataError)
+
+
 def _other_wells(wells: pd.DataFrame, reader: EmbeddingsReader) -> list[Problem]:
     stored = getattr(reader, "attributes", {}).get("experiments", {})
     if not stored:

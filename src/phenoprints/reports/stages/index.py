@@ -9,7 +9,7 @@ from typing import Any
 import pandas as pd
 
 from phenoprints import __version__
-from phenoprints.foundations.provenance import library_versions
+from phenoprints.freshness import version_text, versions_of_stages
 from phenoprints.reports import rules
 from phenoprints.reports.frames import records
 from phenoprints.reports.methods import bibliography, methods
@@ -57,7 +57,7 @@ COMMAND = (
 def page(run: Run, pages: Sequence[Page]) -> Page:
     """Return the first page, from the run and all other pages."""
     verdicts = [verdict for other in pages for verdict in other.verdicts]
-    verdicts += _unreadable_verdicts(run)
+    verdicts += [*_unreadable_verdicts(run), *_stale_verdicts(run)]
     spent = cost_of(run)
     facts = [*_headlines(pages), *trust_facts(pages), *_verdict_facts(verdicts)]
     facts += cost_facts(spent)
@@ -139,6 +139,12 @@ def _unreadable_verdicts(run: Run) -> list[Verdict]:
     return [
         Verdict(rules.UNREADABLE, FAIL, path, f"{path}: {reason}", page=NAME)
         for path, reason in sorted(run.unreadable.items())
+    ]
+
+
+def _stale_verdicts(run: Run) -> list[Verdict]:
+    return [
+        Verdict(rules.STALE, CHECK, line.partition(":")[0], line, page=NAME) for line in run.stale
     ]
 
 
@@ -290,7 +296,8 @@ def _provenance_section(run: Run) -> Section:
     changed = json.dumps(
         _without_paths(dict(run.config)), indent=2, sort_keys=True, ensure_ascii=False, default=str
     )
-    versions = {"phenoprints": __version__, **library_versions()}
+    used = {"phenoprints": {__version__: [""]}} | versions_of_stages(run.folder)
+    versions = {name: version_text(found) for name, found in used.items()}
     columns = [
         Column("artefact", "Artefact"),
         Column("stage", "Stage"),

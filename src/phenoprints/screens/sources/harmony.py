@@ -17,6 +17,7 @@ from defusedxml.ElementTree import iterparse
 from phenoprints.foundations.errors import Problem, TableError, UnsafeInputError, raise_problems
 from phenoprints.foundations.finding import composed
 from phenoprints.foundations.names import below, inside
+from phenoprints.foundations.running_job import note_input
 from phenoprints.foundations.size_limits import regular_size
 from phenoprints.screens.filenames import NamePattern, files_by_name
 from phenoprints.screens.imaged import imaged_listing
@@ -146,6 +147,7 @@ def _elements(path: Path) -> Iterator[tuple[str, dict[str, str]]]:
     """
     wanted = {"Plate", "Entry", "Image"}
     regular_size(path)
+    note_input(path)
     for _, element in iterparse(path, events=("end",)):
         tag = _local(element.tag)
         if tag not in wanted:

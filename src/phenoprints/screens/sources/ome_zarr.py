@@ -20,6 +20,7 @@ from phenoprints.foundations.errors import (
 from phenoprints.foundations.finding import composed, find
 from phenoprints.foundations.names import below, inside
 from phenoprints.foundations.remote import find_remote, is_remote, read_remote
+from phenoprints.foundations.running_job import note_input
 from phenoprints.screens.imaged import named_channels, table_with_sites
 from phenoprints.screens.images.headers import MAX_SIDE_PX
 from phenoprints.screens.images.locators import OmeZarrLocator
@@ -200,6 +201,7 @@ def _content(root: str, path: str) -> bytes | None:
     file = inside(root, path)
     if not file.is_file():
         return None
+    note_input(file)
     if file.stat().st_size > MAX_JSON_BYTES:
         raise TableError(f"{file}: the metadata are larger than {MAX_JSON_BYTES:,} bytes.")
     return file.read_bytes()
