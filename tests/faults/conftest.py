@@ -95,7 +95,7 @@ def killed_runs(folder: Path, faults: Path) -> Iterator[tuple[str, End]]:
 def two_at_once(folder: Path) -> tuple[End, End]:
     """How a second run ends that is started, without Snakemake's own lock, in mid-run."""
     first = Run(folder)
-    claim, mine = folder / ".snakemake/example.claim", f'"process": {first.process.pid}}}'
+    claim, mine = folder / ".snakemake/example.claim", f'"process": {first.process.pid},'
     while first.process.poll() is None and mine not in claim.read_text():
         time.sleep(0.01)
     os.killpg(first.process.pid, signal.SIGSTOP)

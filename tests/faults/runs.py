@@ -17,8 +17,10 @@ ROOT = Path(__file__).resolve().parents[2]
 HERE = Path(__file__).parent
 NAME = "example"
 ALL = ("--configfile", "config.yaml", "--", "all")
-TIMED = ("logs/", "durations/", "reports/", "reports.provenance.json")
-"""What tells of time: pages show durations."""
+TIMED = (
+    "logs/", "durations/", "reports/", "reports.provenance.json", "fingerprints/", "stale/"
+)  # fmt: skip
+"""What tells of time: pages show durations, and the cache of fingerprints has times."""
 
 
 @dataclass(frozen=True)

@@ -95,7 +95,7 @@ def test_results_of_older_versions_stay_readable(copy, untouched, capsys):
     (copy / "results/example/benchmarks/example/features.parquet").unlink()
     end = run(copy)
     assert end.code == 0, end.printed
-    assert "rule fit_alignment" not in end.printed
+    assert "alignment: example as" not in end.printed
     tables = {n: v for n, v in contents(copy).items() if n.endswith(".parquet")}
     theirs = {n: v for n, v in contents(untouched).items() if n.endswith(".parquet")}
     assert differing(tables, theirs) == []

@@ -9,6 +9,7 @@ import argparse
 import errno
 import sys
 from collections.abc import Sequence
+from contextlib import suppress
 from importlib import import_module
 
 from phenoprints import __version__
@@ -62,7 +63,7 @@ def _name_stale(run: str) -> None:
     from phenoprints.freshness import stale_artefacts
 
     folder = run_folder(run)
-    if (folder / "config.json").is_file():
+    with suppress(PhenoprintsError):  # without a configuration there is nothing to compare with
         for each in stale_artefacts(folder, thaw(folder / "config.json")):
             print(f"CHECK  stale: {escaped(each.line(folder))}", file=sys.stderr)
 

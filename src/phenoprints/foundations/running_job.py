@@ -16,16 +16,12 @@ from phenoprints.foundations.errors import CorruptionError, Problem
 
 @dataclass(frozen=True)
 class RunningJob:
-    """Rule, wildcards and params of a job; `read` holds inputs as they were when it began.
-
-    `is_marked` says that a mark of staleness is among its inputs (`phenoprints.freshness`).
-    """
+    """Rule, wildcards and params of a job; `read` holds inputs as they were when it began."""
 
     rule: str
     wildcards: Mapping[str, str]
     params: Mapping[str, Any]
     cache: ContentCache
-    is_marked: bool = False
     read: dict[str, tuple[State, str]] = field(default_factory=dict)
 
     @property
@@ -35,7 +31,6 @@ class RunningJob:
             "rule": self.rule,
             "wildcards": dict(self.wildcards),
             "params": plain(self.params),
-            **({"is_marked": True} if self.is_marked else {}),
         }
 
 

@@ -13,7 +13,7 @@ from phenoprints.foundations.content_cache import cache_of
 from phenoprints.foundations.errors import MAX_SHOWN, PhenoprintsError
 from phenoprints.foundations.printable import escaped
 from phenoprints.foundations.progress import ProgressSink, progress_to
-from phenoprints.foundations.provenance import is_provenance, is_stale_mark, provenance_path
+from phenoprints.foundations.provenance import is_provenance, provenance_path
 from phenoprints.foundations.running_job import RunningJob, note_input, running
 
 
@@ -78,8 +78,7 @@ def logged(job: Any) -> Iterator[None]:
 
 def _as_running(job: Any, log: Path) -> RunningJob:
     params = dict(job.params.items())
-    is_marked = any(is_stale_mark(path) for path in job.input)
-    return RunningJob(job.rule, dict(job.wildcards.items()), params, cache_of(log), is_marked)
+    return RunningJob(job.rule, dict(job.wildcards.items()), params, cache_of(log))
 
 
 def _job_of(log: Path) -> str:

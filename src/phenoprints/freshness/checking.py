@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -74,13 +75,15 @@ class _Check:
     def __init__(self, run: Path, config: Mapping[str, Any]) -> None:
         absolute = run.absolute()
         self.base = absolute.parents[1] if absolute.parent.name == "results" else Path.cwd()
-        self.params = JobParams(config)
+        self.params: JobParams | None = None
+        with suppress(KeyError, TypeError, AttributeError):  # a configuration of a part only
+            self.params = JobParams(config)
         self.contents = ContentCache(run / FOLDER)
         self.sha256 = cache(self._sha256)
 
     def of_job(self, recorded: Recorded) -> Iterator[str]:
         """Yield how the params of the job differ from those that it would have now."""
-        expected = recorded.expected_params(self.params)
+        expected = recorded.expected_params(self.params) if self.params else None
         stage, made = (
             str(recorded.provenance.get("stage")),
             recorded.provenance.get("stage_version"),

@@ -7,6 +7,7 @@ then decides as ever, by times and by the set of inputs; nothing is run, moved o
 from __future__ import annotations
 
 import os
+import time
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,7 @@ from typing import Any
 from phenoprints.configuration.inputs import stale_mark_path
 from phenoprints.configuration.job_params import JobParams
 from phenoprints.foundations.locks import is_locked_by_another
+from phenoprints.foundations.provenance import provenance_path
 from phenoprints.foundations.publishing import publish_text
 from phenoprints.freshness.checking import Stale, stale_artefacts
 from phenoprints.freshness.recorded import Recorded, recorded_artefacts
@@ -21,6 +23,7 @@ from phenoprints.freshness.recorded import Recorded, recorded_artefacts
 LONG_AGO_S = 86_400
 """The time (1970) of marks of jobs that need not run."""
 MAX_TOLD = 20
+WAS_INPUT = "The job had this mark as an input before.\n"
 
 
 def check_run(
@@ -46,19 +49,27 @@ def mark(run: Path, stale: Iterable[Stale], params: JobParams) -> None:
     reasons: dict[Path, str] = {}
     for each in stale:
         if path := _mark_of(run, each.recorded, params):
-            reasons[path] = f"{reasons.get(path, '')}{each.line(run)}\n"
-    for path, text in reasons.items():
-        publish_text(path, text)
+            first = WAS_INPUT if _was_input(path, each.recorded) else ""
+            reasons[path] = f"{reasons.get(path, first)}{each.line(run)}\n"
+    for path, text in reasons.items():  # the time, since Snakemake passes over equal content
+        publish_text(path, f"{text}Marked at {time.time_ns()}.\n")
     for recorded in recorded_artefacts(run):
         path = _mark_of(run, recorded, params)
-        if path is None or path in reasons:
+        if path is None or path in reasons or not path.exists():
             continue
-        if not recorded.is_marked:
+        if _was_input(path, recorded):
+            os.utime(path, (LONG_AGO_S, LONG_AGO_S))
+        else:
             path.unlink(missing_ok=True)
-            continue
-        if not path.exists():  # it was an input, and must stay one
-            publish_text(path, "")
-        os.utime(path, (LONG_AGO_S, LONG_AGO_S))
+
+
+def _was_input(mark: Path, recorded: Recorded) -> bool:
+    """Whether the job that made an artefact had the mark as an input, and so must keep it."""
+    if not mark.exists():
+        return False
+    made_at = provenance_path(recorded.artefact).stat().st_mtime_ns
+    text = mark.read_text(encoding="utf-8", errors="replace")
+    return mark.stat().st_mtime_ns < made_at or text.startswith(WAS_INPUT)
 
 
 def _mark_of(run: Path, recorded: Recorded, params: JobParams) -> Path | None:

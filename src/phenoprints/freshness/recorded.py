@@ -41,11 +41,6 @@ class Recorded:
         return found
 
     @property
-    def is_marked(self) -> bool:
-        """Whether the mark of staleness was among the inputs of the job that made it."""
-        return bool(self._job.get("is_marked"))
-
-    @property
     def inputs(self) -> Mapping[str, str]:
         """The recorded sha256 of every input, by path."""
         found = self.provenance.get("inputs")
