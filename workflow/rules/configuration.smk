@@ -12,7 +12,6 @@ if SOURCE.is_dir() and str(SOURCE) not in sys.path:
 from phenoprints import configuration, freshness
 from phenoprints.foundations import locks
 from phenoprints.foundations.errors import PhenoprintsError
-from phenoprints.foundations.versions import STAGE_VERSIONS
 from snakemake.exceptions import WorkflowError
 from snakemake.logging import logger
 

@@ -16,6 +16,7 @@ rule match_screen:
         quality="<quality>",
         embeddings="<embeddings>",
         reference=INPUTS.reference,
+        stale=INPUTS.stale_mark("match_screen"),
     output:
         table="<matches>",
         fits="<match_fits>",
@@ -33,9 +34,7 @@ rule match_screen:
         mem_mb=memory_mb(4000),
         runtime=60,
     params:
-        version=STAGE_VERSIONS["matches"],
-        settings=lookup(dpath="match", within=config),
-        seed=config["seed"],
+        **PARAMS.of("match_screen"),
     message:
         "matches: {wildcards.screen} as {wildcards.encoder} sees it"
     script:

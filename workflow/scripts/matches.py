@@ -9,7 +9,7 @@ from phenoprints.foundations.script_logging import logged
 from phenoprints.matches import MATCHES, MatchSettings, match, open_reference
 from phenoprints.wells import Screen
 
-with logged(snakemake.log):
+with logged(snakemake):
     paths, params, output = snakemake.input, snakemake.params, snakemake.output
     screen = Screen.open(Path(paths.wells).parent, paths.quality)
     reference = open_reference(params.settings["reference"])

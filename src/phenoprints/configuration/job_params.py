@@ -175,6 +175,7 @@ class JobParams:
         maps = {"settings": self._section("screens", "screen", "maps")}
         return {
             "build_map": ("maps", {**maps, **seed}),
+            "match_screen": ("matches", {"settings": self.config.get("match"), **seed}),
             "run_benchmarks": ("benchmarks", {**benchmarks, **seed}),
             "compare_encoders": ("benchmarks", compared),
             "write_reports": ("reports", pages),
