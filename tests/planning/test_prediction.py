@@ -75,6 +75,20 @@ def test_more_replicates_find_more_and_cost_more(pilot) -> None:
     assert "No design fits" in recommended(table, 10)
 
 
+def test_designs_that_call_too_much_are_not_recommended(pilot) -> None:
+    designs = [
+        {"name": "spread", "experiments": 2, "replicates": 4, "conditions": 100},
+        {"name": "together", "experiments": 2, "replicates": 4, "conditions": 100,
+         "spread": "one-plate"},
+    ]  # fmt: skip
+    table = pp.plan(pilot, designs).assign(false_rate=[0.01, 0.2])
+    sentence = recommended(table)
+    assert sentence.startswith("Choose spread")
+    assert "together is left out: it calls 20.0%" in sentence
+    none = recommended(table.assign(false_rate=0.2))
+    assert none.startswith("No design can be recommended")
+
+
 def test_power_is_monotone_and_its_length_interpolated() -> None:
     effects = assumed_pilot().effects
     level = np.repeat([0, 10, 20, 30], 100)

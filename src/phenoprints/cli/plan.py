@@ -47,7 +47,7 @@ def run(arguments: argparse.Namespace) -> int:
     settings = replace(settings, p_value=arguments.p_value)
     table = predict(pilot, designs, settings)
     budgets = arguments.budget or [None]
-    sentences = [recommended(table, budget) for budget in budgets]
+    sentences = [recommended(table, budget, p_value=arguments.p_value) for budget in budgets]
     with published_folder(output) as folder:
         table.drop(columns="power").to_csv(folder / "designs.csv", index=False)
         table.to_parquet(folder / "designs.parquet")

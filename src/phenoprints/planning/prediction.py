@@ -65,8 +65,8 @@ def predict(
         `low` and `high` (90 % interval of one screen: chance and the uncertainty of the pilot),
         `share` with `share_low` and `share_high`, `power` (a list over the grid of lengths),
         `smallest_effect` that is found with probability 0.8 (NaN where none is), `false_rate` of
-        conditions without effect, and `guard`: the share of screens in which the control guard
-        could measure it.
+        conditions without effect among `without_effect` simulated ones, and `guard`: the share of
+        screens in which the control guard could measure it.
     """
     chosen = settings or PlanSettings.default()
     return pd.DataFrame([_predicted(pilot, design, chosen) for design in designs])
@@ -165,6 +165,7 @@ def _predicted(pilot: Pilot, design: Design, settings: PlanSettings) -> dict[str
         "power": power.tolist(),
         "smallest_effect": smallest_effect(power, pilot.effects.lengths),
         "false_rate": float(none.mean()) if len(none) else np.nan,
+        "without_effect": len(none),
         "guard": float(np.mean(measured)),
     }
 
@@ -262,15 +263,30 @@ def _interval(effects: Effects, power: Floats, shares: Floats, count: int) -> tu
     return max(0.0, mean - width), min(1.0, mean + width)
 
 
-def recommended(table: pd.DataFrame, budget_wells: int | None = None) -> str:
-    """Return a sentence that names the design with most phenoprints within a budget of wells."""
+def recommended(
+    table: pd.DataFrame, budget_wells: int | None = None, *, p_value: float = 0.01
+) -> str:
+    """Return a sentence that names the design with most phenoprints within a budget of wells.
+
+    Designs that call clearly more conditions without effect than `p_value` (one-sided test at 5 %)
+    are left out, and named.
+    """
     within = table if budget_wells is None else table[table["wells"] <= budget_wells]
     if within.empty:
         least = int(table["wells"].min())
         return f"No design fits into {budget_wells:,} wells; the smallest takes {least:,}."
-    best = within.sort_values(["expected", "wells"], ascending=[False, True]).iloc[0]
+    limit = p_value + 1.645 * np.sqrt(p_value / within["without_effect"].clip(lower=1))
+    is_false = within["false_rate"] > limit
+    left_out = [
+        f"{row.design} is left out: it calls {row.false_rate:.1%} of the conditions without effect."
+        for row in within[is_false].itertuples()
+    ]
+    if is_false.all():
+        return " ".join(["No design can be recommended.", *left_out])
+    ordered = within[~is_false].sort_values(["expected", "wells"], ascending=[False, True])
+    best = ordered.iloc[0]
     budget = "" if budget_wells is None else f"With at most {budget_wells:,} wells, "
     text = f"{budget}choose {best['design']}: about {best['expected']:.0f} phenoprints"
     text += f" ({best['low']:.0f} to {best['high']:.0f}) among {best['conditions']:,} conditions,"
     text += f" on {best['plates']:,} plates with {best['wells']:,} wells."
-    return text[0].upper() + text[1:]
+    return " ".join([text[0].upper() + text[1:], *left_out])
