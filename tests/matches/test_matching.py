@@ -37,7 +37,7 @@ def test_relatives_are_found_new_kinds_are_novel_and_nothing_is_like_nothing(old
 
 def called_and_found(seed):
     """Shares: null conditions with a neighbour; relatives found when placed, and after a refit."""
-    world = World(seed=seed, length=1.6)
+    world = World(seed=seed, length=0.8)
     reference, (old_screen, old_x) = world.reference(
         {f"r{k}": k if k < 40 else None for k in range(60)}
     )
