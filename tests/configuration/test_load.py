@@ -196,6 +196,26 @@ ONE_FAULT = {
         "{default: treatment}",
         "screens.table.columns.role: 0 of the keys column and value are given; expected one of",
     ),
+    "a match without a reference": (
+        "run: demo",
+        "match: {screens: [table], encoder: profiles}\nrun: demo",
+        "line 1: match.reference: is missing; expected the folder of a reference",
+    ),
+    "a match of an unknown screen": (
+        "run: demo",
+        "match: {reference: r, screens: [tabel], encoder: profiles}\nrun: demo",
+        'match.screens[0]: "tabel" is no screen of this configuration; did you mean "table"?',
+    ),
+    "a match with several encoders": (
+        "run: demo",
+        "match: {reference: r, screens: [table]}\nrun: demo",
+        "match.encoder: is missing; expected one of mae, profiles",
+    ),
+    "a match with nothing to read": (
+        "run: demo",
+        "match: {reference: r, screens: [demo], encoder: profiles}\nrun: demo",
+        "match.screens[0]: encoder profiles has nothing of screen demo to read",
+    ),
     "unquoted date": (
         "run: demo",
         "reports: {title: 2024-05-01}\nrun: demo",

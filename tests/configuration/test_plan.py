@@ -233,3 +233,18 @@ def test_two_simulated_screens_of_one_seed_are_refused():
     wells = {"source": "simulated", "experiments": 3}
     with pytest.raises(ConfigurationError, match="7 is the seed of screen a too"):
         load(simulated(a={"source": "simulated"}, b=wells))
+
+
+def test_screens_that_are_only_matched_are_embedded_and_not_aligned_by_themselves():
+    before = plan(load(CONFIG))
+    match = {"reference": "r", "screens": ["more"], "encoder": "untrained"}
+    planned = plan(load({**CONFIG, "match": match}))
+    pair = ("more", "untrained")
+    assert planned.matched_pairs == (pair,)
+    assert before.matched_pairs == ()
+    assert set(planned.pairs) - set(before.pairs) == {pair}
+    assert pair in planned.computed_pairs
+    assert planned.aligned_pairs == before.aligned_pairs == before.pairs
+    assert planned.judged_pairs == before.judged_pairs
+    old = {key: value for key, value in load(CONFIG).items() if key != "match"}
+    assert plan(old) == before

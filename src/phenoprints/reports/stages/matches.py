@@ -287,7 +287,7 @@ def _reference_examples(
         if conditions is None or screen == names["screen"]:
             continue
         ids, examples = _wells_of(run, screen), []
-        for row in chosen.itertuples():
+        for row in chosen.drop_duplicates("neighbour").itertuples():
             bare = str(row.neighbour).split(" @ ")[0]
             columns = [c for c in ("perturbation", "gene", "guide") if c in conditions]
             same = conditions[(conditions[columns] == bare).any(axis=1)]["condition_id"]
