@@ -59,7 +59,7 @@ ORDER = (
 
 LISTED = {
     "index", "stages", "decisions", "configuration", "commands", "outputs", "glossary", "rules",
-    "reading-the-reports", "reliability", "tutorials", "how-to", "reference", "calibration",
+    "reading-the-reports", "reliability", "tour", "tutorials", "how-to", "reference", "calibration",
 }  # fmt: skip
 """Pages that another table of contents holds."""
 
@@ -81,7 +81,7 @@ def write_api_pages(app):
     """Write a page per package with everything in its `__all__`, and their table of contents."""
     folder = Path(app.srcdir) / "api"
     folder.mkdir(exist_ok=True)
-    names = sorted(set(phenoprints.__all__) - {"__version__", "open_run"} - NOT_DOCUMENTED)
+    names = sorted(set(phenoprints._PACKAGES) - NOT_DOCUMENTED)
     pages = {"phenoprints": ["phenoprints.open_run", "phenoprints.runs.Run"]}
     for name in names:
         module = importlib.import_module(f"phenoprints.{name}")

@@ -109,12 +109,13 @@ class Passage:
 
 @dataclass(frozen=True)
 class Section:
-    """A heading, a sentence that says what good looks like, and parts."""
+    """A heading, a sentence that says what good looks like, and parts, which may be folded."""
 
     anchor: str
     title: str
     parts: Sequence[Any]
     lead: str = ""
+    is_folded: bool = False
 
 
 @dataclass(frozen=True)

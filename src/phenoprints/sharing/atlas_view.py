@@ -142,9 +142,10 @@ class _Source:
     def _colours(
         self, table: pd.DataFrame, vectors: NDArray[np.float32], wells: pd.DataFrame
     ) -> dict[str, NDArray[Any]]:
-        colours: dict[str, NDArray[Any]] = {"cluster": clusters(vectors)}
-        texts = ["kind", *(name for name in (*self.annotations, "gene") if name in table)]
-        colours |= {name: table[name].fillna("").to_numpy(object) for name in texts}
+        texts = [name for name in (*self.annotations, "gene", "kind") if name in table]
+        colours: dict[str, NDArray[Any]] = {n: table[n].fillna("").to_numpy(object) for n in texts}
+        colours = {name: values for name, values in colours.items() if len(set(values)) > 1}
+        colours["cluster"] = clusters(vectors)
         by_entry = wells.groupby("entry")
         cells = by_entry["cells"].mean().reindex(range(len(table)))
         if cells.notna().any():

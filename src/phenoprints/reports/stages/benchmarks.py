@@ -16,6 +16,7 @@ from phenoprints.reports.page_model import Box, Fact, Figure, Page, Section
 from phenoprints.reports.runs import Run
 from phenoprints.reports.stage_status import look_for, pairs
 from phenoprints.reports.stages.across import across_sections
+from phenoprints.reports.stages.benchmark_answers import answers, phrase
 from phenoprints.reports.stages.known_biology import terms_sections
 from phenoprints.reports.stages.paper import is_spread, paper_sections
 from phenoprints.reports.tables import Column, Table
@@ -60,7 +61,8 @@ def page(run: Run) -> Page:
     if len(table):
         verdicts += [_random_verdict(table), _in_sample_verdict(table)]
         single = table[~is_spread(table)]
-        sections += [_overview(single), *_figures(single), *across_sections(run)]
+        sections += [answers(single, best_rows(single), KEYS), _overview(single)]
+        sections += [*_figures(single), *across_sections(run)]
         sections += [*terms_sections(run), *paper_sections(table)]
     answer = _answer(table)
     return Page(NAME, TITLE, QUESTION, answer, sections, facts, verdicts)
@@ -127,8 +129,8 @@ def _answer(table: pd.DataFrame) -> str:
     if table.empty:
         return "No benchmark has a value."
     told = [
-        f"{row['benchmark']}: {metric_words(row['metric'])} {numbers.number(row['value'])} "
-        f"with {row['encoder']} on {row['screen']} (random {numbers.number(row['random'])})"
+        f"{phrase(row)}: {numbers.number(row['value'])} with {row['encoder']} on {row['screen']} "
+        f"({numbers.number(row['random'])} by chance)"
         for row in records(table.loc[_headlines(table)[:2]])
     ]
     encoders = numbers.plural(table["encoder"].nunique(), "encoder")
@@ -153,6 +155,8 @@ def _facts(table: pd.DataFrame) -> list[Fact]:
         named = dict.fromkeys([row["benchmark"], *source, metric_words(str(row["metric"]))])
         label = f"{' '.join(named)}, {row['encoder']} on {row['screen']}"
         is_large = row["at"] in headlines
+        if is_large:
+            label = f"{phrase(row)}, {row['encoder']} on {row['screen']}"
         value = _float(row["value"])
         facts.append(Fact((*path, "value"), label, value, note=_note(row), headline=is_large))
         facts += [
@@ -316,7 +320,12 @@ def _overview(table: pd.DataFrame) -> Section:
         "row whose encoder has seen the screen or "
         "its experiments is in-sample: read it as an upper bound."
     )
-    return Section("values", "All values", [overview(table, "all", "Benchmark values", note)])
+    return Section(
+        "values",
+        "All values",
+        [overview(table, "all", "Benchmark values", note)],
+        is_folded=True,
+    )
 
 
 def _figures(table: pd.DataFrame) -> list[Section]:
@@ -329,7 +338,7 @@ def _figures(table: pd.DataFrame) -> list[Section]:
             for (source, context, metric), rows in groups[:MAX_FIGURES]
         ]
         title = f"{str(benchmark).replace('-', ' ').capitalize()} on {screen}"
-        sections.append(Section(f"{screen}-{benchmark}", title, figures))
+        sections.append(Section(f"{screen}-{benchmark}", title, figures, is_folded=True))
     return sections
 
 

@@ -137,8 +137,9 @@ function find(name, kind) {
   return -1;
 }
 
-/* Colours: Okabe and Ito's for the eight most frequent texts, viridis for numbers. */
-const WORDS = ["#0072b2", "#e69f00", "#009e73", "#cc79a7", "#56b4e9", "#d55e00", "#b8a800", "#7a5195"];
+/* Colours: Okabe and Ito's and four more for the most frequent texts, viridis for numbers. */
+const WORDS = ["#0072b2", "#e69f00", "#009e73", "#cc79a7", "#56b4e9", "#d55e00", "#b8a800", "#7a5195",
+  "#00a5a5", "#a0522d", "#5c7a29", "#d6336c"];
 const NONE = "#9aa4ae";
 const VIRIDIS = ["#440154", "#46327e", "#365c8d", "#277f8e", "#1fa187", "#4ac16d", "#a0da39", "#fde725"];
 const parts = (hex) => [1, 3, 5].map((at) => parseInt(hex.slice(at, at + 2), 16));
