@@ -229,6 +229,7 @@ def test_configurations_load(page, tmp_path):
     """Laid over what the page speaks of: the demo, the paper's run, or a screen of one's own."""
     base = {
         "demo.md": "config/config.yaml",
+        "curation.md": "config/config.yaml",
         "rounds.md": "config/config.yaml",
         "screens.md": "config/config.yaml",
         "last-nights-plate.md": "config/config.yaml",
