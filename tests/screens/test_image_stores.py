@@ -327,3 +327,23 @@ def test_arrays_of_images_of_another_form_are_refused(tmp_path, where, value):
         opened(tmp_path / "a.zarr")
     with pytest.raises(CorruptionError):
         open_array(tmp_path / "a.zarr")
+
+
+def test_a_replaced_or_mended_file_is_packed_again(tmp_path):
+    seen = []
+    moved = with_packed_locators(screen())
+    origins = moved.extras["origins"]
+    origins = origins.assign(locator=[f'files:["{i}.tif"]' for i in range(len(origins))])
+    for i in range(len(origins)):
+        (tmp_path / f"{i}.tif").write_bytes(b"x")
+
+    def counting(row):
+        seen.append(row.locator)
+        return image_of(row)
+
+    pack(origins, tmp_path / "s", counting, root=str(tmp_path))
+    pack(origins, tmp_path / "s", counting, root=str(tmp_path))
+    assert len(seen) == 10
+    (tmp_path / "7.tif").write_bytes(b"mended")
+    pack(origins, tmp_path / "s", counting, root=str(tmp_path))
+    assert seen[10:] == [f'files:["{i}.tif"]' for i in range(5, 10)]

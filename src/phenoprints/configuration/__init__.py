@@ -8,7 +8,7 @@
 """
 
 from phenoprints.configuration.freezing import freeze, thaw, write_frozen
-from phenoprints.configuration.input_files import found_files, missing_inputs
+from phenoprints.configuration.input_files import found_files, image_state, missing_inputs
 from phenoprints.configuration.memory import learned_counts, training_memory_mb
 from phenoprints.configuration.paths import READ_BY_SNAKEMAKE
 from phenoprints.configuration.planning import (
@@ -35,6 +35,7 @@ __all__ = [
     "freeze",
     "has_images",
     "image_settings",
+    "image_state",
     "learned_counts",
     "load",
     "missing_inputs",

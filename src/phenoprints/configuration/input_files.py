@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Mapping
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
+from phenoprints.configuration.references import has_images
 from phenoprints.foundations.errors import Problem
-from phenoprints.foundations.finding import find
+from phenoprints.foundations.finding import IMAGE_SUFFIXES, find
+from phenoprints.foundations.fingerprints import fingerprint
 from phenoprints.foundations.remote import is_remote
 
 _METADATA_SOURCES = ("rxrx1", "rxrx3", "rxrx3-core", "jump-cp")
@@ -64,6 +68,56 @@ def _of_screen(key: str, screen: Mapping[str, Any]) -> Iterator[tuple[str, str, 
             yield from () if is_remote(own) else ((f"{key}.image_root", ".", own),)
         elif screen.get(name):
             yield from ((f"{key}.{name}", root, path) for path in listed(screen[name]))
+
+
+MAX_STATED_FILES = 200_000
+"""Image files whose size and time are looked at whenever a workflow starts; of more, the number."""
+OWN_FOLDERS = ("results", "slurm-logs")
+"""Folders that a run writes, in case a root contains them."""
+
+
+def image_state(screen: Mapping[str, Any]) -> str:
+    """Return a key of the files that a screen's images are in, so that changed ones are read again.
+
+    The key is of path, size and time of every image below the root (of OME-Zarr plates every
+    file); of more than 200,000 files those of the first in order, and the number. "" for screens
+    without image files, and behind an address.
+    """
+    root = str(screen.get("image_root") or screen.get("root", "."))
+    if screen["source"] in (*_FREE_SOURCES, "profiles-table") or not has_images(screen):
+        return ""
+    if is_remote(root):
+        return ""
+    is_whole = screen["source"] in ("ome-zarr", "rxrx3-core")
+    places = found_files(root, screen["images"]) if is_whole else [root]
+    return _state_of(tuple(places), () if is_whole else IMAGE_SUFFIXES)
+
+
+@lru_cache(maxsize=64)
+def _state_of(places: tuple[str, ...], suffixes: tuple[str, ...]) -> str:
+    states, number = [], 0
+    for path in (path for place in places for path in _walk(place)):
+        if not suffixes or path.lower().endswith(suffixes):
+            number += 1
+            if number <= MAX_STATED_FILES:
+                states.append(_file_state(path))
+    return fingerprint([number, states]) if number else ""
+
+
+def _walk(place: str) -> Iterator[str]:
+    if os.path.isfile(place):  # noqa: PTH113
+        yield place
+    for folder, folders, names in os.walk(place):
+        folders[:] = sorted(name for name in folders if name not in OWN_FOLDERS)
+        yield from (f"{folder}/{name}" for name in sorted(names))
+
+
+def _file_state(path: str) -> list[Any]:
+    try:
+        found = os.stat(path)  # noqa: PTH116
+    except OSError:
+        return [path]
+    return [path, found.st_size, found.st_mtime_ns]
 
 
 def listed(paths: str | list[str]) -> list[str]:

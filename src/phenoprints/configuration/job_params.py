@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping
 from types import SimpleNamespace
 from typing import Any
 
+from phenoprints.configuration.input_files import image_state
 from phenoprints.configuration.inputs import Inputs
 from phenoprints.configuration.layout import expand
 from phenoprints.configuration.planning import image_settings, screen_seed, screen_settings
@@ -81,14 +82,16 @@ class JobParams:
         seed = {"seed": lambda w: screen_seed(self.config, w.screen)}
         tables = {"settings": lambda w: screen_settings(self.config, w.screen)}
         images = {"settings": lambda w: image_settings(self.config, w.screen)}
+        files = {"images": lambda w: image_state(self.config["screens"][w.screen])}
         quality = self._section("screens", "screen", "quality")
         return {
-            "read_screen": ("screens", {**seed, **tables}),
-            "prepare_images": ("screens", {**seed, **images}),
+            "read_screen": ("screens", {**seed, **tables, **files}),
+            "prepare_images": ("screens", {**seed, **images, **files}),
             "quality_without_images": ("quality", {}),
             "measure_quality": (
                 "quality",
                 {
+                    **files,
                     "num_batches": self._section("screens", "screen", "quality", "num_jobs"),
                     "nucleus_channel": self._section(
                         "screens", "screen", "quality", "nucleus_channel"

@@ -10,6 +10,9 @@ from glob import has_magic
 from pathlib import Path
 from unicodedata import normalize
 
+IMAGE_SUFFIXES = (".tif", ".tiff", ".png", ".jp2", ".j2k", ".jpg", ".jpeg")
+"""What the names of image files end with; the format is that of the content."""
+
 
 def composed(text: str) -> str:
     """Return a text with composed letters (NFC): macOS writes `Ä` in names as `A` and a dot."""

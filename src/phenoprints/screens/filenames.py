@@ -11,11 +11,10 @@ from typing import Any
 import pandas as pd
 
 from phenoprints.foundations.errors import ConfigurationError, Problem, TableError, raise_problems
-from phenoprints.foundations.finding import composed, find
+from phenoprints.foundations.finding import IMAGE_SUFFIXES, composed, find
 from phenoprints.foundations.names import below
 from phenoprints.foundations.remote import find_remote, is_remote
 from phenoprints.screens.imaged import imaged_listing
-from phenoprints.screens.images.headers import SUFFIXES
 from phenoprints.screens.listing import Listing, Notes
 from phenoprints.screens.selection import FIRST, Selection, natural
 from phenoprints.screens.tables import find_files
@@ -137,7 +136,7 @@ def image_files(root: str, images: str | Sequence[str] | None = None) -> list[st
         found = [below(root, path) for path in find(root, "**/*.*")]
     else:
         return [below(root, path) for path in find_files(root, images)]
-    return [path for path in found if PurePosixPath(path).suffix.lower() in SUFFIXES]
+    return [path for path in found if PurePosixPath(path).suffix.lower() in IMAGE_SUFFIXES]
 
 
 def files_by_name(

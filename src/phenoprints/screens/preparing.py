@@ -71,6 +71,7 @@ def prepare_images(
             max_failed_fraction=float(settings.get("max_failed_fraction", 0.01)),
             threads=threads,
             settings={"windows": chosen, "seed": seed},
+            root=None if settings["source"] == "simulated" else image_root(settings),
         )
         root = None
     else:

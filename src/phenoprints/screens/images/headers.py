@@ -16,8 +16,6 @@ MAX_SIDE_PX = 32_768
 """Largest height and width of a plane; the largest cameras of the field have 5,056 pixels."""
 MAX_PLANE_BYTES = 1 << 30
 """Largest size of one decoded plane."""
-SUFFIXES = (".tif", ".tiff", ".png", ".jp2", ".j2k", ".jpg", ".jpeg")
-"""What the names of image files end with; the format is that of the content."""
 JPEG_MAGIC = b"\xff\xd8\xff"
 PNG_MAGIC = b"\x89PNG\r\n\x1a\n"
 JP2_MAGIC = b"\x00\x00\x00\x0cjP  \r\n\x87\n"

@@ -21,6 +21,7 @@ from phenoprints.foundations.markers import publish_marker, read_marker
 from phenoprints.foundations.names import inside
 from phenoprints.foundations.progress import Progress
 from phenoprints.screens.images.locators import ZarrLocator
+from phenoprints.screens.images.stamps import file_states
 from phenoprints.screens.images.stores import (
     SiteWriter,
     array_metadata,
@@ -56,11 +57,15 @@ class PlateUnit:
         name = f"{self.start}-{self.start + len(self.rows)}.json"
         return store / (self.path.removesuffix(".zarr") + ".units") / name
 
-    def key(self, settings: dict[str, Any]) -> str:
-        """Return the key of the unit's inputs; a changed key rebuilds the unit."""
+    def key(self, settings: dict[str, Any], root: str | None = None) -> str:
+        """Return the key of the unit's inputs; a changed key rebuilds the unit.
+
+        Below a root the size and time of every image file are inputs.
+        """
         locators = self.rows["locator"].tolist()
         parts = [PACKING_VERSION, self.path, self.start, list(self.shape), locators]
-        return fingerprint([*parts, settings])
+        states = [list(pair) for pair in file_states(root, locators)] if root else []
+        return fingerprint([*parts, settings, *([states] if states else [])])
 
 
 def with_packed_locators(screen: Screen) -> Screen:
@@ -116,6 +121,7 @@ def pack(
     max_failed_fraction: float = 0.01,
     threads: int = 1,
     settings: dict[str, Any] | None = None,
+    root: str | None = None,
 ) -> pd.DataFrame:
     """Write every site of a screen into the image store; the sites that could not be read.
 
@@ -135,6 +141,9 @@ def pack(
         Sites that are decoded at once.
     settings
         What else decides the pixels (such as windows); part of each unit's key.
+    root
+        The folder of the image files, whose size and time are part of each unit's key; None where
+        sites are not files.
 
     Returns
     -------
@@ -151,7 +160,8 @@ def pack(
     with ThreadPoolExecutor(threads) as pool:
         for unit in plan_packing(origins):
             marker = unit.marker(Path(folder))
-            done = _finished(unit, marker, key, Path(folder))
+            unit_key = unit.key(key, root)
+            done = _finished(unit, marker, unit_key, Path(folder))
             if done is not None:
                 progress.skip(len(unit.rows))
             else:
@@ -160,7 +170,7 @@ def pack(
                 create_array(path, metadata)
                 done = _pack_unit(unit, path, _in_order(pool, unit, read, 2 * threads))
                 files = _described(unit, path, done, pool)
-                publish_marker(marker, {"key": unit.key(key), "failures": done, "files": files})
+                publish_marker(marker, {"key": unit_key, "failures": done, "files": files})
                 progress.advance(len(unit.rows))
             failures += done
     progress.end()
@@ -171,15 +181,13 @@ def pack(
     return table.astype({"well_id": "uint64", "site": "int32"})
 
 
-def _finished(
-    unit: PlateUnit, marker: Path, key: dict[str, Any], folder: Path
-) -> list[dict[str, Any]] | None:
+def _finished(unit: PlateUnit, marker: Path, key: str, folder: Path) -> list[dict[str, Any]] | None:
     """Return the failures of a unit that is done already; None when it must be made.
 
     Its files are looked at as far as their sizes tell: `phenoprints verify` reads them.
     """
     content = read_marker(marker)
-    if content is None or content.get("key") != unit.key(key):
+    if content is None or content.get("key") != key:
         return None
     failures: list[dict[str, Any]] = content["failures"]
     path, files = inside(folder, unit.path), content["files"]
