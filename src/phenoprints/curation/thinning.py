@@ -20,6 +20,7 @@ from phenoprints.curation.balancing import (
     fit_hierarchy,
     sampled_wells,
 )
+from phenoprints.curation.confounders import add_ledger, screen_ledger
 from phenoprints.curation.near_duplicates import near_duplicates
 from phenoprints.curation.rules import Rules
 from phenoprints.curation.steps import Reason
@@ -49,6 +50,31 @@ def open_readers(
     }
 
 
+def open_screens(screens: Sequence[str], wells: Paths, quality: Paths) -> dict[str, Screen]:
+    """Open the screens of a manifest, given the paths of their wells and quality tables."""
+    return {
+        name: Screen.open(Path(table).parent, verdicts)
+        for name, table, verdicts in zip(screens, wells, quality, strict=True)
+    }
+
+
+def with_ledger(
+    phenoprints: pd.DataFrame,
+    screens: Mapping[str, Screen],
+    readers: Readers,
+    rules: Rules,
+    new_ids: Mapping[str, NDArray[np.int32]],
+) -> pd.DataFrame:
+    """Add the ledger of confounders where the rules ask for it; else return the table unchanged."""
+    if rules.confounders is None:
+        return phenoprints
+    ledgers = {
+        name: screen_ledger(screens[name], reader, rules.confounders)
+        for name, reader in readers["confounders"].items()
+    }
+    return add_ledger(phenoprints, ledgers, new_ids)
+
+
 @dataclass
 class Thinning:
     """Decides about the wells that are left after step 5; call it with their ids.
@@ -63,6 +89,11 @@ class Thinning:
     rules: Rules
     seed: int = 0
     figures: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def is_on(self) -> bool:
+        """Whether wells can leave at all."""
+        return bool(self.rules.duplicates or self.rules.balance)
 
     def __call__(self, well_id: NDArray[np.uint64]) -> NDArray[np.int8]:
         """Return a reason, or KEPT, for each well (N,)."""
