@@ -117,6 +117,9 @@ def _new(parser: argparse.ArgumentParser) -> None:
 
 def _verify(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("run", help="name of a run below results/, or its folder")
+    parser.add_argument(
+        "--images", action="store_true", help="compare all image files, however many"
+    )
 
 
 def _explain(parser: argparse.ArgumentParser) -> None:

@@ -60,7 +60,7 @@ def run(arguments: argparse.Namespace) -> int:
     """Print every finding and a last line that counts; 1 when an artefact is not as recorded."""
     folder = run_folder(arguments.run)
     files = list(provenance_files(folder))
-    findings = verified(folder)
+    findings = verified(folder, has_all_images=arguments.images)
     failed = sum(finding.verdict == "FAIL" for finding in findings)
     for finding in _shown(findings):
         print(finding)
@@ -82,14 +82,14 @@ def _shown(findings: Sequence[Finding]) -> Iterator[Finding | str]:
         yield f"… and {count(len(others) - MAX_SHOWN)} more to look at"
 
 
-def verified(folder: Path) -> list[Finding]:
+def verified(folder: Path, *, has_all_images: bool = False) -> list[Finding]:
     """Everything in a run that does not agree with its provenance.
 
     FAIL: an artefact is gone, or its bytes are not those that were written. CHECK: it was made
     from an input that has changed or gone since, or an unfinished file lies about. What others
     are made from comes before them, so that the commands mend in this order.
     """
-    findings = list(_artefacts(folder))
+    findings = [*_artefacts(folder), *_outdated(folder, has_all_images)]
     if findings:
         steps = _steps_after(folder)
         findings.sort(key=lambda each: -steps.get(_artefact(each, folder), 0))
@@ -158,7 +158,6 @@ def _artefacts(folder: Path) -> Iterator[Finding]:
     base = base_folder(folder)
     for path in provenance_files(folder):
         yield from verified_artefact(path, folder, base)
-    yield from _outdated(folder)
     for damage in damaged_companions(folder):
         yield Finding("FAIL", str(damage.file), damage.expected, damage.found, damage.mend)
     for path in unaccounted(folder):
@@ -169,10 +168,13 @@ def _artefacts(folder: Path) -> Iterator[Finding]:
         yield Finding("CHECK", str(partial), "no unfinished file", "found one", mend)
 
 
-def _outdated(folder: Path) -> Iterator[Finding]:
-    """Yield the artefacts that the run's configuration would make with other settings."""
+def _outdated(folder: Path, has_all_images: bool) -> Iterator[Finding]:
+    """Yield the artefacts that the run's configuration and images would make in another way."""
     with suppress(PhenoprintsError):  # a configuration that cannot be read is a finding by itself
-        for each in stale_artefacts(folder, thaw(folder / "config.json"), compared=("job",)):
+        config = thaw(folder / "config.json")
+        if has_all_images:
+            config = {**config, "freshness": {"max_files": None}}
+        for each in stale_artefacts(folder, config, compared=("job", "images")):
             path = str(each.artefact)
             mend = rebuild_command(each.artefact, folder)
             yield Finding("CHECK", path, "the run's settings", "; ".join(each.reasons), mend)

@@ -16,6 +16,7 @@ from phenoprints.foundations.errors import PhenoprintsError
 from phenoprints.foundations.fingerprints import file_sha256
 from phenoprints.foundations.provenance import artefact_sha256, is_provenance, provenance_path
 from phenoprints.foundations.versions import STAGE_VERSIONS
+from phenoprints.freshness.image_files import image_changes
 from phenoprints.freshness.recorded import Recorded, recorded_artefacts
 
 MAX_NAMED = 4
@@ -42,7 +43,7 @@ class Stale:
         return f"{name}: {'; '.join(self.reasons)}"
 
 
-ALL = ("job", "inputs", "content")
+ALL = ("job", "inputs", "images", "content")
 
 
 def stale_artefacts(
@@ -57,14 +58,19 @@ def stale_artefacts(
     config
         The resolved configuration that they are compared with.
     compared
-        What is compared with provenance: params of the `job`, the `inputs`, and the `content` of
-        the artefacts themselves. The state that the file system shows of a file stands for its
-        bytes where it is known and settled.
+        What is compared with provenance: params of the `job`, the `inputs`, the `images` (sizes
+        and times of their files), and the `content` of the artefacts themselves. The state that
+        the file system shows of a file stands for its bytes where it is known and settled.
     """
     check = _Check(run, config)
     found = []
     for recorded in recorded_artefacts(run):
-        looks = {"job": check.of_job, "inputs": check.of_inputs, "content": check.of_content}
+        looks = {
+            "job": check.of_job,
+            "inputs": check.of_inputs,
+            "images": check.of_images,
+            "content": check.of_content,
+        }
         reasons = [reason for name in compared for reason in looks[name](recorded)]
         if reasons:
             found.append(Stale(recorded, tuple(reasons)))
@@ -75,6 +81,9 @@ class _Check:
     def __init__(self, run: Path, config: Mapping[str, Any]) -> None:
         absolute = run.absolute()
         self.base = absolute.parents[1] if absolute.parent.name == "results" else Path.cwd()
+        self.run = run
+        limits = config.get("freshness") or {}
+        self.max_files: int | None = limits.get("max_files", 1_000_000)
         self.params: JobParams | None = None
         with suppress(KeyError, TypeError, AttributeError):  # a configuration of a part only
             self.params = JobParams(config)
@@ -105,6 +114,12 @@ class _Check:
                 yield f"made from {name}, which is gone"
             elif not self._is_unchanged(path, sha256):
                 yield f"made from {name}, which has changed since"
+
+    def of_images(self, recorded: Recorded) -> Iterator[str]:
+        """Yield how the image files differ from those that a screen's images were read from."""
+        if recorded.rule.endswith("prepare_images") and recorded.artefact.name == "images.json":
+            screen = recorded.wildcards.get("screen", "")
+            yield from image_changes(self.run, screen, limit=self.max_files)
 
     def of_content(self, recorded: Recorded) -> Iterator[str]:
         """Say whether the artefact is gone, or not what was written."""

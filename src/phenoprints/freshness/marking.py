@@ -18,6 +18,7 @@ from phenoprints.foundations.locks import is_locked_by_another
 from phenoprints.foundations.provenance import provenance_path
 from phenoprints.foundations.publishing import publish_text
 from phenoprints.freshness.checking import Stale, stale_artefacts
+from phenoprints.freshness.image_files import limited_screens
 from phenoprints.freshness.recorded import Recorded, recorded_artefacts
 
 LONG_AGO_S = 86_400
@@ -35,6 +36,12 @@ def check_run(
     """
     if not run.is_dir() or is_locked_by_another(str(config["run"])):
         return []
+    limit = config["freshness"]["max_files"]
+    for screen, number in limited_screens(run, limit).items():
+        warn(
+            f"Screen {screen} has {number:,} image files, more than freshness.max_files: the times "
+            "of folders and a sample are compared (`phenoprints verify --images` compares all)."
+        )
     stale = stale_artefacts(run, config)
     mark(run, stale, JobParams(config))
     for each in stale[:MAX_TOLD]:

@@ -15,6 +15,8 @@ from phenoprints.foundations.errors import ImageError, MissingInputError, Phenop
 from phenoprints.foundations.progress import Progress
 from phenoprints.foundations.publishing import publish_json, publish_table
 from phenoprints.foundations.randomness import hash_uint64
+from phenoprints.foundations.remote import is_remote
+from phenoprints.screens.images.locators import locator_files
 from phenoprints.screens.images.opening import ScreenImages, images_content
 from phenoprints.screens.images.packing import ReadSite, pack
 from phenoprints.screens.images.sites import read_site, size_and_bits
@@ -35,6 +37,7 @@ def prepare_images(
     name: str,
     seed: int = 0,
     threads: int = 1,
+    version: int = 0,
 ) -> dict[str, Any]:
     """Publish `images.json` and `unreadable.parquet` of a screen, and its store if it has one.
 
@@ -48,6 +51,8 @@ def prepare_images(
         The screen's name and the run's seed: simulated images depend on the seed.
     threads
         Sites that are read at once.
+    version
+        How often the image files have changed; another one packs them again.
 
     Returns
     -------
@@ -70,7 +75,7 @@ def prepare_images(
             compression=str(settings.get("pack_compression", "zstd")),
             max_failed_fraction=float(settings.get("max_failed_fraction", 0.01)),
             threads=threads,
-            settings={"windows": chosen, "seed": seed},
+            settings={"windows": chosen, "seed": seed, **({"version": version} if version else {})},
             root=None if settings["source"] == "simulated" else image_root(settings),
         )
         root = None
@@ -84,6 +89,23 @@ def prepare_images(
     packed = len(sites) if root is None else 0
     num_unreadable = len(unreadable)
     return {"windows": chosen, "sites": len(sites), "packed": packed, "unreadable": num_unreadable}
+
+
+def local_image_files(folder: str | Path, settings: Mapping[str, Any]) -> tuple[str, list[str]]:
+    """Return the root of a screen's images and the files below it that its sites are read from.
+
+    Of an OME-Zarr plate these are the folders of its arrays. Simulated and remote images have none.
+    """
+    root = image_root(settings)
+    if settings.get("source") == "simulated" or is_remote(root):
+        return root, []
+    origins = Path(folder) / "origins.parquet"
+    table = origins if needs_store(settings) and origins.is_file() else Path(folder) / SITES_FILE
+    locators = pd.read_parquet(table, columns=["locator"])["locator"].unique()
+    return root, sorted({path for text in locators for path in locator_files(text)})
+
+
+SITES_FILE = "sites.parquet"
 
 
 def image_root(settings: Mapping[str, Any]) -> str:

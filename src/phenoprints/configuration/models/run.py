@@ -14,6 +14,7 @@ from phenoprints.configuration.models.stages import (
     Alignment,
     Annotation,
     Consistency,
+    Freshness,
     Inference,
     Maps,
     Match,
@@ -59,5 +60,6 @@ class Configuration(Section):
     match: Match = Field(default_factory=Match)
     benchmarks: Benchmarks = Field(default_factory=Benchmarks)
     annotation: Annotation = Field(default_factory=Annotation)
+    freshness: Freshness = Field(default_factory=Freshness)
     workers: Workers = Field(default_factory=Workers)
     reports: Reports = Field(default_factory=Reports)

@@ -340,6 +340,14 @@ class Reports(Section):
     """Image tiles of example wells of a screen or manifest at most; 0 shows no image."""
 
 
+class Freshness(Section):
+    """How it is found out whether inputs have changed since results were made."""
+
+    max_files: int = Field(1_000_000, ge=1)
+    """Image files of a screen whose size and time are looked at when a run starts; of more, the
+    times of their folders and a seeded sample. `phenoprints verify --images` looks at all."""
+
+
 class Workers(Section):
     """Where the pieces of one job run, in the stages that spread them (quality); no setting
     changes a result.

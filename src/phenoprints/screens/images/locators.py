@@ -148,3 +148,13 @@ _PARSERS: dict[str, Callable[[str], Locator]] = {
     "parquet": _parquet,
     "ome-zarr": _ome_zarr,
 }
+
+
+def locator_files(text: str) -> tuple[str, ...]:
+    """Return the paths below the root that a locator of files, Parquet or OME-Zarr names."""
+    place = parse_locator(text)
+    if isinstance(place, FilesLocator):
+        return (*place.paths, *place.illumination)
+    if isinstance(place, ParquetLocator):
+        return tuple(dict.fromkeys(path for path, _ in place.rows))
+    return (place.path,)
