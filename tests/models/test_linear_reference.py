@@ -9,7 +9,7 @@ pytest.importorskip("torch")
 pytestmark = pytest.mark.torch
 
 from phenoprints.models import linear_reference  # noqa: E402
-from phenoprints.models.linear_reference import predict_patch, stationary_covariance  # noqa: E402
+from phenoprints.models.linear_reference import predict_hidden, stationary_covariance  # noqa: E402
 
 
 def field(num_crops: int, side: int, decay: float, seed: int = 0) -> np.ndarray:
@@ -55,16 +55,18 @@ def test_the_prediction_is_the_mean_of_the_gaussian_field_given_what_is_visible(
     seen = ~is_hidden
     solved = np.linalg.solve(whole[np.ix_(seen, seen)], crop.reshape(-1)[seen])
     expected = (whole[np.ix_(asked, seen)] @ solved).reshape(2, 2, 2)
-    found = predict_patch(crop, hidden, (2, 2), 2, covariance)
-    np.testing.assert_allclose(found, expected, atol=1e-8)
+    found, truth = predict_hidden(crop, np.stack([hidden, hidden]), (2, 2), 2, covariance)
+    np.testing.assert_allclose(found.reshape(2, 2, 2), expected, atol=1e-8)
+    np.testing.assert_array_equal(truth.reshape(2, 2, 2), crop[:, 2:4, 2:4])
 
 
 def explained(crops: np.ndarray, covariance: np.ndarray) -> float:
     hidden = np.zeros((12, 12), bool)
     hidden[4:8, 4:8] = True
-    errors = [
-        predict_patch(crop, hidden, (4, 4), 4, covariance) - crop[:, 4:8, 4:8] for crop in crops
-    ]
+    both, errors = np.stack([hidden, hidden]), []
+    for crop in crops:
+        predicted, truth = predict_hidden(crop, both, (4, 4), 4, covariance)
+        errors.append(predicted - truth)
     return 1.0 - np.square(errors).sum() / np.square(crops[:, :, 4:8, 4:8]).sum()
 
 
@@ -81,6 +83,18 @@ def test_an_empty_channel_is_no_error() -> None:
     crops[:, 1] = 0.0
     hidden = np.zeros((8, 8), bool)
     hidden[:4, :4] = True
-    found = predict_patch(crops[0], hidden, (0, 0), 4, stationary_covariance(crops))
+    both = np.stack([hidden, hidden])
+    found, _ = predict_hidden(crops[0], both, (0, 0), 4, stationary_covariance(crops))
     assert np.isfinite(found).all()
-    assert not found[1].any()
+    assert not found.reshape(2, 4, 4)[1].any()
+
+
+def test_a_channel_that_is_visible_predicts_the_hidden_one() -> None:
+    """Masks of channel-agnostic networks differ by channel; only what is hidden is predicted."""
+    crops = field(200, 8, 0.3)
+    crops[:, 1] = crops[:, 0]
+    hidden = np.zeros((2, 8, 8), bool)
+    hidden[1, :4, :4] = True
+    found, truth = predict_hidden(crops[0], hidden, (0, 0), 4, stationary_covariance(crops))
+    assert len(found) == 16
+    np.testing.assert_allclose(found, truth, atol=0.15)

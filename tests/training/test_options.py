@@ -183,7 +183,8 @@ def test_experiments_kept_aside_are_not_learned_from(
     chosen = settings(validation_experiments=["e2"], max_crops=160)
     fit(tmp_path / "mae", tables, chosen, source=Watched(images()))
     assert read[0] == {"e2"}
-    assert "e2" not in set.union(*read[1:])
+    assert len(read) > 11
+    assert "e2" not in set.union(*read[1:11])  # the ten steps; then the reconstruction is measured
 
 
 def test_a_mu_net_is_trained_like_the_others(

@@ -1,6 +1,6 @@
 """What a linear predictor makes of hidden patches: the reference of masked autoencoders."""
 
-# n crops · C channels · p pixels along a crop · q pixels along a patch · k visible pixels
+# n crops · C channels · p pixels along a crop
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from scipy.linalg import LinAlgError, cho_factor, cho_solve
 
 Floats = NDArray[np.float64]
 NEAREST_PX = 64
-"""Visible pixels, nearest to the patch, of which the predictor sees all channels."""
+"""Visible values, nearest to the patch, for each channel."""
 RIDGE = 0.005
 """Added to the variance of every visible value at first."""
 
@@ -35,32 +35,36 @@ def stationary_covariance(crops_nCpp: Floats) -> Floats:
 
 
 def between(
-    covariance: Floats, first_px: NDArray[np.int64], second_px: NDArray[np.int64]
+    covariance: Floats, first_cyx: NDArray[np.int64], second_cyx: NDArray[np.int64]
 ) -> Floats:
-    """Return the covariance (C·len(first), C·len(second)) of pixels (y, x); channels slowest."""
-    C, middle = len(covariance), covariance.shape[-1] // 2
-    offsets = second_px[None] - first_px[:, None] + middle
-    blocks = covariance[:, :, offsets[..., 0], offsets[..., 1]]
-    return blocks.transpose(0, 2, 1, 3).reshape(C * len(first_px), C * len(second_px))
+    """Return the covariance (n, m) of values at (channel, y, x)."""
+    middle = covariance.shape[-1] // 2
+    dy, dx = ((second_cyx[None, :, k] - first_cyx[:, None, k]) + middle for k in (1, 2))
+    found: Floats = covariance[first_cyx[:, None, 0], second_cyx[None, :, 0], dy, dx]
+    return found
 
 
-def predict_patch(
-    crop_Cpp: Floats, is_hidden_pp: NDArray[np.bool_], corner: tuple[int, int], patch_px: int,
+def predict_hidden(
+    crop_Cpp: Floats,
+    is_hidden_Cpp: NDArray[np.bool_],
+    corner: tuple[int, int],
+    patch_px: int,
     covariance: Floats,
-) -> Floats:  # fmt: skip
-    """Return the best linear prediction (C, q, q) of a hidden patch from nearby visible pixels.
+) -> tuple[Floats, Floats]:
+    """Return the best linear prediction of a patch's hidden values from nearby visible ones.
 
-    It is the mean of a Gaussian field with this covariance, given what is visible.
+    Also returns those values themselves: all channels of the patch at `corner` (y, x) that are
+    hidden. The prediction is the mean of a Gaussian field with this covariance, given the
+    NEAREST_PX visible values for each channel that lie nearest to the patch.
     """
-    inside = np.argwhere(np.ones((patch_px, patch_px), np.bool_)) + corner
-    visible = np.argwhere(~is_hidden_pp)
+    inside = np.zeros_like(is_hidden_Cpp)
+    inside[:, corner[0] : corner[0] + patch_px, corner[1] : corner[1] + patch_px] = True
+    wanted, visible = np.argwhere(inside & is_hidden_Cpp), np.argwhere(~is_hidden_Cpp)
     centre = np.asarray(corner) + (patch_px - 1) / 2
-    distance = np.square(visible - centre).sum(axis=1)
-    nearest = visible[np.argsort(distance, kind="stable")[:NEAREST_PX]]
-    values = crop_Cpp[:, nearest[:, 0], nearest[:, 1]].reshape(-1)
-    weights = _solved(between(covariance, nearest, nearest), values)
-    predicted: Floats = between(covariance, inside, nearest) @ weights
-    return predicted.reshape(len(crop_Cpp), patch_px, patch_px)
+    distance = np.square(visible[:, 1:] - centre).sum(axis=1)
+    near = visible[np.argsort(distance, kind="stable")[: NEAREST_PX * len(crop_Cpp)]]
+    weights = _solved(between(covariance, near, near), crop_Cpp[tuple(near.T)])
+    return between(covariance, wanted, near) @ weights, crop_Cpp[tuple(wanted.T)]
 
 
 def _solved(gram: Floats, values: Floats) -> Floats:

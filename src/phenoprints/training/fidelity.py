@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from phenoprints.foundations.publishing import publish_text
 from phenoprints.models import Reconstruction, self_standardize
-from phenoprints.models.linear_reference import predict_patch, stationary_covariance
+from phenoprints.models.linear_reference import predict_hidden, stationary_covariance
 from phenoprints.models.losses import patch_spectrum_error
 from phenoprints.models.mae import patch_statistics
 from phenoprints.models.patches import patchify
@@ -142,10 +142,9 @@ def _linear_of_crop(
     made: Reconstruction, at: int, patch_px: int, covariance: NDArray[np.float64]
 ) -> tuple[float, float]:
     """Return error and power of one hidden patch of a crop; its place follows the crop's number."""
-    target = made.target[at].double().numpy()
-    hidden = made.is_hidden[at].any(dim=0).numpy()
-    corners = np.argwhere(hidden[::patch_px, ::patch_px]) * patch_px
+    target = made.target[at].cpu().double().numpy()
+    hidden = made.is_hidden[at].cpu().numpy()
+    corners = np.argwhere(hidden[:, ::patch_px, ::patch_px].any(axis=0)) * patch_px
     top, left = corners[at % len(corners)]
-    predicted = predict_patch(target, hidden, (int(top), int(left)), patch_px, covariance)
-    truth = target[:, top : top + patch_px, left : left + patch_px]
+    predicted, truth = predict_hidden(target, hidden, (int(top), int(left)), patch_px, covariance)
     return float(np.square(predicted - truth).sum()), float(np.square(truth).sum())

@@ -19,7 +19,7 @@ SPEED_ONLY = frozenset(
 learn from each other, `num_together` decides too."""
 
 
-LATER = frozenset({"latent_norm", "normalize_patches", "patch_px", "weight_init"})
+LATER = frozenset({"fidelity_crops", "latent_norm", "normalize_patches", "patch_px", "weight_init"})
 """Settings younger than the first checkpoints: those decide only where they are not the default."""
 
 

@@ -36,8 +36,8 @@ MAX_VALIDATION_CROPS = 4096
 """Crops kept aside that the loss is watched on, at most."""
 MAX_VALIDATION_MB = 500.0
 """What they may take of the memory of each process."""
-NUM_BATCHES, CROPS_OF_BATCH = 16, 32
-"""Crops of wells kept aside on which the reconstruction is measured at the end."""
+CROPS_OF_BATCH = 32
+"""Crops of wells kept aside whose reconstruction is measured at once."""
 MAX_LINEAR_VALUES, MAX_LINEAR_STEPS = 3_000_000, 500
 """Pixels of all channels from which the linear predictor is estimated; steps that are read."""
 
@@ -389,7 +389,8 @@ def _publish_fidelity(root: Path, run: Run, trained: MaskedObjective) -> None:
     first = run.validation[0].channels
     aside = np.unique(np.concatenate([b.wells for b in run.validation if b.channels == first]))
     trained.model.to(accelerator(run.settings.device))
-    batches = list(_further_crops(loader, aside).batches(0, NUM_BATCHES))
+    num_batches = run.settings.fidelity_crops // CROPS_OF_BATCH
+    batches = list(_further_crops(loader, aside).batches(0, num_batches))
     measured = measure(trained.model, batches, _learned_crops(loader, first))
     trained.model.to("cpu")
     wells = np.concatenate([batch.wells for batch in batches])

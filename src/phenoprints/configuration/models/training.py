@@ -122,6 +122,8 @@ class Training(Section):
     """Optimiser steps between rows of the logs."""
     panel_crops: int = Field(4, ge=0, le=1000)
     """Crops that are shown reconstructed."""
+    fidelity_crops: int = Field(512, ge=32)
+    """Crops of wells kept aside on which a masked autoencoder's reconstruction is measured."""
     panel_blocks: bool = False
     """Also show what the decoder makes of every block's tokens, as if the encoder ended there."""
     hours: float = Field(24, gt=0)
