@@ -8,7 +8,7 @@ SOAK_SEED ?= 0
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-train check test demo test-demo test-real test-slurm soak audit bench bench-gpu calibrate docs lock
+.PHONY: help setup setup-train check test demo test-demo test-real test-slurm soak audit bench bench-gpu calibrate study study-full docs lock
 
 help:  ## show the verbs
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -74,6 +74,14 @@ bench-gpu: $(VENV)/.train  ## training and inference on this machine's card: res
 
 calibrate: $(VENV)/.train  ## false-phenoprint rates over many designs (FULL=1 takes a night): results/bench/calibration.tsv
 	$(BIN)/python -m benchmarks.calibrate $(if $(FULL),--full)
+
+study: $(VENV)/.train  ## does curation make a better encoder? three arms, five seeds, some 30 minutes on two quiet cores
+	$(BIN)/snakemake --cores $(CORES) --quiet rules host --configfile config/study.yaml -- study
+	@echo results/study/studies/curation/index.html
+
+study-full: $(VENV)/.train  ## further arms, the paper's ratio of crops, twelve blocks: a night
+	$(BIN)/snakemake --cores $(CORES) --quiet rules host --configfile config/study-full.yaml -- study
+	@ls results/study-full/studies/*/index.html
 
 docs: $(VENV)/.docs  ## the documentation as pages: docs/_build/html/index.html
 	$(BIN)/sphinx-build --fail-on-warning --keep-going --quiet -b html docs docs/_build/html

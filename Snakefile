@@ -20,6 +20,7 @@ include: "workflow/rules/probes.smk"
 include: "workflow/rules/maps.smk"
 include: "workflow/rules/matches.smk"
 include: "workflow/rules/benchmarks.smk"
+include: "workflow/rules/studies.smk"
 include: "workflow/rules/reports.smk"
 
 

@@ -54,6 +54,7 @@ html_theme_options = {
 ORDER = (
     "screens", "quality", "embeddings", "alignment", "consistency", "curation", "models",
     "training", "probes", "maps", "matches", "benchmarks", "reports", "sharing", "planning",
+    "studies",
 )  # fmt: skip
 """Pages of the stages in the order of the journey; whatever else lies here follows by name."""
 

@@ -7,7 +7,7 @@ STAGE_VERSIONS = {
     "alignment": 3,
     "consistency": 3,
     "curation": 3,
-    "training": 3,
+    "training": 4,
     "probes": 1,
     "maps": 2,
     "matches": 1,

@@ -89,7 +89,7 @@ def build(
     first = index.page(run, stage_pages)
     site = [first, *stage_pages]
     for page in [*site, *quality_metrics.metric_pages(run)]:
-        _write_page(folder, page, run, site)
+        write_page(folder, page, run.name, site, run.stale)
     verdicts = by_severity(first.all_verdicts)
     figures, judged = summary(site), _verdicts_document(run.name, verdicts)
     publish_json(folder / "summary.json", figures)
@@ -136,13 +136,16 @@ def _as_made(folder: Path, config: Mapping[str, Any]) -> Run:
     return Run(folder, made, stale=stale, planned=config)
 
 
-def _write_page(folder: Path, page: Page, run: Run, site: Sequence[Page]) -> None:
+def write_page(
+    folder: Path, page: Page, run: str, site: Sequence[Page], stale: Sequence[str] = ()
+) -> None:
+    """Write a page of a site with the tables that it shows and its machine-readable twin."""
     files = {}
     for table in tables_of(page):
         name = f"tables/{page.name}-{table.anchor}.csv"
         publish_text(folder / name, table.csv_text())
         files[table.anchor] = name
-    text = render(page, run=run.name, site=site, files=files, stale=run.stale)
+    text = render(page, run=run, site=site, files=files, stale=stale)
     publish_text(folder / f"{page.name}.html", text)
     publish_json(folder / f"{page.name}.report.json", _page_document(page))
 

@@ -22,6 +22,7 @@ from phenoprints.configuration.models.stages import (
     Reports,
     Workers,
 )
+from phenoprints.configuration.models.studies import Study
 from phenoprints.configuration.models.training import Training
 
 
@@ -63,3 +64,5 @@ class Configuration(Section):
     freshness: Freshness = Field(default_factory=Freshness)
     workers: Workers = Field(default_factory=Workers)
     reports: Reports = Field(default_factory=Reports)
+    studies: dict[Name, Study] = Field({})
+    """Comparisons of training sets on simulated screens, by name (target `study`)."""

@@ -1,0 +1,1 @@
+"""Studies: encoders of several arms over several seeds, compared in pairs."""
