@@ -12,6 +12,8 @@ rule study:
 
 rule study_seed:
     """Train and score every arm of a study at one seed."""
+    input:
+        stale=INPUTS.stale_mark("study_seed"),
     output:
         "<study_scores>",
     log:
@@ -28,8 +30,7 @@ rule study_seed:
         mem_mb=memory_mb(6000),
         runtime=1440,
     params:
-        version=STAGE_VERSIONS["training"],
-        settings=lookup(dpath="studies/{study}", within=config),
+        **PARAMS.of("study_seed"),
     message:
         "studies: {wildcards.study}, seed {wildcards.seed}"
     script:
@@ -39,10 +40,11 @@ rule study_seed:
 rule study_page:
     """Compare the arms of a study in pairs over its seeds."""
     input:
-        lambda wildcards: [
+        scores=lambda wildcards: [
             f"results/{config['run']}/studies/{wildcards.study}/scores/{seed}.parquet"
             for seed in config["studies"][wildcards.study]["seeds"]
         ],
+        stale=INPUTS.stale_mark("study_page"),
     output:
         effects="<study_effects>",
         page="<study_page>",
@@ -57,8 +59,7 @@ rule study_page:
         mem_mb=memory_mb(2000),
         runtime=30,
     params:
-        version=STAGE_VERSIONS["reports"],
-        settings=lookup(dpath="studies/{study}", within=config),
+        **PARAMS.of("study_page"),
     message:
         "studies: comparing the arms of {wildcards.study}"
     script:

@@ -13,12 +13,14 @@ from phenoprints.studies.comparing import compare, effects_table, study_page
 
 with logged(snakemake.log):
     settings, name = snakemake.params.settings, snakemake.wildcards.study
-    scores = pd.concat([pd.read_parquet(path) for path in snakemake.input], ignore_index=True)
+    scores = pd.concat(
+        [pd.read_parquet(path) for path in snakemake.input.scores], ignore_index=True
+    )
     study = Study(**settings)
     effects, page = snakemake.output.effects, Path(snakemake.output.page)
     publish_table(effects, effects_table(compare(scores, study)))
     shown = study_page(name, scores, study)
     write_page(page.parent, shown, f"study {name}", [shown])
     for path in (effects, page):
-        write_provenance(path, "reports", settings=settings, inputs=list(snakemake.input),
+        write_provenance(path, "reports", settings=settings, inputs=list(snakemake.input.scores),
                          rows={"scores": len(scores)})  # fmt: skip

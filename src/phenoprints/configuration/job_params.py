@@ -176,10 +176,13 @@ class JobParams:
         }
         pages = {"config": dict(self.config), "run_folder": inputs.expand("<run_dir>")}
         maps = {"settings": self._section("screens", "screen", "maps")}
+        studies = {"settings": self._section("studies", "study")}
         return {
             "build_map": ("maps", {**maps, **seed}),
             "match_screen": ("matches", {"settings": self.config.get("match"), **seed}),
             "run_benchmarks": ("benchmarks", {**benchmarks, **seed}),
             "compare_encoders": ("benchmarks", compared),
             "write_reports": ("reports", pages),
+            "study_seed": ("training", studies),
+            "study_page": ("reports", studies),
         }
