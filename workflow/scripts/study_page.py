@@ -22,5 +22,5 @@ with logged(snakemake.log):
     shown = study_page(name, scores, study)
     write_page(page.parent, shown, f"study {name}", [shown])
     for path in (effects, page):
-        write_provenance(path, "reports", settings=settings, inputs=list(snakemake.input.scores),
+        write_provenance(path, "reports", settings=settings, inputs=paths,
                          rows={"scores": len(scores)})  # fmt: skip
