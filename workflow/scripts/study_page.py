@@ -11,7 +11,7 @@ from phenoprints.foundations.script_logging import logged
 from phenoprints.reports.build import write_page
 from phenoprints.studies.comparing import compare, effects_table, study_page
 
-with logged(snakemake.log):
+with logged(snakemake):
     settings, name = snakemake.params.settings, snakemake.wildcards.study
     scores = pd.concat(
         [pd.read_parquet(path) for path in snakemake.input.scores], ignore_index=True

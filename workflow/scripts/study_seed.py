@@ -10,7 +10,7 @@ from phenoprints.foundations.publishing import publish_table
 from phenoprints.foundations.script_logging import logged
 from phenoprints.studies.trial import Trial
 
-with logged(snakemake.log):
+with logged(snakemake):
     torch.set_num_threads(snakemake.threads)
     path, seed = Path(snakemake.output[0]), int(snakemake.wildcards.seed)
     settings = snakemake.params.settings
