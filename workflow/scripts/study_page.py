@@ -13,9 +13,8 @@ from phenoprints.studies.comparing import compare, effects_table, study_page
 
 with logged(snakemake):
     settings, name = snakemake.params.settings, snakemake.wildcards.study
-    scores = pd.concat(
-        [pd.read_parquet(path) for path in snakemake.input.scores], ignore_index=True
-    )
+    paths = list(snakemake.input.scores)
+    scores = pd.concat([pd.read_parquet(path) for path in paths], ignore_index=True)
     study = Study(**settings)
     effects, page = snakemake.output.effects, Path(snakemake.output.page)
     publish_table(effects, effects_table(compare(scores, study)))

@@ -124,7 +124,8 @@ def _design(study: Study) -> Text:
 
 
 def _blocks(scores: pd.DataFrame) -> Table:
-    means = scores.groupby(["arm", "measure", "block"], as_index=False, sort=True)["value"].mean()
+    grouped = scores.groupby(["arm", "measure", "block"], sort=True)["value"].mean()
+    means = grouped.reset_index()
     return Table("blocks-table", "Means over seeds by block", _columns(means), means)
 
 

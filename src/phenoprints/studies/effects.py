@@ -67,7 +67,8 @@ def paired_effect(differences: NDArray[np.float64], margin: float) -> Effect:
     n = len(values)
     if n < 2:
         mean = float(values.mean()) if n else np.nan
-        return Effect(n, mean, *[np.nan] * 5, margin, np.nan, 0)
+        nan = np.nan
+        return Effect(n, mean, nan, nan, nan, nan, nan, margin, nan, 0)
     mean, sd = float(values.mean()), float(values.std(ddof=1))
     error = sd / np.sqrt(n)
     half, inner = (float(t.ppf(1 - LEVEL / k, n - 1)) * error for k in (2, 1))

@@ -55,7 +55,8 @@ class Trial:
         listed = [[int(new_ids[SCREEN][c]) for c in own] for own in self.screen.wells["conditions"]]
         names = self.conditions.set_index("condition_id")["perturbation"]
         perturbations = [names[own[0]] if own else "" for own in listed]
-        return self.screen.wells.assign(conditions=listed, perturbation=perturbations)
+        wells: pd.DataFrame = self.screen.wells
+        return wells.assign(conditions=listed, perturbation=perturbations)
 
     @cached_property
     def is_test(self) -> NDArray[np.bool_]:
@@ -96,7 +97,7 @@ class Trial:
         table = call_phenoprints(judges, own, self.conditions, rules, self.seed)
         sites = self.screen.sites[~self.is_test]
         kept = curate(own, table, rules, sites=sites, seed=self.seed).is_kept
-        return Pool(own, own[kept], self.screen, self.seed)
+        return Pool(own, own.loc[kept], self.screen, self.seed)
 
     def _arm(self, arm: str, wells: pd.DataFrame) -> pd.DataFrame:
         """Train on an arm's wells; the gap of explained variance stands before the scores."""
