@@ -56,7 +56,8 @@ class Trial:
         names = self.conditions.set_index("condition_id")["perturbation"]
         perturbations = [names[own[0]] if own else "" for own in listed]
         wells: pd.DataFrame = self.screen.wells
-        return wells.assign(conditions=listed, perturbation=perturbations)
+        numbered = pd.Series(listed, index=wells.index, dtype=object)
+        return wells.assign(conditions=numbered, perturbation=perturbations)
 
     @cached_property
     def is_test(self) -> NDArray[np.bool_]:
@@ -97,7 +98,8 @@ class Trial:
         table = call_phenoprints(judges, own, self.conditions, rules, self.seed)
         sites = self.screen.sites[~self.is_test]
         kept = curate(own, table, rules, sites=sites, seed=self.seed).is_kept
-        return Pool(own, own.loc[kept], self.screen, self.seed)
+        curated: pd.DataFrame = own.loc[np.flatnonzero(kept)]
+        return Pool(own, curated, self.screen, self.seed)
 
     def _arm(self, arm: str, wells: pd.DataFrame) -> pd.DataFrame:
         """Train on an arm's wells; the gap of explained variance stands before the scores."""
