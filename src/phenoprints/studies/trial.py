@@ -98,7 +98,7 @@ class Trial:
         table = call_phenoprints(judges, own, self.conditions, rules, self.seed)
         sites = self.screen.sites[~self.is_test]
         kept = curate(own, table, rules, sites=sites, seed=self.seed).is_kept
-        curated: pd.DataFrame = own.loc[np.flatnonzero(kept)]
+        curated: pd.DataFrame = own.loc[np.flatnonzero(np.asarray(kept, np.bool_))]
         return Pool(own, curated, self.screen, self.seed)
 
     def _arm(self, arm: str, wells: pd.DataFrame) -> pd.DataFrame:
