@@ -35,6 +35,9 @@ MAX_POWER_LOSS = 0.05
 DISTANCE_TOLERANCE = 0.01
 """The mean U-statistic without effect, as a share of the mean distance between two wells."""
 
+DISTANCE_SCREENS = 20
+"""Screens from which the spread between them is known well enough to judge the U-statistic."""
+
 PASS, FAIL, NOT_JUDGED = "pass", "FAIL", "not judged"
 
 
@@ -259,9 +262,11 @@ def _distance_row(records: Sequence[Record]) -> dict[str, Any]:
     unit = float(np.mean([r["distance"]["between_wells"] for r in records]))
     mean, low, high = mean_bounds([r["distance"]["unbiased"] / unit for r in records])
     least = low if mean > 0 else -high
+    text = f"mean U-statistic {mean:+.2%} of the distance between two wells"
+    verdict = FAIL if least > DISTANCE_TOLERANCE else PASS
+    if len(records) < DISTANCE_SCREENS:
+        verdict, text = NOT_JUDGED, f"{text}; judged from {DISTANCE_SCREENS} screens on"
     return {
         "null_model": "", "test": "magnitude", "judge": "each", "truth": 0.0,
-        "tested": len(records), "difference": mean,
-        "verdict": FAIL if least > DISTANCE_TOLERANCE else PASS,
-        "reason": f"mean U-statistic {mean:+.2%} of the distance between two wells",
+        "tested": len(records), "difference": mean, "verdict": verdict, "reason": text,
     }  # fmt: skip

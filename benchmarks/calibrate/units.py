@@ -18,6 +18,7 @@ from functools import cache
 from pathlib import Path
 
 from benchmarks.calibrate.cells import Cell
+from benchmarks.calibrate.judging import DISTANCE_SCREENS
 from benchmarks.calibrate.measure import Record, measure_screen
 
 import phenoprints
@@ -67,7 +68,8 @@ class Unit:
 def default_screens(cell: Cell) -> int:
     """Return the screens of a cell in a default run: more where they are cheap."""
     units = int(DEFAULT_SECONDS / cell.cost / SCREENS_PER_UNIT)
-    return min(max(units * SCREENS_PER_UNIT, MIN_SCREENS), MAX_SCREENS)
+    least = DISTANCE_SCREENS if cell.group == "controls" else MIN_SCREENS
+    return min(max(units * SCREENS_PER_UNIT, least), MAX_SCREENS)
 
 
 def full_screens(cell: Cell) -> int:

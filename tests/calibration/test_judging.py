@@ -8,6 +8,7 @@ from benchmarks.calibrate.judging import (
     FAIL,
     NOT_JUDGED,
     PASS,
+    _distance_row,
     judge_all,
     judge_cell,
     may_not_run,
@@ -159,3 +160,11 @@ def test_the_guard_may_be_silent_only_where_a_fold_cannot_copy_most_conditions(
     spread, controls, may
 ):
     assert bool(may_not_run(cell_of("x", "covering", spread=spread, controls=controls))) == may
+
+
+@pytest.mark.parametrize(("screens", "verdict"), [(5, NOT_JUDGED), (25, FAIL)])
+def test_the_energy_distance_is_judged_from_twenty_screens_on(screens, verdict):
+    record = {"distance": {"unbiased": -0.05, "between_wells": 1.0}}
+    row = _distance_row([record] * screens)
+    assert row["verdict"] == verdict
+    assert row["difference"] == pytest.approx(-0.05)
