@@ -245,8 +245,7 @@ def _num_at_least(
 ) -> int:
     """Count the sums of cosines that reach an observed statistic; close ones again in float64."""
     size = columns.shape[0]
-    sure = ((observed + MARGIN) * size * size - size) / 2
-    possible = ((observed - MARGIN) * size * size - size) / 2
+    sure, possible = _bounds(observed, size)
     count: int = 0
     for k in range(total.shape[0]):
         if total[k] >= possible:
@@ -279,15 +278,26 @@ def count_own(
             slot = np.searchsorted(columns, s)
             if slot == columns.shape[0] or columns[slot] != s:
                 continue
-            total = np.zeros(1, np.float32)
+            total = np.float32(0.0)
             for a in range(columns.shape[0]):
                 for b in range(a + 1, columns.shape[0]):
-                    total[0] += cosines[columns[a], columns[b], k]
-            if total[0] > CONFLICT / 2:
+                    total += cosines[columns[a], columns[b], k]
+            if total > CONFLICT / 2:
                 owners.drawn[t, slot] += 1
-                owners.at_least[t, slot] += _num_at_least(
-                    total, state.observed[t], columns, rows[:, k : k + 1], matrix
-                )
+                sure, possible = _bounds(state.observed[t], columns.shape[0])
+                if total >= possible:
+                    is_close = total < sure
+                    if not is_close or (
+                        statistic(rows[:, k][columns], matrix) >= state.observed[t] - TIE
+                    ):
+                        owners.at_least[t, slot] += 1
+
+
+@compiled()
+def _bounds(observed: float, size: int) -> tuple[float, float]:
+    """Return the sums of cosines from which a statistic surely, and possibly, is reached."""
+    sure = ((observed + MARGIN) * size * size - size) / 2
+    return sure, ((observed - MARGIN) * size * size - size) / 2
 
 
 @compiled(fastmath=VECTORS)

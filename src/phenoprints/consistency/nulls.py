@@ -85,7 +85,7 @@ def null_counts(
     sets: of one stratum by shared prefixes of a random order, of several strata by shared draws,
     and where these are too rarely valid, or cost more, by draws of their own.
     """
-    overlaps = [Overlaps.of(pool, test, num_null) for test in tests]
+    overlaps = [Overlaps.of(pool, test) for test in tests]
     plain = [
         test if o else test._replace(own=None) for test, o in zip(tests, overlaps, strict=True)
     ]

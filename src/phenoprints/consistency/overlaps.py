@@ -14,9 +14,10 @@ and on which plate, they hold one; sets with several own wells are drawn here, f
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from math import ceil, comb
+from math import ceil, comb, prod
 from typing import NamedTuple
 
 import numpy as np
@@ -28,6 +29,9 @@ from phenoprints.consistency.pool import Pool
 from phenoprints.consistency.shared import Comparison, OwnCounts, Streams
 from phenoprints.consistency.vectors import Vectors
 from phenoprints.foundations.compiling import compiled
+
+MIN_SHARE = 2e-3
+"""Share of random sets that the draws of the pool do not hold, below which it does not matter."""
 
 MAX_DRAWS = 2_000
 """Sets with several own wells that are drawn for a condition at most."""
@@ -61,27 +65,25 @@ class Overlaps:
     is_in_pool: bool
 
     @classmethod
-    def of(cls, pool: Pool, test: Comparison, num_null: int) -> Overlaps | None:
-        """Return the overlaps; None where fewer than half of one of K sets would be another one."""
+    def of(cls, pool: Pool, test: Comparison) -> Overlaps | None:
+        """Return the overlaps; None where fewer than MIN_SHARE of the sets would be other ones."""
         if test.own is None:
             return None
-        strata, needed = np.unique(test.composition, return_counts=True)
-        is_outside = pool.group_of(test.own[0]) < 0
-        outside = np.array([is_outside[test.composition == s].sum() for s in strata])
+        strata, starts, needed = np.unique(test.composition, return_index=True, return_counts=True)
+        outside = np.add.reduceat(pool.group_of(test.own[0]) < 0, starts, dtype=np.int64)
         num_wells = pool.num_wells[strata] + outside
-        shares = np.zeros((len(strata), int(needed.max()) + 1))
-        for s, (wells, own) in enumerate(zip(num_wells.tolist(), needed.tolist(), strict=True)):
-            shares[s, : own + 1] = hypergeometric(wells, own)
-        none = float(shares[:, 0].prod())
-        once = np.array([
-            shares[s, 1] * np.delete(shares[:, 0], s).prod() for s in range(len(strata))
-        ])  # fmt: skip
+        shares = [
+            hypergeometric(*each) for each in zip(num_wells.tolist(), needed.tolist(), strict=True)
+        ]
+        zeros = [share[0] for share in shares]
+        none = prod(zeros)
+        once = [share[1] * prod(zeros[:s] + zeros[s + 1 :]) for s, share in enumerate(shares)]
         is_in_pool = not outside.any()
-        if num_null * (1.0 - none - is_in_pool * once.sum()) < 0.5:
+        if 1.0 - none - is_in_pool * sum(once) < MIN_SHARE:
             return None
-        whole = float(np.prod(shares[np.arange(len(strata)), needed]))
+        whole = prod(share[-1] for share in shares)
         arrays = _arrays(pool, strata, needed, shares, least=1 + is_in_pool)
-        return cls(none, once, whole, arrays, is_in_pool)
+        return cls(none, np.array(once), whole, arrays, is_in_pool)
 
     def mixed(
         self, at_least: NDArray[np.float64], total: float, own: OwnCounts, several: OwnCounts
@@ -91,36 +93,45 @@ class Overlaps:
         `at_least` (T,) of `total` sets were drawn from the pool, `own` of them with an own well;
         `several` (T, 1) are the sets that were drawn here. Overlaps without a set are left out.
         """
-        none_drawn = total - own.drawn.sum(axis=1, keepdims=True)
-        none_reach = at_least[:, None] - own.at_least.sum(axis=1, keepdims=True)
-        drawn = np.concatenate([none_drawn, own.drawn, several.drawn], axis=1)
-        reach = np.concatenate([none_reach, own.at_least, several.at_least], axis=1)
+        drawn = np.empty((len(at_least), own.drawn.shape[1] + 2))
+        reach = np.empty_like(drawn)
+        for into, one, rest, whole in (
+            (drawn, own.drawn, several.drawn, total),
+            (reach, own.at_least, several.at_least, at_least),
+        ):
+            into[:, 0] = whole - one.sum(axis=1)
+            into[:, 1:-1] = one
+            into[:, -1:] = rest
         once = self.once * self.is_in_pool
-        weights = np.concatenate([[self.none], once, [self.arrays.chance[0, 0]]])
+        weights = np.array([self.none, *once, self.arrays.chance[0, 0]])
         is_drawn = drawn > TIE * total
         weights = weights * is_drawn
-        shares = np.clip(reach / np.where(is_drawn, drawn, 1.0), 0.0, 1.0)
-        share: NDArray[np.float64] = (weights * shares).sum(axis=1) / weights.sum(axis=1)
-        return self.whole + (1.0 - self.whole) * share
+        reach /= np.where(is_drawn, drawn, np.inf)
+        share = (weights * np.clip(reach, 0.0, 1.0)).sum(axis=1)
+        result: NDArray[np.float64] = self.whole + (1.0 - self.whole) * share / weights.sum(axis=1)
+        return result
 
 
 @lru_cache(maxsize=4096)
-def hypergeometric(num_wells: int, own: int) -> NDArray[np.float64]:
+def hypergeometric(num_wells: int, own: int) -> tuple[float, ...]:
     """Return the probabilities that `own` random wells of `num_wells` hold 0 … own certain ones."""
     ways = [comb(own, k) * comb(num_wells - own, own - k) for k in range(own + 1)]
-    return np.array([each / comb(num_wells, own) for each in ways])
+    return tuple(each / comb(num_wells, own) for each in ways)
 
 
 def _arrays(
     pool: Pool,
     strata: NDArray[np.int64],
     needed: NDArray[np.int64],
-    shares: NDArray[np.float64],
+    given: Sequence[tuple[float, ...]],
     *,
     least: int,
 ) -> OverlapArrays:
     order = np.lexsort((strata, pool.num_entries[strata]))
-    shares, size = shares[order], int(needed.sum())
+    size = int(needed.sum())
+    shares = np.zeros((len(strata), int(needed.max()) + 1))
+    for s, of in enumerate(order.tolist()):
+        shares[s, : needed[of] + 1] = given[of]
     chance = np.zeros((len(strata) + 1, size + 1))
     chance[-1, least:size] = 1.0
     for s in range(len(strata) - 1, -1, -1):
@@ -141,7 +152,7 @@ def draw_several(
     """Draw, for each condition, the null sets that the draws of the pool do not hold, (T, 1)."""
     arrays = overlaps.arrays
     num_draws = min(ceil(num_null * arrays.chance[0, 0]), MAX_DRAWS)
-    columns = np.concatenate([np.flatnonzero(test.composition == s) for s in arrays.strata])
+    columns = np.lexsort((test.composition, pool.num_entries[test.composition]))
     counts = np.zeros((2, len(test.observed), 1))
     for t, own in enumerate(test.own if num_draws and test.own is not None else ()):
         left_out = int(pool.group_of(own).max())
