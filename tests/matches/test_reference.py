@@ -8,10 +8,17 @@ import pandas as pd
 import pytest
 from tests.matches.worlds import freeze
 
-from phenoprints.alignment import AlignmentSettings
+from phenoprints.alignment import (
+    AlignmentSettings,
+    ChromosomeArmCorrection,
+    cut_genes,
+    fit_alignment,
+)
 from phenoprints.foundations.errors import CorruptionError, DataError, MissingInputError
 from phenoprints.foundations.fingerprints import own_sha256, tree_sha256
-from phenoprints.matches import match, open_reference, save_reference
+from phenoprints.maps import MapSettings, perturbation_map
+from phenoprints.matches import freeze_reference, match, open_reference, save_reference
+from phenoprints.wells import ArrayEmbeddings
 
 
 @pytest.fixture(scope="module")
@@ -101,3 +108,41 @@ def test_every_method_of_alignment_can_be_frozen(old, new, tmp_path, method):
     found = table[(table["rank"] == 1) & table["name"].str.startswith("relative")]
     hits = found["neighbour"].str[1:] == found["name"].str.removeprefix("relative")
     assert hits.mean() > 0.8
+
+
+def test_offsets_of_chromosome_arms_are_stored_and_taken_off_new_wells(old, world, tmp_path):
+    """Genes of one arm share a shift; it is that of the reference, whatever the new screen has."""
+    arms = {f"r{k}": "1p" if k < 30 else "2q" for k in range(60)}
+
+    def cut(screen, x):
+        genes = screen.conditions["perturbation"].where(screen.conditions["perturbation"] != "DMSO")
+        conditions = screen.conditions.assign(
+            kind=np.where(genes.isna(), "compound", "crispr"), gene=genes.fillna("")
+        )
+        names = cut_genes(screen.wells, conditions)
+        shift = np.array([{"1p": 2.0, "2q": -2.0}.get(arms.get(name), 0.0) for name in names])
+        return conditions, x + shift[:, None].astype(np.float32) * x.std(axis=0)
+
+    screen, features = old[1]
+    conditions, x = cut(screen, features)
+    reader, settings = ArrayEmbeddings(screen.wells, x), AlignmentSettings(folds=0)
+    alignment = fit_alignment(
+        screen.wells, reader, settings, arms=ChromosomeArmCorrection(arms),
+        genes=cut_genes(screen.wells, conditions),
+    )  # fmt: skip
+    built = perturbation_map(
+        screen.wells, conditions, alignment.of(reader), MapSettings(levels=["gene"])
+    )
+    given = (screen.wells, conditions, reader, alignment, built)
+    about = {"name": "arms", "license": "CC0-1.0"}
+    with pytest.raises(DataError, match="Expected the arm of genes"):
+        freeze_reference(*given, about=about)
+    save_reference(freeze_reference(*given, about=about, arms=arms), tmp_path / "r")
+    other, y = world.screen("new", {f"r{k}": k for k in range(0, 60, 4)})
+    new_conditions, y = cut(other, y)
+    result = match(tmp_path / "r", other.wells, y, new_conditions)
+    first = result.table[result.table["rank"] == 1]
+    assert (first["neighbour"] == first["gene"])[first["gene"] < "r4"].mean() > 0.9
+    assert set(first["level"]) == {"gene"}
+    offsets = open_reference(tmp_path / "r").alignment.corrections[""].arm.offsets
+    np.testing.assert_array_equal(offsets, next(iter(alignment.corrections.values())).arm.offsets)
