@@ -60,7 +60,8 @@ ORDER = (
 
 LISTED = {
     "index", "stages", "decisions", "configuration", "commands", "outputs", "glossary", "rules",
-    "reading-the-reports", "reliability", "tour", "tutorials", "how-to", "reference", "calibration",
+    "headline-figures", "reading-the-reports", "reliability", "tour",
+    "tutorials", "how-to", "reference", "calibration",
 }  # fmt: skip
 """Pages that another table of contents holds."""
 

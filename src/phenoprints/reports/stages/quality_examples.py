@@ -8,6 +8,7 @@ import pandas as pd
 from phenoprints.reports.examples import Example
 from phenoprints.reports.runs import Run
 from phenoprints.reports.stages.quality_tables import metric_columns, rule_titles
+from phenoprints.wells import CONTROL_ROLES
 
 MAX_FAILING = 5
 EXAMPLES_CAPTION = (
@@ -34,8 +35,10 @@ def examples_of(run: Run, screen: str, table: pd.DataFrame) -> list[Example]:
 
 def _passing(passing: pd.DataFrame) -> list[tuple[str, pd.Series]]:
     """Typical control and treatment, then the sharpest well and the one farthest from typical."""
-    is_control = passing["role"] != "treatment"
-    groups = {"control": passing[is_control], "treatment": passing[~is_control]}
+    groups = {
+        "control": passing[passing["role"].isin(CONTROL_ROLES)],
+        "treatment": passing[passing["role"] == "treatment"],
+    }
     rows = [
         (f"PASS, a typical {what}", part.iloc[int(np.argmin(_distance(part)))])
         for what, part in groups.items()
