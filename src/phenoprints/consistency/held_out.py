@@ -14,9 +14,9 @@ import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
 from phenoprints.alignment import CrossFittedReader, HeldOut
-from phenoprints.consistency.cauchy import combine_cauchy
 from phenoprints.consistency.design import Design
-from phenoprints.consistency.experiment import measure, result_table
+from phenoprints.consistency.experiment import Measured, measure, result_table
+from phenoprints.consistency.p_values import NullCounts
 from phenoprints.consistency.sample import Sample
 from phenoprints.consistency.settings import NEGATIVE_CONTROLS, ConsistencySettings
 from phenoprints.foundations.errors import DataError
@@ -26,9 +26,6 @@ from phenoprints.wells import EmbeddingsReader, experiment_rows, read_checked
 NO_FOLDS = """embeddings: no maps that were fitted without some of the controls.
   Expected them for null_model: negative-controls, which compares wells with controls.
   To fix: set alignment.folds to 2 or more and align again."""
-
-RESOLVED = (0.0, 1.0 - 1e-6)
-"""p-values of folds that are combined: a 1 would force a 1."""
 
 UNTOUCHED = -1
 """The "fold" of controls that no map was fitted on: the plain map holds for them."""
@@ -110,8 +107,8 @@ def held_out_consistency(
     """Test how consistent each condition's wells are, against random sets of control wells.
 
     In each fold the condition's wells and the fold's controls are seen by the same map, which was
-    fitted without these controls; sets of different folds are never mixed. The p-values of the
-    folds are combined by Cauchy's method.
+    fitted without these controls; sets of different folds are never mixed. Null sets that are at
+    least as consistent are summed over folds, and p is their share of all null sets.
 
     Parameters
     ----------
@@ -122,7 +119,8 @@ def held_out_consistency(
     design : Design, optional
         The experiment's name and well ids; `is_control` is taken from the folds.
     num_null : int
-        Null sets K of each fold. Folds in which no more than K sets exist are enumerated.
+        Null sets K over all folds. Folds in which no more than their share of K sets exist are
+        enumerated.
     p_value_formula, seed
         As in experiment_consistency.
 
@@ -146,45 +144,44 @@ def held_out_consistency(
     }  # fmt: skip
     settings = ConsistencySettings.from_section(given)
     design = design or Design()
-    tables = [_tested(held_out, condition, design, settings, seed) for held_out in folds]
-    return _over_folds(tables)
+    parts = [
+        _measured(
+            held_out, condition, design, settings.model_copy(update={"num_null": share}), seed
+        )
+        for held_out, share in zip(folds, _shares(num_null, len(folds)), strict=True)
+    ]
+    return result_table(parts[0][0], _over_folds([part for _, part in parts]), settings, 0.0)
 
 
-def _tested(
+def _shares(num_null: int, num_folds: int) -> list[int]:
+    """Return the number of null sets of each fold, at least 1."""
+    shares = np.diff(np.linspace(0, num_null, num_folds + 1).astype(int))
+    return [max(int(share), 1) for share in shares]
+
+
+def _measured(
     held_out: HeldOut,
     condition: ArrayLike,
     design: Design,
     settings: ConsistencySettings,
     seed: int,
-) -> pd.DataFrame:
-    """Return the test against the controls of one fold, under its map."""
+) -> tuple[Sample, Measured]:
     own = replace(design, is_control=held_out.is_control)
     sample = Sample.of(held_out.vectors, condition, own, NEGATIVE_CONTROLS)
     key = f"fold {held_out.fold}"
     streams = partial(generator, seed, "consistency", design.name, key)
-    return result_table(sample, measure(sample, settings, streams), settings, 0.0)
+    return sample, measure(sample, settings, streams)
 
 
-def _over_folds(tables: Sequence[pd.DataFrame]) -> pd.DataFrame:
-    """Return mean statistics and combined p-values over the folds that a condition exists in.
-
-    A fold with too few controls leaves the condition without a p-value.
-    """
-    if len(tables) == 1 or tables[0].empty:
-        return tables[0]
-    by_fold = pd.concat(tables, keys=range(len(tables)), names=["fold", "row"])
-    of_row = by_fold.groupby("row")
-    reasons = by_fold["reason"].unstack("fold")
-    is_short = (reasons == "too_few_controls").any(axis=1)
-    reason = reasons[0].mask((reasons == "").any(axis=1), "").mask(is_short, "too_few_controls")
-    combined = {
-        name: combine_cauchy(by_fold[name].unstack("fold").to_numpy(np.float64), clip=RESOLVED)
-        for name in ("p_value", "smallest_p")
-    }
-    return tables[0].assign(
-        statistic=of_row["statistic"].mean(),
-        reason=reason.astype(object),
-        num_sets=of_row["num_sets"].sum(min_count=1).mask(is_short),
-        p_value=np.where(reason == "", combined["p_value"], np.nan),
-        smallest_p=np.where(is_short, np.nan, combined["smallest_p"]),
+def _over_folds(parts: Sequence[Measured]) -> Measured:
+    """Return the mean statistic and the summed counts over the folds that a condition exists in."""
+    reasons = np.array([part.reason for part in parts])
+    statistics = np.array([part.statistic for part in parts])
+    is_used, is_measured = reasons == "", np.isfinite(statistics)
+    num_measured = np.maximum(is_measured.sum(axis=0), 1)
+    mean = np.where(is_measured, statistics, 0.0).sum(axis=0) / num_measured
+    return Measured(
+        np.where(is_measured.any(axis=0), mean, np.nan),
+        np.where(is_used.any(axis=0), "", reasons[0]).astype(object),
+        NullCounts.summed([part.counts for part in parts], is_used),
     )

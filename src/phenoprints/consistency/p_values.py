@@ -48,6 +48,29 @@ class NullCounts:
         at_least, total, num_sets, num_effective = numbers
         return cls(at_least, total, is_complete, num_sets, num_effective, may_draw_itself)
 
+    @classmethod
+    def summed(
+        cls, parts: Sequence[NullCounts], is_used: Sequence[NDArray[np.bool_]]
+    ) -> NullCounts:
+        """Add the counts of the parts that a condition uses; no null where one of them has none."""
+        used = np.array(is_used)
+        has_null = np.logical_or([part.has_null for part in parts], ~used)
+        is_complete = np.logical_or([part.is_complete for part in parts], ~used)
+        weight = used & np.logical_and.reduce(has_null)
+
+        def added(name: str) -> NDArray[np.float64]:
+            total: NDArray[np.float64] = np.sum(weight * [getattr(p, name) for p in parts], axis=0)
+            return total
+
+        return cls(
+            at_least=added("at_least"),
+            total=added("total"),
+            is_complete=np.logical_and.reduce(is_complete),
+            num_sets=added("num_sets"),
+            num_effective=added("num_effective"),
+            may_draw_itself=parts[0].may_draw_itself,
+        )
+
     @property
     def has_null(self) -> NDArray[np.bool_]:
         """Whether a condition was compared with anything."""
