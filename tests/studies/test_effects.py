@@ -43,6 +43,7 @@ def test_fewest_seeds_have_the_power_and_one_fewer_has_not() -> None:
         ([0.001, -0.002, 0.0, 0.001], "equivalent"),
         ([0.5, -0.4, 0.2, -0.3], "not resolved"),
         ([0.1], "not resolved"),
+        ([0.125, 0.125], "not resolved"),
         ([], "not resolved"),
         ([0.1, np.nan], "not resolved"),
     ],

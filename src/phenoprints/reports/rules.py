@@ -281,6 +281,15 @@ IN_SAMPLE = Rule(
     "what the encoder has seen of the screen",
     "Use hold_out for an honest comparison.",
 )
+STUDY_RESOLVED = Rule(
+    "ST101",
+    "What a study resolves",
+    "A difference whose interval holds 0 and reaches beyond the margin says nothing: neither that "
+    "one training set is better nor that both are equal.",
+    "the primary measure better, worse or equivalent within its margin.",
+    "the margin of the configuration, and seeds for a power of 0.8 to see it",
+    "Add seeds, as many as the page names, in a study of its own.",
+)
 UNREADABLE = Rule(
     "RE101",
     "Unreadable artefacts",

@@ -9,8 +9,10 @@ import numpy as np
 import pandas as pd
 
 from phenoprints.configuration.models.studies import Study
+from phenoprints.reports import rules
 from phenoprints.reports.page_model import Fact, Page, Section, Text
 from phenoprints.reports.tables import Column, Table
+from phenoprints.reports.verdicts import CHECK, PASS, Verdict
 from phenoprints.studies.effects import Effect, headline, paired_effect
 
 PRIMARY = "explained_gap"
@@ -99,7 +101,24 @@ def study_page(name: str, scores: pd.DataFrame, study: Study) -> Page:
         for arm, other, measure, e in effects
     ]  # fmt: skip
     question = "Does an encoder that learned from curated wells beat one that learned from all?"
-    return Page("index", f"Study {name}", question, answer, sections, facts, [])
+    verdicts = [_resolved(e) for e in primary]
+    return Page("index", f"Study {name}", question, answer, sections, facts, verdicts)
+
+
+def _resolved(found: tuple[str, str, str, Effect]) -> Verdict:
+    """Return whether the seeds resolve a difference of the primary measure."""
+    arm, other, _, effect = found
+    status = CHECK if effect.verdict == "not resolved" else PASS
+    return Verdict(
+        rules.STUDY_RESOLVED,
+        status,
+        f"{arm} against {other}",
+        _sentence(found),
+        f"{effect.num_seeds} seeds",
+        f"{effect.seeds_needed} seeds",
+        page="index",
+        anchor="effects",
+    )
 
 
 def _sentence(found: tuple[str, str, str, Effect]) -> str:

@@ -14,6 +14,8 @@ from scipy.stats import nct, t
 Verdict = Literal["better", "worse", "equivalent", "not resolved"]
 LEVEL, POWER = 0.05, 0.8
 MOST_SEEDS = 10_000
+MIN_SEEDS = 3
+"""Fewest seeds of a verdict: measures that are counts can agree in two by chance."""
 
 
 @dataclass(frozen=True)
@@ -40,6 +42,8 @@ class Effect:
     @property
     def verdict(self) -> Verdict:
         """Return what the interval says: a difference, none beyond the margin, or nothing."""
+        if self.num_seeds < MIN_SEEDS:
+            return "not resolved"
         if self.low > 0:
             return "better"
         if self.high < 0:
@@ -105,8 +109,8 @@ def headline(name: str, effect: Effect) -> str:
     """Return one sentence: the verdict first, and what is missing where nothing is resolved."""
     interval = f"{effect.mean:+.3f} [{effect.low:+.3f}, {effect.high:+.3f}]"
     seeds = f"{effect.num_seeds} seeds"
-    if effect.num_seeds < 2:
-        return f"{name}: not resolved, {effect.num_seeds} of at least 2 seeds."
+    if effect.num_seeds < MIN_SEEDS:
+        return f"{name}: not resolved, {effect.num_seeds} of at least {MIN_SEEDS} seeds."
     if effect.verdict == "equivalent":
         return f"{name}: equivalent within ±{effect.margin:g}, {interval}, {seeds}."
     if effect.verdict == "not resolved":
