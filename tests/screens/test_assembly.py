@@ -234,3 +234,13 @@ def test_tables_of_0_1_get_their_plate_format_on_reading(tmp_path):
     assert WELLS.read(old)["plate_format"].tolist() == inferred.tolist()
     assert list(WELLS.read(old, ["well", "plate_format"])) == ["well", "plate_format"]
     assert list(WELLS.read(old, ["well"])) == ["well"]
+
+
+@pytest.mark.parametrize(("column", "other"), [("experiment", "E1"), ("plate", "Platte Ä")])
+def test_names_that_some_file_systems_take_for_one_are_refused(column, other):
+    raw = listing()
+    raw.wells["plate"] = "platte ä"
+    assemble("s", raw)
+    raw.wells.loc[1, column] = other
+    with pytest.raises(TableError, match=f"the {column}s .* differ only in case"):
+        assemble("s", raw)

@@ -12,6 +12,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from phenoprints.foundations.errors import Problem, TableError, raise_problems
+from phenoprints.foundations.finding import composed
 from phenoprints.foundations.randomness import well_ids
 from phenoprints.screens.conditions import condition_lists, condition_table, contradictions
 from phenoprints.screens.listing import Listing, Notes, Screen
@@ -91,6 +92,7 @@ def assemble(
             *_impossible_wells(listing, formats, positions),
             *_missing_values(listing),
             *_duplicated_wells(listing, wells, is_impossible),
+            *_merging_names(listing, wells),
             *_duplicated_sites(listing, wells),
             *_strangers(listing, wells["role"], "role", ROLES),
             *_strangers(listing, wells["modality"], "modality", MODALITIES),
@@ -103,6 +105,26 @@ def assemble(
     lists = condition_lists(well_row, ids, is_unperturbed)
     wells["conditions"] = pd.Series(lists.to_pandas(), dtype=object)
     return _screen(name, listing, wells, conditions)
+
+
+def _merging_names(listing: Listing, wells: pd.DataFrame) -> list[Problem]:
+    """Return the names that are one on file systems without case, or that compose letters.
+
+    Experiments and plates name files: two that such a system takes for one would share an array.
+    """
+    problems = []
+    for column, within in (("experiment", []), ("plate", ["experiment"])):
+        names = wells[[*within, column]].dropna().drop_duplicates()
+        folded = names[column].astype(str).map(lambda text: composed(text.casefold()))
+        keys = [names[each] for each in within] + [folded]
+        for _, group in names.groupby(keys, sort=True):
+            if len(group) > 1:
+                found = ", ".join(f'"{name}"' for name in sorted(group[column].astype(str)))
+                what = f"the {column}s {found} differ only in case or in how letters are composed"
+                fix = "write them alike where they are one, else rename all but one"
+                expected = "names that every file system tells apart"
+                problems.append(Problem(listing.origin, what, expected, fix))
+    return problems
 
 
 def _screen(name: str, listing: Listing, wells: pd.DataFrame, conditions: pd.DataFrame) -> Screen:
