@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pandas as pd
 import pytest
 
 from phenoprints.foundations.errors import ConfigurationError
@@ -67,3 +68,12 @@ def test_platemaps_spread_conditions_and_controls() -> None:
     # 18 wells of 16 rows: the mean of rows of a condition has a standard deviation of 1.1.
     assert rows.std() < 1.5
     assert not plate_layout(design, seed=4)["well"].equals(platemap["well"])
+
+
+def test_controls_at_the_last_column_are_out_of_balance() -> None:
+    wells = [f"{row}{column:02}" for row in "ABCDEFGH" for column in range(1, 13)]
+    control = ["negcon" if well.endswith("12") else "" for well in wells]
+    balance = balance_of_positions(pd.DataFrame({"well": wells, "control_type": control}))
+    assert balance["edge"] > 0.3
+    assert balance["column"] > 0.3
+    assert balance["row"] < 1e-9

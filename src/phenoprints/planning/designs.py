@@ -124,13 +124,16 @@ def plate_layout(design: Design, *, seed: int = 0) -> pd.DataFrame:
 
 
 def balance_of_positions(platemap: pd.DataFrame) -> dict[str, float]:
-    """Return the largest |correlation| over plates between treatment and row, column and edge.
+    """Return |correlation| over all wells between being a control and row, column and edge.
 
-    Each value is near 0 where controls are spread like treatments.
+    Each value is near 0 where controls are spread like treatments. The edge is the first and last
+    filled row and column.
     """
     row = platemap["well"].str[0].map(ord) - 64
     column = platemap["well"].str[1:].astype(int)
-    edge = ((row == row.min()) | (row == row.max()) | (column == column.min())).astype(float)
+    edge = (row.isin([row.min(), row.max()]) | column.isin([column.min(), column.max()])).astype(
+        float
+    )
     is_control = (platemap["control_type"] != "").astype(float)
     return {
         name: float(abs(pd.Series(values).corr(is_control)))
