@@ -40,6 +40,41 @@ def differences(lock: dict[str, str], found: dict[str, str]) -> list[str]:
     ]
 
 
+STRONG = re.compile(
+    r"(?<![L])A?GPL|GNU (Affero )?General Public|SSPL|BUSL|non-?commercial", re.IGNORECASE
+)
+"""Licences whose terms would bind what is built on the library."""
+
+REVIEWED = {"docutils"}
+"""Projects with a part under such a licence that nobody imports (an Emacs mode of docutils)."""
+
+
+def licence(project: str) -> str:
+    """Return the licence that an installed project states: its expression, classifiers or text."""
+    found = metadata.metadata(project)
+    classified = [
+        line.rpartition("::")[2].strip()
+        for line in found.get_all("Classifier") or []
+        if line.startswith("License ::")
+    ]
+    stated = found.get("License-Expression") or "; ".join(classified) or found.get("License") or ""
+    return stated.strip().splitlines()[0][:80] if stated.strip() else ""
+
+
+def licences(lock: dict[str, str], found: dict[str, str]) -> dict[str, str]:
+    """Return the licence of every locked project that is installed; "" where none is stated."""
+    return {name: licence(name) for name in sorted(lock) if name in found}
+
+
+def incompatible(stated: dict[str, str]) -> list[str]:
+    """List projects whose licence does not go with a permissive one; a choice (OR) goes."""
+    return [
+        f"{name}: licence {text}"
+        for name, text in stated.items()
+        if STRONG.search(text) and " OR " not in text and name not in REVIEWED
+    ]
+
+
 def vulnerabilities(answer: str) -> tuple[list[str], int]:
     """List the vulnerabilities in pip-audit's JSON, and count how many projects it could judge."""
     dependencies = json.loads(answer)["dependencies"]
@@ -68,13 +103,19 @@ def main() -> int:
     """Print what was found and what could not be judged."""
     lock = locked(LOCK.read_text())
     unlike, (known, judged) = differences(lock, installed()), ask()
-    for line in [*unlike, *known]:
+    stated = licences(lock, installed())
+    (LOCK.parent / "licences.tsv").write_text(
+        "".join(f"{name}\t{lock[name]}\t{text or 'not stated'}\n" for name, text in stated.items())
+    )
+    bound = incompatible(stated)
+    for line in [*unlike, *known, *bound]:
         sys.stdout.write(f"FAIL  {line}\n")
     sys.stdout.write(
         f"{len(lock)} locked projects: {len(unlike)} installed in another version, "
-        f"{judged} judged by advisories, {len(known)} vulnerabilities\n"
+        f"{judged} judged by advisories, {len(known)} vulnerabilities; "
+        f"{len(stated)} licences in envs/licences.tsv, {len(bound)} incompatible\n"
     )
-    if unlike or known:
+    if unlike or known or bound:
         return 1
     if not judged:
         sys.stdout.write("NOT RUN  the advisories could not be asked; try again with a network\n")

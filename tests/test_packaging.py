@@ -47,6 +47,9 @@ def test_the_audit_tells_vulnerabilities_and_other_versions():
     lock = audit["locked"]("Ruamel.yaml==0.19\nzarr==3.1.6\n")
     assert lock == {"ruamel-yaml": "0.19", "zarr": "3.1.6"}
     assert audit["differences"](lock, {"zarr": "3.1.5"}) == ["zarr: locked 3.1.6, installed 3.1.5"]
+    stated = {"a": "AGPL-3.0", "b": "LGPL-2.1", "c": "MIT OR GPL-3.0-only", "d": "BSD-3-Clause"}
+    assert audit["incompatible"](stated) == ["a: licence AGPL-3.0"]
+    assert audit["licences"](lock, {"zarr": "3.1.6"}) == {"zarr": "MIT"}
     vulnerable = {"name": "zarr", "version": "3", "vulns": [{"id": "X-1", "fix_versions": []}]}
     skipped = {"name": "torch", "skip_reason": "not found"}
     answer = json.dumps({"dependencies": [vulnerable, skipped]})
