@@ -16,7 +16,7 @@ from phenoprints.cli import main
 from phenoprints.consistency import screen_consistency
 from phenoprints.curation import Rules, phenoprints_table
 from phenoprints.planning import PlanSettings, assumed_pilot, designs_of, fitted_pilot, recommended
-from phenoprints.planning.prediction import power_curve, smallest_effect
+from phenoprints.planning.prediction import draw_screen, power_curve, smallest_effect
 from phenoprints.simulation import Noise, PlateLayout, VectorEffects, draw_vectors, lay_out
 
 SETTINGS = PlanSettings.default()
@@ -153,3 +153,19 @@ def test_designs_are_taken_from_memory_too() -> None:
     assert [design.name for design in designs_of([{"name": "a"}, {"plates": [2, 3]}])] == [
         "a", "design-2-plates-2", "design-3-plates-3",
     ]  # fmt: skip
+
+
+def test_controls_that_name_a_condition_have_no_effect() -> None:
+    wells, conditions = lay_out(PlateLayout(conditions=10, replicates=2, controls=8), 0)
+    is_control = (wells["role"] == "negative_control").to_numpy()
+    wells.loc[is_control, "conditions"] = pd.Series([(0,)] * len(wells))[is_control]
+    drawn = [
+        draw_screen(
+            assumed_pilot(features=8), wells, np.full(len(conditions), length),
+            np.random.default_rng(1),
+        ).vectors
+        for length in (5.0, 0.0)
+    ]  # fmt: skip
+    moved = np.abs(drawn[0] - drawn[1]).max(axis=1) > 0
+    assert not moved[is_control].any()
+    assert moved[~is_control].all()

@@ -21,7 +21,7 @@ from phenoprints.foundations.randomness import generator
 from phenoprints.planning.designs import Design, designs_of
 from phenoprints.planning.pilot import Effects, Pilot, estimate_pilot
 from phenoprints.simulation import SimulatedVectors, lay_out
-from phenoprints.wells import single_condition
+from phenoprints.wells import PERTURBED_ROLES, single_condition
 
 Floats = NDArray[np.float64]
 
@@ -204,7 +204,10 @@ def _levels(effects: Effects, count: int, rng: np.random.Generator) -> NDArray[n
 def draw_screen(
     pilot: Pilot, wells: pd.DataFrame, lengths: Floats, rng: np.random.Generator
 ) -> SimulatedVectors:
-    """Draw the vectors of a screen; `lengths` (C,) are the effects of its conditions."""
+    """Draw the vectors of a screen; `lengths` (C,) are the effects of its conditions.
+
+    Only perturbed wells have an effect: controls that name a condition, such as DMSO, have none.
+    """
     x = pilot.well.draw(rng, len(wells))
     for name, keys in {
         "experiment": ["experiment"], "plate": ["experiment", "plate"],
@@ -217,7 +220,8 @@ def draw_screen(
     norm = np.linalg.norm(directions, axis=1, keepdims=True)
     effect = directions / np.where(norm > 0, norm, 1.0) * lengths[:, None] * pilot.noise_length
     condition = single_condition(wells["conditions"])
-    x[condition >= 0] += effect[condition[condition >= 0]].astype(np.float32)
+    treated = (condition >= 0) & wells["role"].isin(PERTURBED_ROLES).to_numpy()
+    x[treated] += effect[condition[treated]].astype(np.float32)
     return SimulatedVectors(wells, x)
 
 
