@@ -58,6 +58,9 @@ def predict(
     effect length is the share of simulated conditions of that length that are found; the pilot's
     distribution of lengths weights it.
 
+    Directions of effects are independent. Where most conditions are active and share mechanisms,
+    as in BBBC021, the numbers are far too high.
+
     Returns
     -------
     DataFrame
