@@ -14,7 +14,8 @@ from phenoprints.embeddings.feature_selection import FeatureRules
 from phenoprints.embeddings.precomputed import match_vectors
 from phenoprints.embeddings.random_vectors import random_vectors
 from phenoprints.embeddings.store import open_embeddings
-from phenoprints.embeddings.vector_tables import KeyColumns, VectorTable, read_vectors
+from phenoprints.embeddings.vector_keys import KeyColumns
+from phenoprints.embeddings.vector_tables import VectorTable, read_vectors
 from phenoprints.embeddings.writing import write_rows
 from phenoprints.foundations.errors import DataError, MissingInputError, TableError
 from phenoprints.foundations.randomness import well_ids

@@ -10,7 +10,8 @@ import pytest
 import zarr
 
 from phenoprints.embeddings.precomputed import attributes_of, match_vectors
-from phenoprints.embeddings.vector_tables import KeyColumns, read_vectors
+from phenoprints.embeddings.vector_keys import KeyColumns
+from phenoprints.embeddings.vector_tables import read_vectors
 from phenoprints.embeddings.writing import write_rows
 from phenoprints.foundations.errors import CorruptionError, MissingInputError, TableError
 from phenoprints.foundations.randomness import well_ids

@@ -14,7 +14,8 @@ import pytest
 
 from phenoprints.annotation import tables as annotation
 from phenoprints.embeddings.feature_selection import FeatureRules
-from phenoprints.embeddings.vector_tables import KeyColumns, read_vectors
+from phenoprints.embeddings.vector_keys import KeyColumns
+from phenoprints.embeddings.vector_tables import read_vectors
 from phenoprints.foundations import size_limits
 from phenoprints.foundations.errors import TableError, UnsafeInputError
 from phenoprints.foundations.table_files import read_names as read_table

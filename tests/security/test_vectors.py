@@ -10,7 +10,8 @@ import pandas as pd
 import pytest
 
 from phenoprints.embeddings import vector_arrays
-from phenoprints.embeddings.vector_tables import KeyColumns, read_vectors
+from phenoprints.embeddings.vector_keys import KeyColumns
+from phenoprints.embeddings.vector_tables import read_vectors
 from phenoprints.foundations.errors import CorruptionError, TableError, UnsafeInputError
 
 ROWS = 1000

@@ -199,8 +199,8 @@ def _is_fitted(screen: Screen, settings: Mapping[str, Any]) -> NDArray[np.bool_]
     role = control_role(
         screen.wells, options["controls"], min_controls=int(options["min_controls"])
     )
-    chosen: NDArray[np.bool_] = (screen.wells["role"] == role).to_numpy(dtype=bool)
-    chosen &= options["method"] != "none"
+    is_fitted = (screen.wells["role"] == role) & (options["method"] != "none")
+    chosen: NDArray[np.bool_] = is_fitted.to_numpy(dtype=bool)
     return chosen
 
 
