@@ -15,7 +15,14 @@ from phenoprints.alignment import fit_alignment
 from phenoprints.cli import main
 from phenoprints.consistency import screen_consistency
 from phenoprints.curation import Rules, phenoprints_table
-from phenoprints.planning import PlanSettings, assumed_pilot, designs_of, fitted_pilot, recommended
+from phenoprints.planning import (
+    PlanSettings,
+    assumed_pilot,
+    cautions,
+    designs_of,
+    fitted_pilot,
+    recommended,
+)
 from phenoprints.planning.prediction import draw_screen, power_curve, smallest_effect
 from phenoprints.simulation import Noise, PlateLayout, VectorEffects, draw_vectors, lay_out
 
@@ -169,3 +176,9 @@ def test_controls_that_name_a_condition_have_no_effect() -> None:
     moved = np.abs(drawn[0] - drawn[1]).max(axis=1) > 0
     assert not moved[is_control].any()
     assert moved[~is_control].all()
+
+
+def test_pilots_with_mostly_active_conditions_get_a_caution() -> None:
+    assert cautions(assumed_pilot(features=8, active=0.8)) == []
+    [text] = cautions(assumed_pilot(features=8, active=0.95))
+    assert "95%" in text

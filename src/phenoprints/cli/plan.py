@@ -18,6 +18,7 @@ from phenoprints.planning import (
     Pilot,
     PlanSettings,
     assumed_pilot,
+    cautions,
     fitted_pilot,
     plate_layout,
     predict,
@@ -48,6 +49,7 @@ def run(arguments: argparse.Namespace) -> int:
     table = predict(pilot, designs, settings)
     budgets = arguments.budget or [None]
     sentences = [recommended(table, budget, p_value=arguments.p_value) for budget in budgets]
+    sentences += cautions(pilot)
     with published_folder(output) as folder:
         table.drop(columns="power").to_csv(folder / "designs.csv", index=False)
         table.to_parquet(folder / "designs.parquet")

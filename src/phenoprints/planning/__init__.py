@@ -4,6 +4,7 @@ from phenoprints.planning.designs import Design, designs_of, plate_layout, read_
 from phenoprints.planning.pilot import Effects, Pilot, assumed_pilot, estimate_pilot
 from phenoprints.planning.prediction import (
     PlanSettings,
+    cautions,
     fitted_pilot,
     plan,
     predict,
@@ -16,6 +17,7 @@ __all__ = [
     "Pilot",
     "PlanSettings",
     "assumed_pilot",
+    "cautions",
     "designs_of",
     "estimate_pilot",
     "fitted_pilot",

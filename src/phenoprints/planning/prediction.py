@@ -29,6 +29,9 @@ SCREENS = 3
 """Simulated screens per design."""
 
 WANTED_POWER = 0.8
+
+MOSTLY_ACTIVE = 0.8
+"""Share of active conditions above which predictions are not to be relied on."""
 JUDGE = "plan"
 
 
@@ -297,3 +300,18 @@ def recommended(
     text += f" ({best['low']:.0f} to {best['high']:.0f}) among {best['conditions']:,} conditions,"
     text += f" on {best['plates']:,} plates with {best['wells']:,} wells."
     return " ".join([text[0].upper() + text[1:], *left_out])
+
+
+def cautions(pilot: Pilot) -> list[str]:
+    """Return sentences on why predictions from this pilot are not to be relied on; empty if none.
+
+    Null sets of a screen in which most conditions are active hold effects, and resemble each other
+    where conditions share mechanisms; simulated effects have independent directions.
+    """
+    active = pilot.effects.active[0]
+    if active <= MOSTLY_ACTIVE:
+        return []
+    return [
+        f"Caution: {active:.0%} of the pilot's conditions are active. Where they share mechanisms, "
+        "fewer phenoprints are found than predicted here."
+    ]
