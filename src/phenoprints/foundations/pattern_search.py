@@ -35,19 +35,27 @@ def search_all(
         The search takes too long; `where` names the setting that holds the pattern.
     """
     wanted = list(texts)
-    limit = LIMIT_S + len(wanted) / TEXTS_PER_S
     found: dict[str, re.Match[str] | None] = {}
-    text = ""
+    with search_limit(pattern, len(wanted), where) as searched:
+        for text in wanted:
+            searched[:] = [text]
+            found[text] = pattern.search(text)
+    return found
+
+
+@contextmanager
+def search_limit(pattern: re.Pattern[str], num_texts: int, where: str) -> Iterator[list[str]]:
+    """Limit the time of the block, as `search_all` does; the last text is kept in what it gives."""
+    limit, searched = LIMIT_S + num_texts / TEXTS_PER_S, [""]
     try:
         with _time_limit(limit):
-            for text in wanted:
-                found[text] = pattern.search(text)
+            yield searched
     except _TimeIsOverError:
+        text = searched[0]
         what = f"{pattern.pattern!r} takes longer than {limit:.0f} s, at last for {text[:100]!r}"
         fix = "write it without a repeat inside of a repeat, such as (a+)*"
         problem = Problem(where, what, "a pattern that is searched at once", fix)
         raise ConfigurationError(str(problem)) from None
-    return found
 
 
 @contextmanager

@@ -13,6 +13,7 @@ import pandas as pd
 from phenoprints.foundations.errors import ConfigurationError, Problem, TableError, raise_problems
 from phenoprints.foundations.finding import IMAGE_SUFFIXES, composed, find
 from phenoprints.foundations.names import below
+from phenoprints.foundations.pattern_search import search_limit
 from phenoprints.foundations.remote import find_remote, is_remote
 from phenoprints.screens.imaged import imaged_listing
 from phenoprints.screens.listing import Listing, Notes
@@ -151,9 +152,12 @@ def files_by_name(
         str(root).rstrip("/").rpartition("/")[2] if is_remote(root) else Path(root).resolve().name
     )
     regex, others, rows = names.compiled(), [], []
-    for path in paths:
-        row = names.parse(regex, path, root_name)
-        others.append(PurePosixPath(path).name) if row is None else rows.append(row)
+    listed = list(paths)
+    with search_limit(regex, len(listed), "pattern") as searched:
+        for path in listed:
+            searched[:] = [path]
+            row = names.parse(regex, path, root_name)
+            others.append(PurePosixPath(path).name) if row is None else rows.append(row)
     like = names.example or names.pattern
     if not rows:
         some = f"; it contains {', '.join(others[:SHOWN_NAMES])}" if others else ""
