@@ -29,9 +29,9 @@ from phenoprints.foundations.locks import lock_folder
 from phenoprints.foundations.pattern_search import search_all
 from phenoprints.foundations.printable import escaped, for_xml
 from phenoprints.foundations.publishing import publish_text
+from phenoprints.foundations.table_files import TableFile
 from phenoprints.reports.tables import Column, Table
 from phenoprints.screens.images.sites import read_bytes
-from phenoprints.screens.tables import read_table
 
 
 @pytest.mark.parametrize("start", [*"=+-@\t\r\n", *"＝＋－＠", " =", "\n=", "\u3000＝"])
@@ -87,7 +87,7 @@ def test_a_pipe_is_no_table_of_known_biology(pipe):
 
 def test_a_pipe_is_no_table_of_wells(pipe):
     with pytest.raises((UnsafeInputError, FileNotFoundError)):
-        read_table(pipe)
+        TableFile(pipe)
 
 
 def test_a_pattern_that_does_not_end_is_named(monkeypatch):
