@@ -89,7 +89,7 @@ def jump(folder: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("layout", "num_features"), [(alsf, 2), (lincs, 3), (jump, 3)], ids=lambda of: str(of)
+    ("layout", "num_features"), [(alsf, 2), (lincs, 3), (jump, 3)], ids=["alsf", "lincs", "jump"]
 )
 def test_a_public_layout_needs_five_edited_lines(
     tmp_path, monkeypatch, capsys, layout, num_features
