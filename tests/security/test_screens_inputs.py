@@ -134,13 +134,14 @@ def test_a_platemap_cannot_be_read_from_elsewhere(root):
 
 
 def test_load_data_cannot_name_files_outside(root):
+    from phenoprints.screens.listing import Notes
     from phenoprints.screens.sources.jump_cp import load_data_sites
 
     (root / "load_data.csv").write_text(
         "Metadata_Plate,Metadata_Well,Metadata_Site,FileName_OrigDNA,PathName_OrigDNA\n"
         "P1,A01,1,secret.png,..\nP1,A02,1,passwd,/etc\nP1,A03,1,secret.png,s3://b/../\n"
     )
-    sites = load_data_sites(root / "load_data.csv", ".", ["DNA"], True)
+    sites = load_data_sites(root / "load_data.csv", ".", ["DNA"], illumination=True, notes=Notes())
     for locator in sites["locator"]:
         with pytest.raises(UnsafeInputError):
             read_site(root, locator, ["DNA"])

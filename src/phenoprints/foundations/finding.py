@@ -49,7 +49,7 @@ def _descend(folder: Path, parts: Sequence[str]) -> Iterator[Path]:
     if head == "**":
         yield from _descend(folder, rest) if rest else ()
         for entry in _entries(folder, is_visible):
-            if entry.is_dir():
+            if _is_folder(entry):
                 yield from _descend(Path(entry.path), parts)
             elif not rest:
                 yield Path(entry.path)
@@ -57,7 +57,7 @@ def _descend(folder: Path, parts: Sequence[str]) -> Iterator[Path]:
         yield from _descend(folder / head, rest)
     else:
         for entry in _entries(folder, _matcher(head)):
-            if not rest or entry.is_dir():
+            if not rest or _is_folder(entry):
                 yield from _descend(Path(entry.path), rest)
 
 
@@ -67,6 +67,13 @@ def _entries(folder: Path, is_wanted: Callable[[str], object]) -> Iterator[os.Di
             yield from [entry for entry in entries if is_wanted(entry.name)]
     except OSError:  # not a folder, or not readable: nothing is found there
         return
+
+
+def _is_folder(entry: os.DirEntry[str]) -> bool:
+    try:
+        return entry.is_dir()
+    except OSError:  # a loop of links
+        return False
 
 
 def is_visible(name: str) -> bool:

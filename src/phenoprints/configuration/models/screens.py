@@ -429,9 +429,10 @@ class FilesScreen(NamedImageKeys, TableKeys, FolderKeys):
     source: Literal["files"]
     pattern: Text
     """Regular expression (Python, without regard to case) that the whole name of an image matches;
-    with a `/` in it, the end of the path below `root`. Named groups say what is where: `plate`,
-    `well` (or `row` and `column`), `site`, `channel`, `plane`, `time`, `acquisition`. Without a
-    plate it is the nearest folder that is not `Images`, `TimePoint_1` or `ZStep_1`."""
+    with a `/` in it, the end of the path below `root`. It has the named groups `plate`, `well`
+    (or `row` and `column`), `site`, `channel`, `plane`, `time` and `acquisition`, as far as names
+    contain them. Without `plate` the plate is the nearest folder that is not `Images`,
+    `TimePoint_1` or `ZStep_1`."""
     plate: Text | None = None
     """Plate of all images, where neither names nor folders contain it."""
 

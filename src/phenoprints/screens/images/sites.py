@@ -236,6 +236,8 @@ def _illumination(root: str, path: str) -> NDArray[np.float32]:
             function = np.load(place, mmap_mode="r", allow_pickle=False)
     except FileNotFoundError as error:
         raise MissingInputError(f"{path}: the illumination function is not there.") from error
+    except UnsafeInputError:
+        raise
     except (ValueError, OSError, EOFError) as error:
         raise ImageError(f"{path}: not a readable illumination function. {error}") from error
     if function.ndim != 2 or function.nbytes > 4 * MAX_PLANE_BYTES or function.dtype.kind != "f":
