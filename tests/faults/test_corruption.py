@@ -21,8 +21,8 @@ RUNS = [
     pytest.param("example", marks=pytest.mark.xdist_group("faults")),
     pytest.param("tiny", marks=[pytest.mark.xdist_group("tiny"), pytest.mark.torch]),
 ]
-UNCHECKED = re.compile(r"^(logs|durations)/|\.training/|\.snakemake_timestamp$")
-"""What tells of time, and is nobody's input."""
+UNCHECKED = re.compile(r"^(logs|durations|fingerprints|stale)/|\.training/|\.snakemake_timestamp$")
+"""What tells of time, and is nobody's input; a damaged cache of fingerprints is made anew."""
 MEND = re.compile(r"target \w+: rm -rf (.+) && snakemake --configfile \S+ -- (\S+)")
 
 

@@ -96,8 +96,8 @@ def test_only_the_student_learns_and_the_teacher_follows() -> None:
 
 def test_hidden_patches_are_not_seen_by_the_student() -> None:
     encoder = models.build("vit-tiny")
-    hidden = torch.zeros(6, 16, dtype=torch.bool)
-    hidden[:, 5] = True
+    hidden = torch.zeros(6, 64, dtype=torch.bool)
+    hidden[:, [18, 19, 26, 27]] = True  # pixels 8 to 15, in patches of 4
     token = torch.ones(1, 1, 96)
     pixels = torch.randn(6, 6, 32, 32)
     changed = pixels.clone()

@@ -79,8 +79,8 @@ def test_loss_equals_that_of_the_reconstruction(fourier: str) -> None:
     from phenoprints.models.patches import patchify
 
     made = model.reconstruct(crops(), KEYS)
-    hidden = patchify(made.is_hidden.float(), 8).mean(-1)
-    tokens = (patchify(made.prediction, 8), patchify(made.target, 8))
+    hidden = patchify(made.is_hidden.float(), 4).mean(-1)
+    tokens = (patchify(made.prediction, 4), patchify(made.target, 4))
     expected = models.reconstruction_loss(*tokens, hidden, settings, num_channels=6)
     parts = model(crops(), KEYS)
     for name, value in expected.items():
@@ -120,8 +120,8 @@ def test_channel_agnostic_needs_the_number_of_channels() -> None:
 
 def test_channel_agnostic_decoders_follow_their_channels() -> None:
     model = autoencoder("ca-vit-tiny", num_channels=6)
-    mask = random_mask(KEYS, 2 * 16, 0.75)
+    mask = random_mask(KEYS, 2 * 64, 0.75)
     latent = torch.randn(3, 1 + mask.kept.shape[1], 32)
     chosen = model.decoder(latent, mask, [4, 1])
-    assert chosen.shape == (3, 32, 32)
+    assert chosen.shape == (3, 128, 32)
     assert not torch.allclose(chosen, model.decoder(latent, mask), atol=1e-4)

@@ -13,7 +13,7 @@ from phenoprints.configuration.layout import LAYOUT
 
 ROOT = Path(__file__).resolve().parents[2]
 RULES = {path: path.read_text() for path in [ROOT / "Snakefile", *ROOT.glob("workflow/**/*.smk")]}
-NUMBERS = {"batch", "num_batches"}
+NUMBERS = {"batch", "num_batches", "seed"}
 CONFIG = "run: r\nscreens: {s: {source: simulated}}\nmanifests: {m: {screens: [s]}}\n"
 HOSTILE = ["s;touch ran", "$(touch ran)", "`touch ran`", "s|touch ran", "s&touch ran",
            "s\ntouch ran", "../s", "s'", 's"', "*", "s>ran", "-s"]  # fmt: skip
@@ -31,7 +31,7 @@ def test_every_wildcard_is_constrained():
         re.findall(r"^    (\w+)=one_of\(INPUTS\.plan", RULES[ROOT / "Snakefile"], re.M)
     )
     in_rules = set(re.findall(r"^        (\w+)=(?:one_of|encoders_\w+|r\"\\d)", text, re.M))
-    assert used == {"screen", "encoder", "manifest", "task", *NUMBERS}
+    assert used == {"screen", "encoder", "manifest", "task", "study", *NUMBERS}
     assert used <= everywhere | in_rules
     for number in NUMBERS:
         assert f'{number}=r"\\d+"' in text

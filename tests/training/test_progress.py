@@ -57,7 +57,7 @@ def test_training_tells_the_mfu_of_its_network(
     module = importlib.import_module("phenoprints.training.train")
     monkeypatch.setattr(module, "_peak", lambda _settings: 1e12)
     fit(tmp_path / "mae", tables, settings(max_crops=48, panel_crops=0))
-    encoder = models.build("vit-tiny", channels=2)
+    encoder = models.build("vit-tiny", channels=2, patch_px=8)
     model = models.MaskedAutoencoder(encoder, models.DecoderShape(16, 1, 2), num_channels=2)
     with open(tmp_path / "mae.training" / progress.SPEEDS, newline="") as stream:
         rows = list(csv.DictReader(stream))

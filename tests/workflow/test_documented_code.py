@@ -13,6 +13,7 @@ import pandas as pd
 import pytest
 import yaml
 
+from phenoprints.cli import parser
 from phenoprints.configuration import load
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -25,6 +26,7 @@ PAGES = sorted(
 TUTORIAL = ROOT / "docs/tutorials/bbbc021.md"
 LIBRARY = ROOT / "docs/how-to/library.md"
 """Run by tests/library/test_how_to.py, on tables of its own."""
+LAYOUTS = ("yaml alsf", "yaml lincs", "yaml jump")
 NEEDS_TORCH = {"embeddings.md", "models.md", "training.md"}
 
 
@@ -47,7 +49,8 @@ def test_every_block_says_its_language() -> None:
         for path in PAGES
         for opening in re.findall(r"^```(.*)$", path.read_text("utf-8"), re.MULTILINE)[::2]
     }
-    odd = {pair for pair in found if pair[1] not in ("sh", "python", "yaml", "text")}
+    # Blocks `yaml <layout>` are run by tests/tables/test_own_profiles.py.
+    odd = {pair for pair in found if pair[1] not in ("sh", "python", "yaml", "text", *LAYOUTS)}
     assert {pair for pair in odd if not pair[1].startswith("{")} == set()
 
 
@@ -176,9 +179,13 @@ def test_generated_files_are_current(command, tmp_path) -> None:
 
 def test_every_command_is_tried_here() -> None:
     others = {command for _, command in ALL} - {*BBBC021, *PLANNED, *GENERATED}
-    assert {command for command in others if not command.startswith("make")} == {
-        "source .venv/bin/activate"
-    }
+    others = {command for command in others if not command.startswith("make")}
+    # Commands of `phenoprints` are run by tests/cli, tests/planning and tests/sharing; here their
+    # arguments are read.
+    own = {command for command in others if command.startswith("phenoprints ")}
+    for command in own:
+        parser().parse_args(command.split()[1:])
+    assert others - own == {"source .venv/bin/activate"}
     assert BBBC021
     assert PLANNED
 
@@ -233,6 +240,7 @@ def test_configurations_load(page, tmp_path):
         "rounds.md": "config/config.yaml",
         "screens.md": "config/config.yaml",
         "last-nights-plate.md": "config/config.yaml",
+        "studies.md": "config/config.yaml",
         "training.md": "config/examples/paper.yaml",
         "embeddings.md": "config/examples/paper.yaml",
         "scale.md": "config/examples/paper.yaml",

@@ -103,6 +103,6 @@ def test_every_rule_says_what_it_does_and_what_it_needs(file, name, text):
         return
     needed = ["log:", "benchmark:", "threads:", "runtime=", "message:", "conda:"]
     if name != "download_annotation":  # its result is fixed by a checksum
-        needed.append("version=")
+        needed.append(f'**PARAMS.of("{name}")')
     assert not [directive for directive in needed if directive not in text]
     assert "mem_mb=memory_mb(" in text, f"{name} does not ask for more memory after a failure"

@@ -50,6 +50,8 @@ rule study_page:
         page="<study_page>",
     log:
         "<logs>/study_page/{study}.log",
+    benchmark:
+        "<benchmarks>/study_page/{study}.tsv"
     wildcard_constraints:
         study=one_of(STUDIES),
     conda:

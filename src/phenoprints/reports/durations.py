@@ -13,6 +13,8 @@ STAGE_OF_RULE = {
     "assess_quality": "quality",
     "precomputed_embeddings": "embeddings",
     "random_embeddings": "embeddings",
+    "study_seed": "training",
+    "study_page": "reports",
 }
 """Stages of rules whose name does not begin with a stage's name or verb (tested)."""
 
