@@ -97,7 +97,7 @@ def test_logs_say_how_far_jobs_were_and_have_no_control_characters(tiny):
     ends = {
         "prepare_images/tiny": "288 of 288 sites in",
         "measure_quality/tiny.0": "288 of 288 sites in",
-        "train_encoder/judge": "512 of 512 steps in",
+        "train_encoder/judge": "128 of 128 steps in",
         "embeddings/tiny.judge": "288 of 288 wells in",
         "consistency/tiny.judge": "3 of 3 experiments in",
         "curate_manifest/phenoprints": "1 of 1 parts in",
