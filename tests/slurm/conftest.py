@@ -154,9 +154,11 @@ class Folder:
 
 
 APART = {
-    "config.json", "config.json.sha256", "durations", "logs", "reports", "reports.provenance.json"
+    "config.json", "config.json.sha256", "durations", "fingerprints", "logs", "reports",
+    "reports.provenance.json", "stale"
 }  # fmt: skip
-"""What tells of time, and the configuration, which says where jobs run."""
+"""What tells of time, as the cache of fingerprints does, and the configuration, which says where
+jobs run."""
 
 TIMED = re.compile(r"\.training/|\.units/|\.throughput\.json")
 """Logs of training, markers and rates of embedding, which lie beside what they made."""
