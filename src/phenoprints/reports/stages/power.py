@@ -57,7 +57,7 @@ def power_sentence(power: ScreenPower | None, threshold: float) -> str:
         f"wells by {size} times the usual distance of a well from the mean of its replicates "
         f"(root mean square). {power.num_below:,} of {power.num_conditions:,} conditions show "
         "less: a missing phenoprint does not prove that they do nothing. "
-        f"With one more such experiment about {power.one_more:.0f} more would be found."
+        f"One more such experiment would find roughly {power.one_more:.0f} more (a coarse estimate)."
     )
 
 
