@@ -57,7 +57,7 @@ def power_sentence(power: ScreenPower | None, threshold: float) -> str:
         f"wells by {size} times the usual distance of a well from the mean of its replicates "
         f"(root mean square). {power.num_below:,} of {power.num_conditions:,} conditions show "
         "less: a missing phenoprint does not prove that they do nothing. "
-        f"One more such experiment would find roughly {power.one_more:.0f} more (a coarse estimate)."
+        f"One more such experiment would find about {power.one_more:.0f} more, roughly estimated."
     )
 
 
