@@ -21,12 +21,12 @@ rule match_screen:
         table="<matches>",
         fits="<match_fits>",
         map="<match_map>",
-    wildcard_constraints:
-        screen=one_of(name for name, _ in INPUTS.plan.matched_pairs),
     log:
         "<logs>/match_screen/{screen}.{encoder}.log",
     benchmark:
         "<benchmarks>/match_screen/{screen}.{encoder}.tsv"
+    wildcard_constraints:
+        screen=one_of(name for name, _ in INPUTS.plan.matched_pairs),
     conda:
         "../../envs/core.yaml"
     threads: 1

@@ -174,7 +174,7 @@ class JobParams:
             "trimmed": inputs.trimmed_by_probes(),
             "blocks": {name: inputs.encoder_settings(name)["block"] for name in networks},
         }
-        pages = {"config": dict(self.config), "run_folder": inputs.expand("<run_dir>")}
+        pages = {"config": dict(self.config), "run_folder": lambda _: inputs.expand("<run_dir>")}
         maps = {"settings": self._section("screens", "screen", "maps")}
         studies = {"settings": self._section("studies", "study")}
         return {
